@@ -1,0 +1,17 @@
+//! Quintet's common ground: the one DeBERTa-v3 that training and the browser both run.
+//!
+//! Bytes in, values out: nothing here opens a file or a socket.
+//!
+//! ```text
+//! text -> tokenizer::Tokenizer -> Encoding -> batch::Batch -> model::Classifier -> logits
+//!      -> sigmoid -> ensemble (mean over folds) -> Thresholds -> labels
+//! ```
+
+pub mod error;
+pub mod labels;
+pub mod thresholds;
+pub mod tokenizer;
+
+pub use error::{Error, Result};
+pub use labels::LabelSet;
+pub use thresholds::Thresholds;
