@@ -3,6 +3,8 @@
 //! Pure values in and out; `run` writes them to disk, `commands` prints them.
 
 pub mod metrics;
+pub mod report;
+pub mod table;
 pub mod threshold_search;
 
 use shared::Thresholds;
