@@ -3,3 +3,4 @@
 pub mod error;
 pub mod evaluation;
 pub mod grid;
+pub mod run;
