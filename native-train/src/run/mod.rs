@@ -16,6 +16,7 @@
 //! `files` writes whole files or none, `tables` knows their contents.
 
 pub mod files;
+pub mod tables;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
