@@ -9,6 +9,7 @@
 
 pub mod error;
 pub mod labels;
+pub mod model;
 pub mod thresholds;
 pub mod tokenizer;
 

@@ -1,0 +1,5 @@
+//! DeBERTa-v3 as a multi-label classifier.
+
+pub mod config;
+
+pub use config::DebertaConfig;
