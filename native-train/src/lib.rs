@@ -3,4 +3,5 @@
 pub mod error;
 pub mod evaluation;
 pub mod grid;
+pub mod pretrained;
 pub mod run;

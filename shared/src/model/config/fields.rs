@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::refused;
 use crate::{Error, Result};
 
 /// Larger sizes are a broken file, and products of two of them would overflow.
@@ -177,4 +176,9 @@ fn numbered_names(value: &Value) -> Option<Vec<String>> {
         .collect::<Option<_>>()?;
     let in_order = names.keys().copied().eq(0..names.len());
     in_order.then(|| names.into_values().collect())
+}
+
+/// The error that `value` cannot be used.
+pub(super) fn refused(field: &'static str, value: impl ToString, reason: &'static str) -> Error {
+    Error::UnsupportedConfig { field, value: value.to_string(), reason }
 }

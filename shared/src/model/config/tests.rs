@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::tensors::TensorShapes;
 use super::*;
+use crate::{Error, Result};
 
 /// microsoft/deberta-v3-base's fields, at a size whose shapes are easy to tell apart.
 fn small_v3() -> Map<String, Value> {
