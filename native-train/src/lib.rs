@@ -3,5 +3,8 @@
 pub mod error;
 pub mod evaluation;
 pub mod grid;
+pub mod length_batches;
 pub mod pretrained;
+pub mod progress;
 pub mod run;
+pub mod training;
