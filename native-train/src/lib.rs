@@ -1,4 +1,5 @@
 //! The native half of Quintet: fine-tunes a k-fold DeBERTa-v3 ensemble and uses it.
 
+pub mod data;
 pub mod error;
 pub mod grid;
