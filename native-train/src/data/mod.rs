@@ -1,12 +1,13 @@
 //! From CSV files to texts, labels and folds. Tokenizing and batching are for the loader.
 //!
 //! ```text
-//! file -> records (whole, checked) -> csv (polars) -> Dataset or Texts -> folds
+//! file -> records (whole, checked) -> csv (polars) -> Dataset or Texts -> folds, duplicates
 //! ```
 
 mod columns;
 pub mod csv;
 mod dataset;
+mod duplicates;
 pub mod folds;
 mod records;
 mod scan;
@@ -18,6 +19,7 @@ mod warning;
 
 pub use columns::ColumnChoice;
 pub use dataset::{Dataset, LabelRule, LeftOut, Loaded};
+pub use duplicates::{Duplicates, Repeats, Share, TestOverlap};
 pub use folds::{Folds, Split};
 pub use texts::{TextStream, Texts};
 pub use warning::{Tally, Warning};
