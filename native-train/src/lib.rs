@@ -2,4 +2,7 @@
 
 pub mod data;
 pub mod error;
+pub mod evaluation;
 pub mod grid;
+pub mod pretrained;
+pub mod run;
