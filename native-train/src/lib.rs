@@ -1,5 +1,6 @@
 //! The native half of Quintet: fine-tunes a k-fold DeBERTa-v3 ensemble and uses it.
 
+pub mod data;
 pub mod error;
 pub mod evaluation;
 pub mod grid;
