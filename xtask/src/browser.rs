@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 /// Written by the application alone: index.html has no heading of its own.
 const RENDERED: &str = "<h1>Quintet</h1>";
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Headless, alone with our server, and silent towards the rest of the network.
 const FLAGS: [&str; 10] = [

@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::setup;
 use crate::shell::{self, Shell};
@@ -30,7 +31,12 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let shell = Shell::new(workspace);
     setup::c_compiler(&shell)?;
     build(&shell)?;
-    let demo = Demo { shell, program: workspace.program("native-train"), root: &workspace.root };
+    let demo = Demo {
+        shell,
+        program: workspace.program("native-train"),
+        root: &workspace.root,
+        scratch: workspace.target.join("demo"),
+    };
     if arguments.fresh {
         demo.forget()?;
     }
@@ -48,6 +54,8 @@ struct Demo<'a> {
     shell: Shell<'a>,
     program: PathBuf,
     root: &'a Path,
+    /// For the sentence and what `predict` says of it.
+    scratch: PathBuf,
 }
 
 impl Demo<'_> {
@@ -76,20 +84,24 @@ impl Demo<'_> {
     }
 
     fn classify(&self, sentence: &str) -> Result<()> {
-        let folder = self.root.join(RUN);
-        let (input, output) =
-            (folder.join("sentence.csv"), folder.join("sentence-probabilities.csv"));
+        let folder = &self.scratch;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let (input, output) = (folder.join("sentence.csv"), folder.join("probabilities.csv"));
         fs::write(&input, format!("text\n\"{}\"\n", sentence.replace('"', "\"\"")))
             .with_context(|| format!("cannot write {}", input.display()))?;
         let mut command = self.shell.command(&self.program);
-        command.args(["predict", "--run", RUN, "--probabilities", "--quiet", "--input"]);
-        command.arg(&input).arg("--output").arg(&output);
+        command.args(["predict", "--quiet", "--probabilities", "--run", RUN]);
+        command.arg("--input").arg(&input).arg("--output").arg(&output);
         shell::run(&mut command, "see native-train's message above")?;
-        let table = fs::read_to_string(&output)
-            .with_context(|| format!("cannot read {}", output.display()))?;
-        print(sentence, &probabilities(&table)?);
+        let labels = labels(&read(&output)?, &read(&self.root.join(RUN).join("thresholds.json"))?)?;
+        print(sentence, &labels);
         Ok(())
     }
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn sentence(words: &[String]) -> Result<String> {
@@ -107,46 +119,77 @@ fn sentence(words: &[String]) -> Result<String> {
     Ok(if typed.is_empty() { SENTENCE.to_owned() } else { typed.to_owned() })
 }
 
-/// Labels and probabilities of the one row, the likeliest first.
-fn probabilities(table: &str) -> Result<Vec<(String, f64)>> {
-    let mut lines = table.lines();
+#[derive(Debug, PartialEq)]
+struct Label {
+    name: String,
+    probability: f64,
+    threshold: f64,
+}
+
+/// What `predict` wrote of the one row beside the run's thresholds, the likeliest label first.
+fn labels(csv: &str, thresholds: &str) -> Result<Vec<Label>> {
+    let mut lines = csv.lines();
     let (names, values) = lines.next().zip(lines.next()).context("predict wrote no row")?;
+    let thresholds: Value =
+        serde_json::from_str(thresholds).context("thresholds.json is damaged")?;
+    let threshold = |name| {
+        let place = thresholds["labels"].as_array()?.iter().position(|label| label == name)?;
+        thresholds["thresholds"][place].as_f64()
+    };
     let mut labels = names
         .split(',')
         .zip(values.split(','))
         .filter(|(name, _)| *name != "id")
         .map(|(name, value)| {
-            let value = value.parse().with_context(|| format!("`{value}` is no probability"))?;
-            Ok((name.to_owned(), value))
+            let probability =
+                value.parse().with_context(|| format!("`{value}` is no probability"))?;
+            let threshold = threshold(name)
+                .with_context(|| format!("thresholds.json knows no label `{name}`"))?;
+            Ok(Label { name: name.to_owned(), probability, threshold })
         })
-        .collect::<Result<Vec<(String, f64)>>>()?;
-    labels.sort_by(|(_, left), (_, right)| right.total_cmp(left));
+        .collect::<Result<Vec<_>>>()?;
+    labels.sort_by(|left, right| right.probability.total_cmp(&left.probability));
     Ok(labels)
 }
 
-fn print(sentence: &str, labels: &[(String, f64)]) {
+/// A bar a label; a mark where the probability reaches the label's threshold.
+fn print(sentence: &str, labels: &[Label]) {
     println!("\n{sentence}\n");
-    for (label, probability) in labels {
+    for Label { name, probability, threshold } in labels {
+        let mark = if probability >= threshold { '*' } else { ' ' };
         let bar = "#".repeat((probability * 40.0).round() as usize);
-        println!("  {label:<10} {probability:.2}  {bar}");
+        println!("{mark} {name:<10} {probability:.2}  {bar}");
     }
+    println!("\n* at or above the label's own threshold");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const THRESHOLDS: &str = r#"{"labels": ["anger", "joy"], "thresholds": [0.2, 0.8]}"#;
+
     #[test]
-    fn reads_the_labels_and_puts_the_likeliest_first() {
-        let labels = probabilities("id,anger,joy\n0,0.25,0.75\n").expect("two labels");
-        assert_eq!(labels, [("joy".to_owned(), 0.75), ("anger".to_owned(), 0.25)]);
-        assert!(probabilities("id,anger\n").is_err());
-        assert!(probabilities("id,anger\n0,x\n").is_err());
+    fn puts_the_likeliest_label_first_with_its_own_threshold() {
+        let found = labels("id,anger,joy\n0,0.25,0.75\n", THRESHOLDS).unwrap();
+        let label = |name: &str, probability, threshold| Label {
+            name: name.into(),
+            probability,
+            threshold,
+        };
+        assert_eq!(found, [label("joy", 0.75, 0.8), label("anger", 0.25, 0.2)]);
+    }
+
+    #[test]
+    fn refuses_what_is_no_table_of_probabilities() {
+        for csv in ["id,anger\n", "id,anger\n0,x\n", "id,fear\n0,0.5\n"] {
+            assert!(labels(csv, THRESHOLDS).is_err(), "{csv}");
+        }
     }
 
     #[test]
     fn words_on_the_command_line_are_one_sentence() {
         let words = ["I", "can't"].map(String::from);
-        assert_eq!(sentence(&words).expect("no terminal needed"), "I can't");
+        assert_eq!(sentence(&words).unwrap(), "I can't");
     }
 }

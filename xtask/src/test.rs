@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::browser;
 use crate::setup::{self, WASM_TARGET};
@@ -66,11 +66,8 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let (passed, failed) = (count(Verdict::Passed), count(Verdict::Failed));
     print_table(&rows);
     println!("{passed} passed, {failed} failed");
-    if failed > 0 {
-        bail!("not everything passed: each failed step says why above")
-    } else {
-        Ok(())
-    }
+    ensure!(failed == 0, "not everything passed: each failed step says why above");
+    Ok(())
 }
 
 fn take(step: &Step, workspace: &Workspace, before: &[Row]) -> Row {
