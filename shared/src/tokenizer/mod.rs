@@ -1,4 +1,5 @@
 //! Text to token ids: DeBERTa-v3's SentencePiece Unigram, from a `tokenizer.json` or a `spm.model`,
+//! or learnt from texts.
 //!
 //! The ids are those of Hugging Face's `DebertaV2TokenizerFast`; the work is done by their `tokenizers`
 //! crate. Padding is left to the batch, threads to the caller: a `Tokenizer` is `Send + Sync`.
@@ -6,9 +7,11 @@
 mod charsmap;
 mod form;
 mod json;
+mod learn;
 mod sentencepiece;
 #[cfg(test)]
 mod tests;
+mod unigram;
 
 use tokenizers::PreTokenizerWrapper;
 
@@ -66,6 +69,15 @@ impl Tokenizer {
     /// If it is no such file, or not of DeBERTa-v3's form.
     pub fn from_sentencepiece(model: &[u8]) -> Result<Self> {
         Self::new(sentencepiece::read(model)?)
+    }
+
+    /// Learns a tokenizer of at most `vocab_size` ids from texts. The same texts, in whatever order, give
+    /// the same tokenizer.
+    ///
+    /// # Errors
+    /// If the texts hold no word, or `vocab_size` cannot hold their characters.
+    pub fn learn<T: AsRef<str>>(texts: impl Iterator<Item = T>, vocab_size: usize) -> Result<Self> {
+        Self::new(learn::learn(texts, vocab_size)?)
     }
 
     fn new(mut inner: tokenizers::Tokenizer) -> Result<Self> {
