@@ -56,6 +56,20 @@ fn unfit_files_are_refused_in_words() {
     assert!(sentencepiece(&whole[..whole.len() - 1]).starts_with("not a SentencePiece model: "));
 }
 
+#[test]
+fn a_decoder_that_is_no_text_is_refused() {
+    let json = small().to_json();
+    let (before, decoder) = json.split_at(json.find("decoder").unwrap());
+    let with = |space: &[u8]| {
+        let (start, end) = decoder.split_once('▁').unwrap();
+        message(Tokenizer::from_json(
+            &[before.as_bytes(), start.as_bytes(), space, end.as_bytes()].concat(),
+        ))
+    };
+    assert!(with(&[0xFF]).starts_with("not a tokenizer.json: invalid unicode code point"));
+    assert!(with(br"\ud800").starts_with("not a tokenizer.json: "));
+}
+
 /// Real files, damaged: every refusal is an error, and whatever is accepted still encodes.
 #[test]
 fn a_damaged_real_sentencepiece_model_never_panics() {
