@@ -1,7 +1,11 @@
 //! The native half of Quintet: fine-tunes a k-fold DeBERTa-v3 ensemble and uses it.
 
+pub mod data;
 pub mod error;
 pub mod evaluation;
 pub mod grid;
+pub mod length_batches;
 pub mod pretrained;
+pub mod progress;
 pub mod run;
+pub mod training;

@@ -1,0 +1,133 @@
+//! `metrics.jsonl`: a line a step and a line an epoch, and nothing that differs between two runs
+//! of the same training (no clock), so that a resumed run's log equals an undisturbed one's.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// One optimizer step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Counted from 1 over the whole training.
+    pub step: usize,
+    /// The learning rate of this step.
+    pub lr: f64,
+    /// The batch's mean loss before the step.
+    pub loss: f32,
+    /// The global norm of the gradients before clipping.
+    pub grad_norm: f64,
+}
+
+/// One epoch's validation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    pub step: usize,
+    pub validation_loss: f32,
+    /// At threshold 0.5.
+    pub validation_macro_f1: f64,
+}
+
+/// The log of one fold, open for appending.
+pub struct MetricsLog {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl MetricsLog {
+    /// Goes on after the first `bytes` bytes; what an interrupted training wrote beyond is dropped.
+    pub fn open(path: &Path, bytes: u64) -> Result<Self> {
+        let context = || format!("opening `{}`", path.display());
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .truncate(false)
+            .open(path)
+            .with_context(context)?;
+        file.set_len(bytes).with_context(context)?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
+    }
+
+    pub fn step(&mut self, record: &StepRecord) -> Result<()> {
+        self.append(record)
+    }
+
+    pub fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        self.append(record)
+    }
+
+    /// Brings everything to the disk and returns the log's length in bytes.
+    pub fn sync(&mut self) -> Result<u64> {
+        let context = || format!("writing `{}`", self.path.display());
+        self.file.flush().with_context(context)?;
+        self.file.get_ref().sync_all().with_context(context)?;
+        Ok(self.file.get_ref().metadata().with_context(context)?.len())
+    }
+
+    fn append(&mut self, record: &impl Serialize) -> Result<()> {
+        let context = || format!("writing `{}`", self.path.display());
+        let mut line = serde_json::to_vec(record).expect("plain numbers");
+        line.push(b'\n');
+        self.file.write_all(&line).with_context(context)
+    }
+}
+
+/// The epochs' records of a log.
+pub fn read_epochs(path: &Path) -> Result<Vec<EpochRecord>> {
+    let context = || format!("reading `{}`", path.display());
+    let mut epochs = Vec::new();
+    for line in BufReader::new(File::open(path).with_context(context)?).lines() {
+        if let Ok(record) = serde_json::from_str(&line.with_context(context)?) {
+            epochs.push(record);
+        }
+    }
+    Ok(epochs)
+}
+
+/// The epoch whose weights a training keeps: the first of the highest macro-F1.
+pub fn best_epoch(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
+    let mut epochs = epochs.iter();
+    let first = epochs.next()?;
+    Some(epochs.fold(first, |best, epoch| {
+        if epoch.validation_macro_f1 > best.validation_macro_f1 { epoch } else { best }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(epoch: usize, validation_macro_f1: f64) -> EpochRecord {
+        EpochRecord { epoch, step: 10 * epoch, validation_loss: 0.5, validation_macro_f1 }
+    }
+
+    #[test]
+    fn the_first_of_the_best_epochs_is_kept() {
+        let epochs = [epoch(1, 0.25), epoch(2, 0.5), epoch(3, 0.5), epoch(4, 0.125)];
+        assert_eq!(best_epoch(&epochs), Some(&epochs[1]));
+        assert_eq!(best_epoch(&[]), None);
+    }
+
+    #[test]
+    fn reopening_drops_what_came_after_the_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let step = StepRecord { step: 1, lr: 1e-5, loss: 0.7, grad_norm: 1.5 };
+        let mut log = MetricsLog::open(&path, 0).unwrap();
+        log.step(&step).unwrap();
+        log.epoch(&epoch(1, 0.25)).unwrap();
+        let bytes = log.sync().unwrap();
+        log.step(&step).unwrap();
+        drop(log);
+
+        let mut log = MetricsLog::open(&path, bytes).unwrap();
+        log.epoch(&epoch(2, 0.5)).unwrap();
+        drop(log);
+        assert_eq!(read_epochs(&path).unwrap(), [epoch(1, 0.25), epoch(2, 0.5)]);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+}
