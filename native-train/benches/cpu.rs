@@ -122,8 +122,7 @@ fn random_weights(config: &DebertaConfig) -> Result<BTreeMap<String, Tensor>> {
 
 fn random_batch(arguments: &Arguments) -> Batch {
     let key = RandomKey::new(42, u32::MAX);
-    let ids: Vec<u32> = (0..arguments.batch * arguments.length)
-        .map(|i| 3 + key.bits(i as u32) % 127_997)
-        .collect();
+    let ids: Vec<u32> =
+        (0..arguments.batch * arguments.length).map(|i| 3 + key.bits(i as u32) % 127_997).collect();
     Batch::pack(ids.chunks(arguments.length))
 }
