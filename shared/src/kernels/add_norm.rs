@@ -161,9 +161,10 @@ pub fn backward(
                     let (g, hat) = (&g[at.clone()], &hat[at.clone()]);
                     let by_sum = &mut by_sum[at.clone()];
                     by_normalised(by_sum, g, hat, &gamma, inverse);
-                    for i in 0..width {
-                        by_gamma[i] += g[i] * hat[i];
-                        by_beta[i] += g[i];
+                    let sums = by_gamma.iter_mut().zip(&mut *by_beta);
+                    for ((by_gamma, by_beta), (g, hat)) in sums.zip(g.iter().zip(hat)) {
+                        *by_gamma += g * hat;
+                        *by_beta += g;
                     }
                     if let Some(mask) = sublayer {
                         let start = start + row * width;

@@ -41,10 +41,12 @@ pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor) -> Result<(Tensor,
             simd(|| {
                 let rows = by_x.chunks_exact_mut(width).zip(input.chunks_exact(width));
                 for ((by_x, input), gradient) in rows.zip(gradient.chunks_exact(width)) {
-                    for i in 0..width {
-                        let z = input[i] + bias[i];
-                        by_x[i] = gradient[i] * (normal_cdf(z) + z * normal_density(z));
-                        by_bias[i] += by_x[i];
+                    let pairs = by_x.iter_mut().zip(&mut by_bias);
+                    let inputs = input.iter().zip(&*bias).zip(gradient);
+                    for ((by_x, by_bias), ((x, b), g)) in pairs.zip(inputs) {
+                        let z = x + b;
+                        *by_x = g * (normal_cdf(z) + z * normal_density(z));
+                        *by_bias += *by_x;
                     }
                 }
             });
