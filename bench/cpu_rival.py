@@ -104,7 +104,7 @@ def main():
     parser.add_argument("--length", type=int, required=True, help="tokens in every text")
     parser.add_argument("--batch", type=int, required=True, help="texts")
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--repeats", type=int, required=True, help="timed repeats to expect, for the schedule")
+    parser.add_argument("--repeats", type=int, required=True, help="repeats to expect, for the schedule")
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
@@ -115,7 +115,7 @@ def main():
         repeat = inference(model(), inputs)
     else:
         targets = (torch.rand(arguments.batch, LABELS) < 0.3).float()
-        repeat = train(model(), inputs, targets, WARM_UP + arguments.repeats + 1)
+        repeat = train(model(), inputs, targets, WARM_UP + arguments.repeats)
 
     for _ in range(WARM_UP):
         repeat()

@@ -7,6 +7,7 @@
 use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -24,8 +25,11 @@ use contender::{Contender, Timing};
 const ROWS: &str = "bench/cpu.jsonl";
 const RIVAL: &str = "bench/cpu_rival.py";
 
+/// Turns before the timed ones: the first waits for the warm-up to end.
+const UNCOUNTED: usize = 1;
+
 /// The load above which others take a noticeable part of the processor. Two threads that wait for each
-/// other suffer more than that part: PyTorch's train step took ten times as long at a load of 4.
+/// other lose more than that part: PyTorch's train step took several times as long at a load of 4.
 const BUSY: f64 = 0.5;
 
 const NO_PYTHON: &str = "\
@@ -38,8 +42,8 @@ QUINTET_PYTHON is not set: it names the Python that has the rival. To make one:
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Timed repeats of each case and side.
-    #[arg(long, default_value_t = 15)]
-    repeats: usize,
+    #[arg(long, default_value = "15")]
+    repeats: NonZeroUsize,
 
     /// Threads for each side.
     #[arg(long, default_value_t = 2)]
@@ -57,17 +61,17 @@ pub struct Arguments {
 pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let shell = Shell::new(workspace);
     let python = python()?;
-    let ours = build_ours(&shell)?;
     if let Some(load) = machine::load().filter(|load| *load > BUSY) {
         eprintln!("warning: the machine is busy (load {load}), so these times will mean little");
     }
+    let ours = build_ours(&shell)?;
     let mut results = Vec::new();
     for case in CASES.iter().filter(|case| case.name(arguments).contains(&arguments.only)) {
         eprintln!("bench: {}", case.name(arguments));
         let flags = case.flags(arguments);
         let ours = Contender::start("ours", shell.command(&ours).args(&flags))?;
         let rival = Contender::start("the rival", shell.command(&python).arg(RIVAL).args(&flags))?;
-        let [ours, rival] = take_turns([ours, rival], arguments.repeats)?;
+        let [ours, rival] = take_turns([ours, rival], arguments.repeats.get())?;
         results.push(Duel { case: case.name(arguments), ours, rival });
     }
     ensure!(!results.is_empty(), "no case has `{}` in its name", arguments.only);
@@ -101,7 +105,7 @@ impl Case {
             format!("--length={}", self.length),
             format!("--batch={}", arguments.batch),
             format!("--threads={}", arguments.threads),
-            format!("--repeats={}", arguments.repeats),
+            format!("--repeats={}", UNCOUNTED + arguments.repeats.get()),
         ]
     }
 }
@@ -141,11 +145,13 @@ fn build_ours(shell: &Shell) -> Result<PathBuf> {
         .context("cargo names no executable for native-train's bench `cpu`")
 }
 
-/// The medians of `repeats` turns. The turn before them is not counted: it waits for the warm-up.
+/// The medians of `repeats` turns, after those that are not counted.
 fn take_turns(mut sides: [Contender; 2], repeats: usize) -> Result<[Timing; 2]> {
     let mut timings = [Vec::new(), Vec::new()];
-    for side in &mut sides {
-        side.turn()?;
+    for _ in 0..UNCOUNTED {
+        for side in &mut sides {
+            side.turn()?;
+        }
     }
     for _ in 0..repeats {
         for (side, timings) in sides.iter_mut().zip(&mut timings) {
