@@ -1,4 +1,7 @@
 //! The native half of Quintet: fine-tunes a k-fold DeBERTa-v3 ensemble and uses it.
 
+pub mod cli;
+pub mod config;
 pub mod error;
 pub mod grid;
+pub mod progress;
