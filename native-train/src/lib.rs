@@ -3,5 +3,8 @@
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod evaluation;
 pub mod grid;
 pub mod progress;
+pub mod pretrained;
+pub mod run;

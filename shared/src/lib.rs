@@ -7,8 +7,13 @@
 //!      -> sigmoid -> ensemble (mean over folds) -> Thresholds -> labels
 //! ```
 
+pub mod autograd;
+pub mod batch;
 pub mod error;
+pub mod kernels;
 pub mod labels;
+pub mod model;
+pub mod nn;
 pub mod thresholds;
 pub mod tokenizer;
 

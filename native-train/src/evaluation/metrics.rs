@@ -1,0 +1,237 @@
+//! Precision, recall and F1 of multi-label decisions, as scikit-learn defines them.
+//!
+//! All three are a numerator over a denominator of counts, and 0 where the denominator is 0
+//! (`zero_division=0`); a label without positives and without decisions so counts as 0 in the
+//! macro average. F1 is taken from the counts, 2 tp / (actual + decided), not from precision and
+//! recall, so equal fractions are equal floats and ties in a threshold search are ties.
+//! <https://scikit-learn.org/stable/modules/model_evaluation.html#precision-recall-f-measure-metrics>
+
+use std::iter::Sum;
+
+use serde::{Deserialize, Serialize};
+
+use super::Decisions;
+use crate::grid::Targets;
+
+/// Precision, recall and F1 of one label, or an average of several.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    pub precision: f64,
+    pub recall: f64,
+    pub f1: f64,
+    /// How many targets are on.
+    pub support: u64,
+}
+
+/// The scores of every label and their two averages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// The mean over labels, each weighing the same; its support is the labels' sum.
+    pub macro_average: Score,
+    /// The score of all labels' counts put together.
+    pub micro_average: Score,
+    /// In the order of the label set.
+    pub per_label: Vec<Score>,
+}
+
+/// What the scores are made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows where the label is on and was decided to be.
+    pub true_positives: u64,
+    /// Rows where the label was decided to be on.
+    pub decided: u64,
+    /// Rows where the label is on.
+    pub actual: u64,
+}
+
+impl Scores {
+    /// # Panics
+    /// If the two are not of one shape.
+    pub fn new(targets: &Targets, decisions: &Decisions) -> Self {
+        let counts = count(targets, decisions);
+        let per_label: Vec<Score> = counts.iter().map(Counts::score).collect();
+        let micro_average = counts.iter().copied().sum::<Counts>().score();
+        Self { macro_average: mean(&per_label), micro_average, per_label }
+    }
+
+    /// The macro average of F1: what a run is judged by.
+    pub fn macro_f1(&self) -> f64 {
+        self.macro_average.f1
+    }
+}
+
+impl Counts {
+    pub fn precision(&self) -> f64 {
+        ratio(self.true_positives, self.decided)
+    }
+
+    pub fn recall(&self) -> f64 {
+        ratio(self.true_positives, self.actual)
+    }
+
+    pub fn f1(&self) -> f64 {
+        ratio(2 * self.true_positives, self.actual + self.decided)
+    }
+
+    fn score(&self) -> Score {
+        Score {
+            precision: self.precision(),
+            recall: self.recall(),
+            f1: self.f1(),
+            support: self.actual,
+        }
+    }
+}
+
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |sum, next| Self {
+            true_positives: sum.true_positives + next.true_positives,
+            decided: sum.decided + next.decided,
+            actual: sum.actual + next.actual,
+        })
+    }
+}
+
+fn ratio(numerator: u64, denominator: u64) -> f64 {
+    if denominator == 0 { 0.0 } else { numerator as f64 / denominator as f64 }
+}
+
+/// The counts of each label.
+fn count(targets: &Targets, decisions: &Decisions) -> Vec<Counts> {
+    assert_eq!(
+        (targets.len(), targets.columns()),
+        (decisions.len(), decisions.columns()),
+        "targets and decisions of one shape"
+    );
+    let mut counts = vec![Counts::default(); targets.columns()];
+    for (targets, decisions) in targets.rows().zip(decisions.rows()) {
+        for ((label, &target), &decided) in counts.iter_mut().zip(targets).zip(decisions) {
+            label.true_positives += u64::from(target == 1 && decided);
+            label.decided += u64::from(decided);
+            label.actual += u64::from(target);
+        }
+    }
+    counts
+}
+
+fn mean(scores: &[Score]) -> Score {
+    let mean_of =
+        |part: fn(&Score) -> f64| scores.iter().map(part).sum::<f64>() / scores.len() as f64;
+    Score {
+        precision: mean_of(|score| score.precision),
+        recall: mean_of(|score| score.recall),
+        f1: mean_of(|score| score.f1),
+        support: scores.iter().map(|score| score.support).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::grid::Grid;
+
+    fn decisions(columns: usize, values: &[u8]) -> Decisions {
+        Grid::new(columns, values.iter().map(|&value| value == 1).collect())
+    }
+
+    /// Made with scikit-learn 1.9.1, numpy 2.4.6: `y`, `d` the two tables below as integer arrays,
+    /// `precision_recall_fscore_support(y, d, average=A, zero_division=0)` for A = None, "macro",
+    /// "micro". The labels: an ordinary one, one decided wrongly more often, one never on, one
+    /// never decided, one neither on nor decided.
+    #[test]
+    fn equals_scikit_learn_on_a_worked_table() {
+        #[rustfmt::skip]
+        let y = Targets::new(5, vec![
+            1, 0, 0, 1, 0,
+            0, 1, 0, 0, 0,
+            1, 1, 0, 0, 0,
+            0, 0, 0, 1, 0,
+            1, 0, 0, 0, 0,
+            0, 1, 0, 1, 0,
+            1, 1, 0, 1, 0,
+        ]);
+        #[rustfmt::skip]
+        let d = decisions(5, &[
+            1, 0, 0, 0, 0,
+            1, 1, 1, 0, 0,
+            0, 1, 0, 0, 0,
+            0, 0, 0, 0, 0,
+            1, 1, 0, 0, 0,
+            0, 0, 1, 0, 0,
+            1, 0, 0, 0, 0,
+        ]);
+        let scores = Scores::new(&y, &d);
+        let of = |precision, recall, f1, support| Score { precision, recall, f1, support };
+        // Single divisions of whole numbers: the same to the bit.
+        assert_eq!(
+            scores.per_label,
+            [
+                of(0.75, 0.75, 0.75, 4),
+                of(0.6666666666666666, 0.5, 0.5714285714285714, 4),
+                of(0.0, 0.0, 0.0, 0),
+                of(0.0, 0.0, 0.0, 4),
+                of(0.0, 0.0, 0.0, 0),
+            ]
+        );
+        assert_eq!(
+            scores.micro_average,
+            of(0.5555555555555556, 0.4166666666666667, 0.47619047619047616, 12)
+        );
+        // A mean of five: summing in another order may move the last bit.
+        let close = |ours: f64, theirs: f64| (ours - theirs).abs() <= 1e-15;
+        assert!(close(scores.macro_average.precision, 0.2833333333333333));
+        assert!(close(scores.macro_average.recall, 0.25));
+        assert!(close(scores.macro_f1(), 0.2642857142857143));
+        assert_eq!(scores.macro_average.support, 12);
+    }
+
+    /// Targets and decisions of one shape, with up to 40 rows.
+    fn tables() -> impl Strategy<Value = (Targets, Decisions)> {
+        (1..6usize, 1..40usize).prop_flat_map(|(columns, rows)| {
+            let targets = proptest::collection::vec(0..2u8, rows * columns);
+            let decided = proptest::collection::vec(any::<bool>(), rows * columns);
+            (targets, decided).prop_map(move |(targets, decided)| {
+                (Grid::new(columns, targets), Grid::new(columns, decided))
+            })
+        })
+    }
+
+    fn flat<T: Copy>(grid: &Grid<T>) -> Grid<T> {
+        Grid::new(1, grid.rows().flatten().copied().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn the_micro_average_is_the_score_of_the_pooled_cells((targets, decided) in tables()) {
+            let pooled = Scores::new(&flat(&targets), &flat(&decided));
+            prop_assert_eq!(Scores::new(&targets, &decided).micro_average, pooled.per_label[0]);
+        }
+
+        #[test]
+        fn swapping_targets_and_decisions_swaps_precision_and_recall((targets, decided) in tables()) {
+            let swapped_targets =
+                Grid::new(1, flat(&decided).column(0).map(u8::from).collect());
+            let swapped_decisions =
+                Grid::new(1, flat(&targets).column(0).map(|target| target == 1).collect());
+            let there = Scores::new(&flat(&targets), &flat(&decided)).per_label[0];
+            let back = Scores::new(&swapped_targets, &swapped_decisions).per_label[0];
+            prop_assert_eq!((there.precision, there.recall), (back.recall, back.precision));
+            prop_assert_eq!(there.f1, back.f1);
+        }
+
+        #[test]
+        fn f1_is_the_harmonic_mean((targets, decided) in tables()) {
+            for score in Scores::new(&targets, &decided).per_label {
+                let sum = score.precision + score.recall;
+                let harmonic =
+                    if sum == 0.0 { 0.0 } else { 2.0 * score.precision * score.recall / sum };
+                // Four roundings against one.
+                prop_assert!((score.f1 - harmonic).abs() <= 1e-15);
+            }
+        }
+    }
+}

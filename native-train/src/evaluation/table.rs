@@ -1,0 +1,290 @@
+//! Reports as plain aligned text for a terminal or a log. No colour: it reads the same in both.
+
+use super::report::{CrossValidation, Evaluation, FoldReport, HalfAndTuned, Seconds, Summary};
+
+/// The closing table of a training. What flatters itself is marked in words.
+pub fn table(summary: &Summary) -> String {
+    [cross_validation(summary), per_label(summary), per_fold(&summary.per_fold), notes(summary)]
+        .join("\n")
+}
+
+/// The table of `evaluate`.
+pub fn evaluation_table(evaluation: &Evaluation) -> String {
+    let mut rows = vec![cells([
+        "label",
+        "threshold",
+        "F1 at 0.5",
+        "precision",
+        "recall",
+        "F1 tuned",
+        "precision",
+        "recall",
+        "support",
+    ])];
+    let mut push = |name: &str, threshold: Option<f64>, scores: &HalfAndTuned| {
+        let mut row = vec![name.to_owned(), threshold.map(short).unwrap_or_default()];
+        for score in [&scores.at_half, &scores.tuned] {
+            row.extend([score.f1, score.precision, score.recall].map(figure));
+        }
+        row.push(scores.tuned.support.to_string());
+        rows.push(row);
+    };
+    for label in &evaluation.per_label {
+        push(&label.label, Some(label.threshold), &label.scores);
+    }
+    push("macro", None, &evaluation.macro_average);
+    push("micro", None, &evaluation.micro_average);
+    format!("{} rows\n\n{}", evaluation.rows, align(&rows))
+}
+
+fn cross_validation(summary: &Summary) -> String {
+    let CrossValidation { rows, macro_f1_at_half, macro_f1_tuned, macro_f1_cross_fitted } =
+        summary.cross_validation;
+    let honest = macro_f1_cross_fitted.map_or_else(|| "needs two trained folds".to_owned(), figure);
+    let figures = align(&[
+        vec!["  thresholds 0.5".into(), figure(macro_f1_at_half)],
+        vec!["  thresholds tuned on the other folds (honest)".into(), honest],
+        vec![
+            "  thresholds tuned on the rows they score (optimistic)".into(),
+            figure(macro_f1_tuned),
+        ],
+    ]);
+    format!(
+        "macro-F1 over {rows} out-of-fold rows ({} of {} folds, {} split)\n{figures}",
+        summary.per_fold.len(),
+        summary.folds,
+        summary.split,
+    )
+}
+
+fn per_label(summary: &Summary) -> String {
+    let mut rows = vec![cells([
+        "label",
+        "threshold",
+        "F1 at 0.5",
+        "F1 honest",
+        "F1 tuned*",
+        "precision*",
+        "recall*",
+        "support",
+        "share",
+    ])];
+    for label in &summary.per_label {
+        rows.push(vec![
+            label.label.clone(),
+            short(label.threshold),
+            figure(label.f1_at_half),
+            label.f1_cross_fitted.map_or_else(|| "-".to_owned(), figure),
+            figure(label.f1_tuned),
+            figure(label.precision_tuned),
+            figure(label.recall_tuned),
+            label.support.to_string(),
+            percent(label.positive_rate),
+        ]);
+    }
+    align(&rows) + "* optimistic: tuned and scored on the same rows\n"
+}
+
+fn per_fold(folds: &[FoldReport]) -> String {
+    let epochs = folds.iter().map(|fold| fold.macro_f1_at_half.len()).max().unwrap_or(0);
+    let mut header = cells(["fold", "rows", "best epoch"]);
+    header.extend((1..=epochs).map(|epoch| format!("epoch {epoch}")));
+    let mut rows = vec![header];
+    for fold in folds {
+        let mut row =
+            vec![fold.fold.to_string(), fold.rows.to_string(), fold.best_epoch.to_string()];
+        row.extend(fold.macro_f1_at_half.iter().copied().map(figure));
+        row.resize(3 + epochs, "-".into());
+        rows.push(row);
+    }
+    align(&rows)
+        + "macro-F1 at 0.5 after each epoch. The best epoch is chosen on the rows it is scored on,\n\
+           which flatters every figure above a little.\n"
+}
+
+fn notes(summary: &Summary) -> String {
+    let duplicates = &summary.duplicates;
+    let mut notes = vec![format!(
+        "duplicates: {} of {} rows have their text in another fold too ({}); {} distinct texts",
+        duplicates.rows_with_twin_in_another_fold,
+        summary.rows,
+        share(duplicates.rows_with_twin_in_another_fold, summary.rows),
+        duplicates.distinct_texts,
+    )];
+    if let Some(test) = duplicates.test {
+        notes.push(format!(
+            "            {} of {} test rows stand in the training file ({})",
+            test.rows_with_twin_in_train,
+            test.rows,
+            share(test.rows_with_twin_in_train, test.rows),
+        ));
+    }
+    let test = summary.truncated_texts.test;
+    notes.push(format!(
+        "truncated:  {} training texts{}",
+        summary.truncated_texts.train,
+        test.map(|texts| format!(", {texts} test texts")).unwrap_or_default(),
+    ));
+    notes.push(format!("time:       {}", times(&summary.seconds)));
+    if let Some(bytes) = summary.peak_memory_bytes {
+        notes.push(format!("memory:     {:.0} MiB at the peak", bytes as f64 / f64::from(1 << 20)));
+    }
+    notes.join("\n") + "\n"
+}
+
+fn times(seconds: &Seconds) -> String {
+    let Seconds { setup, tokenise, train, validate, predict, total } = *seconds;
+    let phases = [
+        ("setup", setup),
+        ("tokenise", tokenise),
+        ("train", train),
+        ("validate", validate),
+        ("predict", predict),
+    ];
+    let phases = phases.map(|(phase, seconds)| format!("{phase} {seconds:.1} s")).join(", ");
+    format!("{total:.1} s ({phases})")
+}
+
+fn figure(value: f64) -> String {
+    format!("{value:.4}")
+}
+
+/// A threshold: the candidates are multiples of 0.05.
+fn short(value: f64) -> String {
+    format!("{value:.2}")
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}%", 100.0 * share)
+}
+
+fn share(part: usize, whole: usize) -> String {
+    percent(part as f64 / whole.max(1) as f64)
+}
+
+fn cells<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+/// Rows of one length as lines: the first column flush left, the others flush right.
+fn align(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..rows[0].len()).filter_map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = format!("{:<1$}", row[0], widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            line += &format!("  {cell:>width$}");
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use shared::{LabelSet, Thresholds};
+
+    use super::*;
+    use crate::evaluation::report::{Duplicates, OutOfFold, TestDuplicates, TruncatedTexts};
+    use crate::grid::{Grid, Probabilities, Targets};
+
+    fn labels() -> LabelSet {
+        LabelSet::new(vec!["joy".into(), "überraschung".into()]).unwrap()
+    }
+
+    fn scored() -> (Targets, Probabilities) {
+        let targets = vec![1, 0, 0, 1, 1, 0, 0, 0];
+        (Grid::new(2, targets), Grid::new(2, vec![0.9, 0.2, 0.1, 0.3, 0.4, 0.1, 0.2, 0.22]))
+    }
+
+    fn summary(fold_of: &[usize]) -> Summary {
+        let (targets, probabilities) = scored();
+        let scored = OutOfFold::score(&labels(), &targets, &probabilities, fold_of);
+        let fold = |fold, macro_f1_at_half: &[f64], best_epoch| FoldReport {
+            fold,
+            rows: 2,
+            macro_f1_at_half: macro_f1_at_half.to_vec(),
+            best_epoch,
+        };
+        Summary {
+            model: "mini".into(),
+            seed: 42,
+            versions: [("native-train".into(), "0.1.0".into())].into(),
+            labels: labels(),
+            rows: 4,
+            split: "grouped".into(),
+            folds: 2,
+            cross_validation: scored.cross_validation,
+            per_label: scored.per_label,
+            per_fold: vec![fold(0, &[0.25, 0.5, 0.4], 2), fold(1, &[0.3333], 1)],
+            duplicates: Duplicates {
+                distinct_texts: 3,
+                rows_with_twin_in_another_fold: 2,
+                test: Some(TestDuplicates { rows: 8, rows_with_twin_in_train: 1 }),
+            },
+            truncated_texts: TruncatedTexts { train: 1, test: Some(0) },
+            seconds: Seconds {
+                setup: 0.5,
+                tokenise: 0.25,
+                train: 61.5,
+                validate: 3.0,
+                predict: 1.0,
+                total: 66.25,
+            },
+            peak_memory_bytes: Some(300 << 20),
+        }
+    }
+
+    #[test]
+    fn the_closing_table_says_which_figures_are_optimistic() {
+        assert_snapshot!(table(&summary(&[0, 0, 1, 1])), @r"
+        macro-F1 over 4 out-of-fold rows (2 of 2 folds, grouped split)
+          thresholds 0.5                                        0.3333
+          thresholds tuned on the other folds (honest)          0.7333
+          thresholds tuned on the rows they score (optimistic)  1.0000
+
+        label         threshold  F1 at 0.5  F1 honest  F1 tuned*  precision*  recall*  support  share
+        joy                0.25     0.6667     0.8000     1.0000      1.0000   1.0000        2  50.0%
+        überraschung       0.25     0.0000     0.6667     1.0000      1.0000   1.0000        1  25.0%
+        * optimistic: tuned and scored on the same rows
+
+        fold  rows  best epoch  epoch 1  epoch 2  epoch 3
+        0        2           2   0.2500   0.5000   0.4000
+        1        2           1   0.3333        -        -
+        macro-F1 at 0.5 after each epoch. The best epoch is chosen on the rows it is scored on,
+        which flatters every figure above a little.
+
+        duplicates: 2 of 4 rows have their text in another fold too (50.0%); 3 distinct texts
+                    1 of 8 test rows stand in the training file (12.5%)
+        truncated:  1 training texts, 0 test texts
+        time:       66.2 s (setup 0.5 s, tokenise 0.2 s, train 61.5 s, validate 3.0 s, predict 1.0 s)
+        memory:     300 MiB at the peak
+        ");
+    }
+
+    #[test]
+    fn a_single_fold_has_no_honest_tuned_figure() {
+        let table = table(&summary(&[0; 4]));
+        assert!(table.contains("(honest)          needs two trained folds"), "{table}");
+        assert!(!table.contains("NaN"), "{table}");
+    }
+
+    #[test]
+    fn the_evaluation_table_has_both_ways_of_deciding() {
+        let (targets, probabilities) = scored();
+        let thresholds = Thresholds::uniform(0.25, 2).unwrap();
+        let evaluation = Evaluation::new(&labels(), &targets, &probabilities, &thresholds);
+        assert_snapshot!(evaluation_table(&evaluation), @r"
+        4 rows
+
+        label         threshold  F1 at 0.5  precision  recall  F1 tuned  precision  recall  support
+        joy                0.25     0.6667     1.0000  0.5000    1.0000     1.0000  1.0000        2
+        überraschung       0.25     0.0000     0.0000  0.0000    1.0000     1.0000  1.0000        1
+        macro                       0.3333     0.5000  0.2500    1.0000     1.0000  1.0000        3
+        micro                       0.5000     1.0000  0.3333    1.0000     1.0000  1.0000        3
+        ");
+    }
+}

@@ -1,0 +1,100 @@
+//! Freshly made tensors, as HF's `_init_weights` makes them: normal weights, zero biases, LayerNorms that do
+//! nothing yet.
+//!
+//! Each depends on the seed and its own name alone, so neither order nor the other tensors matter.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Normal};
+use shared::model::DebertaConfig;
+
+const WORD_EMBEDDINGS: &str = "deberta.embeddings.word_embeddings.weight";
+
+/// The values of tensor `name`, row by row.
+pub fn values(name: &str, shape: &[usize], config: &DebertaConfig, seed: u64) -> Vec<f32> {
+    let count = shape.iter().product();
+    if name.ends_with(".bias") {
+        vec![0.0; count]
+    } else if name.ends_with("LayerNorm.weight") {
+        vec![1.0; count]
+    } else {
+        let mut weights = normal(name, count, config.initializer_range, seed);
+        if let (WORD_EMBEDDINGS, Some(row)) = (name, config.pad_token_id) {
+            weights[row * config.embedding_size..][..config.embedding_size].fill(0.0);
+        }
+        weights
+    }
+}
+
+fn normal(name: &str, count: usize, deviation: f64, seed: u64) -> Vec<f32> {
+    let distribution = Normal::new(0.0, deviation as f32).expect("the config's range is above 0");
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(fnv1a(name));
+    distribution.sample_iter(rng).take(count).collect()
+}
+
+/// A hash that stays what it is, unlike the standard library's.
+fn fnv1a(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: [usize; 2] = [300, 192];
+
+    fn weights(name: &str, seed: u64) -> Vec<f32> {
+        values(name, &SHAPE, &DebertaConfig::mini(300), seed)
+    }
+
+    #[test]
+    fn weights_are_normal_with_the_configs_deviation() {
+        let weights = weights("pooler.dense.weight", 42);
+        let count = weights.len() as f64;
+        let moment = |power: i32| {
+            weights.iter().map(|&w| (f64::from(w) / 0.02).powi(power)).sum::<f64>() / count
+        };
+        // Five standard errors of each moment of 57,600 draws from a standard normal.
+        let within = |moment: f64, expected: f64, variance: f64| {
+            assert!((moment - expected).abs() < 5.0 * (variance / count).sqrt(), "{moment}");
+        };
+        within(moment(1), 0.0, 1.0);
+        within(moment(2), 1.0, 2.0);
+        within(moment(3), 0.0, 15.0);
+        within(moment(4), 3.0, 96.0);
+    }
+
+    #[test]
+    fn seed_and_name_decide_the_values() {
+        let first = weights("classifier.weight", 1);
+        assert_eq!(first, weights("classifier.weight", 1));
+        assert_ne!(first, weights("classifier.weight", 2));
+        assert_ne!(first, weights("pooler.dense.weight", 1));
+    }
+
+    #[test]
+    fn only_the_padding_row_of_the_word_embeddings_is_zero() {
+        let rows = weights(WORD_EMBEDDINGS, 42);
+        let zero: Vec<usize> = rows
+            .chunks(192)
+            .enumerate()
+            .filter_map(|(row, values)| values.iter().all(|&v| v == 0.0).then_some(row))
+            .collect();
+        assert_eq!(zero, [0]);
+        assert!(
+            weights("deberta.encoder.rel_embeddings.weight", 42)[..192].iter().all(|&v| v != 0.0)
+        );
+    }
+
+    #[test]
+    fn biases_and_layer_norms_start_neutral() {
+        let config = DebertaConfig::mini(300);
+        let of = |name: &str| values(name, &[3], &config, 42);
+        assert_eq!(of("classifier.bias"), [0.0; 3]);
+        assert_eq!(of("deberta.encoder.LayerNorm.bias"), [0.0; 3]);
+        assert_eq!(of("deberta.encoder.layer.0.output.LayerNorm.weight"), [1.0; 3]);
+    }
+}

@@ -1,0 +1,249 @@
+//! Where a model comes from: a local folder, a hub id, or the embedded `mini`.
+//!
+//! Gives its config, its tokenizer's file and, on demand, its tensors by HF's names. What a tokenizer or a
+//! model makes of them is `shared`'s.
+
+mod hub;
+mod init;
+mod load;
+mod pickle;
+mod safetensors_file;
+mod weights;
+
+#[cfg(test)]
+mod test_files;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use shared::model::DebertaConfig;
+
+use crate::error::UserError;
+pub use hub::Progress;
+pub use load::{LoadReport, Loaded, Resized};
+use weights::WeightFiles;
+
+/// The word for the small model that is trained from nothing; a folder of that name is `./mini`.
+pub const MINI: &str = "mini";
+
+/// Pieces that `mini`'s own tokenizer aims at; where the texts give fewer, set the config's `vocab_size` to them.
+pub const MINI_VOCAB_SIZE: usize = 8000;
+
+const CONFIG_FILE: &str = "config.json";
+
+/// Best first: the converted form says more than the pieces alone.
+const TOKENIZER_FILES: [&str; 2] = ["tokenizer.json", "spm.model"];
+
+/// A model to start from or to use.
+#[derive(Debug)]
+pub struct Pretrained {
+    pub config: DebertaConfig,
+    /// `None` for `mini`: it learns its own from the training texts.
+    pub tokenizer: Option<TokenizerFile>,
+    weights: Option<WeightFiles>,
+}
+
+/// A tokenizer as it lay in its file.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TokenizerFile {
+    /// `tokenizer.json`
+    Json(Vec<u8>),
+    /// `spm.model`
+    SentencePiece(Vec<u8>),
+}
+
+/// What the words after `--model` mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Mini,
+    Folder(PathBuf),
+    Hub { id: String, revision: String },
+}
+
+/// Finds `model`, fetching from the hub what its cache lacks.
+///
+/// # Errors
+/// If there is no such folder or repository, or it lacks a config, a tokenizer or weights that can be used.
+pub fn resolve(model: &str, progress: Progress) -> Result<Pretrained> {
+    match Source::parse(model)? {
+        Source::Mini => Ok(Pretrained::mini()),
+        Source::Folder(folder) => Pretrained::from_folder(&folder),
+        Source::Hub { id, revision } => {
+            let folder = hub::Hub::from_env(progress)?.fetch(&id, &revision)?;
+            Pretrained::from_folder(&folder)
+        }
+    }
+}
+
+impl Source {
+    /// `mini`, else a folder that exists, else `owner/name` with or without `@revision`.
+    ///
+    /// # Errors
+    /// If it is none of these.
+    pub fn parse(model: &str) -> Result<Self> {
+        let path = Path::new(model);
+        if model == MINI {
+            Ok(Self::Mini)
+        } else if path.is_dir() {
+            Ok(Self::Folder(path.to_owned()))
+        } else if path.exists() {
+            Err(UserError::new(format!("model `{model}` is a file, not a folder"))
+                .hint("pass the folder that holds config.json, the tokenizer and the weights")
+                .into())
+        } else {
+            Self::hub(model).ok_or_else(|| {
+                UserError::new(format!(
+                    "model `{model}` not found: there is no such folder, and it is no hub id (`owner/name`)"
+                ))
+                .hint("pass a folder, a hub id such as `microsoft/deberta-v3-base`, or `mini`")
+                .into()
+            })
+        }
+    }
+
+    fn hub(model: &str) -> Option<Self> {
+        let (id, revision) = model.split_once('@').unwrap_or((model, "main"));
+        let (owner, name) = id.split_once('/')?;
+        let is_name = |part: &str| {
+            part.starts_with(|first: char| first.is_ascii_alphanumeric())
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
+        let is_revision = !revision.is_empty()
+            && revision.split('/').all(|part| {
+                !matches!(part, "" | "." | "..")
+                    && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+            });
+        (is_name(owner) && is_name(name) && is_revision)
+            .then(|| Self::Hub { id: id.to_owned(), revision: revision.to_owned() })
+    }
+}
+
+impl Pretrained {
+    fn mini() -> Self {
+        Self { config: DebertaConfig::mini(MINI_VOCAB_SIZE), tokenizer: None, weights: None }
+    }
+
+    /// Reads a folder in HF's layout; the numbers themselves wait for [`Self::load`].
+    ///
+    /// # Errors
+    /// If one of its files is absent or cannot be used.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        let path = folder.join(CONFIG_FILE);
+        if !path.exists() {
+            return Err(UserError::new(format!("no {CONFIG_FILE} in `{}`", folder.display()))
+                .hint("the folder of a model holds config.json, tokenizer.json or spm.model, and weights")
+                .into());
+        }
+        Ok(Self {
+            config: read_config(&path)?,
+            tokenizer: Some(read_tokenizer(folder)?),
+            weights: Some(WeightFiles::open(folder)?),
+        })
+    }
+
+    /// Reads the tensors of a classifier with `num_labels` labels, all f32 on the CPU.
+    ///
+    /// A head that the files lack, or one for another number of labels, is initialised from `seed`; so is all of
+    /// `mini`. The report says which.
+    ///
+    /// # Errors
+    /// If a tensor of the backbone is missing or mis-shaped, or a file is damaged.
+    pub fn load(&self, num_labels: usize, seed: u64) -> Result<Loaded> {
+        load::load(&self.config, self.weights.as_ref(), num_labels, seed)
+    }
+}
+
+fn read_config(path: &Path) -> Result<DebertaConfig> {
+    let bytes = fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
+    DebertaConfig::from_json(&bytes)
+        .map_err(|error| UserError::new(format!("`{}`: {error}", path.display())).into())
+}
+
+fn read_tokenizer(folder: &Path) -> Result<TokenizerFile> {
+    let Some(name) = TOKENIZER_FILES.into_iter().find(|name| folder.join(name).exists()) else {
+        return Err(UserError::new(format!(
+            "no tokenizer in `{}` (looked for {})",
+            folder.display(),
+            TOKENIZER_FILES.join(", ")
+        ))
+        .hint("copy the tokenizer of the model it was trained from into the folder")
+        .into());
+    };
+    let path = folder.join(name);
+    let bytes = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
+    Ok(if name == TOKENIZER_FILES[0] {
+        TokenizerFile::Json(bytes)
+    } else {
+        TokenizerFile::SentencePiece(bytes)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hub(id: &str, revision: &str) -> Source {
+        Source::Hub { id: id.to_owned(), revision: revision.to_owned() }
+    }
+
+    #[test]
+    fn sources_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        assert_eq!(Source::parse("mini").unwrap(), Source::Mini);
+        assert_eq!(Source::parse(path).unwrap(), Source::Folder(path.into()));
+        let base = "microsoft/deberta-v3-base";
+        assert_eq!(Source::parse(base).unwrap(), hub(base, "main"));
+        assert_eq!(Source::parse("a/b@refs/pr/7").unwrap(), hub("a/b", "refs/pr/7"));
+    }
+
+    #[test]
+    fn what_is_neither_folder_nor_hub_id_says_what_was_looked_for() {
+        for model in
+            ["deberta", "./a/b", "../b", "a/b/c", "a/", "/a", "a/b@", "a/b@..", "a b/c", ""]
+        {
+            let error = Source::parse(model).unwrap_err();
+            let user = error.downcast_ref::<UserError>().unwrap();
+            assert!(user.to_string().contains(&format!("model `{model}` not found")), "{user}");
+            assert!(user.remedy().unwrap().contains("microsoft/deberta-v3-base"));
+        }
+    }
+
+    #[test]
+    fn a_file_is_not_a_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        fs::write(&path, "x").unwrap();
+        let error = Source::parse(path.to_str().unwrap()).unwrap_err();
+        assert!(error.to_string().ends_with("is a file, not a folder"), "{error}");
+    }
+
+    #[test]
+    fn each_absent_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |expected: &str| {
+            let error = Pretrained::from_folder(folder.path()).unwrap_err();
+            let user = error.downcast_ref::<UserError>().expect("the user can mend it");
+            assert!(user.to_string().contains(expected), "{user}");
+        };
+        refused("no config.json in");
+        fs::write(folder.path().join(CONFIG_FILE), r#"{"model_type": "bert"}"#).unwrap();
+        refused("config field `model_type`");
+        fs::write(folder.path().join(CONFIG_FILE), r#"{"model_type": "deberta-v2"}"#).unwrap();
+        refused("looked for tokenizer.json, spm.model");
+        fs::write(folder.path().join("spm.model"), "pieces").unwrap();
+        refused("looked for model.safetensors");
+    }
+
+    #[test]
+    fn the_converted_tokenizer_is_preferred() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("spm.model"), "pieces").unwrap();
+        let pieces = read_tokenizer(folder.path()).unwrap();
+        assert_eq!(pieces, TokenizerFile::SentencePiece(b"pieces".to_vec()));
+        fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
+        let json = read_tokenizer(folder.path()).unwrap();
+        assert_eq!(json, TokenizerFile::Json(b"{}".to_vec()));
+    }
+}

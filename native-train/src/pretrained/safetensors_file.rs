@@ -1,0 +1,62 @@
+//! The listing of a `.safetensors` file, from its header alone.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+
+use super::weights::{Encoding, Place, Stored, broken};
+
+/// The file opens with the length of its header.
+const LENGTH_BYTES: u64 = 8;
+
+/// As the format's own library has it; a larger one is no header.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+pub(super) fn list(path: &Path) -> Result<Vec<(String, Stored)>> {
+    let mut file = File::open(path).with_context(|| format!("reading `{}`", path.display()))?;
+    let file_length = file.metadata()?.len();
+    let header = read_header(&mut file).map_err(|error| broken(path, &error.to_string()))?;
+    let metadata: Metadata =
+        serde_json::from_slice(&header).map_err(|error| broken(path, &error.to_string()))?;
+
+    let data_start = LENGTH_BYTES + header.len() as u64;
+    let expected_length = data_start + metadata.data_len() as u64;
+    if file_length != expected_length {
+        let what = format!("its header asks for {expected_length} bytes, it has {file_length}");
+        return Err(broken(path, &what));
+    }
+    let stored = metadata.tensors().into_iter().map(|(name, info)| {
+        let place = Place::At(data_start + info.data_offsets.0 as u64);
+        (name, Stored { shape: info.shape.clone(), encoding: encoding(info.dtype), place })
+    });
+    Ok(stored.collect())
+}
+
+fn read_header(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut length = [0; LENGTH_BYTES as usize];
+    file.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > LONGEST_HEADER {
+        return Err(io::Error::other("it does not start with a safetensors header"));
+    }
+    let mut header = Vec::new();
+    file.take(length).read_to_end(&mut header)?;
+    if header.len() as u64 == length {
+        Ok(header)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+fn encoding(dtype: Dtype) -> Encoding {
+    match dtype {
+        Dtype::F32 => Encoding::F32,
+        Dtype::F16 => Encoding::F16,
+        Dtype::BF16 => Encoding::Bf16,
+        other => Encoding::Unusable(other.to_string()),
+    }
+}

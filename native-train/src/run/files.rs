@@ -1,0 +1,401 @@
+//! Files that are either whole or not there: written aside, then renamed over the old one.
+//!
+//! Knows nothing of what the files mean; `tables` and the other writers do.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::UserError;
+
+/// Where `write_atomically` lets its caller write to.
+pub struct Output {
+    sink: BufWriter<Sink>,
+    expected: Option<u64>,
+}
+
+/// The file itself, with what is needed to say why writing it failed.
+struct Sink {
+    file: File,
+    written: u64,
+    failure: Option<ErrorKind>,
+}
+
+/// Writes `path` by `write`: whole, or not at all.
+///
+/// An earlier file of that name stays until the new one is on the disk, and stays for good if
+/// anything fails; then nothing else is left behind either. Only a killed process leaves its
+/// temporary, see [`remove_leftovers`].
+///
+/// A path that is no regular file (a pipe, `/dev/stdout`) is written straight to.
+///
+/// # Errors
+/// Those of `write` as they are; a failure to write names the path and, on a full disk, the size.
+pub fn write_atomically<T>(path: &Path, write: impl FnOnce(&mut Output) -> Result<T>) -> Result<T> {
+    let cannot_write = || format!("cannot write `{}`", path.display());
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let file = OpenOptions::new().write(true).open(path).with_context(cannot_write)?;
+        return fill(file, path, write).map(|(value, _)| value);
+    }
+    // A link stays a link: what it points to is replaced.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut temporary = Temporary::beside(&target);
+    let file = temporary.create().with_context(cannot_write)?;
+    let (value, file) = fill(file, path, write)?;
+    file.sync_all().with_context(cannot_write)?;
+    drop(file);
+    temporary.rename_to(&target).with_context(cannot_write)?;
+    sync_folder_of(&target).with_context(cannot_write)?;
+    Ok(value)
+}
+
+/// Writes `value` as indented JSON.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    write_atomically(path, |output| {
+        serde_json::to_writer_pretty(&mut *output, value)?;
+        Ok(output.write_all(b"\n")?)
+    })
+}
+
+/// Reads what [`write_json`] wrote.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = read(path)?;
+    serde_json::from_slice(&bytes).map_err(|error| damaged(path, error))
+}
+
+/// A file of a run; that it is not there is a mistake in which folder was named.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => UserError::new(format!("`{}` is not there", path.display()))
+            .hint("has the training ended? `train --resume` goes on with one that was stopped")
+            .into(),
+        _ => Error::new(error).context(format!("cannot read `{}`", path.display())),
+    })
+}
+
+/// A file that is not what we wrote: cut off, or changed by something else.
+pub fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
+    UserError::new(format!("`{}` is damaged: {what}", path.display()))
+        .hint("restore it from a copy, or train again into another `--output`")
+        .into()
+}
+
+/// Removes the temporaries that killed processes left in `folder`.
+///
+/// Only for who knows that nobody is writing there now: the holder of the run's lock.
+pub fn remove_leftovers(folder: &Path) -> Result<()> {
+    for name in names(folder)?.iter().filter(|name| is_temporary(name)) {
+        let path = folder.join(name);
+        fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The names of what is in `folder`, sorted.
+pub fn names(folder: &Path) -> Result<Vec<String>> {
+    let cannot_list = || format!("cannot list the folder `{}`", folder.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot_list)? {
+        names.push(entry.with_context(cannot_list)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a file of this name is one that [`write_atomically`] had not finished.
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".tmp")
+}
+
+impl Output {
+    /// Announces how many bytes will come, so that a full disk can be reported with the need.
+    pub fn expect_bytes(&mut self, bytes: u64) {
+        self.expected = Some(bytes);
+    }
+
+    fn new(file: File) -> Self {
+        let sink = Sink { file, written: 0, failure: None };
+        Self { sink: BufWriter::with_capacity(1 << 16, sink), expected: None }
+    }
+
+    /// Says which file could not be written; an error that is not about writing stays as it is.
+    fn explain(&self, error: Error, path: &Path) -> Error {
+        let path = path.display();
+        match (self.sink.get_ref().failure, self.expected) {
+            (None, _) => error,
+            (Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded), Some(expected)) => {
+                error.context(format!(
+                    "the disk is full: `{path}` needs {}, of which {} fitted; make room and try again",
+                    size(expected),
+                    size(self.sink.get_ref().written),
+                ))
+            }
+            (Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded), None) => error.context(format!(
+                "the disk is full: writing `{path}` broke off after {}; make room and try again",
+                size(self.sink.get_ref().written),
+            )),
+            (Some(_), _) => error.context(format!("cannot write `{path}`")),
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sink.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes).inspect_err(|error| {
+            // Kept here because a library between us and the caller may not pass the error on.
+            self.failure = Some(error.kind());
+        })?;
+        self.written += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn fill<T>(
+    file: File,
+    path: &Path,
+    write: impl FnOnce(&mut Output) -> Result<T>,
+) -> Result<(T, File)> {
+    let mut output = Output::new(file);
+    let value = write(&mut output).and_then(|value| {
+        output.flush()?;
+        Ok(value)
+    });
+    let explained = value.map_err(|error| output.explain(error, path));
+    // Taken apart so that dropping the buffer does not try to write what has failed.
+    let (sink, _) = output.sink.into_parts();
+    explained.map(|value| (value, sink.file))
+}
+
+/// The unfinished file beside the one to write; removed unless it took that one's place.
+struct Temporary {
+    path: PathBuf,
+    renamed: bool,
+}
+
+impl Temporary {
+    fn beside(target: &Path) -> Self {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        // With the process id, so that two processes do not write into one temporary.
+        let path = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+        Self { path, renamed: false }
+    }
+
+    fn create(&self) -> io::Result<File> {
+        // A killed process may have had our id. `create_new` follows no link someone put there.
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => File::create_new(&self.path),
+        }
+    }
+
+    fn rename_to(&mut self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.path, target)?;
+        self.renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // The error that brought us here is the one to tell.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes the rename itself survive a loss of power.
+#[cfg(unix)]
+fn sync_folder_of(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Elsewhere a folder cannot be opened as a file.
+#[cfg(not(unix))]
+fn sync_folder_of(_file: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        1_000_000.. => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} kB", bytes as f64 / 1e3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use anyhow::bail;
+
+    use super::*;
+
+    fn here(folder: &tempfile::TempDir) -> Vec<String> {
+        names(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn a_write_that_fails_in_the_middle_leaves_the_old_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("oof.csv");
+        fs::write(&path, "old").unwrap();
+        let error = write_atomically(&path, |output| {
+            output.write_all(&vec![b'n'; 1 << 20])?;
+            bail!("row 7 has no text") as Result<()>
+        })
+        .unwrap_err();
+        assert_eq!(error.to_string(), "row 7 has no text", "not an error of writing");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(here(&folder), ["oof.csv"]);
+    }
+
+    #[test]
+    fn a_panic_while_writing_leaves_the_old_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("oof.csv");
+        fs::write(&path, "old").unwrap();
+        let panicked = std::panic::catch_unwind(|| {
+            write_atomically(&path, |output| -> Result<()> {
+                output.write_all(b"new")?;
+                panic!("on purpose")
+            })
+        });
+        assert!(panicked.is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(here(&folder), ["oof.csv"]);
+    }
+
+    #[test]
+    fn the_new_file_takes_the_place_of_the_old_and_the_value_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("oof.csv");
+        fs::write(&path, "old and longer").unwrap();
+        let value = write_atomically(&path, |output| {
+            output.write_all(b"new")?;
+            assert_eq!(fs::read(&path)?, b"old and longer", "until all is written");
+            Ok(7)
+        });
+        assert_eq!(value.unwrap(), 7);
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(here(&folder), ["oof.csv"]);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named_with_its_cause() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing").join("oof.csv");
+        let error = write_atomically(&path, |_| Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot write `{}`", path.display()));
+        let cause = error.root_cause().downcast_ref::<io::Error>().unwrap();
+        assert_eq!(cause.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        write_atomically(&link, |output| Ok(output.write_all(b"new")?)).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_device_is_called_full_and_is_not_replaced() {
+        let error = write_atomically(Path::new("/dev/full"), |output| {
+            output.expect_bytes(2_500_000);
+            Ok(output.write_all(&[0; 2_500_000])?)
+        })
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the disk is full: `/dev/full` needs 2.5 MB, of which 0.0 kB fitted; \
+             make room and try again"
+        );
+        assert!(!fs::metadata("/dev/full").unwrap().is_file());
+    }
+
+    /// Fills a real, tiny file system. Mounted in a mount namespace of its own, in which this test
+    /// runs itself again, so nothing stays mounted whatever happens.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_leaves_the_old_file_and_no_temporary() {
+        const MOUNTED: &str = "QUINTET_TEST_TINY_DISK";
+        if let Some(disk) = std::env::var_os(MOUNTED) {
+            return fill_the_disk(Path::new(&disk));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let test = "run::files::tests::a_full_disk_leaves_the_old_file_and_no_temporary";
+        let may_mount = |script: &str| {
+            Command::new("unshare")
+                .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
+                .arg(format!("mount -t tmpfs -o size=256k none \"${MOUNTED}\" && {script}"))
+                .env(MOUNTED, folder.path())
+                .arg("sh")
+                .arg(std::env::current_exe().unwrap())
+                .output()
+        };
+        if !may_mount("true").is_ok_and(|output| output.status.success()) {
+            eprintln!("skipped: this system lets us mount no file system to fill");
+            return;
+        }
+        let output = may_mount(&format!("exec \"$1\" {test} --exact --nocapture")).unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{printed}");
+        assert!(printed.contains("1 passed"), "{printed}");
+    }
+
+    #[cfg(target_os = "linux")]
+    fn fill_the_disk(disk: &Path) {
+        let path = disk.join("model.safetensors");
+        write_atomically(&path, |output| Ok(output.write_all(b"old")?)).unwrap();
+        let error =
+            write_atomically(&path, |output| Ok(output.write_all(&vec![1; 1 << 20])?)).unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with("the disk is full: writing `"), "{message}");
+        assert!(message.contains("model.safetensors` broke off after 2"), "{message}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(disk).unwrap(), ["model.safetensors"]);
+    }
+
+    #[test]
+    fn a_json_file_cut_off_anywhere_is_an_error_with_a_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("summary.json");
+        write_json(&path, &[0.15000000000000002, 0.9]).unwrap();
+        let whole = fs::read(&path).unwrap();
+        assert_eq!(read_json::<Vec<f64>>(&path).unwrap(), [0.15000000000000002, 0.9]);
+        // All but the newline at the end.
+        for length in 0..whole.len() - 1 {
+            fs::write(&path, &whole[..length]).unwrap();
+            let error = read_json::<Vec<f64>>(&path).unwrap_err();
+            let error = error.downcast_ref::<UserError>().unwrap();
+            assert!(error.to_string().contains("summary.json` is damaged: "), "{error}");
+            assert!(error.remedy().unwrap().contains("train again"));
+        }
+    }
+}

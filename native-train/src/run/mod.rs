@@ -1,0 +1,367 @@
+//! The folder a training leaves: what lies where in it, and who may write there.
+//!
+//! ```text
+//! RUN/config.toml                     written first: with it the folder is a run
+//!     folds.csv                       row, id, fold
+//!     fold-K/                         a folder Hugging Face loads, K counted from 0
+//!         config.json  model.safetensors  tokenizer.json
+//!         metrics.jsonl               a line a step, and one for each epoch's validation
+//!         checkpoint                  resumable training state
+//!     oof.csv                         id, a probability a label
+//!     thresholds.json  summary.json
+//!     submission.csv                  id, 0 or 1 a label
+//!     .lock                           held while a training writes here
+//! ```
+//!
+//! `files` writes whole files or none, `tables` knows their contents.
+
+pub mod files;
+pub mod tables;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::error::UserError;
+
+const CONFIG: &str = "config.toml";
+const LOCK: &str = ".lock";
+
+/// A run folder, open for reading or, with its lock held, for a training.
+#[derive(Debug)]
+pub struct Run {
+    folder: PathBuf,
+    /// Held by a training; the system lets go of it however the process ends.
+    _lock: Option<File>,
+}
+
+/// One fold's folder within a run.
+#[derive(Debug)]
+pub struct FoldFolder {
+    folder: PathBuf,
+}
+
+impl Run {
+    /// A new run for a training in an empty or missing folder.
+    ///
+    /// # Errors
+    /// If another training writes there, or it already holds a run or anything else.
+    pub fn create(folder: &Path) -> Result<Self> {
+        let run = Self::locked(folder)?;
+        if run.has_begun() {
+            return Err(UserError::new(format!("`{}` already holds a run", folder.display()))
+                .hint("pass `--resume` to go on with it, or another `--output`")
+                .into());
+        }
+        Ok(run)
+    }
+
+    /// The run to go on with, cleared of what a killed training left half-written.
+    ///
+    /// A training may be killed before its first file, so an empty or missing folder is taken as
+    /// well: see [`Run::has_begun`].
+    ///
+    /// # Errors
+    /// If another training writes there, or the folder holds something else than a run.
+    pub fn resume(folder: &Path) -> Result<Self> {
+        Self::locked(folder)
+    }
+
+    /// A run to read from. Takes no lock and changes nothing.
+    ///
+    /// # Errors
+    /// If there is no run.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let run = Self { folder: folder.to_owned(), _lock: None };
+        if !run.has_begun() {
+            let message = format!("`{}` is no run: it has no {CONFIG}", folder.display());
+            return Err(UserError::new(message)
+                .hint("name the folder that was given to `train --output`")
+                .into());
+        }
+        Ok(run)
+    }
+
+    /// Whether a training has written its settings here.
+    pub fn has_begun(&self) -> bool {
+        self.config_toml().is_file()
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn config_toml(&self) -> PathBuf {
+        self.folder.join(CONFIG)
+    }
+
+    pub fn folds_csv(&self) -> PathBuf {
+        self.folder.join("folds.csv")
+    }
+
+    pub fn oof_csv(&self) -> PathBuf {
+        self.folder.join("oof.csv")
+    }
+
+    pub fn thresholds_json(&self) -> PathBuf {
+        self.folder.join("thresholds.json")
+    }
+
+    pub fn summary_json(&self) -> PathBuf {
+        self.folder.join("summary.json")
+    }
+
+    pub fn submission_csv(&self) -> PathBuf {
+        self.folder.join("submission.csv")
+    }
+
+    /// The folder of fold `fold`, counted from 0 as in folds.csv. It need not be there.
+    pub fn fold(&self, fold: usize) -> FoldFolder {
+        FoldFolder { folder: self.folder.join(format!("fold-{fold}")) }
+    }
+
+    fn locked(folder: &Path) -> Result<Self> {
+        make_folder(folder)?;
+        // Before the lock, so that nothing is put into a folder that is not ours.
+        refuse_foreign(folder)?;
+        let run = Self { folder: folder.to_owned(), _lock: Some(lock(folder)?) };
+        run.remove_leftovers()?;
+        Ok(run)
+    }
+
+    fn remove_leftovers(&self) -> Result<()> {
+        files::remove_leftovers(&self.folder)?;
+        for name in files::names(&self.folder)?.iter().filter(|name| name.starts_with("fold-")) {
+            files::remove_leftovers(&self.folder.join(name))?;
+        }
+        Ok(())
+    }
+}
+
+impl FoldFolder {
+    /// Makes the folder where it is not there yet.
+    pub fn make(&self) -> Result<()> {
+        make_folder(&self.folder)
+    }
+
+    /// Whether the model can be loaded from here.
+    pub fn has_model(&self) -> bool {
+        [self.config_json(), self.model_safetensors(), self.tokenizer_json()]
+            .iter()
+            .all(|file| file.is_file())
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn config_json(&self) -> PathBuf {
+        self.folder.join("config.json")
+    }
+
+    pub fn model_safetensors(&self) -> PathBuf {
+        self.folder.join("model.safetensors")
+    }
+
+    pub fn tokenizer_json(&self) -> PathBuf {
+        self.folder.join("tokenizer.json")
+    }
+
+    pub fn metrics_jsonl(&self) -> PathBuf {
+        self.folder.join("metrics.jsonl")
+    }
+
+    pub fn checkpoint(&self) -> PathBuf {
+        self.folder.join("checkpoint")
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+            UserError::new(format!("`{}` cannot be a folder: a file is there", folder.display()))
+                .hint("pass another `--output`")
+                .into()
+        }
+        _ => anyhow::Error::new(error)
+            .context(format!("cannot make the folder `{}`", folder.display())),
+    })
+}
+
+/// A folder with files in it that no run has made is somebody's: leave it alone.
+fn refuse_foreign(folder: &Path) -> Result<()> {
+    if folder.join(CONFIG).is_file() {
+        return Ok(());
+    }
+    let names = files::names(folder)?;
+    let foreign = names.iter().find(|name| *name != LOCK && !files::is_temporary(name));
+    foreign.map_or(Ok(()), |name| {
+        let message = format!("`{}` holds other files (`{name}`) and no run", folder.display());
+        Err(UserError::new(message).hint("pass an empty or new folder as `--output`").into())
+    })
+}
+
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK);
+    let cannot_lock = || format!("cannot lock `{}`", path.display());
+    let file =
+        OpenOptions::new().create(true).append(true).open(&path).with_context(cannot_lock)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let message = format!("another training is writing in `{}`", folder.display());
+            Err(UserError::new(message).hint("wait for its end, or pass another `--output`").into())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(cannot_lock),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn user_error(result: Result<Run>) -> (String, String) {
+        let error = result.expect_err("refused");
+        let error = error.downcast_ref::<UserError>().expect("a user's mistake");
+        (error.to_string(), error.remedy().expect("a hint").to_owned())
+    }
+
+    fn begin(run: &Run) {
+        files::write_atomically(&run.config_toml(), |output| Ok(output.write_all(b"seed = 1\n")?))
+            .unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_holds_a_run_is_resumed_and_not_created_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("runs").join("a");
+        let run = Run::create(&folder).unwrap();
+        assert!(!run.has_begun());
+        begin(&run);
+        drop(run);
+
+        let (message, hint) = user_error(Run::create(&folder));
+        assert_eq!(message, format!("`{}` already holds a run", folder.display()));
+        assert_eq!(hint, "pass `--resume` to go on with it, or another `--output`");
+        assert!(Run::resume(&folder).unwrap().has_begun());
+        assert_eq!(Run::open(&folder).unwrap().folder(), folder);
+    }
+
+    #[test]
+    fn a_training_killed_before_its_first_file_can_be_resumed_or_begun_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("a");
+        assert!(!Run::resume(&folder).unwrap().has_begun());
+        fs::write(folder.join(".config.toml.1.tmp"), "half").unwrap();
+        assert!(!Run::resume(&folder).unwrap().has_begun());
+        fs::write(folder.join(".config.toml.1.tmp"), "half").unwrap();
+        assert!(Run::create(&folder).is_ok());
+        assert_eq!(files::names(&folder).unwrap(), [".lock"]);
+    }
+
+    #[test]
+    fn somebody_elses_folder_is_refused_and_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("thesis.txt"), "mine").unwrap();
+        for refused in [Run::create(folder.path()), Run::resume(folder.path())] {
+            let (message, _) = user_error(refused);
+            assert!(message.contains("holds other files (`thesis.txt`) and no run"), "{message}");
+        }
+        assert_eq!(files::names(folder.path()).unwrap(), ["thesis.txt"]);
+        let (message, _) = user_error(Run::create(&folder.path().join("thesis.txt")));
+        assert!(message.contains("a file is there"), "{message}");
+        let (message, _) = user_error(Run::create(&folder.path().join("thesis.txt").join("run")));
+        assert!(message.contains("a file is there"), "{message}");
+    }
+
+    #[test]
+    fn what_holds_no_run_cannot_be_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (message, hint) = user_error(Run::open(folder.path()));
+        assert!(message.ends_with("is no run: it has no config.toml"), "{message}");
+        assert!(hint.contains("train --output"), "{hint}");
+        assert!(files::names(folder.path()).unwrap().is_empty(), "reading changes nothing");
+    }
+
+    #[test]
+    fn a_second_handle_is_refused_until_the_first_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Run::create(folder.path()).unwrap();
+        begin(&first);
+        for second in [Run::create(folder.path()), Run::resume(folder.path())] {
+            let (message, _) = user_error(second);
+            assert!(message.starts_with("another training is writing in `"), "{message}");
+        }
+        assert!(Run::open(folder.path()).is_ok(), "reading is free");
+        drop(first);
+        assert!(Run::resume(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn a_fold_has_a_model_when_all_its_files_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let fold = Run::create(folder.path()).unwrap().fold(3);
+        fold.make().unwrap();
+        assert!(fold.folder().ends_with("fold-3"));
+        for file in [fold.config_json(), fold.tokenizer_json(), fold.model_safetensors()] {
+            assert!(!fold.has_model());
+            fs::write(file, "").unwrap();
+        }
+        assert!(fold.has_model());
+    }
+
+    const TRAINING: &str = "QUINTET_TEST_TRAINING_IN";
+
+    /// This test runs itself again as the training that is killed.
+    #[test]
+    fn a_killed_training_lets_go_of_the_lock_and_leaves_whole_files() {
+        if let Some(folder) = std::env::var_os(TRAINING) {
+            write_half_and_wait(Path::new(&folder));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut training = Command::new(std::env::current_exe().unwrap())
+            .arg("run::tests::a_killed_training_lets_go_of_the_lock_and_leaves_whole_files")
+            .args(["--exact", "--nocapture"])
+            .env(TRAINING, folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(training.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("half is written")));
+
+        let (message, _) = user_error(Run::resume(folder.path()));
+        assert!(message.starts_with("another training is writing in `"), "{message}");
+        training.kill().unwrap();
+        training.wait().unwrap();
+
+        let fold = Run::open(folder.path()).unwrap().fold(0);
+        let left = files::names(fold.folder()).unwrap();
+        assert!(left.iter().any(|name| files::is_temporary(name)), "{left:?}");
+        Run::resume(folder.path()).unwrap();
+        assert_eq!(files::names(fold.folder()).unwrap(), ["checkpoint"]);
+        assert_eq!(fs::read(fold.checkpoint()).unwrap(), b"epoch 1");
+    }
+
+    fn write_half_and_wait(folder: &Path) -> ! {
+        let run = Run::create(folder).unwrap();
+        begin(&run);
+        let fold = run.fold(0);
+        fold.make().unwrap();
+        files::write_atomically(&fold.checkpoint(), |output| Ok(output.write_all(b"epoch 1")?))
+            .unwrap();
+        files::write_atomically(&fold.checkpoint(), |output| {
+            output.write_all(&[2; 1 << 20])?;
+            println!("half is written");
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(())
+        })
+        .unwrap();
+        unreachable!("killed before")
+    }
+}

@@ -1,0 +1,74 @@
+//! From encoded texts to what the model takes. The only place that packs.
+
+use std::sync::Arc;
+
+/// Texts laid end to end, without padding: the model's cost is that of the real tokens, and a
+/// text's logits do not depend on its neighbours.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    input_ids: Vec<u32>,
+    offsets: Arc<[usize]>,
+}
+
+impl Batch {
+    /// Packs texts of at least one token each, at least one of them.
+    pub fn pack<'a>(texts: impl IntoIterator<Item = &'a [u32]>) -> Self {
+        let (mut input_ids, mut offsets) = (Vec::new(), vec![0]);
+        for ids in texts {
+            assert!(!ids.is_empty(), "an encoded text has its special tokens at least");
+            input_ids.extend_from_slice(ids);
+            offsets.push(input_ids.len());
+        }
+        assert!(offsets.len() > 1, "a batch holds a text");
+        Self { input_ids, offsets: offsets.into() }
+    }
+
+    /// All tokens, text after text.
+    pub fn input_ids(&self) -> &[u32] {
+        &self.input_ids
+    }
+
+    /// Text t has the tokens `offsets[t]..offsets[t + 1]`.
+    pub fn offsets(&self) -> &Arc<[usize]> {
+        &self.offsets
+    }
+
+    /// The number of texts.
+    pub fn texts(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// The length of the longest text, in tokens.
+    pub fn longest(&self) -> usize {
+        self.lengths().max().expect("a batch holds a text")
+    }
+
+    /// The place of each token in its text, from 0.
+    pub fn positions(&self) -> Vec<u32> {
+        self.lengths().flat_map(|length| 0..length as u32).collect()
+    }
+
+    /// The index of each text's first token, [CLS].
+    pub fn first_tokens(&self) -> Vec<u32> {
+        self.offsets[..self.texts()].iter().map(|&offset| offset as u32).collect()
+    }
+
+    fn lengths(&self) -> impl Iterator<Item = usize> + '_ {
+        self.offsets.windows(2).map(|text| text[1] - text[0])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_lie_end_to_end() {
+        let batch = Batch::pack([&[1, 5, 2][..], &[1, 2]]);
+        assert_eq!(batch.input_ids(), [1, 5, 2, 1, 2]);
+        assert_eq!(**batch.offsets(), [0, 3, 5]);
+        assert_eq!(batch.positions(), [0, 1, 2, 0, 1]);
+        assert_eq!(batch.first_tokens(), [0, 3]);
+        assert_eq!((batch.texts(), batch.longest()), (2, 3));
+    }
+}

@@ -1,0 +1,99 @@
+//! Sums, dropout, and other work on elements that stand alone.
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use super::random::DropoutMask;
+use super::{TASK_ELEMENTS, scalar, simd, tensor, update, values};
+use crate::Result;
+
+/// `sum += addend`, in place; both of the same shape. Returns `sum`.
+pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
+    let addend = values(addend)?;
+    update(&sum, |sum| {
+        sum.par_chunks_mut(TASK_ELEMENTS).zip(addend.par_chunks(TASK_ELEMENTS)).for_each(
+            |(sum, addend)| {
+                simd(|| sum.iter_mut().zip(addend).for_each(|(s, a)| *s += a));
+            },
+        );
+    })?;
+    Ok(sum)
+}
+
+/// `x` with the mask applied. Its own backward: apply it to the gradient.
+pub fn dropout(x: &Tensor, mask: DropoutMask) -> Result<Tensor> {
+    let input = values(x)?;
+    let mut output = vec![0.0; input.len()];
+    output.par_chunks_mut(TASK_ELEMENTS).zip(input.par_chunks(TASK_ELEMENTS)).enumerate().for_each(
+        |(task, (output, input))| {
+            let start = task * TASK_ELEMENTS;
+            simd(|| {
+                for (i, (y, x)) in output.iter_mut().zip(input).enumerate() {
+                    *y = x * mask.factor(start + i);
+                }
+            });
+        },
+    );
+    tensor(output, x.shape())
+}
+
+/// The logistic function of each element.
+pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    let output = values(x)?.iter().map(|&x| scalar::sigmoid(x)).collect();
+    tensor(output, x.shape())
+}
+
+/// The sum of squares, in f64 and in a fixed order.
+pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
+    let partial: Vec<f64> = values(x)?
+        .par_chunks(TASK_ELEMENTS)
+        .map(|chunk| {
+            simd(|| {
+                // Sixteen running sums: one would be a chain of dependent additions.
+                let mut sums = [0f64; 16];
+                let mut lanes = chunk.chunks_exact(16);
+                for lane in &mut lanes {
+                    for (sum, &x) in sums.iter_mut().zip(lane) {
+                        *sum += f64::from(x) * f64::from(x);
+                    }
+                }
+                let rest: f64 =
+                    lanes.remainder().iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+                sums.iter().sum::<f64>() + rest
+            })
+        })
+        .collect();
+    Ok(partial.iter().sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random::RandomKey;
+    use super::*;
+
+    fn ramp(n: usize) -> Tensor {
+        tensor((0..n).map(|i| (i % 101) as f32 - 50.0).collect(), n).expect("tensor")
+    }
+
+    #[test]
+    fn sums_agree_with_plain_loops() {
+        let n = 2 * TASK_ELEMENTS + 37;
+        let x = ramp(n);
+        let plain: f64 = values(&x).unwrap().iter().map(|&x| f64::from(x).powi(2)).sum();
+        assert_eq!(sum_of_squares(&x).unwrap(), plain, "sums of integers are exact");
+
+        let doubled = add_assign(ramp(n), &x).unwrap();
+        let (doubled, x) = (values(&doubled).unwrap(), values(&x).unwrap());
+        assert!(doubled.iter().zip(x.iter()).all(|(d, x)| *d == 2.0 * x));
+    }
+
+    #[test]
+    fn dropout_uses_one_mask_whatever_the_task() {
+        let mask = DropoutMask::new(0.3, RandomKey::new(5, 1));
+        let n = TASK_ELEMENTS + 5;
+        let ones = tensor(vec![1.0; n], n).unwrap();
+        let dropped = dropout(&ones, mask).unwrap();
+        let expected: Vec<f32> = (0..n).map(|i| mask.factor(i)).collect();
+        assert_eq!(*values(&dropped).unwrap(), *expected);
+    }
+}

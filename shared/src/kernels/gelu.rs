@@ -1,0 +1,95 @@
+//! Bias and the exact GELU in one pass: y = z Phi(z) with z = x + bias and Phi the normal
+//! distribution function (Hendrycks and Gimpel, arXiv 1606.08415).
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use super::matmul::sum_in_order;
+use super::{rows_per_task, scalar, simd, tensor, values};
+use crate::Result;
+
+/// x [rows, width], bias [width] -> [rows, width].
+pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    let (_, width) = x.dims2()?;
+    let (input, bias) = (values(x)?, values(bias)?);
+    let mut output = vec![0.0; input.len()];
+    let task = rows_per_task(width) * width;
+    output.par_chunks_mut(task).zip(input.par_chunks(task)).for_each(|(output, input)| {
+        simd(|| {
+            for (output, input) in output.chunks_exact_mut(width).zip(input.chunks_exact(width)) {
+                for ((y, x), b) in output.iter_mut().zip(input).zip(&*bias) {
+                    let z = x + b;
+                    *y = z * normal_cdf(z);
+                }
+            }
+        });
+    });
+    tensor(output, x.shape())
+}
+
+/// The gradients by x and by the bias.
+pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor)> {
+    let (_, width) = x.dims2()?;
+    let (gradient, input, bias) = (values(gradient)?, values(x)?, values(bias)?);
+    let mut by_x = vec![0.0; input.len()];
+    let task = rows_per_task(width) * width;
+    let by_bias: Vec<Vec<f32>> = by_x
+        .par_chunks_mut(task)
+        .zip(input.par_chunks(task).zip(gradient.par_chunks(task)))
+        .map(|(by_x, (input, gradient))| {
+            let mut by_bias = vec![0.0; width];
+            simd(|| {
+                let rows = by_x.chunks_exact_mut(width).zip(input.chunks_exact(width));
+                for ((by_x, input), gradient) in rows.zip(gradient.chunks_exact(width)) {
+                    for i in 0..width {
+                        let z = input[i] + bias[i];
+                        by_x[i] = gradient[i] * (normal_cdf(z) + z * normal_density(z));
+                        by_bias[i] += by_x[i];
+                    }
+                }
+            });
+            by_bias
+        })
+        .collect();
+    Ok((tensor(by_x, x.shape())?, tensor(sum_in_order(by_bias, width), width)?))
+}
+
+#[inline(always)]
+fn normal_cdf(z: f32) -> f32 {
+    0.5 + 0.5 * scalar::erf(z * std::f32::consts::FRAC_1_SQRT_2)
+}
+
+#[inline(always)]
+fn normal_density(z: f32) -> f32 {
+    const FRAC_1_SQRT_2PI: f32 = 0.398_942_3;
+    FRAC_1_SQRT_2PI * scalar::exp(-0.5 * z * z)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{assert_close, assert_gradient, random, weighted_sum};
+    use super::*;
+
+    #[test]
+    fn agrees_with_candle_and_with_its_slopes() {
+        let (rows, width) = (5, 21);
+        let x: Vec<f32> = random(rows * width, 1).iter().map(|x| 5.0 * x).collect();
+        let bias = random(width, 2);
+        let weights = random(rows * width, 3);
+        let run = |x: &[f32], bias: &[f32]| {
+            let x = tensor(x.to_vec(), (rows, width)).unwrap();
+            let bias = tensor(bias.to_vec(), width).unwrap();
+            (forward(&x, &bias).unwrap(), x, bias)
+        };
+        let (y, x_tensor, bias_tensor) = run(&x, &bias);
+        let expected = x_tensor.broadcast_add(&bias_tensor).unwrap().gelu_erf().unwrap();
+        assert_close(&values(&y).unwrap(), &values(&expected).unwrap(), 1e-6);
+
+        let gradient = tensor(weights.clone(), (rows, width)).unwrap();
+        let (by_x, by_bias) = backward(&gradient, &x_tensor, &bias_tensor).unwrap();
+        let loss =
+            |x: &[f32], bias: &[f32]| weighted_sum(&values(&run(x, bias).0).unwrap(), &weights);
+        assert_gradient(&x, &values(&by_x).unwrap(), |x| loss(x, &bias));
+        assert_gradient(&bias, &values(&by_bias).unwrap(), |bias| loss(&x, bias));
+    }
+}

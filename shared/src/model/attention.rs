@@ -1,0 +1,157 @@
+//! Disentangled self-attention: the projections around `kernels::attention`.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::config::DebertaConfig;
+use super::relative_position::Reach;
+use crate::Result;
+use crate::autograd::{Tape, Value};
+use crate::kernels::attention::{Attention, Operands, Queries};
+use crate::kernels::rows;
+use crate::nn::{Dropout, Linear, Weights, select_rows};
+
+#[derive(Clone)]
+pub(super) struct SelfAttention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    /// What turns relative embeddings into keys for c2p; the content's own with `share_att_key`.
+    position_key: Option<Linear>,
+    /// What turns relative embeddings into queries for p2c.
+    position_query: Option<Linear>,
+    position_dropout: Dropout,
+    dropout: Dropout,
+    heads: usize,
+    scale: f32,
+}
+
+/// The relative-position rows that one forward pass uses.
+pub(super) enum Positions<'a> {
+    /// Embeddings [rows, hidden_size] that every layer projects for itself.
+    Embedded { embeddings: &'a Value, expansion: Option<&'a [u32]> },
+    /// This layer's projections of the whole table, and the row of each distance.
+    Projected { table: &'a ProjectedPositions, reach: &'a Reach },
+    /// A model without relative attention.
+    Unused,
+}
+
+/// One layer's projections of all relative embeddings [2 * span, hidden_size].
+#[derive(Clone)]
+pub(super) struct ProjectedPositions {
+    key: Option<Tensor>,
+    query: Option<Tensor>,
+}
+
+impl SelfAttention {
+    pub fn new(config: &DebertaConfig, weights: &Weights<'_>) -> Result<Self> {
+        let linear =
+            |name| Linear::new(&weights.part(name), config.hidden_size, config.hidden_size);
+        let (query, key) = (linear("query_proj")?, linear("key_proj")?);
+        let position = |used: bool, shared: &Linear, own| match (used, config.share_att_key) {
+            (false, _) => Ok(None),
+            (true, true) => Ok(Some(shared.clone())),
+            (true, false) => linear(own).map(Some),
+        };
+        let scale = 1.0 / ((config.head_dim() * config.score_terms()) as f32).sqrt();
+        Ok(Self {
+            value: linear("value_proj")?,
+            position_key: position(config.has_c2p(), &key, "pos_key_proj")?,
+            position_query: position(config.has_p2c(), &query, "pos_query_proj")?,
+            query,
+            key,
+            position_dropout: Dropout(config.hidden_dropout_prob),
+            dropout: Dropout(config.attention_probs_dropout_prob),
+            heads: config.num_attention_heads,
+            scale,
+        })
+    }
+
+    /// x [tokens, hidden_size], asking [tokens or texts, hidden_size] -> as `asking`.
+    pub fn forward(
+        &self,
+        x: &Value,
+        asking: &Value,
+        queries: Queries,
+        offsets: &Arc<[usize]>,
+        positions: &Positions<'_>,
+        tape: Option<&Tape>,
+    ) -> Result<Value> {
+        let (position_key, position_query) = self.positions(positions, tape)?;
+        let operands = Operands {
+            query: self.query.forward(asking, tape)?,
+            key: self.key.forward(x, tape)?,
+            value: self.value.forward(x, tape)?,
+            position_key,
+            position_query,
+        };
+        let attention = Attention {
+            offsets: offsets.clone(),
+            heads: self.heads,
+            queries,
+            scale: self.scale,
+            mask: self.dropout.mask(tape),
+        };
+        let tensors = operands.map(|value| Ok(value.tensor().clone()))?;
+        let (context, probabilities) = attention.forward(&tensors)?;
+        Ok(Value::output(tape, context, move |gradient, gradients| {
+            let found = attention.backward(&gradient, &tensors, &probabilities)?;
+            gradients.add(&operands.query, found.query)?;
+            gradients.add(&operands.key, found.key)?;
+            gradients.add(&operands.value, found.value)?;
+            for (value, gradient) in [
+                (&operands.position_key, found.position_key),
+                (&operands.position_query, found.position_query),
+            ] {
+                if let (Some(value), Some(gradient)) = (value, gradient) {
+                    gradients.add(value, gradient)?;
+                }
+            }
+            Ok(())
+        }))
+    }
+
+    /// Projects the embeddings of all relative positions, for a model whose weights stay.
+    pub fn project_positions(&self, embeddings: &Value) -> Result<ProjectedPositions> {
+        let project = |linear: &Option<Linear>| -> Result<Option<Tensor>> {
+            let Some(linear) = linear else { return Ok(None) };
+            Ok(Some(linear.forward(embeddings, None)?.tensor().clone()))
+        };
+        Ok(ProjectedPositions {
+            key: project(&self.position_key)?,
+            query: project(&self.position_query)?,
+        })
+    }
+
+    /// Position keys and queries, one row a distance, the largest distance first.
+    fn positions(
+        &self,
+        positions: &Positions<'_>,
+        tape: Option<&Tape>,
+    ) -> Result<(Option<Value>, Option<Value>)> {
+        match positions {
+            Positions::Unused => Ok((None, None)),
+            Positions::Projected { table, reach } => {
+                let indices = reach.row_of_each_distance();
+                let pick = |table: &Option<Tensor>| -> Result<Option<Value>> {
+                    let Some(table) = table else { return Ok(None) };
+                    rows::gather(table, &indices).map(Value::constant).map(Some)
+                };
+                Ok((pick(&table.key)?, pick(&table.query)?))
+            }
+            Positions::Embedded { embeddings, expansion } => {
+                let embeddings = self.position_dropout.forward(embeddings, tape)?;
+                let project = |linear: &Option<Linear>| -> Result<Option<Value>> {
+                    let Some(linear) = linear else { return Ok(None) };
+                    let rows = linear.forward(&embeddings, tape)?;
+                    match expansion {
+                        None => Ok(Some(rows)),
+                        Some(indices) => select_rows(&rows, indices.to_vec(), tape).map(Some),
+                    }
+                };
+                Ok((project(&self.position_key)?, project(&self.position_query)?))
+            }
+        }
+    }
+}

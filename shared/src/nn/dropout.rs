@@ -1,0 +1,29 @@
+//! Dropout (Srivastava et al., 2014): active with a tape, the identity without.
+
+use crate::Result;
+use crate::autograd::{Tape, Value};
+use crate::kernels::elementwise;
+use crate::kernels::random::DropoutMask;
+
+/// The probability of an element being zeroed in training, in 0..1.
+#[derive(Debug, Clone, Copy)]
+pub struct Dropout(pub f64);
+
+impl Dropout {
+    /// The mask of the next place that drops out, for an operation that applies it itself.
+    pub(crate) fn mask(self, tape: Option<&Tape>) -> Option<DropoutMask> {
+        let tape = tape.filter(|_| self.0 > 0.0)?;
+        Some(DropoutMask::new(self.0, tape.next_random_key()))
+    }
+
+    pub fn forward(self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
+        let Some(mask) = self.mask(tape) else {
+            return Ok(x.clone());
+        };
+        let output = elementwise::dropout(x.tensor(), mask)?;
+        let x = x.clone();
+        Ok(Value::output(tape, output, move |gradient, gradients| {
+            gradients.add(&x, elementwise::dropout(&gradient, mask)?)
+        }))
+    }
+}

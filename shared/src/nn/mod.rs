@@ -1,0 +1,27 @@
+//! Layers: parameters by name, and the kernels put on the tape.
+
+pub mod dropout;
+pub mod embedding;
+pub mod layer_norm;
+pub mod linear;
+pub mod weights;
+
+pub use dropout::Dropout;
+pub use embedding::Embedding;
+pub use embedding::select_rows;
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;
+pub use weights::Weights;
+
+use crate::Result;
+use crate::autograd::{Tape, Value};
+
+/// The sum of two values of one shape.
+pub fn add(a: &Value, b: &Value, tape: Option<&Tape>) -> Result<Value> {
+    let output = (a.tensor() + b.tensor())?;
+    let (a, b) = (a.clone(), b.clone());
+    Ok(Value::output(tape, output, move |gradient, gradients| {
+        gradients.add(&a, gradient.copy()?)?;
+        gradients.add(&b, gradient)
+    }))
+}

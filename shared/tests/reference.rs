@@ -1,0 +1,210 @@
+//! The model against a tiny DeBERTa-v3 computed by Hugging Face transformers and PyTorch in f32:
+//! forward, every gradient, five AdamW steps; and against candle-transformers' forward.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use candle_core::{DType, Device, Tensor};
+use shared::autograd::Tape;
+use shared::batch::Batch;
+use shared::kernels::{cross_entropy, elementwise, optimizer::AdamW};
+use shared::model::{Classifier, DebertaConfig};
+use shared::nn::Weights;
+
+type Tensors = BTreeMap<String, Tensor>;
+
+/// The reference's folder; `None`, and a word on stderr, where it is not at hand.
+fn fixture() -> Option<PathBuf> {
+    let shared = std::env::var_os("QUINTET_SHARED").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")),
+        PathBuf::from,
+    );
+    let folder = shared.join("fixtures/tiny-deberta-v3");
+    if !folder.is_dir() {
+        eprintln!("skipped: no reference at {}", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+struct Reference {
+    folder: PathBuf,
+    config: DebertaConfig,
+    weights: Tensors,
+    expected: Tensors,
+    labels: Vec<f32>,
+    batch: Batch,
+}
+
+impl Reference {
+    fn load() -> Option<Self> {
+        let folder = fixture()?;
+        let json = std::fs::read(folder.join("config.json")).unwrap();
+        let read = |name| tensors(&folder, name);
+        let expected = read("expected.safetensors");
+        let rows = |name: &str| expected[name].to_vec2::<i64>().unwrap();
+        let texts: Vec<Vec<u32>> = rows("input_ids")
+            .iter()
+            .zip(rows("attention_mask"))
+            .map(|(ids, mask)| {
+                ids.iter().zip(mask).filter(|(_, m)| *m == 1).map(|(&id, _)| id as u32).collect()
+            })
+            .collect();
+        Some(Self {
+            config: DebertaConfig::from_json(&json).unwrap(),
+            weights: read("model.safetensors"),
+            labels: expected["labels"].flatten_all().unwrap().to_vec1().unwrap(),
+            batch: Batch::pack(texts.iter().map(Vec::as_slice)),
+            expected,
+            folder,
+        })
+    }
+
+    fn classifier(&self) -> Classifier {
+        // The reference was computed in eval mode; here a tape means dropout, so it is set to 0.
+        let mut config = self.config.clone();
+        config.hidden_dropout_prob = 0.0;
+        config.attention_probs_dropout_prob = 0.0;
+        Classifier::new(&config, 5, &Weights::new(&self.weights)).unwrap()
+    }
+}
+
+fn tensors(folder: &std::path::Path, name: &str) -> Tensors {
+    candle_core::safetensors::load(folder.join(name), &Device::Cpu).unwrap().into_iter().collect()
+}
+
+/// The largest difference, relative to the largest expected magnitude.
+fn relative_error(found: &Tensor, expected: &Tensor) -> f32 {
+    let max = |t: Tensor| {
+        t.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap()
+    };
+    assert_eq!(found.dims(), expected.dims());
+    max((found - expected).unwrap()) / max(expected.clone()).max(f32::MIN_POSITIVE)
+}
+
+#[test]
+fn logits_equal_the_references() {
+    let Some(reference) = Reference::load() else { return };
+    let classifier = reference.classifier();
+    let trained = classifier.forward(&reference.batch, Some(&Tape::new(1))).unwrap();
+    let frozen = classifier.freeze().unwrap().logits(&reference.batch).unwrap();
+    let expected = &reference.expected["logits"];
+    for logits in [trained.tensor(), &frozen] {
+        let error = relative_error(logits, expected);
+        assert!(error < 2e-6, "relative error of the logits: {error}");
+    }
+}
+
+#[test]
+fn loss_and_all_gradients_equal_the_references() {
+    let Some(reference) = Reference::load() else { return };
+    let tape = Tape::new(1);
+    let logits = reference.classifier().forward(&reference.batch, Some(&tape)).unwrap();
+    let (loss, gradient) =
+        cross_entropy::binary_cross_entropy(logits.tensor(), &reference.labels).unwrap();
+    let expected_loss = reference.expected["loss"].to_vec1::<f32>().unwrap()[0];
+    assert!((loss - expected_loss).abs() < 1e-6, "loss {loss}, expected {expected_loss}");
+
+    let gradients = tape.backward(&logits, gradient).unwrap();
+    let expected = tensors(&reference.folder, "grads.safetensors");
+    let found: Vec<&str> = gradients.iter().map(|(name, _)| name).collect();
+    assert_eq!(found, expected.keys().map(String::as_str).collect::<Vec<_>>());
+    let mut worst = (0.0, "");
+    for (name, gradient) in gradients.iter() {
+        let error = relative_error(gradient, &expected[name]);
+        // The key bias shifts all scores of a query alike, so its exact gradient through content
+        // and position keys is near zero and what is left of it is rounding: hence 1e-5.
+        assert!(error < 1e-5, "{name}: relative error {error}");
+        if error > worst.0 {
+            worst = (error, name);
+        }
+    }
+    println!("worst relative error of {} gradients: {} in {}", expected.len(), worst.0, worst.1);
+}
+
+#[test]
+fn five_adamw_steps_equal_the_references() {
+    let Some(reference) = Reference::load() else { return };
+    let meta: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(reference.folder.join("meta.json")).unwrap())
+            .unwrap();
+    let classifier = reference.classifier();
+    let mut moments: BTreeMap<&str, [Vec<f32>; 2]> = reference
+        .weights
+        .iter()
+        .map(|(name, tensor)| (&**name, [(); 2].map(|()| vec![0.0; tensor.elem_count()])))
+        .collect();
+    for (step, log) in (1..).zip(meta["adamw_log"].as_array().unwrap()) {
+        let tape = Tape::new(1);
+        let logits = classifier.forward(&reference.batch, Some(&tape)).unwrap();
+        let (loss, gradient) =
+            cross_entropy::binary_cross_entropy(logits.tensor(), &reference.labels).unwrap();
+        let gradients = tape.backward(&logits, gradient).unwrap();
+        let squares: f64 =
+            gradients.iter().map(|(_, g)| elementwise::sum_of_squares(g).unwrap()).sum();
+        let norm = squares.sqrt();
+        for (found, key) in [(f64::from(loss), "loss"), (norm, "grad_norm")] {
+            let expected = log[key].as_f64().unwrap();
+            assert!((found / expected - 1.0).abs() < 2e-6, "step {step} {key}: {found} {expected}");
+        }
+        for (name, gradient) in gradients.iter() {
+            let decays = !name.contains("bias") && !name.contains("LayerNorm.weight");
+            let adamw = AdamW {
+                learning_rate: log["lr"].as_f64().unwrap(),
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+                weight_decay: if decays { 0.01 } else { 0.0 },
+                step,
+                gradient_scale: (1.0 / (norm + 1e-6)).min(1.0),
+            };
+            let [first, second] = moments.get_mut(name).unwrap();
+            adamw.update(&reference.weights[name], gradient, first, second).unwrap();
+        }
+    }
+    let expected = tensors(&reference.folder, "after5_adamw.safetensors");
+    assert_eq!(expected.len(), reference.weights.len());
+    let mut worst = 0f32;
+    for (name, expected) in &expected {
+        let difference = (&reference.weights[name] - expected).unwrap().abs().unwrap();
+        let error = difference.flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
+        assert!(error < 1e-6, "{name}: {error}");
+        worst = worst.max(error);
+    }
+    println!("largest difference of a weight after five steps: {worst}");
+}
+
+#[test]
+fn forward_equals_candle_transformers() {
+    use candle_transformers::models::debertav2;
+
+    let Some(reference) = Reference::load() else { return };
+    let json = std::fs::read(reference.folder.join("config.json")).unwrap();
+    let config: debertav2::Config = serde_json::from_slice(&json).unwrap();
+    let weights = reference.weights.clone().into_iter().collect();
+    let builder = candle_nn::VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);
+    let builder = builder.set_prefix("deberta");
+    let model = debertav2::DebertaV2SeqClassificationModel::load(builder, &config, None).unwrap();
+
+    let ids = &reference.expected["input_ids"];
+    let mask = reference.expected["attention_mask"].to_dtype(DType::U32).unwrap();
+    let types = ids.zeros_like().unwrap();
+    let theirs = model.forward(ids, Some(types), Some(mask)).unwrap();
+    let ours = reference.classifier().freeze().unwrap().logits(&reference.batch).unwrap();
+    let error = relative_error(&ours, &theirs);
+    assert!(error < 5e-6, "relative error of the logits: {error}");
+}
+
+#[test]
+fn a_texts_logits_do_not_depend_on_its_neighbours() {
+    let Some(reference) = Reference::load() else { return };
+    let classifier = reference.classifier().freeze().unwrap();
+    let together = classifier.logits(&reference.batch).unwrap();
+    for (text, bounds) in reference.batch.offsets().windows(2).enumerate() {
+        let alone = Batch::pack([&reference.batch.input_ids()[bounds[0]..bounds[1]]]);
+        let alone = classifier.logits(&alone).unwrap();
+        // Not bit-equal: a product of another height is blocked in another way.
+        let error = relative_error(&alone, &together.narrow(0, text, 1).unwrap());
+        assert!(error < 2e-6, "text {text}: {error}");
+    }
+}
