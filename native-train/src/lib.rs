@@ -2,9 +2,12 @@
 
 pub mod cli;
 pub mod config;
+pub mod data;
 pub mod error;
 pub mod evaluation;
 pub mod grid;
-pub mod progress;
+pub mod length_batches;
 pub mod pretrained;
+pub mod progress;
 pub mod run;
+pub mod training;

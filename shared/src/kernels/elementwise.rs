@@ -20,6 +20,12 @@ pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
     Ok(sum)
 }
 
+/// Gives `target` the values of `source`, in place; both of the same shape.
+pub fn copy_into(target: &Tensor, source: &Tensor) -> Result<()> {
+    let source = values(source)?;
+    update(target, |target| target.copy_from_slice(&source))
+}
+
 /// `x` with the mask applied. Its own backward: apply it to the gradient.
 pub fn dropout(x: &Tensor, mask: DropoutMask) -> Result<Tensor> {
     let input = values(x)?;

@@ -1,0 +1,62 @@
+//! scikit-learn's `StratifiedKFold`, row for row (1.9): each class is dealt out evenly.
+//!
+//! <https://github.com/scikit-learn/scikit-learn/blob/1.9.X/sklearn/model_selection/_split.py>
+
+use anyhow::Result;
+
+use super::member_counts;
+use crate::data::warning::Warning;
+use crate::error::UserError;
+
+/// Refuses and warns where scikit-learn does.
+///
+/// # Errors
+/// If no class has a member for each fold.
+pub fn check(classes: &[usize], folds: usize) -> Result<Option<Warning>> {
+    let counts = member_counts(classes);
+    if counts.iter().all(|&count| count < folds) {
+        let message = format!("no combination of labels has a row for each of {folds} folds");
+        return Err(UserError::new(message)
+            .hint("pass fewer `--folds`, or `--split grouped`, which does without")
+            .into());
+    }
+    let rows = counts.into_iter().min().unwrap_or(0);
+    Ok((rows < folds).then_some(Warning::RareCombination { rows, folds }))
+}
+
+/// Each row's fold. Classes are numbered by first appearance; `order` arranges the folds that
+/// await the members of one class (scikit-learn shuffles them, or leaves them ascending).
+pub fn assign(classes: &[usize], folds: usize, mut order: impl FnMut(&mut [usize])) -> Vec<usize> {
+    let allocation = allocation(classes, folds);
+    let mut members = vec![Vec::new(); allocation.len()];
+    for (row, &class) in classes.iter().enumerate() {
+        members[class].push(row);
+    }
+    let mut fold_of = vec![0; classes.len()];
+    for (rows, per_fold) in members.iter().zip(allocation) {
+        let mut dealt: Vec<usize> = per_fold
+            .iter()
+            .enumerate()
+            .flat_map(|(fold, &count)| std::iter::repeat_n(fold, count))
+            .collect();
+        order(&mut dealt);
+        for (&row, fold) in rows.iter().zip(dealt) {
+            fold_of[row] = fold;
+        }
+    }
+    fold_of
+}
+
+/// How many members of each class go to each fold: the classes in a line, every fold in turn.
+fn allocation(classes: &[usize], folds: usize) -> Vec<Vec<usize>> {
+    let mut position = 0;
+    let mut share_out = |count: usize| {
+        let mut per_fold = vec![0; folds];
+        for _ in 0..count {
+            per_fold[position % folds] += 1;
+            position += 1;
+        }
+        per_fold
+    };
+    member_counts(classes).into_iter().map(&mut share_out).collect()
+}

@@ -1,0 +1,25 @@
+//! From CSV files to texts, labels and folds. Tokenizing and batching are for the loader.
+//!
+//! ```text
+//! file -> records (whole, checked) -> csv (polars) -> Dataset or Texts -> folds, duplicates
+//! ```
+
+mod columns;
+pub mod csv;
+mod dataset;
+mod duplicates;
+pub mod folds;
+mod records;
+mod scan;
+#[cfg(test)]
+mod testing;
+mod text_key;
+mod texts;
+mod warning;
+
+pub use columns::ColumnChoice;
+pub use dataset::{Dataset, LabelRule, LeftOut, Loaded};
+pub use duplicates::{Duplicates, Repeats, Share, TestOverlap};
+pub use folds::{Folds, Split};
+pub use texts::{TextStream, Texts};
+pub use warning::{Tally, Warning};

@@ -1,0 +1,58 @@
+//! When two texts count as equal: Unicode NFKC, case-folded, whitespace collapsed.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// What equal texts have in common.
+pub fn text_key(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    text.nfkc().for_each(|c| fold_case(c, &mut folded));
+    // Folding can leave what NFKC would compose.
+    let normalized: String = folded.nfkc().collect();
+    normalized.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Full case folding by way of upper case, which joins what lower case alone keeps apart (`ß` and
+/// `ss`, `ς` and `σ`).
+fn fold_case(c: char, folded: &mut String) {
+    // The dotless i shares its upper case with the dotted one, but is another letter.
+    if c == 'ı' {
+        return folded.push(c);
+    }
+    for lower in c.to_lowercase() {
+        for upper in lower.to_uppercase() {
+            folded.extend(upper.to_lowercase());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joins_what_differs_in_form_case_or_space() {
+        for (one, other) in [
+            ("I'm  so\tHAPPY\n", "i'm so happy"),
+            ("\u{a0}caf\u{e9}", "CAFE\u{301}"),
+            ("ﬁne", "FINE"),
+            ("Straße", "STRASSE"),
+            ("STRAẞE", "strasse"),
+            ("ΟΔΟΣ", "οδος"),
+            ("οδοσ", "οδος"),
+            ("Ⅳ", "iv"),
+            ("ＡＢ", "ab"),
+            ("ſ", "S"),
+            ("İ", "i\u{307}"),
+        ] {
+            assert_eq!(text_key(one), text_key(other), "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn keeps_different_texts_apart() {
+        for (one, other) in [("résumé", "resume"), ("ılık", "ilik"), ("ab", "a b"), ("no!", "no")]
+        {
+            assert_ne!(text_key(one), text_key(other));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Texts and their ids without labels: streamed for prediction, or a whole file at once.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::columns::{ColumnChoice, InputColumns};
+use super::csv::{Chunk, Reader};
+use super::warning::{Tally, Warning};
+
+/// Rows read at a time when a whole file is wanted.
+const CHUNK_ROWS: usize = 8192;
+
+/// Some texts, and as many ids.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Texts {
+    pub ids: Vec<String>,
+    pub texts: Vec<String>,
+}
+
+/// The texts of a file in input order, a chunk at a time: memory does not grow with the file.
+pub struct TextStream {
+    reader: Reader,
+    columns: InputColumns,
+    rows: usize,
+    empty_texts: Tally,
+}
+
+impl Texts {
+    /// Reads all of a file.
+    ///
+    /// # Errors
+    /// If the file or a named column is missing, or a record is malformed.
+    pub fn read(path: &Path, choice: &ColumnChoice) -> Result<(Self, Vec<Warning>)> {
+        let mut stream = TextStream::open(path, choice)?;
+        let mut texts = Self::default();
+        while let Some(chunk) = stream.next_chunk(CHUNK_ROWS)? {
+            texts.append(chunk);
+        }
+        let mut warnings = stream.warnings();
+        warnings.extend(repeated_ids(&texts.ids, stream.file()));
+        Ok((texts, warnings))
+    }
+
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    pub(super) fn append(&mut self, mut more: Self) {
+        self.ids.append(&mut more.ids);
+        self.texts.append(&mut more.texts);
+    }
+}
+
+impl TextStream {
+    /// # Errors
+    /// If the file is missing or has no such columns.
+    pub fn open(path: &Path, choice: &ColumnChoice) -> Result<Self> {
+        Self::new(Reader::open(path)?, choice)
+    }
+
+    pub(super) fn new(reader: Reader, choice: &ColumnChoice) -> Result<Self> {
+        let columns = choice.find(&reader)?;
+        Ok(Self { reader, columns, rows: 0, empty_texts: Tally::default() })
+    }
+
+    /// The next `rows` rows, or fewer if they are long or the last; `None` at the end.
+    ///
+    /// # Errors
+    /// If a record is malformed, or the file has a header alone.
+    pub fn next_chunk(&mut self, rows: usize) -> Result<Option<Texts>> {
+        Ok(self.next_with_values(rows)?.map(|(texts, _)| texts))
+    }
+
+    /// Also gives the values of all columns.
+    pub(super) fn next_with_values(&mut self, rows: usize) -> Result<Option<(Texts, Chunk)>> {
+        let Some(chunk) = self.reader.next_chunk(rows)? else { return Ok(None) };
+        let texts: Vec<String> = chunk.column(self.columns.text).map(str::to_owned).collect();
+        let ids = match self.columns.id {
+            Some(column) => chunk.column(column).map(str::to_owned).collect(),
+            None => (self.rows..self.rows + chunk.len()).map(|row| row.to_string()).collect(),
+        };
+        self.rows += chunk.len();
+        self.note_empty(&texts, chunk.lines());
+        Ok(Some((Texts { ids, texts }, chunk)))
+    }
+
+    /// What was odd in the chunks read so far.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let lines = self.empty_texts;
+        let file = || self.file().to_owned();
+        let empty = (!lines.is_empty()).then(|| Warning::EmptyTexts { file: file(), lines });
+        self.reader.warning().into_iter().chain(empty).collect()
+    }
+
+    /// What messages call the file.
+    pub fn file(&self) -> &str {
+        self.reader.file()
+    }
+
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    pub(super) fn columns(&self) -> InputColumns {
+        self.columns
+    }
+
+    fn note_empty(&mut self, texts: &[String], lines: &[usize]) {
+        for (_, line) in texts.iter().zip(lines).filter(|(text, _)| text.is_empty()) {
+            self.empty_texts.note(*line);
+        }
+    }
+}
+
+/// Whether ids come more than once, and which is the first.
+pub(super) fn repeated_ids(ids: &[String], file: &str) -> Option<Warning> {
+    let mut seen = HashSet::with_capacity(ids.len());
+    let repeated: Vec<&String> = ids.iter().filter(|id| !seen.insert(id.as_str())).collect();
+    let first = (*repeated.first()?).clone();
+    Some(Warning::RepeatedIds { file: file.to_owned(), count: repeated.len(), first })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::testing::stream;
+
+    #[test]
+    fn streams_ids_and_texts_in_order() {
+        let mut stream = stream(b"text,id\na,7\n,8\nc,7\n").unwrap();
+        let mut all = Texts::default();
+        while let Some(chunk) = stream.next_chunk(2).unwrap() {
+            assert!(chunk.len() <= 2);
+            all.append(chunk);
+        }
+        assert_eq!(all.ids, ["7", "8", "7"]);
+        assert_eq!(all.texts, ["a", "", "c"]);
+        let (file, lines) = ("train.csv".to_owned(), Tally { count: 1, first_line: 3 });
+        assert_eq!(stream.warnings(), [Warning::EmptyTexts { file, lines }]);
+    }
+
+    #[test]
+    fn numbers_rows_without_ids_across_chunks() {
+        let mut stream = stream(b"text\na\nb\nc\n").unwrap();
+        assert_eq!(stream.next_chunk(2).unwrap().unwrap().ids, ["0", "1"]);
+        assert_eq!(stream.next_chunk(2).unwrap().unwrap().ids, ["2"]);
+        assert_eq!(stream.next_chunk(2).unwrap(), None);
+    }
+
+    #[test]
+    fn counts_rows_with_an_earlier_id() {
+        let ids = ["a", "b", "a", "a", "b"].map(str::to_owned);
+        let file = "x.csv".to_owned();
+        let expected = Warning::RepeatedIds { file: file.clone(), count: 3, first: "a".to_owned() };
+        assert_eq!(repeated_ids(&ids, &file), Some(expected));
+        assert_eq!(repeated_ids(&ids[..2], &file), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! What is odd in the data without being wrong: said to the user, who may go on.
+
+use std::fmt;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// Lines of no characters, passed over.
+    BlankLines { file: String, lines: Tally },
+    /// Rows whose text is null or of no characters; they stay, as the empty text.
+    EmptyTexts { file: String, lines: Tally },
+    /// Rows whose id an earlier row has.
+    RepeatedIds { file: String, count: usize, first: String },
+    /// A label that has the same value in every row.
+    ConstantLabel { label: String, value: u8 },
+    /// The rarest combination of labels has fewer rows than there are folds.
+    RareCombination { rows: usize, folds: usize },
+    /// A text that repeats too often to share it out evenly.
+    UnevenFolds { smallest: usize, largest: usize },
+}
+
+/// How many lines are odd in one way, and the first of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub count: usize,
+    pub first_line: usize,
+}
+
+impl Tally {
+    pub fn note(&mut self, line: usize) {
+        if self.count == 0 {
+            self.first_line = line;
+        }
+        self.count += 1;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BlankLines { file, lines } => write!(
+                f,
+                "`{file}`: {} passed over (the first is line {})",
+                counted(lines.count, "blank line"),
+                lines.first_line
+            ),
+            Self::EmptyTexts { file, lines } => write!(
+                f,
+                "`{file}`: {} without a text, taken as the empty text (the first on line {})",
+                counted(lines.count, "row"),
+                lines.first_line
+            ),
+            Self::RepeatedIds { file, count, first } => write!(
+                f,
+                "`{file}`: {} with an id that an earlier row has (the first is `{first}`)",
+                counted(*count, "row")
+            ),
+            Self::ConstantLabel { label, value } => {
+                write!(f, "label `{label}` is {value} in every row: there is nothing to learn")
+            }
+            Self::RareCombination { rows, folds } => write!(
+                f,
+                "the rarest combination of labels has {}, fewer than the {folds} folds",
+                counted(*rows, "row")
+            ),
+            Self::UnevenFolds { smallest, largest } => write!(
+                f,
+                "folds have {smallest} to {largest} rows, because equal texts stay together"
+            ),
+        }
+    }
+}
+
+/// `1 row`, `2 rows`.
+pub fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_say_what_and_where() {
+        let file = "a.csv".to_owned();
+        assert_eq!(
+            Warning::BlankLines { file: file.clone(), lines: Tally { count: 1, first_line: 9 } }
+                .to_string(),
+            "`a.csv`: 1 blank line passed over (the first is line 9)"
+        );
+        assert_eq!(
+            Warning::EmptyTexts { file: file.clone(), lines: Tally { count: 2, first_line: 4 } }
+                .to_string(),
+            "`a.csv`: 2 rows without a text, taken as the empty text (the first on line 4)"
+        );
+        assert_eq!(
+            Warning::RepeatedIds { file, count: 3, first: "x7".to_owned() }.to_string(),
+            "`a.csv`: 3 rows with an id that an earlier row has (the first is `x7`)"
+        );
+        assert_eq!(
+            Warning::RareCombination { rows: 1, folds: 5 }.to_string(),
+            "the rarest combination of labels has 1 row, fewer than the 5 folds"
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! Many texts through a model: batches of texts of about one length, results in the given order.
+
+use anyhow::Result;
+use shared::batch::Batch;
+
+use crate::grid::Probabilities;
+
+/// Tokens that go through a model together. Nothing is padded, so this bounds memory, not waste.
+const BATCH_TOKENS: usize = 4096;
+
+/// Calls `probabilities` on batches until each of `texts` has its row of `columns` probabilities;
+/// after each batch, `progress` hears how many texts are done.
+pub fn run(
+    texts: &[&[u32]],
+    columns: usize,
+    probabilities: impl Fn(&Batch) -> Result<Vec<f32>>,
+    mut progress: impl FnMut(usize),
+) -> Result<Probabilities> {
+    // Texts of one length together: the threads that share a batch then end together.
+    let mut by_length: Vec<usize> = (0..texts.len()).collect();
+    by_length.sort_by_key(|&row| texts[row].len());
+
+    let mut results = Probabilities::new(columns, vec![0.0; texts.len() * columns]);
+    let mut left = &by_length[..];
+    while !left.is_empty() {
+        let (rows, rest) = left.split_at(fitting(left, texts));
+        let batch = Batch::pack(rows.iter().map(|&row| texts[row]));
+        for (&row, found) in rows.iter().zip(probabilities(&batch)?.chunks_exact(columns)) {
+            results.row_mut(row).copy_from_slice(found);
+        }
+        left = rest;
+        progress(texts.len() - left.len());
+    }
+    Ok(results)
+}
+
+/// How many of the first rows make a batch: at least one.
+fn fitting(rows: &[usize], texts: &[&[u32]]) -> usize {
+    let mut tokens = 0;
+    let full = rows.iter().position(|&row| {
+        tokens += texts[row].len();
+        tokens > BATCH_TOKENS
+    });
+    full.unwrap_or(rows.len()).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn every_text_gets_its_own_result_whatever_the_batches() {
+        let texts: Vec<Vec<u32>> = (0..300)
+            .map(|n| vec![n; 1 + (n as usize * 37) % 120])
+            .chain([vec![300; 5000]])
+            .collect();
+        let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+        let batches = Cell::new(0);
+        let echo = |batch: &Batch| {
+            batches.set(batches.get() + 1);
+            assert!(batch.input_ids().len() <= BATCH_TOKENS || batch.texts() == 1);
+            let first = batch.first_tokens().into_iter();
+            Ok(first.map(|token| batch.input_ids()[token as usize] as f32).collect())
+        };
+        let mut done = 0;
+        let results = run(&texts, 1, echo, |n| done = n).unwrap();
+        assert_eq!(
+            results.column(0).collect::<Vec<_>>(),
+            (0..=300).map(|n| n as f32).collect::<Vec<_>>()
+        );
+        assert_eq!(done, texts.len());
+        assert!(batches.get() > 4, "one batch would prove nothing");
+    }
+}

@@ -1,0 +1,111 @@
+//! A fold's training at the end of an epoch, in one file: all that is needed to go on as if
+//! nothing had happened. Random numbers are not in it, for `rng` derives them from the step.
+//!
+//! A safetensors file: `weights.NAME`, `optimizer.{first,second}.NAME`, and `best.NAME` unless the
+//! last epoch is the best; the numbers are in its metadata.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::run::files;
+
+type Tensors = BTreeMap<String, Tensor>;
+
+const METADATA_KEY: &str = "quintet_checkpoint";
+
+/// The state after `position.epochs` epochs.
+pub struct Checkpoint {
+    pub position: Position,
+    pub weights: Tensors,
+    pub optimizer: Tensors,
+    /// The weights of the best epoch.
+    pub best: Tensors,
+}
+
+/// How far a training is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Epochs done.
+    pub epochs: usize,
+    /// Optimizer steps done.
+    pub steps: usize,
+    /// The epoch, counted from 1, whose weights scored best.
+    pub best_epoch: usize,
+    pub best_macro_f1: f64,
+    /// The length of metrics.jsonl at this point.
+    pub log_bytes: u64,
+}
+
+impl Checkpoint {
+    /// Replaces the file in one step: a reader finds the old state or the new one.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let position = serde_json::to_string(&self.position).expect("plain numbers");
+        let metadata = [(METADATA_KEY.to_owned(), position)].into();
+        let prefixed = |prefix: &str, tensors: &Tensors| -> Vec<(String, Tensor)> {
+            tensors.iter().map(|(name, t)| (format!("{prefix}.{name}"), t.clone())).collect()
+        };
+        let mut tensors = prefixed("weights", &self.weights);
+        tensors.extend(prefixed("optimizer", &self.optimizer));
+        if self.position.best_epoch != self.position.epochs {
+            tensors.extend(prefixed("best", &self.best));
+        }
+        write_safetensors(path, tensors, metadata)
+    }
+
+    /// # Errors
+    /// If the file cannot be read or is no checkpoint.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = files::read(path)?;
+        let damaged = |what: &dyn std::fmt::Display| files::damaged(path, what);
+        let (_, header) =
+            safetensors::SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
+        let position = header
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get(METADATA_KEY))
+            .ok_or_else(|| damaged(&"it does not say how far the training was"))?;
+        let position: Position = serde_json::from_str(position).map_err(|error| damaged(&error))?;
+        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+            .map_err(|error| damaged(&error))?;
+
+        let [mut weights, mut optimizer, mut best] = [(); 3].map(|()| Tensors::new());
+        for (name, tensor) in tensors {
+            let Some((kind, name)) = name.split_once('.') else { continue };
+            let group = match kind {
+                "weights" => &mut weights,
+                "optimizer" => &mut optimizer,
+                _ => &mut best,
+            };
+            group.insert(name.to_owned(), tensor);
+        }
+        if position.best_epoch == position.epochs {
+            best = copies(&weights)?;
+        }
+        Ok(Self { position, weights, optimizer, best })
+    }
+}
+
+/// Tensors of their own with the same values: a best epoch must not change with the next.
+pub fn copies(tensors: &Tensors) -> Result<Tensors> {
+    tensors.iter().map(|(name, tensor)| Ok((name.clone(), tensor.copy()?))).collect()
+}
+
+/// Writes a safetensors file, whole or not at all.
+pub fn write_safetensors(
+    path: &Path,
+    tensors: Vec<(String, Tensor)>,
+    metadata: BTreeMap<String, String>,
+) -> Result<()> {
+    let metadata = Some(metadata.into_iter().collect());
+    let bytes = safetensors::serialize(tensors, metadata)
+        .with_context(|| format!("cannot write `{}`", path.display()))?;
+    files::write_atomically(path, |output| {
+        output.expect_bytes(bytes.len() as u64);
+        Ok(output.write_all(&bytes)?)
+    })
+}

@@ -1,0 +1,308 @@
+//! The training of one fold, to be read from top to bottom.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use shared::autograd::Tape;
+use shared::batch::Batch;
+use shared::kernels::cross_entropy::binary_cross_entropy;
+use shared::model::{Classifier, DebertaConfig};
+use shared::nn::Weights;
+
+use super::checkpoint::{Checkpoint, Position, copies};
+use super::lr_scheduler::LinearSchedule;
+use super::metrics_log::{EpochRecord, MetricsLog, StepRecord};
+use super::optimizer::Optimizer;
+use super::vocabulary::{CompactVocabulary, WORD_EMBEDDINGS};
+use super::{Examples, Hyperparameters, Order, rng};
+use crate::error::UserError;
+use crate::evaluation;
+use crate::grid::{Probabilities, Targets};
+use crate::length_batches;
+use crate::progress::Progress;
+
+/// One fold's part of a cross-validation.
+pub struct Fold<'a> {
+    pub index: usize,
+    pub examples: &'a Examples,
+    pub train_rows: &'a [usize],
+    pub validation_rows: &'a [usize],
+}
+
+/// Where a training leaves its state and its log.
+pub struct Files<'a> {
+    pub checkpoint: &'a Path,
+    pub metrics: &'a Path,
+}
+
+/// What a training arrives at: the weights of its best epoch, by HF's names.
+pub struct Trained {
+    pub weights: BTreeMap<String, Tensor>,
+    pub best_epoch: usize,
+    /// At threshold 0.5.
+    pub best_macro_f1: f64,
+    pub train_time: Duration,
+    pub validation_time: Duration,
+}
+
+struct Trainer<'a> {
+    fold: &'a Fold<'a>,
+    hyperparameters: &'a Hyperparameters,
+    /// The fold's texts, in ids of the compact vocabulary.
+    input_ids: BTreeMap<usize, Vec<u32>>,
+    weights: BTreeMap<String, Tensor>,
+    classifier: Classifier,
+    optimizer: Optimizer,
+    schedule: LinearSchedule,
+    best: Option<Best>,
+    train_time: Duration,
+    validation_time: Duration,
+}
+
+struct Best {
+    epoch: usize,
+    macro_f1: f64,
+    weights: BTreeMap<String, Tensor>,
+}
+
+/// Trains one fold from `initial`, or from its checkpoint if there is one.
+///
+/// # Errors
+/// If the loss is not finite, or a file cannot be read or written.
+pub fn train(
+    config: &DebertaConfig,
+    initial: BTreeMap<String, Tensor>,
+    fold: &Fold<'_>,
+    hyperparameters: &Hyperparameters,
+    files: &Files<'_>,
+    progress: &mut Progress,
+) -> Result<Trained> {
+    let rows = || fold.train_rows.iter().chain(fold.validation_rows);
+    let texts = rows().map(|&row| &fold.examples.input_ids[row][..]);
+    let vocabulary = CompactVocabulary::new(texts, config.pad_token_id);
+    let (initial_table, weights) = compact_weights(initial, &vocabulary)?;
+    let input_ids = rows()
+        .map(|&row| {
+            let ids = &fold.examples.input_ids[row];
+            (row, ids.iter().map(|&id| vocabulary.compact(id)).collect())
+        })
+        .collect();
+
+    let steps_per_epoch = hyperparameters.steps_per_epoch(fold.train_rows.len());
+    let total_steps = hyperparameters.total_steps(fold.train_rows.len());
+    let (peak, warmup) = (hyperparameters.learning_rate, hyperparameters.warmup_ratio);
+    let mut trainer = Trainer {
+        fold,
+        hyperparameters,
+        input_ids,
+        classifier: Classifier::new(
+            &compact_config(config, &vocabulary),
+            fold.examples.targets.columns(),
+            &Weights::new(&weights),
+        )?,
+        optimizer: Optimizer::new(
+            &weights,
+            hyperparameters.weight_decay,
+            hyperparameters.max_grad_norm,
+        ),
+        weights,
+        schedule: LinearSchedule::new(peak, warmup, total_steps),
+        best: None,
+        train_time: Duration::ZERO,
+        validation_time: Duration::ZERO,
+    };
+    let (epochs_done, log_bytes) = trainer.resume(files.checkpoint)?;
+    let mut log = MetricsLog::open(files.metrics, log_bytes)?;
+
+    for epoch in epochs_done..hyperparameters.epochs {
+        progress.epoch(epoch + 1, hyperparameters.epochs, steps_per_epoch);
+        trainer.train_epoch(epoch, &mut log, progress)?;
+        let record = trainer.validate(epoch)?;
+        progress.validated(record.validation_macro_f1);
+        log.epoch(&record)?;
+        trainer.checkpoint(epoch, &mut log, files.checkpoint)?;
+    }
+    trainer.finish(&vocabulary, &initial_table)
+}
+
+impl Trainer<'_> {
+    fn train_epoch(
+        &mut self,
+        epoch: usize,
+        log: &mut MetricsLog,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let Hyperparameters { order, seed, batch_size, .. } = *self.hyperparameters;
+        let mut rows = self.fold.train_rows.to_vec();
+        if order == Order::Shuffled {
+            rng::shuffle(&mut rows, seed, self.fold.index, epoch);
+        }
+        for rows in rows.chunks(batch_size) {
+            let record = self.step(rows)?;
+            progress.step(f64::from(record.loss));
+            log.step(&record)?;
+        }
+        self.train_time += started.elapsed();
+        Ok(())
+    }
+
+    /// Forward, loss, backward, clip and AdamW on one batch.
+    fn step(&mut self, rows: &[usize]) -> Result<StepRecord> {
+        let done = self.optimizer.steps();
+        let seed = rng::dropout_seed(self.hyperparameters.seed, self.fold.index, done);
+        let tape = Tape::new(seed);
+        let logits = self.classifier.forward(&self.batch(rows), Some(&tape))?;
+        let (loss, gradient) = binary_cross_entropy(logits.tensor(), &self.targets(rows))?;
+        let gradients = tape.backward(&logits, gradient)?;
+        let lr = self.schedule.learning_rate(done);
+        let grad_norm = self.optimizer.step(&self.weights, &gradients, lr)?;
+        if !loss.is_finite() || !grad_norm.is_finite() {
+            return Err(self.diverged(done + 1, loss, grad_norm));
+        }
+        Ok(StepRecord { step: done + 1, lr, loss, grad_norm })
+    }
+
+    fn diverged(&self, step: usize, loss: f32, grad_norm: f64) -> anyhow::Error {
+        let fold = self.fold.index;
+        anyhow::anyhow!(
+            "fold {fold} diverged at step {step}: loss {loss}, gradient norm {grad_norm}; a lower \
+             --lr or a longer --warmup-ratio may help (the last checkpoint is untouched)"
+        )
+    }
+
+    /// Scores the fold's held-out rows at 0.5; a better epoch's weights are copied.
+    fn validate(&mut self, epoch: usize) -> Result<EpochRecord> {
+        let started = Instant::now();
+        let rows = self.fold.validation_rows;
+        let texts: Vec<&[u32]> = rows.iter().map(|row| &self.input_ids[row][..]).collect();
+        let labels = self.fold.examples.targets.columns();
+        let classifier = self.classifier.freeze()?;
+        let forward = |batch: &Batch| Ok(classifier.probabilities(batch)?);
+        let probabilities = length_batches::run(&texts, labels, forward, |_| ())?;
+        let targets = self.fold.examples.targets.select(rows);
+        let macro_f1 = evaluation::score_at_half(&targets, &probabilities).macro_average.f1;
+        if self.best.as_ref().is_none_or(|best| macro_f1 > best.macro_f1) {
+            let weights = copies(&self.weights)?;
+            self.best = Some(Best { epoch: epoch + 1, macro_f1, weights });
+        }
+        self.validation_time += started.elapsed();
+        Ok(EpochRecord {
+            epoch: epoch + 1,
+            step: self.optimizer.steps(),
+            validation_loss: mean_loss(&targets, &probabilities),
+            validation_macro_f1: macro_f1,
+        })
+    }
+
+    fn batch(&self, rows: &[usize]) -> Batch {
+        Batch::pack(rows.iter().map(|row| &self.input_ids[row][..]))
+    }
+
+    fn targets(&self, rows: &[usize]) -> Vec<f32> {
+        let targets = &self.fold.examples.targets;
+        rows.iter().flat_map(|&row| targets.row(row)).map(|&on| f32::from(on)).collect()
+    }
+
+    fn checkpoint(&self, epoch: usize, log: &mut MetricsLog, path: &Path) -> Result<()> {
+        let best = self.best.as_ref().expect("validated");
+        let position = Position {
+            epochs: epoch + 1,
+            steps: self.optimizer.steps(),
+            best_epoch: best.epoch,
+            best_macro_f1: best.macro_f1,
+            log_bytes: log.sync()?,
+        };
+        let checkpoint = Checkpoint {
+            position,
+            weights: self.weights.clone(),
+            optimizer: self.optimizer.state()?,
+            best: best.weights.clone(),
+        };
+        checkpoint.save(path)
+    }
+
+    /// Takes over a checkpoint; returns the epochs done and the length of their log.
+    fn resume(&mut self, path: &Path) -> Result<(usize, u64)> {
+        if !path.exists() {
+            return Ok((0, 0));
+        }
+        let Checkpoint { position, weights, optimizer, best } = Checkpoint::load(path)?;
+        let unfit = |error: anyhow::Error| {
+            UserError::new(format!("`{}` is of another training: {error}", path.display()))
+                .hint("remove it to train this fold anew")
+        };
+        self.adopt(&weights).map_err(unfit)?;
+        self.optimizer.restore(&optimizer, position.steps).map_err(unfit)?;
+        self.best = Some(Best {
+            epoch: position.best_epoch,
+            macro_f1: position.best_macro_f1,
+            weights: best,
+        });
+        Ok((position.epochs, position.log_bytes))
+    }
+
+    /// Copies saved weights into the model's own tensors.
+    fn adopt(&self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
+        for (name, tensor) in &self.weights {
+            let saved = saved.get(name).filter(|saved| saved.dims() == tensor.dims());
+            let saved = saved.with_context(|| format!("it has no `{name}` of this shape"))?;
+            shared::kernels::elementwise::copy_into(tensor, saved)?;
+        }
+        Ok(())
+    }
+
+    /// The best epoch's weights, with the whole vocabulary.
+    fn finish(self, vocabulary: &CompactVocabulary, initial_table: &Tensor) -> Result<Trained> {
+        let Best { epoch, macro_f1, mut weights } = self.best.expect("at least one epoch");
+        let steps = epoch * self.hyperparameters.steps_per_epoch(self.fold.train_rows.len());
+        let decay: Vec<f32> = (0..steps)
+            .map(|done| {
+                let lr = self.schedule.learning_rate(done);
+                self.optimizer.decay_factor(WORD_EMBEDDINGS, lr)
+            })
+            .collect();
+        let table = weights.get_mut(WORD_EMBEDDINGS).expect("every model embeds words");
+        *table = vocabulary.expand(initial_table, table, &decay)?;
+        Ok(Trained {
+            weights,
+            best_epoch: epoch,
+            best_macro_f1: macro_f1,
+            train_time: self.train_time,
+            validation_time: self.validation_time,
+        })
+    }
+}
+
+/// The initial word embeddings, and tensors for training with only the rows in use.
+///
+/// All of them are copies, for training changes them in place.
+fn compact_weights(
+    mut initial: BTreeMap<String, Tensor>,
+    vocabulary: &CompactVocabulary,
+) -> Result<(Tensor, BTreeMap<String, Tensor>)> {
+    let table = initial.remove(WORD_EMBEDDINGS).expect("every model embeds words");
+    let mut weights = copies(&initial)?;
+    weights.insert(WORD_EMBEDDINGS.to_owned(), vocabulary.select(&table)?);
+    Ok((table, weights))
+}
+
+fn compact_config(config: &DebertaConfig, vocabulary: &CompactVocabulary) -> DebertaConfig {
+    let mut compact = config.clone();
+    compact.vocab_size = vocabulary.len();
+    compact.pad_token_id = config.pad_token_id.map(|id| vocabulary.compact(id as u32) as usize);
+    compact
+}
+
+/// The mean binary cross-entropy of probabilities.
+fn mean_loss(targets: &Targets, probabilities: &Probabilities) -> f32 {
+    let pairs = targets.rows().flatten().zip(probabilities.rows().flatten());
+    let losses = pairs.map(|(&on, &p)| {
+        let p = f64::from(if on == 1 { p } else { 1.0 - p });
+        -p.max(f64::from(f32::MIN_POSITIVE)).ln()
+    });
+    (losses.sum::<f64>() / (targets.len() * targets.columns()) as f64) as f32
+}
