@@ -51,6 +51,11 @@ impl<T: Copy> Grid<T> {
         self.values.iter().skip(column).step_by(self.columns).copied()
     }
 
+    /// All values, row by row.
+    pub fn into_values(self) -> Vec<T> {
+        self.values
+    }
+
     /// The given rows, in the given order.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {

@@ -1,1 +1,64 @@
-fn main() {}
+//! `cargo xtask`: the workspace's own commands. One file a subcommand; nothing imports this crate.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod browser;
+mod demo;
+mod server;
+mod setup;
+mod shell;
+mod test;
+mod workspace;
+
+use workspace::Workspace;
+
+/// Sets up, tests, demonstrates and benches the workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Installs what the tests need and is missing: wasm32 target, trunk, wasm-bindgen, Chromium.
+    Setup,
+    /// Runs everything that CI runs, after `setup`.
+    Test(test::Arguments),
+    /// Trains the small model on the embedded sentences and classifies a sentence with it.
+    Demo(demo::Arguments),
+    /// Times our code beside a rival's, in one run.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Train step and inference on the CPU, beside PyTorch.
+    Cpu(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let workspace = Workspace::find();
+    match command {
+        Command::Setup => setup::run(&workspace),
+        Command::Test(arguments) => test::run(&workspace, &arguments),
+        Command::Demo(arguments) => demo::run(&workspace, &arguments),
+        Command::Bench(Bench::Cpu(arguments)) => bench::run(&workspace, &arguments),
+    }
+}

@@ -53,6 +53,11 @@ pub fn write_atomically<T>(path: &Path, write: impl FnOnce(&mut Output) -> Resul
     Ok(value)
 }
 
+/// Writes `text` as it is.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    write_atomically(path, |output| Ok(output.write_all(text.as_bytes())?))
+}
+
 /// Writes `value` as indented JSON.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write_atomically(path, |output| {

@@ -90,6 +90,14 @@ impl Checkpoint {
     }
 }
 
+/// Removes the checkpoint of a training that has ended.
+pub fn remove(path: &Path) -> Result<()> {
+    if path.exists() {
+        std::fs::remove_file(path).with_context(|| format!("removing `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
 /// Tensors of their own with the same values: a best epoch must not change with the next.
 pub fn copies(tensors: &Tensors) -> Result<Tensors> {
     tensors.iter().map(|(name, tensor)| Ok((name.clone(), tensor.copy()?))).collect()

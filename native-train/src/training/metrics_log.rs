@@ -87,3 +87,47 @@ pub fn read_epochs(path: &Path) -> Result<Vec<EpochRecord>> {
     }
     Ok(epochs)
 }
+
+/// The epoch whose weights a training keeps: the first of the highest macro-F1.
+pub fn best_epoch(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
+    let mut epochs = epochs.iter();
+    let first = epochs.next()?;
+    Some(epochs.fold(first, |best, epoch| {
+        if epoch.validation_macro_f1 > best.validation_macro_f1 { epoch } else { best }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(epoch: usize, validation_macro_f1: f64) -> EpochRecord {
+        EpochRecord { epoch, step: 10 * epoch, validation_loss: 0.5, validation_macro_f1 }
+    }
+
+    #[test]
+    fn the_first_of_the_best_epochs_is_kept() {
+        let epochs = [epoch(1, 0.25), epoch(2, 0.5), epoch(3, 0.5), epoch(4, 0.125)];
+        assert_eq!(best_epoch(&epochs), Some(&epochs[1]));
+        assert_eq!(best_epoch(&[]), None);
+    }
+
+    #[test]
+    fn reopening_drops_what_came_after_the_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let step = StepRecord { step: 1, lr: 1e-5, loss: 0.7, grad_norm: 1.5 };
+        let mut log = MetricsLog::open(&path, 0).unwrap();
+        log.step(&step).unwrap();
+        log.epoch(&epoch(1, 0.25)).unwrap();
+        let bytes = log.sync().unwrap();
+        log.step(&step).unwrap();
+        drop(log);
+
+        let mut log = MetricsLog::open(&path, bytes).unwrap();
+        log.epoch(&epoch(2, 0.5)).unwrap();
+        drop(log);
+        assert_eq!(read_epochs(&path).unwrap(), [epoch(1, 0.25), epoch(2, 0.5)]);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+}

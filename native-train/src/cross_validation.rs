@@ -1,0 +1,168 @@
+//! The loop over folds: train those that are not trained yet, then let each judge the rows it has
+//! not seen, and all of them together the test texts.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use shared::batch::Batch;
+use shared::model::FrozenClassifier;
+use shared::tokenizer::Tokenizer;
+use shared::{LabelSet, ensemble};
+
+use crate::data::folds::Folds;
+use crate::evaluation::report::FoldReport;
+use crate::grid::Probabilities;
+use crate::inference;
+use crate::length_batches;
+use crate::pretrained::Pretrained;
+use crate::progress::Progress;
+use crate::run::{FoldFolder, Run, files};
+use crate::training::checkpoint::{self, write_safetensors};
+use crate::training::trainer::{self, Files, Fold, Trained};
+use crate::training::{Examples, Hyperparameters, metrics_log, rng};
+
+/// All that decides what a cross-validation arrives at.
+pub struct Plan<'a> {
+    /// Its config is the one to train with: what the settings change has been changed in it.
+    pub pretrained: &'a Pretrained,
+    pub tokenizer: &'a Tokenizer,
+    pub labels: &'a LabelSet,
+    pub examples: &'a Examples,
+    pub folds: &'a Folds,
+    /// Train this fold only.
+    pub only_fold: Option<usize>,
+    pub hyperparameters: &'a Hyperparameters,
+    /// Encoded texts to be labelled by the ensemble.
+    pub test: Option<&'a [Vec<u32>]>,
+}
+
+/// What the trained folds say.
+pub struct Outcome {
+    /// The rows that some trained fold has held out, ascending.
+    pub rows: Vec<usize>,
+    /// Out-of-fold probabilities of these rows.
+    pub out_of_fold: Probabilities,
+    /// The folds' mean probabilities of the test texts.
+    pub test: Option<Probabilities>,
+    pub folds: Vec<FoldReport>,
+    pub train_time: Duration,
+    pub validation_time: Duration,
+    pub prediction_time: Duration,
+}
+
+/// Trains and gathers. Folds that are already trained are not trained again.
+///
+/// # Errors
+/// If a training diverges, or a file cannot be read or written.
+pub fn run(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Outcome> {
+    let (mut train_time, mut validation_time) = (Duration::ZERO, Duration::ZERO);
+    let wanted: Vec<usize> = match plan.only_fold {
+        Some(fold) => vec![fold],
+        None => (0..plan.folds.count()).collect(),
+    };
+    for (place, &fold) in wanted.iter().enumerate() {
+        progress.fold(fold, place + 1, wanted.len());
+        if run.fold(fold).has_model() {
+            progress.note(format_args!("fold {fold} is trained already"));
+            continue;
+        }
+        let trained = train_fold(plan, fold, &run.fold(fold), progress)?;
+        train_time += trained.train_time;
+        validation_time += trained.validation_time;
+    }
+    let started = Instant::now();
+    let gathered = gather(plan, run, progress)?;
+    Ok(Outcome { train_time, validation_time, prediction_time: started.elapsed(), ..gathered })
+}
+
+fn train_fold(
+    plan: &Plan<'_>,
+    fold: usize,
+    folder: &FoldFolder,
+    progress: &mut Progress,
+) -> Result<Trained> {
+    folder.make()?;
+    let seed = rng::initialisation_seed(plan.hyperparameters.seed, fold);
+    let initial = plan.pretrained.load(plan.labels.len(), seed)?;
+    let (train_rows, validation_rows) =
+        (plan.folds.train_rows(fold), plan.folds.validation_rows(fold));
+    let rows = Fold {
+        index: fold,
+        examples: plan.examples,
+        train_rows: &train_rows,
+        validation_rows: &validation_rows,
+    };
+    let files = Files { checkpoint: &folder.checkpoint(), metrics: &folder.metrics_jsonl() };
+    let hyperparameters = plan.hyperparameters;
+    let trained =
+        trainer::train(&plan.pretrained.config, initial.tensors, &rows, hyperparameters, &files, progress)?;
+    save(plan, &trained, folder)?;
+    Ok(trained)
+}
+
+/// Writes a folder that Hugging Face loads; the model last, for with it the fold is trained.
+fn save(plan: &Plan<'_>, trained: &Trained, folder: &FoldFolder) -> Result<()> {
+    files::write_text(&folder.config_json(), &plan.pretrained.config.to_json(plan.labels))?;
+    files::write_text(&folder.tokenizer_json(), &plan.tokenizer.to_json())?;
+    let tensors = trained.weights.iter().map(|(name, tensor)| (name.clone(), tensor.clone()));
+    // Without the format transformers refuses the file.
+    let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+    write_safetensors(&folder.model_safetensors(), tensors.collect(), metadata)?;
+    checkpoint::remove(&folder.checkpoint())
+}
+
+/// Runs every trained fold, as it lies on the disk, over the rows it held out and the test texts.
+fn gather(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Outcome> {
+    let columns = plan.labels.len();
+    let mut held_out: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
+    let mut test = Vec::new();
+    let mut folds = Vec::new();
+    for fold in 0..plan.folds.count() {
+        let folder = run.fold(fold);
+        if !folder.has_model() {
+            progress.warn(format_args!("fold {fold} is not trained: its rows are left out"));
+            continue;
+        }
+        let classifier = inference::load_fold(&folder, plan.labels)?;
+        let rows = plan.folds.validation_rows(fold);
+        let texts: Vec<&[u32]> =
+            rows.iter().map(|&row| &plan.examples.input_ids[row][..]).collect();
+        let probabilities = probabilities(&classifier, &texts, columns)?;
+        held_out.extend(rows.iter().copied().zip(probabilities.rows().map(<[f32]>::to_vec)));
+        if let Some(texts) = plan.test {
+            let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+            test.push(self::probabilities(&classifier, &texts, columns)?.into_values());
+        }
+        folds.push(report(fold, rows.len(), &folder)?);
+    }
+    let rows = held_out.keys().copied().collect();
+    let out_of_fold = held_out.into_values().flatten().collect();
+    Ok(Outcome {
+        rows,
+        out_of_fold: Probabilities::new(columns, out_of_fold),
+        test: plan.test.map(|_| Probabilities::new(columns, ensemble::mean(&test))),
+        folds,
+        train_time: Duration::ZERO,
+        validation_time: Duration::ZERO,
+        prediction_time: Duration::ZERO,
+    })
+}
+
+fn probabilities(
+    classifier: &FrozenClassifier,
+    texts: &[&[u32]],
+    columns: usize,
+) -> Result<Probabilities> {
+    let forward = |batch: &Batch| Ok(classifier.probabilities(batch)?);
+    length_batches::run(texts, columns, forward, |_| ())
+}
+
+/// How a fold's training went, from its log.
+fn report(fold: usize, rows: usize, folder: &FoldFolder) -> Result<FoldReport> {
+    let epochs = metrics_log::read_epochs(&folder.metrics_jsonl())?;
+    let macro_f1_at_half: Vec<f64> =
+        epochs.iter().map(|epoch| epoch.validation_macro_f1).collect();
+    let best = metrics_log::best_epoch(&epochs).expect("a trained fold has an epoch");
+    Ok(FoldReport { fold, rows, macro_f1_at_half, best_epoch: best.epoch })
+}

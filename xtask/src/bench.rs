@@ -1,0 +1,195 @@
+//! `cargo xtask bench cpu`: our train step and inference beside PyTorch's, in one run.
+//!
+//! Both sides are programs that speak one protocol (`bench/README.md`): started with a case, they warm
+//! up, and then do one repeat for each line on stdin and print its time. So the two can take turns, and
+//! whatever else the machine does falls on both.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::shell::Shell;
+use crate::workspace::Workspace;
+
+mod contender;
+mod machine;
+
+use contender::{Contender, Timing};
+
+const ROWS: &str = "bench/cpu.jsonl";
+const RIVAL: &str = "bench/cpu_rival.py";
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Timed repeats of each case and side.
+    #[arg(long, default_value_t = 15)]
+    repeats: usize,
+
+    /// Threads for each side.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+
+    /// Texts in a batch.
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
+
+    /// Only cases whose name contains this, `train` say.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    let shell = Shell::new(workspace);
+    let python = python()?;
+    let ours = build_ours(&shell)?;
+    let mut results = Vec::new();
+    for case in CASES.iter().filter(|case| case.name(arguments).contains(&arguments.only)) {
+        eprintln!("bench: {}", case.name(arguments));
+        let flags = case.flags(arguments);
+        let ours = Contender::start("ours", shell.command(&ours).args(&flags))?;
+        let rival = Contender::start("the rival", shell.command(&python).arg(RIVAL).args(&flags))?;
+        let [ours, rival] = take_turns([ours, rival], arguments.repeats)?;
+        results.push(Duel { case: case.name(arguments), ours, rival });
+    }
+    ensure!(!results.is_empty(), "no case has `{}` in its name", arguments.only);
+    print_table(&results);
+    append_rows(workspace, &shell, &results)
+}
+
+/// One thing to time, on the xsmall geometry (12 layers of 384) with the whole vocabulary.
+struct Case {
+    work: &'static str,
+    length: usize,
+}
+
+const CASES: [Case; 4] = [
+    Case { work: "inference", length: 32 },
+    Case { work: "inference", length: 128 },
+    Case { work: "train", length: 32 },
+    Case { work: "train", length: 128 },
+];
+
+impl Case {
+    /// Names all that the time depends on, so that rows of one name can be compared.
+    fn name(&self, arguments: &Arguments) -> String {
+        let Self { work, length } = self;
+        format!("{work} length {length} batch {} threads {}", arguments.batch, arguments.threads)
+    }
+
+    fn flags(&self, arguments: &Arguments) -> [String; 5] {
+        [
+            format!("--case={}", self.work),
+            format!("--length={}", self.length),
+            format!("--batch={}", arguments.batch),
+            format!("--threads={}", arguments.threads),
+            format!("--repeats={}", arguments.repeats),
+        ]
+    }
+}
+
+/// What one case gave: the medians of both sides.
+struct Duel {
+    case: String,
+    ours: Timing,
+    rival: Timing,
+}
+
+impl Duel {
+    /// Our time as a share of the rival's: below 1 is faster.
+    fn ratio(&self) -> f64 {
+        self.ours.ms / self.rival.ms
+    }
+}
+
+fn python() -> Result<PathBuf> {
+    match env::var_os("QUINTET_PYTHON") {
+        Some(python) => Ok(python.into()),
+        None => bail!(
+            "QUINTET_PYTHON is not set: it names the Python that has the rival. To make one:\n\
+             \x20 python3 -m venv .venv\n\
+             \x20 .venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu\n\
+             \x20 .venv/bin/pip install transformers\n\
+             \x20 QUINTET_PYTHON=.venv/bin/python cargo xtask bench cpu"
+        ),
+    }
+}
+
+/// Builds native-train's bench `cpu` and gives its path, which only cargo knows.
+fn build_ours(shell: &Shell) -> Result<PathBuf> {
+    let mut command = shell.cargo("build");
+    command.args(["--package", "native-train", "--bench", "cpu"]);
+    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    let output = command.output().context("cannot start cargo")?;
+    ensure!(output.status.success(), "native-train's bench `cpu` does not build: see above");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["kind"][0] == "bench")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .context("cargo names no executable for native-train's bench `cpu`")
+}
+
+/// The medians of `repeats` turns. The turn before them is not counted: it waits for the warm-up.
+fn take_turns(mut sides: [Contender; 2], repeats: usize) -> Result<[Timing; 2]> {
+    let mut timings = [Vec::new(), Vec::new()];
+    for side in &mut sides {
+        side.turn()?;
+    }
+    for _ in 0..repeats {
+        for (side, timings) in sides.iter_mut().zip(&mut timings) {
+            timings.push(side.turn()?);
+        }
+    }
+    Ok(timings.map(|timings| Timing::median(&timings)))
+}
+
+fn print_table(results: &[Duel]) {
+    println!("{:<44} {:>18} {:>18} {:>7}", "", "ours", "PyTorch", "ratio");
+    println!("{:<44} {:>10} {:>7} {:>10} {:>7} {:>7}", "case", "ms", "MiB", "ms", "MiB", "of ms");
+    for duel in results {
+        let Duel { case, ours, rival } = duel;
+        println!(
+            "{case:<44} {:>10.1} {:>7.0} {:>10.1} {:>7.0} {:>7.3}",
+            ours.ms,
+            ours.peak_mib,
+            rival.ms,
+            rival.peak_mib,
+            duel.ratio()
+        );
+    }
+}
+
+fn append_rows(workspace: &Workspace, shell: &Shell, results: &[Duel]) -> Result<()> {
+    let path = workspace.root.join(ROWS);
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    for duel in results {
+        let row = json!({
+            "date": machine::today(),
+            "commit": machine::commit(shell),
+            "machine": machine::description(),
+            "bench": "cpu",
+            "case": duel.case,
+            "ours_ms": rounded(duel.ours.ms),
+            "rival_ms": rounded(duel.rival.ms),
+            "ratio": rounded(duel.ratio()),
+            "ours_mib": duel.ours.peak_mib.round(),
+            "rival_mib": duel.rival.peak_mib.round(),
+        });
+        writeln!(file, "{row}").with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    eprintln!("bench: {} rows appended to {ROWS}", results.len());
+    Ok(())
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

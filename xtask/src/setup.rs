@@ -1,0 +1,195 @@
+//! `cargo xtask setup`: installs what the workspace needs and only what is missing.
+//!
+//! Programs built by cargo go to `TARGET/tools`; the Rust components and Chromium have one home each.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{self, Shell};
+use crate::workspace::Workspace;
+
+pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+/// 0.22 asks for a newer Rust than this workspace does.
+const TRUNK_VERSION: &str = "0.21.14";
+
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+const CHROMIUM_NAMES: [&str; 5] =
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
+
+pub fn run(workspace: &Workspace) -> Result<()> {
+    let shell = Shell::new(workspace);
+    c_compiler(&shell)?;
+    rust_component(&shell, "rustfmt", "fmt")?;
+    rust_component(&shell, "clippy", "clippy")?;
+    wasm_target(&shell)?;
+    trunk(workspace, &shell)?;
+    wasm_bindgen(workspace, &shell)?;
+    cargo_deny(workspace, &shell)?;
+    chromium(&shell)?;
+    eprintln!("setup: everything is there");
+    Ok(())
+}
+
+/// The native build links with it and compiles an allocator by it.
+pub fn c_compiler(shell: &Shell) -> Result<()> {
+    if shell.find(&["cc", "gcc", "clang", "cl"]).is_none() {
+        bail!("no C compiler found: install one (Debian: `apt-get install gcc libc6-dev`)");
+    }
+    Ok(())
+}
+
+/// The browser that the page is tried in: `QUINTET_CHROMIUM`, else the first on PATH.
+pub fn find_chromium(shell: &Shell) -> Option<PathBuf> {
+    std::env::var_os("QUINTET_CHROMIUM").map(PathBuf::from).or_else(|| shell.find(&CHROMIUM_NAMES))
+}
+
+fn rust_component(shell: &Shell, component: &str, subcommand: &str) -> Result<()> {
+    if shell::answer(shell.command("cargo").args([subcommand, "--version"])).is_some() {
+        return Ok(());
+    }
+    with_rustup(shell, component, &["component", "add", component])
+}
+
+fn wasm_target(shell: &Shell) -> Result<()> {
+    let folder = shell::answer(shell.command("rustc").args([
+        "--print",
+        "target-libdir",
+        "--target",
+        WASM_TARGET,
+    ]))
+    .context("`rustc --print target-libdir` gives no answer: is Rust installed whole?")?;
+    let has_core = std::fs::read_dir(folder).is_ok_and(|mut files| {
+        files.any(|file| {
+            file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
+        })
+    });
+    if has_core {
+        return Ok(());
+    }
+    with_rustup(shell, WASM_TARGET, &["target", "add", WASM_TARGET])
+}
+
+fn with_rustup(shell: &Shell, what: &str, arguments: &[&str]) -> Result<()> {
+    if shell.find(&["rustup"]).is_none() {
+        bail!(
+            "Rust has no {what}, and there is no rustup to add it: install Rust from https://rustup.rs, \
+             or {what} the way this Rust was installed"
+        );
+    }
+    eprintln!("setup: installing {what} by rustup");
+    shell::run(
+        shell.command("rustup").args(arguments),
+        "rustup fetches from https://static.rust-lang.org (or RUSTUP_DIST_SERVER): see that it is reachable",
+    )
+}
+
+fn trunk(workspace: &Workspace, shell: &Shell) -> Result<()> {
+    // Without its default features: no TLS and no update check, as it must fetch nothing here.
+    let arguments = ["--locked", "--no-default-features"];
+    cargo_install(
+        workspace,
+        shell,
+        &Tool { package: "trunk", program: "trunk", version: TRUNK_VERSION, arguments: &arguments },
+    )
+}
+
+/// Its version must be that of the library the page links.
+fn wasm_bindgen(workspace: &Workspace, shell: &Shell) -> Result<()> {
+    let version = workspace.locked_version("wasm-bindgen")?;
+    // Not --locked: the published lock file names a dependency version that was withdrawn.
+    cargo_install(
+        workspace,
+        shell,
+        &Tool {
+            package: "wasm-bindgen-cli",
+            program: "wasm-bindgen",
+            version: &version,
+            arguments: &[],
+        },
+    )
+}
+
+fn cargo_deny(workspace: &Workspace, shell: &Shell) -> Result<()> {
+    cargo_install(
+        workspace,
+        shell,
+        &Tool {
+            package: "cargo-deny",
+            program: "cargo-deny",
+            version: CARGO_DENY_VERSION,
+            arguments: &["--locked"],
+        },
+    )
+}
+
+struct Tool<'a> {
+    package: &'a str,
+    program: &'a str,
+    version: &'a str,
+    arguments: &'a [&'a str],
+}
+
+fn cargo_install(workspace: &Workspace, shell: &Shell, tool: &Tool) -> Result<()> {
+    let &Tool { package, program, version, arguments } = tool;
+    let found = shell::answer(shell.command(program).arg("--version"));
+    if found.as_deref() == Some(&format!("{program} {version}")) {
+        return Ok(());
+    }
+    let tools = workspace.tools();
+    eprintln!("setup: building {package} {version} into {} (some minutes, once)", tools.display());
+    let build = tools.join("build");
+    shell::run(
+        quick_build(&mut shell.command("cargo"))
+            .args(["install", package, "--version", version, "--force", "--root"])
+            .arg(&tools)
+            .args(arguments)
+            .env("CARGO_TARGET_DIR", &build),
+        "see the error above; cargo needs crates.io and a C compiler for this",
+    )?;
+    std::fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))
+}
+
+/// These programs run for seconds, so their build time matters more than their speed.
+fn quick_build(command: &mut Command) -> &mut Command {
+    command
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+}
+
+fn chromium(shell: &Shell) -> Result<()> {
+    const PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
+    if find_chromium(shell).is_some() {
+        return Ok(());
+    }
+    let Some(apt_get) = apt_get(shell) else {
+        bail!(
+            "no Chromium or Chrome found: install one (Debian, as root: `apt-get install {}`), \
+             or name its program in QUINTET_CHROMIUM",
+            PACKAGES.join(" ")
+        );
+    };
+    eprintln!("setup: installing Chromium and its driver by apt-get");
+    let apt = |arguments: &[&str]| {
+        shell::run(
+            shell.command(apt_get[0]).args(&apt_get[1..]).args(arguments),
+            "see apt's message above, or install Chromium another way",
+        )
+    };
+    apt(&["update", "-qq"])?;
+    apt(&["install", "-qq", "--yes", "--no-install-recommends", PACKAGES[0], PACKAGES[1]])
+}
+
+/// How to call apt-get with the rights to install; None where there is no way.
+fn apt_get(shell: &Shell) -> Option<&'static [&'static str]> {
+    // `env`, as sudo passes no variable on.
+    const AS_ROOT: [&str; 3] = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
+    const BY_SUDO: [&str; 4] = ["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
+    shell.find(&["apt-get"])?;
+    let is_root = shell::answer(shell.command("id").arg("-u")).as_deref() == Some("0");
+    if is_root { Some(&AS_ROOT) } else { shell.find(&["sudo"]).map(|_| &BY_SUDO[..]) }
+}
