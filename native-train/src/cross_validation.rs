@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use shared::batch::Batch;
 use shared::model::FrozenClassifier;
-use shared::tokenizer::Tokenizer;
+use shared::tokenizer::{TOKENIZER_CONFIG, Tokenizer};
 use shared::{LabelSet, ensemble};
 
 use crate::data::folds::Folds;
@@ -105,6 +105,7 @@ fn train_fold(
 fn save(plan: &Plan<'_>, trained: &Trained, folder: &FoldFolder) -> Result<()> {
     files::write_text(&folder.config_json(), &plan.pretrained.config.to_json(plan.labels))?;
     files::write_text(&folder.tokenizer_json(), &plan.tokenizer.to_json())?;
+    files::write_text(&folder.tokenizer_config_json(), TOKENIZER_CONFIG)?;
     let tensors = trained.weights.iter().map(|(name, tensor)| (name.clone(), tensor.clone()));
     // Without the format transformers refuses the file.
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);

@@ -1,6 +1,8 @@
 //! The model against a tiny DeBERTa-v3 computed by Hugging Face transformers and PyTorch in f32:
 //! forward, every gradient, five AdamW steps; and against candle-transformers' forward.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

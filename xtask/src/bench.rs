@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::shell::Shell;
@@ -23,6 +23,17 @@ use contender::{Contender, Timing};
 
 const ROWS: &str = "bench/cpu.jsonl";
 const RIVAL: &str = "bench/cpu_rival.py";
+
+/// The load above which others take a noticeable part of the processor. Two threads that wait for each
+/// other suffer more than that part: PyTorch's train step took ten times as long at a load of 4.
+const BUSY: f64 = 0.5;
+
+const NO_PYTHON: &str = "\
+QUINTET_PYTHON is not set: it names the Python that has the rival. To make one:
+  python3 -m venv .venv
+  .venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
+  .venv/bin/pip install transformers
+  QUINTET_PYTHON=.venv/bin/python cargo xtask bench cpu";
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -47,6 +58,9 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let shell = Shell::new(workspace);
     let python = python()?;
     let ours = build_ours(&shell)?;
+    if let Some(load) = machine::load().filter(|load| *load > BUSY) {
+        eprintln!("warning: the machine is busy (load {load}), so these times will mean little");
+    }
     let mut results = Vec::new();
     for case in CASES.iter().filter(|case| case.name(arguments).contains(&arguments.only)) {
         eprintln!("bench: {}", case.name(arguments));
@@ -106,17 +120,10 @@ impl Duel {
     }
 }
 
+/// The Python that has the rival.
 fn python() -> Result<PathBuf> {
-    match env::var_os("QUINTET_PYTHON") {
-        Some(python) => Ok(python.into()),
-        None => bail!(
-            "QUINTET_PYTHON is not set: it names the Python that has the rival. To make one:\n\
-             \x20 python3 -m venv .venv\n\
-             \x20 .venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu\n\
-             \x20 .venv/bin/pip install transformers\n\
-             \x20 QUINTET_PYTHON=.venv/bin/python cargo xtask bench cpu"
-        ),
-    }
+    let python = env::var_os("QUINTET_PYTHON").filter(|python| !python.is_empty());
+    python.map(PathBuf::from).context(NO_PYTHON)
 }
 
 /// Builds native-train's bench `cpu` and gives its path, which only cargo knows.

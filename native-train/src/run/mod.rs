@@ -4,7 +4,7 @@
 //! RUN/config.toml                     written first: with it the folder is a run
 //!     folds.csv                       row, id, fold
 //!     fold-K/                         a folder Hugging Face loads, K counted from 0
-//!         config.json  model.safetensors  tokenizer.json
+//!         config.json  model.safetensors  tokenizer.json  tokenizer_config.json
 //!         metrics.jsonl               a line a step, and one for each epoch's validation
 //!         checkpoint                  resumable training state
 //!     oof.csv                         id, a probability a label
@@ -167,6 +167,11 @@ impl FoldFolder {
 
     pub fn tokenizer_json(&self) -> PathBuf {
         self.folder.join("tokenizer.json")
+    }
+
+    /// Without it HF's `AutoTokenizer` takes the tokenizer for another kind.
+    pub fn tokenizer_config_json(&self) -> PathBuf {
+        self.folder.join("tokenizer_config.json")
     }
 
     pub fn metrics_jsonl(&self) -> PathBuf {

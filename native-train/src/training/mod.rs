@@ -6,6 +6,8 @@ pub mod lr_scheduler;
 pub mod metrics_log;
 pub mod optimizer;
 pub mod rng;
+#[cfg(test)]
+mod tests;
 pub mod trainer;
 pub mod vocabulary;
 

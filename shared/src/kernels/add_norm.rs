@@ -226,9 +226,7 @@ fn by_sublayer(
 ) {
     let width = by_x.len();
     let (by_bias, by_sum) = (&mut by_bias[..width], &by_sum[..width]);
-    for i in 0..width {
-        by_x[i] = by_sum[i];
-    }
+    by_x.copy_from_slice(by_sum);
     if let Some(mask) = mask {
         for (i, x) in by_x.iter_mut().enumerate() {
             *x *= mask.factor(start + i);

@@ -14,6 +14,10 @@
 //!
 //! Rows are [tokens, heads * head_size]; a head is a block of columns.
 
+mod bands;
+mod head;
+mod rows;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,8 +26,11 @@ use rayon::prelude::*;
 
 use super::matmul::{Matrix, MatrixMut, Threads, Write, multiply, sum_in_order};
 use super::random::DropoutMask;
-use super::{lanes_sum, scalar, simd, tensor, values};
+use super::{simd, tensor, values};
 use crate::Result;
+use bands::{add_key_band, add_query_band, spread_key_band, spread_query_band};
+use head::Head;
+use rows::{drop_out, softmax, softmax_backward};
 
 /// Texts that one task handles. Fixed, for the gradients of the position tables are summed first
 /// within a task and then over tasks.
@@ -110,7 +117,7 @@ impl Attention {
         let slices = borrowed.map(|values| Ok(&**values))?;
         let tasks = self.tasks();
         let mut context = vec![0.0; query_rows * width];
-        let mut probabilities = vec![0.0; self.scores_end(&tasks)];
+        let mut probabilities = vec![0.0; scores_end(&tasks)];
         let contexts = parts(&mut context, &tasks, |text| scaled(&text.query_rows, width));
         let scores = parts(&mut probabilities, &tasks, |text| text.scores.clone());
         tasks.par_iter().zip(contexts).zip(scores).for_each(
@@ -227,10 +234,6 @@ impl Attention {
             tasks.push(texts.by_ref().take(TEXTS_PER_TASK).collect());
         }
         tasks
-    }
-
-    fn scores_end(&self, tasks: &[Vec<Text>]) -> usize {
-        tasks.last().and_then(|texts| texts.last()).map_or(0, |text| text.scores.end)
     }
 
     fn head(&self, text: &Text, head: usize, width: usize) -> Head {
@@ -367,58 +370,6 @@ impl Attention {
     }
 }
 
-/// One head of one text: its extent, and where it begins in each buffer.
-struct Head {
-    keys: usize,
-    queries: usize,
-    /// Columns of this head.
-    size: usize,
-    /// Columns of all heads.
-    width: usize,
-    query_at: usize,
-    key_at: usize,
-    /// In the position tables: the row of distance `queries - 1`, the largest that occurs.
-    position_at: usize,
-    scores_at: usize,
-}
-
-impl Head {
-    /// How many distances i - j occur.
-    fn reach(&self) -> usize {
-        self.keys + self.queries - 1
-    }
-
-    fn queries<'a>(&self, values: &'a [f32]) -> Matrix<'a> {
-        Matrix::strided(&values[self.query_at..], self.queries, self.size, self.width)
-    }
-
-    fn keys<'a>(&self, values: &'a [f32]) -> Matrix<'a> {
-        Matrix::strided(&values[self.key_at..], self.keys, self.size, self.width)
-    }
-
-    fn positions<'a>(&self, table: &'a [f32]) -> Matrix<'a> {
-        Matrix::strided(&table[self.position_at..], self.reach(), self.size, self.width)
-    }
-
-    fn queries_mut<'a>(&self, from: &'a mut [f32]) -> MatrixMut<'a> {
-        MatrixMut::strided(from, self.queries, self.size, self.width)
-    }
-
-    fn keys_mut<'a>(&self, from: &'a mut [f32]) -> MatrixMut<'a> {
-        MatrixMut::strided(from, self.keys, self.size, self.width)
-    }
-
-    fn positions_mut<'a>(&self, table: &'a mut [f32]) -> MatrixMut<'a> {
-        let from = &mut table[self.position_at..];
-        MatrixMut::strided(from, self.reach(), self.size, self.width)
-    }
-
-    /// Where in a band of rows of `reach` the distances of query i begin.
-    fn shift(&self, i: usize) -> usize {
-        self.queries - 1 - i
-    }
-}
-
 /// Where one task writes its gradients.
 struct HeadGradients<'a, 'b> {
     query: &'a mut Part<'b>,
@@ -434,80 +385,8 @@ struct BackwardScratch {
     band: Vec<f32>,
 }
 
-/// score(i, j) += band[i, distance(i, j)].
-#[inline(always)]
-fn add_query_band(scores: &mut [f32], band: &[f32], head: &Head) {
-    let rows = scores.chunks_exact_mut(head.keys).zip(band.chunks_exact(head.reach()));
-    for (i, (scores, band)) in rows.enumerate() {
-        for (s, b) in scores.iter_mut().zip(&band[head.shift(i)..]) {
-            *s += b;
-        }
-    }
-}
-
-/// score(i, j) += band[j, distance(i, j)].
-#[inline(always)]
-fn add_key_band(scores: &mut [f32], band: &[f32], head: &Head) {
-    let diagonal = head.reach() + 1;
-    for (i, scores) in scores.chunks_exact_mut(head.keys).enumerate() {
-        for (s, b) in scores.iter_mut().zip(band[head.shift(i)..].iter().step_by(diagonal)) {
-            *s += b;
-        }
-    }
-}
-
-/// band[i, distance(i, j)] = score(i, j), zero elsewhere: the transpose of `add_query_band`.
-fn spread_query_band(band: &mut [f32], scores: &[f32], head: &Head) {
-    band.fill(0.0);
-    let rows = band.chunks_exact_mut(head.reach()).zip(scores.chunks_exact(head.keys));
-    for (i, (band, scores)) in rows.enumerate() {
-        band[head.shift(i)..][..head.keys].copy_from_slice(scores);
-    }
-}
-
-/// band[j, distance(i, j)] = score(i, j), zero elsewhere: the transpose of `add_key_band`.
-fn spread_key_band(band: &mut [f32], scores: &[f32], head: &Head) {
-    band.fill(0.0);
-    let diagonal = head.reach() + 1;
-    for (i, scores) in scores.chunks_exact(head.keys).enumerate() {
-        for (b, s) in band[head.shift(i)..].iter_mut().step_by(diagonal).zip(scores) {
-            *b = *s;
-        }
-    }
-}
-
-/// The softmax of a row, in place.
-#[inline(always)]
-fn softmax(row: &mut [f32]) {
-    let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| if x > max { x } else { max });
-    for x in row.iter_mut() {
-        *x = scalar::exp(*x - max);
-    }
-    let sum = lanes_sum(row, |x| x);
-    let inverse = 1.0 / sum;
-    for x in row.iter_mut() {
-        *x *= inverse;
-    }
-}
-
-/// From the gradient of a row of probabilities to that of its scores, in place:
-/// p (g - sum of p g) * scale.
-#[inline(always)]
-fn softmax_backward(gradient: &mut [f32], probabilities: &[f32], scale: f32) {
-    for (g, p) in gradient.iter_mut().zip(probabilities) {
-        *g *= p;
-    }
-    let sum = lanes_sum(gradient, |x| x);
-    for (g, p) in gradient.iter_mut().zip(probabilities) {
-        *g = (*g - p * sum) * scale;
-    }
-}
-
-#[inline(always)]
-fn drop_out(output: &mut [f32], input: &[f32], mask: DropoutMask, start: usize) {
-    for (i, (y, x)) in output.iter_mut().zip(input).enumerate() {
-        *y = x * mask.factor(start + i);
-    }
+fn scores_end(tasks: &[Vec<Text>]) -> usize {
+    tasks.last().and_then(|texts| texts.last()).map_or(0, |text| text.scores.end)
 }
 
 fn scaled(rows: &Range<usize>, width: usize) -> Range<usize> {
@@ -541,138 +420,4 @@ fn resized(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::random::RandomKey;
-    use super::super::tests::{assert_close, assert_gradient, random, weighted_sum};
-    use super::*;
-
-    const HEADS: usize = 2;
-    const SIZE: usize = 5;
-    const WIDTH: usize = HEADS * SIZE;
-    const LENGTHS: [usize; 4] = [3, 1, 7, 2];
-    const LONGEST: usize = 7;
-
-    fn attention(queries: Queries, mask: Option<DropoutMask>) -> Attention {
-        let mut offsets = vec![0];
-        for length in LENGTHS {
-            offsets.push(offsets[offsets.len() - 1] + length);
-        }
-        Attention { offsets: offsets.into(), heads: HEADS, queries, scale: 0.4, mask }
-    }
-
-    fn operands(queries: Queries) -> Operands<Vec<f32>> {
-        let tokens: usize = LENGTHS.iter().sum();
-        let query_rows = if queries == Queries::All { tokens } else { LENGTHS.len() };
-        Operands {
-            query: random(query_rows * WIDTH, 1),
-            key: random(tokens * WIDTH, 2),
-            value: random(tokens * WIDTH, 3),
-            position_key: Some(random((2 * LONGEST - 1) * WIDTH, 4)),
-            position_query: Some(random((2 * LONGEST - 1) * WIDTH, 5)),
-        }
-    }
-
-    fn run(attention: &Attention, operands: &Operands<Vec<f32>>) -> (Tensor, Probabilities) {
-        attention.forward(&tensors(operands)).unwrap()
-    }
-
-    fn tensors(operands: &Operands<Vec<f32>>) -> Operands<Tensor> {
-        operands.map(|x| tensor(x.clone(), (x.len() / WIDTH, WIDTH))).unwrap()
-    }
-
-    /// The formula of the module's documentation, in f64, one element at a time.
-    fn reference(attention: &Attention, x: &Operands<Vec<f32>>) -> Vec<f32> {
-        let dot = |a: &[f32], i: usize, b: &[f32], j: usize, head: usize| -> f64 {
-            let at = |m: &[f32], row, c| f64::from(m[row * WIDTH + head * SIZE + c]);
-            (0..SIZE).map(|c| at(a, i, c) * at(b, j, c)).sum()
-        };
-        let mut context = vec![0.0; x.query.len()];
-        let mut element = 0;
-        for (t, text) in attention.offsets.windows(2).enumerate() {
-            let keys = text[1] - text[0];
-            let queries = if attention.queries == Queries::All { keys } else { 1 };
-            let first = if attention.queries == Queries::All { text[0] } else { t };
-            for head in 0..HEADS {
-                for i in 0..queries {
-                    let scores = (0..keys).map(|j| {
-                        let (q, k, position) = (first + i, text[0] + j, LONGEST - 1 + j - i);
-                        let mut score = dot(&x.query, q, &x.key, k, head);
-                        if let Some(table) = &x.position_key {
-                            score += dot(&x.query, q, table, position, head);
-                        }
-                        if let Some(table) = &x.position_query {
-                            score += dot(&x.key, k, table, position, head);
-                        }
-                        (score * f64::from(attention.scale)).exp()
-                    });
-                    let scores: Vec<f64> = scores.collect();
-                    let sum: f64 = scores.iter().sum();
-                    for (j, score) in scores.iter().enumerate() {
-                        let factor = attention.mask.map_or(1.0, |mask| mask.factor(element));
-                        let weight = score / sum * f64::from(factor);
-                        element += 1;
-                        for c in head * SIZE..(head + 1) * SIZE {
-                            let value = f64::from(x.value[(text[0] + j) * WIDTH + c]);
-                            context[(first + i) * WIDTH + c] += (weight * value) as f32;
-                        }
-                    }
-                }
-            }
-        }
-        context
-    }
-
-    #[test]
-    fn agrees_with_the_formula_whatever_the_terms() {
-        let mask = DropoutMask::new(0.3, RandomKey::new(1, 1));
-        for queries in [Queries::All, Queries::First] {
-            for mask in [None, Some(mask)] {
-                for (with_key, with_query) in
-                    [(true, true), (true, false), (false, true), (false, false)]
-                {
-                    let attention = attention(queries, mask);
-                    let mut x = operands(queries);
-                    x.position_key = x.position_key.filter(|_| with_key);
-                    x.position_query = x.position_query.filter(|_| with_query);
-                    let (context, _) = run(&attention, &x);
-                    assert_close(&values(&context).unwrap(), &reference(&attention, &x), 1e-6);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn gradients_are_the_slopes() {
-        let mask = Some(DropoutMask::new(0.3, RandomKey::new(1, 1)));
-        for queries in [Queries::All, Queries::First] {
-            let attention = attention(queries, mask);
-            let x = operands(queries);
-            let (context, probabilities) = run(&attention, &x);
-            let weights = random(x.query.len(), 9);
-            let gradient = tensor(weights.clone(), context.shape()).unwrap();
-            let found = attention.backward(&gradient, &tensors(&x), &probabilities).unwrap();
-            let loss = |x: &Operands<Vec<f32>>| {
-                weighted_sum(&values(&run(&attention, x).0).unwrap(), &weights)
-            };
-            let at = |t: &Tensor| values(t).unwrap().to_vec();
-            let with = |set: &dyn Fn(&mut Operands<Vec<f32>>)| {
-                let mut changed = x.clone();
-                set(&mut changed);
-                loss(&changed)
-            };
-            assert_gradient(&x.query, &at(&found.query), |q| with(&|x| x.query = q.to_vec()));
-            assert_gradient(&x.key, &at(&found.key), |k| with(&|x| x.key = k.to_vec()));
-            assert_gradient(&x.value, &at(&found.value), |v| with(&|x| x.value = v.to_vec()));
-            assert_gradient(
-                x.position_key.as_ref().unwrap(),
-                &at(found.position_key.as_ref().unwrap()),
-                |p| with(&|x| x.position_key = Some(p.to_vec())),
-            );
-            assert_gradient(
-                x.position_query.as_ref().unwrap(),
-                &at(found.position_query.as_ref().unwrap()),
-                |p| with(&|x| x.position_query = Some(p.to_vec())),
-            );
-        }
-    }
-}
+mod tests;

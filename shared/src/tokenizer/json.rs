@@ -1,5 +1,5 @@
 //! Reads a `tokenizer.json`, after a look at the parts that the library trusts blindly: it panics on a
-//! damaged charsmap and fails in the middle of a text where the model lacks an unknown piece.
+//! damaged charsmap or decoder and fails in the middle of a text where the model lacks an unknown piece.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +14,9 @@ use crate::{Error, Result};
 struct Outline {
     #[serde(default)]
     normalizer: Value,
+    /// Read to see that it can be read.
+    #[serde(default, rename = "decoder")]
+    _decoder: Value,
     model: Model,
 }
 

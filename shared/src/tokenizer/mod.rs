@@ -2,7 +2,8 @@
 //! or learnt from texts.
 //!
 //! The ids are those of Hugging Face's `DebertaV2TokenizerFast`; the work is done by their `tokenizers`
-//! crate. Padding is left to the batch, threads to the caller: a `Tokenizer` is `Send + Sync`.
+//! crate. Batches are left to [`crate::batch`], threads to the caller: a `Tokenizer` is
+//! `Send + Sync`.
 
 mod charsmap;
 mod form;

@@ -23,6 +23,11 @@ pub fn description() -> String {
     format!("{model}, {cores} cores")
 }
 
+/// How many processes want to run, averaged over the last minute; None where Linux does not say.
+pub fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+}
+
 /// Today's date in UTC, as 2026-01-31.
 pub fn today() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");

@@ -1,0 +1,128 @@
+//! Our side of `cargo xtask bench cpu`: the xsmall geometry with the whole vocabulary, random
+//! weights and tokens, by the protocol of bench/README.md.
+//!
+//! The train step updates all 128,100 word embeddings, as the rival's does: compacting the
+//! vocabulary, which real trainings do, would be another job.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, Write};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use candle_core::{Device, Tensor};
+use clap::Parser;
+use native_train::evaluation::report::peak_memory_bytes;
+use native_train::training::lr_scheduler::LinearSchedule;
+use native_train::training::optimizer::Optimizer;
+use shared::autograd::Tape;
+use shared::batch::Batch;
+use shared::kernels::cross_entropy::binary_cross_entropy;
+use shared::kernels::random::RandomKey;
+use shared::model::{Classifier, DebertaConfig};
+use shared::nn::Weights;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const LABELS: usize = 5;
+const WARM_UP: usize = 3;
+
+const CONFIG: &str = r#"{
+    "model_type": "deberta-v2", "vocab_size": 128100, "hidden_size": 384, "num_hidden_layers": 12,
+    "num_attention_heads": 6, "intermediate_size": 1536, "max_position_embeddings": 512,
+    "relative_attention": true, "position_buckets": 256, "norm_rel_ebd": "layer_norm",
+    "share_att_key": true, "pos_att_type": "p2c|c2p", "position_biased_input": false,
+    "type_vocab_size": 0
+}"#;
+
+#[derive(Parser)]
+struct Arguments {
+    /// `inference` or `train`.
+    #[arg(long)]
+    case: String,
+    /// Tokens in every text.
+    #[arg(long)]
+    length: usize,
+    /// Texts.
+    #[arg(long)]
+    batch: usize,
+    #[arg(long)]
+    threads: usize,
+    /// Timed repeats to expect, for the schedule.
+    #[arg(long)]
+    repeats: usize,
+    /// What `cargo bench` adds.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
+    let config = DebertaConfig::from_json(CONFIG.as_bytes())?;
+    let weights = random_weights(&config)?;
+    let classifier = Classifier::new(&config, LABELS, &Weights::new(&weights))?;
+    let batch = random_batch(&arguments);
+    match arguments.case.as_str() {
+        "inference" => {
+            let classifier = classifier.freeze()?;
+            serve(|| classifier.probabilities(&batch).map(drop).map_err(Into::into))
+        }
+        "train" => {
+            let mut optimizer = Optimizer::new(&weights, 0.01, 1.0);
+            let schedule = LinearSchedule::new(1.5e-5, 0.1, WARM_UP + arguments.repeats + 1);
+            let targets: Vec<f32> =
+                (0..arguments.batch * LABELS).map(|i| f32::from(i % 3 == 0)).collect();
+            serve(|| {
+                let tape = Tape::new(optimizer.steps() as u64);
+                let logits = classifier.forward(&batch, Some(&tape))?;
+                let (loss, gradient) = binary_cross_entropy(logits.tensor(), &targets)?;
+                let gradients = tape.backward(&logits, gradient)?;
+                let lr = schedule.learning_rate(optimizer.steps());
+                optimizer.step(&weights, &gradients, lr)?;
+                anyhow::ensure!(loss.is_finite(), "the loss is {loss}");
+                Ok(())
+            })
+        }
+        other => bail!("unknown case `{other}`"),
+    }
+}
+
+/// Warms up, then times one repeat for each line on stdin.
+fn serve(mut repeat: impl FnMut() -> Result<()>) -> Result<()> {
+    for _ in 0..WARM_UP {
+        repeat()?;
+    }
+    let mut stdout = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        line?;
+        let start = Instant::now();
+        repeat()?;
+        let ms = start.elapsed().as_secs_f64() * 1e3;
+        let peak = peak_memory_bytes().context("no peak memory on this system")?;
+        writeln!(stdout, "{}", serde_json::json!({"ms": ms, "peak_mib": peak >> 20}))?;
+        stdout.flush()?;
+    }
+    Ok(())
+}
+
+fn random_weights(config: &DebertaConfig) -> Result<BTreeMap<String, Tensor>> {
+    let mut weights = BTreeMap::new();
+    for (site, (name, shape)) in (0..).zip(config.tensor_shapes(LABELS)) {
+        let key = RandomKey::new(42, site);
+        let values = (0..shape.iter().product()).map(|i: usize| {
+            // Uniform, with the standard deviation 0.02 that a fresh model has.
+            0.0346 * (key.bits(i as u32) as f32 / 2f32.powi(31) - 1.0)
+        });
+        let tensor = Tensor::from_vec(values.collect(), shape, &Device::Cpu)?;
+        weights.insert(name, tensor);
+    }
+    Ok(weights)
+}
+
+fn random_batch(arguments: &Arguments) -> Batch {
+    let key = RandomKey::new(42, u32::MAX);
+    let ids: Vec<u32> =
+        (0..arguments.batch * arguments.length).map(|i| 3 + key.bits(i as u32) % 127_997).collect();
+    Batch::pack(ids.chunks(arguments.length))
+}

@@ -1,0 +1,168 @@
+//! Whole trainings of a tiny model.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor};
+use shared::kernels::random::RandomKey;
+use shared::model::DebertaConfig;
+
+use super::metrics_log::read_epochs;
+use super::trainer::{self, Files, Fold, Trained};
+use super::{Examples, Hyperparameters, Order};
+use crate::grid::Targets;
+use crate::progress::Progress;
+
+const LABELS: usize = 3;
+const VOCABULARY: u32 = 50;
+
+const HYPERPARAMETERS: Hyperparameters = Hyperparameters {
+    epochs: 1,
+    batch_size: 4,
+    learning_rate: 3e-3,
+    warmup_ratio: 0.1,
+    weight_decay: 0.01,
+    max_grad_norm: 1.0,
+    order: Order::Shuffled,
+    seed: 42,
+};
+
+fn config() -> DebertaConfig {
+    let json = format!(
+        r#"{{"model_type": "deberta-v2", "vocab_size": {VOCABULARY}, "hidden_size": 32,
+            "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
+            "max_position_embeddings": 64, "relative_attention": true, "position_buckets": 16,
+            "norm_rel_ebd": "layer_norm", "share_att_key": true, "pos_att_type": "p2c|c2p",
+            "position_biased_input": false, "type_vocab_size": 0, "hidden_dropout_prob": 0.1}}"#
+    );
+    DebertaConfig::from_json(json.as_bytes()).unwrap()
+}
+
+fn initial_weights(seed: u64) -> BTreeMap<String, Tensor> {
+    let shapes = config().tensor_shapes(LABELS);
+    (0..)
+        .zip(shapes)
+        .map(|(site, (name, shape))| {
+            let key = RandomKey::new(seed, site);
+            let norm = if name.contains("LayerNorm.weight") { 1.0 } else { 0.0 };
+            let values: Vec<f32> = (0..shape.iter().product())
+                .map(|i: usize| norm + 0.05 * (key.bits(i as u32) as f32 / 2f32.powi(31) - 1.0))
+                .collect();
+            (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
+        })
+        .collect()
+}
+
+/// Texts of ids from 3 to 29, a label on where the text has one of its ids.
+fn examples(texts: usize) -> Examples {
+    let key = RandomKey::new(7, 0);
+    let input_ids: Vec<Vec<u32>> = (0..texts as u32)
+        .map(|t| {
+            let length = 4 + key.bits(1000 + t) % 9;
+            let words = (0..length).map(|i| 3 + key.bits(100 * t + i) % 27);
+            [1].into_iter().chain(words).chain([2]).collect()
+        })
+        .collect();
+    let label = |ids: &[u32], label: u32| u8::from(ids.iter().any(|id| id % 9 == label));
+    let targets = input_ids.iter().flat_map(|ids| (0..3).map(|l| label(ids, l))).collect();
+    Examples { input_ids, targets: Targets::new(LABELS, targets) }
+}
+
+fn train(
+    examples: &Examples,
+    train_rows: &[usize],
+    validation_rows: &[usize],
+    hyperparameters: &Hyperparameters,
+) -> (Trained, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let [checkpoint, metrics] = ["checkpoint", "metrics.jsonl"].map(|f| folder.path().join(f));
+    let fold = Fold { index: 0, examples, train_rows, validation_rows };
+    let files = Files { checkpoint: &checkpoint, metrics: &metrics };
+    let trained = trainer::train(
+        &config(),
+        initial_weights(1),
+        &fold,
+        hyperparameters,
+        &files,
+        &mut Progress::quiet(),
+    )
+    .unwrap();
+    let epochs = read_epochs(&metrics).unwrap();
+    assert_eq!(epochs.len(), hyperparameters.epochs);
+    let best = super::metrics_log::best_epoch(&epochs).unwrap();
+    assert_eq!((best.epoch, best.validation_macro_f1), (trained.best_epoch, trained.best_macro_f1));
+    (trained, std::fs::read_to_string(&metrics).unwrap())
+}
+
+fn bits(weights: &BTreeMap<String, Tensor>) -> BTreeMap<&str, Vec<u32>> {
+    let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    weights
+        .iter()
+        .map(|(name, tensor)| (&**name, values(tensor).into_iter().map(f32::to_bits).collect()))
+        .collect()
+}
+
+#[test]
+fn a_tiny_model_learns_eight_rows_by_heart() {
+    let examples = examples(8);
+    let rows: Vec<usize> = (0..8).collect();
+    let hyperparameters = Hyperparameters { epochs: 60, ..HYPERPARAMETERS };
+    let (trained, _) = train(&examples, &rows, &rows, &hyperparameters);
+    assert_eq!(trained.best_macro_f1, 1.0);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_training_and_another_seed_another() {
+    let examples = examples(24);
+    let (train_rows, validation_rows): (Vec<usize>, Vec<usize>) =
+        (0..24).partition(|row| row % 4 > 0);
+    let run = |seed| {
+        let hyperparameters = Hyperparameters { epochs: 2, seed, ..HYPERPARAMETERS };
+        train(&examples, &train_rows, &validation_rows, &hyperparameters)
+    };
+    let (first, first_log) = run(42);
+    let (second, second_log) = run(42);
+    assert_eq!(first_log, second_log);
+    assert_eq!(bits(&first.weights), bits(&second.weights));
+    assert_ne!(first_log, run(43).1);
+}
+
+/// A validation text with every id there is makes the compact vocabulary the whole one.
+#[test]
+fn training_only_the_rows_in_use_equals_training_all_rows() {
+    let mut examples = examples(16);
+    examples.input_ids.push((0..VOCABULARY).collect());
+    let targets = examples.targets.rows().flatten().copied().chain([1, 0, 1]).collect();
+    examples.targets = Targets::new(LABELS, targets);
+    let train_rows: Vec<usize> = (0..12).collect();
+    let run = |validation_rows: &[usize]| {
+        train(&examples, &train_rows, validation_rows, &HYPERPARAMETERS).0.weights
+    };
+    let (compact, whole) = (run(&[12, 13, 14]), run(&[12, 13, 16]));
+    assert_eq!(bits(&compact), bits(&whole));
+    let initial = initial_weights(1);
+    assert_ne!(
+        bits(&compact)[super::vocabulary::WORD_EMBEDDINGS],
+        bits(&initial)[super::vocabulary::WORD_EMBEDDINGS]
+    );
+}
+
+#[test]
+fn a_diverging_training_says_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let [checkpoint, metrics] = ["checkpoint", "metrics.jsonl"].map(|f| folder.path().join(f));
+    let (examples, rows) = (examples(8), [0, 1, 2, 3]);
+    let fold = Fold { index: 3, examples: &examples, train_rows: &rows, validation_rows: &rows };
+    let files = Files { checkpoint: &checkpoint, metrics: &metrics };
+    let hyperparameters = Hyperparameters { epochs: 40, learning_rate: 1e30, ..HYPERPARAMETERS };
+    let mut progress = Progress::quiet();
+    let trained = trainer::train(
+        &config(),
+        initial_weights(1),
+        &fold,
+        &hyperparameters,
+        &files,
+        &mut progress,
+    );
+    let message = trained.err().unwrap().to_string();
+    assert!(message.contains("fold 3 diverged at step "), "{message}");
+}
