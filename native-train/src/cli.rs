@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{DeviceChoice, Settings};
+use crate::config::Settings;
 
 /// Fine-tunes a k-fold DeBERTa-v3 ensemble that labels texts with emotions (or any other labels),
 /// and uses it.
@@ -14,8 +14,8 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// Say nothing but warnings and errors
-    #[arg(long, short, global = true)]
+    /// No progress and notes on stderr, only warnings and errors
+    #[arg(long, short, global = true, display_order = 20)]
     pub quiet: bool,
 }
 
@@ -69,11 +69,11 @@ pub struct PredictArgs {
     pub inference: InferenceArgs,
 
     /// CSV to write
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", display_order = 2)]
     pub output: PathBuf,
 
     /// Write probabilities (0 to 1) rather than 0/1
-    #[arg(long)]
+    #[arg(long, display_order = 3)]
     pub probabilities: bool,
 }
 
@@ -88,7 +88,7 @@ pub struct EvaluateArgs {
     pub inference: InferenceArgs,
 
     /// Print JSON rather than a table
-    #[arg(long)]
+    #[arg(long, display_order = 3)]
     pub json: bool,
 }
 
@@ -96,32 +96,27 @@ pub struct EvaluateArgs {
 #[derive(Debug, Args)]
 pub struct InferenceArgs {
     /// Folder that `train` wrote
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", display_order = 0)]
     pub run: PathBuf,
 
     /// CSV with the texts
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", display_order = 1)]
     pub input: PathBuf,
 
     /// Go on without the folds that were not trained; their votes are missing from the mean
-    #[arg(long)]
+    #[arg(long, display_order = 10)]
     pub allow_missing_folds: bool,
 
-    /// Column with the text
-    /// [default: text, else the first of comment_text, sentence, content, review]
-    #[arg(long, value_name = "NAME")]
+    /// Column with the text [default: as `train` was told, else as `train` finds it]
+    #[arg(long, value_name = "NAME", display_order = 11)]
     pub text_column: Option<String>,
 
-    /// Column with the row's id [default: id, else rows are numbered from 0]
-    #[arg(long, value_name = "NAME")]
+    /// Column with the row's id [default: as `train` was told, else id; rows are numbered without one]
+    #[arg(long, value_name = "NAME", display_order = 12)]
     pub id_column: Option<String>,
 
-    /// auto, cpu, cuda or cuda:N (the N-th card)
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: DeviceChoice,
-
     /// CPU threads [default: as many as the machine has cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", display_order = 13)]
     pub threads: Option<usize>,
 }
 

@@ -9,11 +9,15 @@ use std::{
 
 use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::pretrained;
+
 /// Tells how far a training or a prediction is.
 pub struct Progress {
     voice: Voice,
     bar: ProgressBar,
     training: Training,
+    /// Rows that were labelled when the first were reported, and when that was.
+    labelling: Option<(usize, Instant)>,
     last_line: Instant,
 }
 
@@ -40,7 +44,16 @@ impl Progress {
             voice,
             bar: ProgressBar::hidden(),
             training: Training::new(Instant::now()),
+            labelling: None,
             last_line: Instant::now(),
+        }
+    }
+
+    /// Whether model downloads are told of.
+    pub fn downloads(&self) -> pretrained::Progress {
+        match self.voice {
+            Voice::Quiet => pretrained::Progress::Hidden,
+            Voice::Lines | Voice::Bars => pretrained::Progress::Shown,
         }
     }
 
@@ -97,10 +110,10 @@ impl Progress {
 
     /// `done` rows of a file are labelled.
     pub fn rows(&mut self, done: usize) {
-        let started = self.training.started;
+        let (before, since) = *self.labelling.get_or_insert((done, Instant::now()));
         let line = |now: Instant| {
-            let rate = done as f64 / (now - started).as_secs_f64().max(1e-9);
-            format!("{done} rows, {rate:.0} rows/s")
+            let rate = (done - before) as f64 / (now - since).as_secs_f64().max(1e-9);
+            format!("{done} rows labelled, {rate:.0} rows/s")
         };
         match self.voice {
             Voice::Quiet => {}

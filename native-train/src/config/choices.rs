@@ -42,16 +42,6 @@ impl fmt::Display for ModelChoice {
     }
 }
 
-/// How rows are dealt to folds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum SplitChoice {
-    /// Stratified, and equal texts share a fold: honest scores
-    Grouped,
-    /// scikit-learn's StratifiedKFold, row for row: for comparison with it
-    Stratified,
-}
-
 /// Where the arithmetic runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -59,17 +49,6 @@ pub enum Device {
     Cpu,
     /// The CUDA card of this ordinal.
     Cuda(usize),
-}
-
-impl Device {
-    /// # Errors
-    /// If the card cannot be opened.
-    pub fn open(self) -> Result<candle_core::Device> {
-        Ok(match self {
-            Self::Cpu => candle_core::Device::Cpu,
-            Self::Cuda(ordinal) => candle_core::Device::new_cuda(ordinal)?,
-        })
-    }
 }
 
 impl fmt::Display for Device {

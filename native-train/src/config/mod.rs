@@ -12,10 +12,14 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 
-pub use choices::{Device, DeviceChoice, ModelChoice, Precision, PrecisionChoice, SplitChoice};
+pub use choices::{Device, DeviceChoice, ModelChoice, Precision, PrecisionChoice};
 pub use settings::Settings;
 
-use crate::error::UserError;
+use crate::{
+    data::Split,
+    error::UserError,
+    training::{Hyperparameters, Order},
+};
 
 /// All settings of a training, defaults filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,7 +38,7 @@ pub struct TrainConfig {
     pub id_column: Option<String>,
     pub folds: usize,
     pub only_fold: Option<usize>,
-    pub split: SplitChoice,
+    pub split: Split,
     pub epochs: usize,
     pub batch_size: usize,
     pub lr: f64,
@@ -69,7 +73,7 @@ impl TrainConfig {
             id_column: given.id_column,
             folds: given.folds.unwrap_or(5),
             only_fold: given.only_fold,
-            split: given.split.unwrap_or(SplitChoice::Grouped),
+            split: given.split.unwrap_or_default(),
             epochs: given.epochs.unwrap_or(schedule.epochs),
             batch_size: given.batch_size.unwrap_or(schedule.batch_size),
             lr: given.lr.unwrap_or(schedule.lr),
@@ -106,6 +110,20 @@ impl TrainConfig {
         let norm = self.max_grad_norm;
         check("max-grad-norm", norm, norm > 0.0 && norm.is_finite(), "above 0")?;
         check("threads", self.threads, self.threads >= 1, "1 or more")
+    }
+
+    /// The settings of one fold's training.
+    pub fn hyperparameters(&self) -> Hyperparameters {
+        Hyperparameters {
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            learning_rate: self.lr,
+            warmup_ratio: self.warmup_ratio,
+            weight_decay: self.weight_decay,
+            max_grad_norm: self.max_grad_norm,
+            order: if self.no_shuffle { Order::AsGiven } else { Order::Shuffled },
+            seed: self.seed,
+        }
     }
 
     /// The saved form: a config file that `--config` reads.
@@ -200,8 +218,21 @@ fn check(key: &str, value: impl fmt::Display, valid: bool, rule: &str) -> Result
     Err(UserError::new(format!("`{key}` is {value}, but must be {rule}")))
 }
 
+/// Lets `threads` threads do the work of this process; `None`: as many as there are cores.
+///
+/// # Errors
+/// If the system does not give that many threads.
+pub fn set_threads(threads: Option<usize>) -> Result<()> {
+    let threads = threads.unwrap_or_else(cores);
+    check("threads", threads, threads >= 1, "1 or more")?;
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .with_context(|| format!("starting {threads} threads"))
+}
+
 /// The cores this process may use.
-pub fn cores() -> usize {
+fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -227,7 +258,7 @@ mod tests {
         let config = TrainConfig::resolve(given()).unwrap();
         assert_eq!(config.model, ModelChoice::Pretrained("microsoft/deberta-v3-base".to_owned()));
         assert_eq!((config.epochs, config.batch_size, config.max_len), (4, 16, 128));
-        assert_eq!((config.folds, config.split, config.seed), (5, SplitChoice::Grouped, 42));
+        assert_eq!((config.folds, config.split, config.seed), (5, Split::Grouped, 42));
         assert_eq!((config.lr, config.weight_decay), (1.5e-5, 0.01));
         assert_eq!((config.warmup_ratio, config.max_grad_norm), (0.1, 1.0));
         assert!(!config.no_shuffle && config.dropout.is_none());

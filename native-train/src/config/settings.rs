@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::choices::{DeviceChoice, ModelChoice, PrecisionChoice, SplitChoice};
+use super::choices::{DeviceChoice, ModelChoice, PrecisionChoice};
+use crate::data::Split;
 
 /// Settings as given, before defaults.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -48,7 +49,8 @@ pub struct Settings {
     #[arg(long, value_name = "TOKENS", help_heading = "Model")]
     pub max_len: Option<usize>,
 
-    /// Dropout probability at every site, 0 <= P < 1 [default: the model's own]
+    /// Dropout probability of hidden states, attention and classifier, below 1
+    /// [default: the model's own]
     ///
     /// 0 makes training a pure function of the batches, to compare it with another program.
     #[arg(long, value_name = "P", help_heading = "Model")]
@@ -72,7 +74,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub folds: Option<usize>,
 
-    /// Train this fold only (0 to folds - 1); thresholds and summary wait for the others
+    /// Train this fold only (0 to folds - 1); scores are then of the folds trained so far
     ///
     /// For a first look at the score, or to train one fold after the other with `--resume`.
     #[arg(long, value_name = "K", help_heading = "Data")]
@@ -83,7 +85,7 @@ pub struct Settings {
     /// Data with repeated texts scores too well under `stratified`: a model is then tested on
     /// texts it was trained on.
     #[arg(long, value_enum, help_heading = "Data")]
-    pub split: Option<SplitChoice>,
+    pub split: Option<Split>,
 
     /// Passes over a fold's training rows [default: 4; mini: 8]
     ///
