@@ -95,8 +95,14 @@ fn train_fold(
     };
     let files = Files { checkpoint: &folder.checkpoint(), metrics: &folder.metrics_jsonl() };
     let hyperparameters = plan.hyperparameters;
-    let trained =
-        trainer::train(&plan.pretrained.config, initial.tensors, &rows, hyperparameters, &files, progress)?;
+    let trained = trainer::train(
+        &plan.pretrained.config,
+        initial.tensors,
+        &rows,
+        hyperparameters,
+        &files,
+        progress,
+    )?;
     save(plan, &trained, folder)?;
     Ok(trained)
 }
@@ -162,8 +168,7 @@ fn probabilities(
 /// How a fold's training went, from its log.
 fn report(fold: usize, rows: usize, folder: &FoldFolder) -> Result<FoldReport> {
     let epochs = metrics_log::read_epochs(&folder.metrics_jsonl())?;
-    let macro_f1_at_half: Vec<f64> =
-        epochs.iter().map(|epoch| epoch.validation_macro_f1).collect();
+    let macro_f1_at_half: Vec<f64> = epochs.iter().map(|epoch| epoch.validation_macro_f1).collect();
     let best = metrics_log::best_epoch(&epochs).expect("a trained fold has an epoch");
     Ok(FoldReport { fold, rows, macro_f1_at_half, best_epoch: best.epoch })
 }

@@ -1,9 +1,14 @@
 //! The native half of Quintet: fine-tunes a k-fold DeBERTa-v3 ensemble and uses it.
 
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod cross_validation;
 pub mod data;
 pub mod error;
 pub mod evaluation;
 pub mod grid;
+pub mod inference;
 pub mod length_batches;
 pub mod pretrained;
 pub mod progress;

@@ -1,1 +1,53 @@
-fn main() {}
+//! Parses the command line, runs the command, tells what went wrong: exit code 2 for a user's
+//! mistake, 1 for a failure.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use native_train::{
+    cli::{Cli, Command},
+    commands,
+    error::UserError,
+    progress::Progress,
+};
+
+/// A training step makes and drops hundreds of large tensors. The system's allocator hands such
+/// blocks back to the kernel each time, and the page faults of getting them again take a large
+/// share of the step; this one keeps them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut progress = if cli.quiet { Progress::quiet() } else { Progress::on_stderr() };
+    let outcome = match cli.command {
+        Command::Train(args) => commands::train::run(&args, &mut progress),
+        Command::Predict(args) => commands::predict::run(&args, &mut progress),
+        Command::Evaluate(args) => commands::evaluate::run(&args, &mut progress),
+        Command::Inspect(args) => commands::inspect::run(&args),
+    };
+    progress.clear();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mistake = error.chain().find_map(|cause| cause.downcast_ref::<UserError>());
+            // Nobody may be left to read it, which is no reason to panic.
+            let _ = io::stderr().write_all(report(&error, mistake).as_bytes());
+            ExitCode::from(if mistake.is_some() { 2 } else { 1 })
+        }
+    }
+}
+
+fn report(error: &anyhow::Error, mistake: Option<&UserError>) -> String {
+    let mut report = format!("error: {error}\n");
+    for cause in error.chain().skip(1) {
+        report.push_str(&format!("  because: {cause}\n"));
+    }
+    if let Some(hint) = mistake.and_then(UserError::remedy) {
+        report.push_str(&format!("hint: {hint}\n"));
+    }
+    report
+}

@@ -4,7 +4,10 @@ mod grouped;
 mod mt19937;
 mod stratified;
 
+use std::fmt;
+
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use self::mt19937::Mt19937;
@@ -17,7 +20,7 @@ use crate::grid::Targets;
 const UNEVEN: f64 = 0.1;
 
 /// How rows are shared out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// Equal texts stay in one fold, so that no text is validated on that was trained on.
@@ -25,6 +28,15 @@ pub enum Split {
     Grouped,
     /// scikit-learn's `StratifiedKFold(shuffle=True)`, row for row; copies of a text may part.
     Stratified,
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Grouped => "grouped",
+            Self::Stratified => "stratified",
+        })
+    }
 }
 
 /// A fold for each row.

@@ -9,6 +9,7 @@ use shared::{LabelSet, Thresholds};
 
 use super::threshold_search::{cross_fitted, tune};
 use super::{Score, Scores, decide, score_at_half};
+use crate::data::Duplicates;
 use crate::grid::{Probabilities, Targets};
 
 /// The whole account of a training.
@@ -29,6 +30,7 @@ pub struct Summary {
     pub per_label: Vec<LabelReport>,
     /// The folds that were trained.
     pub per_fold: Vec<FoldReport>,
+    /// How much of what is scored stands in what was learnt.
     pub duplicates: Duplicates,
     pub truncated_texts: TruncatedTexts,
     pub seconds: Seconds,
@@ -77,22 +79,6 @@ pub struct FoldReport {
     pub macro_f1_at_half: Vec<f64>,
     /// The epoch whose weights were kept, counted from 1.
     pub best_epoch: usize,
-}
-
-/// How much of what is scored stands word for word in what was learnt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Duplicates {
-    pub distinct_texts: usize,
-    /// Training rows with an equal text in another fold.
-    pub rows_with_twin_in_another_fold: usize,
-    pub test: Option<TestDuplicates>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TestDuplicates {
-    pub rows: usize,
-    /// Test rows whose text stands in the training file.
-    pub rows_with_twin_in_train: usize,
 }
 
 /// Texts longer than `--max-len` tokens, of which the end was not seen.

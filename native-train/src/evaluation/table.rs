@@ -103,20 +103,22 @@ fn per_fold(folds: &[FoldReport]) -> String {
 }
 
 fn notes(summary: &Summary) -> String {
-    let duplicates = &summary.duplicates;
+    let duplicates = &summary.duplicates.verbatim;
+    let twins = duplicates.twin_in_another_fold;
     let mut notes = vec![format!(
         "duplicates: {} of {} rows have their text in another fold too ({}); {} distinct texts",
-        duplicates.rows_with_twin_in_another_fold,
-        summary.rows,
-        share(duplicates.rows_with_twin_in_another_fold, summary.rows),
+        twins.rows,
+        twins.of,
+        percent(twins.share),
         duplicates.distinct_texts,
     )];
-    if let Some(test) = duplicates.test {
+    if let Some(test) = &duplicates.test {
+        let known = test.rows_in_train;
         notes.push(format!(
             "            {} of {} test rows stand in the training file ({})",
-            test.rows_with_twin_in_train,
-            test.rows,
-            share(test.rows_with_twin_in_train, test.rows),
+            known.rows,
+            known.of,
+            percent(known.share),
         ));
     }
     let test = summary.truncated_texts.test;
@@ -158,16 +160,12 @@ fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 
-fn share(part: usize, whole: usize) -> String {
-    percent(part as f64 / whole.max(1) as f64)
-}
-
 fn cells<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
 /// Rows of one length as lines: the first column flush left, the others flush right.
-fn align(rows: &[Vec<String>]) -> String {
+pub(crate) fn align(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..rows[0].len()).filter_map(width).collect();
     let mut text = String::new();
@@ -188,7 +186,8 @@ mod tests {
     use shared::{LabelSet, Thresholds};
 
     use super::*;
-    use crate::evaluation::report::{Duplicates, OutOfFold, TestDuplicates, TruncatedTexts};
+    use crate::data::{Duplicates, Folds};
+    use crate::evaluation::report::{OutOfFold, TruncatedTexts};
     use crate::grid::{Grid, Probabilities, Targets};
 
     fn labels() -> LabelSet {
@@ -220,11 +219,7 @@ mod tests {
             cross_validation: scored.cross_validation,
             per_label: scored.per_label,
             per_fold: vec![fold(0, &[0.25, 0.5, 0.4], 2), fold(1, &[0.3333], 1)],
-            duplicates: Duplicates {
-                distinct_texts: 3,
-                rows_with_twin_in_another_fold: 2,
-                test: Some(TestDuplicates { rows: 8, rows_with_twin_in_train: 1 }),
-            },
+            duplicates: duplicates(fold_of),
             truncated_texts: TruncatedTexts { train: 1, test: Some(0) },
             seconds: Seconds {
                 setup: 0.5,
@@ -236,6 +231,12 @@ mod tests {
             },
             peak_memory_bytes: Some(300 << 20),
         }
+    }
+
+    fn duplicates(fold_of: &[usize]) -> Duplicates {
+        let texts = |texts: &str| texts.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let folds = Folds::new(fold_of.to_vec(), 2);
+        Duplicates::new(&texts("a b a c"), &folds, Some(&texts("c d e f g h i j")))
     }
 
     #[test]

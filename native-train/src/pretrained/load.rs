@@ -50,10 +50,7 @@ pub(super) fn load(
     seed: u64,
 ) -> Result<Loaded> {
     let shapes = config.tensor_shapes(num_labels);
-    let (report, stored_names) = match weights {
-        Some(weights) => plan(weights, &shapes)?,
-        None => (all_new(&shapes), BTreeMap::new()),
-    };
+    let (report, stored_names) = plan_from(weights, &shapes)?;
     let mut tensors = BTreeMap::new();
     for (name, shape) in &shapes {
         let values = match (weights, stored_names.get(name.as_str())) {
@@ -64,6 +61,24 @@ pub(super) fn load(
         tensors.insert(name.clone(), tensor);
     }
     Ok(Loaded { tensors, report })
+}
+
+pub(super) fn report(
+    config: &DebertaConfig,
+    weights: Option<&WeightFiles>,
+    num_labels: usize,
+) -> Result<LoadReport> {
+    Ok(plan_from(weights, &config.tensor_shapes(num_labels))?.0)
+}
+
+fn plan_from<'a>(
+    weights: Option<&'a WeightFiles>,
+    shapes: &BTreeMap<String, Vec<usize>>,
+) -> Result<(LoadReport, BTreeMap<String, &'a str>)> {
+    match weights {
+        Some(weights) => plan(weights, shapes),
+        None => Ok((all_new(shapes), BTreeMap::new())),
+    }
 }
 
 fn all_new(shapes: &BTreeMap<String, Vec<usize>>) -> LoadReport {

@@ -5,6 +5,7 @@
 
 mod hub;
 mod init;
+mod listing;
 mod load;
 mod pickle;
 mod safetensors_file;
@@ -21,6 +22,7 @@ use shared::model::DebertaConfig;
 
 use crate::error::UserError;
 pub use hub::Progress;
+pub use listing::Listing;
 pub use load::{LoadReport, Loaded, Resized};
 use weights::WeightFiles;
 
@@ -151,6 +153,14 @@ impl Pretrained {
     /// If a tensor of the backbone is missing or mis-shaped, or a file is damaged.
     pub fn load(&self, num_labels: usize, seed: u64) -> Result<Loaded> {
         load::load(&self.config, self.weights.as_ref(), num_labels, seed)
+    }
+
+    /// What [`Self::load`] would report, without reading the numbers.
+    ///
+    /// # Errors
+    /// If a tensor of the backbone is missing or mis-shaped.
+    pub fn report(&self, num_labels: usize) -> Result<LoadReport> {
+        load::report(&self.config, self.weights.as_ref(), num_labels)
     }
 }
 

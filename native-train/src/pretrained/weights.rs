@@ -74,9 +74,13 @@ impl WeightFiles {
             ))
             .into());
         };
-        let path = folder.join(name);
+        Self::of(folder.join(name))
+    }
+
+    /// Lists the tensors of a weights file, or of the files that an index names.
+    pub fn of(path: PathBuf) -> Result<Self> {
         let mut weights = Self { files: Vec::new(), tensors: BTreeMap::new() };
-        if name.ends_with(".index.json") {
+        if path.to_string_lossy().ends_with(".index.json") {
             weights.add_shards(&path)?;
         } else {
             weights.add(path, |_| true)?;
@@ -95,6 +99,11 @@ impl WeightFiles {
 
     pub fn shape(&self, name: &str) -> &[usize] {
         &self.tensors[name].1.shape
+    }
+
+    /// How the numbers of a listed tensor are written.
+    pub fn encoding(&self, name: &str) -> &Encoding {
+        &self.tensors[name].1.encoding
     }
 
     /// The numbers of a listed tensor, row by row.

@@ -231,7 +231,8 @@ fn a_torch_repository_is_fetched_once_and_then_works_offline() {
     assert_eq!(hub.requests().len(), count);
     assert_eq!(client(&nobody(), &home).fetch(ID, "main").unwrap(), folder);
 
-    let loaded = Pretrained::from_folder(&folder).unwrap().load(LABELS, 42).unwrap();
+    let pretrained = Pretrained::from_folder(&folder).unwrap();
+    let loaded = pretrained.load(LABELS, 42).unwrap();
     assert_eq!(loaded.report.files, ["pytorch_model.bin"]);
     assert_eq!(loaded.report.found.len(), backbone().len());
 }
@@ -361,7 +362,7 @@ fn an_unreachable_hub_is_told_from_a_wrong_address() {
 #[ignore = "needs a hub in its environment"]
 fn resolves_in_a_process_of_its_own() {
     let pretrained = resolve(ID, Progress::Shown).unwrap();
-    println!("report: {}", pretrained.load(LABELS, 42).unwrap().report);
+    println!("report: {}", pretrained.report(LABELS).unwrap());
 }
 
 #[test]

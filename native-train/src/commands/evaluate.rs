@@ -1,0 +1,43 @@
+//! `evaluate`: a run scored on a labelled file.
+
+use anyhow::Result;
+
+use super::{print, trained_run::TrainedRun};
+use crate::{
+    cli::EvaluateArgs,
+    data::Dataset,
+    evaluation::{report::Evaluation, table::evaluation_table},
+    grid::Probabilities,
+    inference::CHUNK_ROWS,
+    progress::Progress,
+};
+
+/// Prints scores at 0.5 and at the run's thresholds.
+///
+/// # Errors
+/// If the run lacks folds, or the input lacks one of its labels.
+pub fn run(args: &EvaluateArgs, progress: &mut Progress) -> Result<()> {
+    let trained = TrainedRun::open(&args.inference, progress)?;
+    let thresholds = trained.thresholds()?;
+    let labels = trained.ensemble.labels();
+    let loaded = Dataset::read(&args.inference.input, &trained.columns, Some(labels.names()))?;
+    for warning in &loaded.warnings {
+        progress.warn(warning);
+    }
+    let dataset = loaded.dataset;
+    let (mut values, mut truncated) = (Vec::new(), 0);
+    for (chunk, texts) in dataset.texts.chunks(CHUNK_ROWS).enumerate() {
+        let before = chunk * CHUNK_ROWS;
+        let labelled = trained.ensemble.label(texts, |done| progress.rows(before + done))?;
+        values.extend(labelled.probabilities.rows().flatten());
+        truncated += labelled.truncated;
+    }
+    progress.clear();
+    trained.tell_truncated(truncated, dataset.len(), progress);
+    let probabilities = Probabilities::new(labels.len(), values);
+    let evaluation = Evaluation::new(labels, &dataset.targets, &probabilities, &thresholds);
+    if args.json {
+        return print(&(serde_json::to_string_pretty(&evaluation)? + "\n"));
+    }
+    print(&evaluation_table(&evaluation))
+}

@@ -1,0 +1,180 @@
+//! `inspect`: what a model folder, run, tokenizer or weights file is.
+
+mod tokenizer;
+
+use std::{fmt::Write, fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use shared::model::DebertaConfig;
+
+use super::{print, thousands};
+use crate::{
+    cli::InspectArgs,
+    config::TrainConfig,
+    error::UserError,
+    evaluation::report::Summary,
+    pretrained::Listing,
+    run::{Run, files::read_json, tables::ThresholdTable},
+};
+
+/// What a model folder's weights may be called.
+const WEIGHTS: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
+/// Prints the description.
+///
+/// # Errors
+/// If PATH is nothing we know, or is damaged.
+pub fn run(args: &InspectArgs) -> Result<()> {
+    let path = &args.path;
+    let answer = match &args.text {
+        Some(text) => tokenizer::tokens(&tokenizer::find(path)?, text),
+        None if !path.exists() => return Err(missing(path).into()),
+        None if path.is_dir() => folder(path)?,
+        None => file(path)?,
+    };
+    print(&answer)
+}
+
+fn folder(path: &Path) -> Result<String> {
+    if path.join("config.toml").is_file() {
+        return run_folder(path);
+    }
+    let (config, tokenizer) = (path.join("config.json"), tokenizer::in_folder(path));
+    let has_weights = WEIGHTS.iter().any(|name| path.join(name).is_file());
+    if !config.is_file() && !has_weights && tokenizer.is_none() {
+        return Err(unknown(path).into());
+    }
+    let mut answer = format!("model folder `{}`\n", path.display());
+    if config.is_file() {
+        answer += &indented(&model_config(&config)?);
+    }
+    if let Some(path) = tokenizer {
+        answer += &indented(&tokenizer::describe(&path)?);
+    }
+    if has_weights {
+        let listing = Listing::read(path)?;
+        writeln!(answer, "  weights: {}\n{}", size(&listing), table(&listing))?;
+    }
+    Ok(answer)
+}
+
+fn run_folder(path: &Path) -> Result<String> {
+    let run = Run::open(path)?;
+    let config = TrainConfig::load(&run.config_toml())?;
+    let trained: Vec<usize> =
+        (0..config.folds).filter(|&fold| run.fold(fold).has_model()).collect();
+    let mut answer = format!("run `{}`\n", path.display());
+    writeln!(answer, "  trained from {}, seed {}", config.model, config.seed)?;
+    writeln!(answer, "  {} folds ({}), trained: {}", config.folds, config.split, list(&trained))?;
+    if run.thresholds_json().is_file() {
+        let table = ThresholdTable::read(&run.thresholds_json())?;
+        let pairs = table.labels.names().iter().zip(table.thresholds.values());
+        let pairs: Vec<String> = pairs.map(|(label, t)| format!("{label} {t:.2}")).collect();
+        writeln!(answer, "  thresholds: {}", pairs.join(", "))?;
+    }
+    if run.summary_json().is_file() {
+        let scores = read_json::<Summary>(&run.summary_json())?.cross_validation;
+        writeln!(answer, "  cross-validated macro-F1 at 0.5: {:.4}", scores.macro_f1_at_half)?;
+        if let Some(honest) = scores.macro_f1_cross_fitted {
+            writeln!(answer, "  with thresholds of the other folds: {honest:.4}")?;
+        }
+    }
+    if let Some(&fold) = trained.first() {
+        writeln!(answer, "  fold-{fold}:")?;
+        let fold = run.fold(fold);
+        let size = size(&Listing::read(&fold.model_safetensors())?);
+        let parts = [model_config(&fold.config_json())?, format!("weights: {size}\n")];
+        answer += &indented(&indented(&parts.concat()));
+        answer += &indented(&indented(&tokenizer::describe(&fold.tokenizer_json())?));
+    }
+    Ok(answer)
+}
+
+fn file(path: &Path) -> Result<String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_index = name.ends_with(".index.json");
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("safetensors" | "bin" | "pt" | "pth") => weights(path),
+        Some("json") if is_index => weights(path),
+        Some("json") if json(path)?.get("model_type").is_some() => {
+            Ok(format!("model config `{}`\n{}", path.display(), indented(&model_config(path)?)))
+        }
+        Some("json" | "model") => tokenizer::describe(path),
+        _ => Err(unknown(path).into()),
+    }
+}
+
+fn weights(path: &Path) -> Result<String> {
+    let listing = Listing::read(path)?;
+    Ok(format!("weights `{}`: {}\n{}", path.display(), size(&listing), table(&listing)))
+}
+
+fn size(listing: &Listing) -> String {
+    format!("{} tensors, {} parameters", listing.0.len(), thousands(listing.parameters()))
+}
+
+/// A line a tensor: format, shape, name.
+fn table(listing: &Listing) -> String {
+    let shapes: Vec<String> =
+        listing.0.iter().map(|tensor| format!("{:?}", tensor.shape)).collect();
+    let width = shapes.iter().map(String::len).max().unwrap_or(0);
+    let lines = listing.0.iter().zip(&shapes);
+    lines.map(|(t, shape)| format!("  {:<4} {shape:<width$} {}\n", t.format, t.name)).collect()
+}
+
+fn model_config(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
+    let config = DebertaConfig::from_json(&bytes)
+        .map_err(|error| UserError::new(format!("`{}`: {error}", path.display())))?;
+    let mut answer = format!(
+        "config: {} layers x {}, {} heads, feed-forward {}, {} embeddings, {} positions\n",
+        config.num_hidden_layers,
+        config.hidden_size,
+        config.num_attention_heads,
+        config.intermediate_size,
+        thousands(config.vocab_size),
+        config.max_position_embeddings,
+    );
+    if let Some(labels) = &config.labels {
+        writeln!(answer, "labels: {}", labels.names().join(", "))?;
+    }
+    Ok(answer)
+}
+
+fn json(path: &Path) -> Result<Value> {
+    let bytes = fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| UserError::new(format!("`{}`: {error}", path.display())).into())
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+fn list(folds: &[usize]) -> String {
+    if folds.is_empty() {
+        return "none".to_owned();
+    }
+    folds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn missing(path: &Path) -> UserError {
+    UserError::new(format!("`{}` does not exist", path.display()))
+}
+
+fn unknown(path: &Path) -> UserError {
+    UserError::new(format!(
+        "`{}` is neither a model nor a run, tokenizer or weights",
+        path.display()
+    ))
+    .hint(
+        "known are folders with config.toml or config.json, tokenizer.json, spm.model, \
+             *.safetensors and pytorch_model.bin",
+    )
+}

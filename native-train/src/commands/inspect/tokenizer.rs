@@ -1,0 +1,76 @@
+//! What a tokenizer is, and what it makes of a text.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use shared::tokenizer::{Token, Tokenizer};
+
+use crate::{commands::thousands, error::UserError};
+
+const NAMES: [&str; 2] = ["tokenizer.json", "spm.model"];
+
+/// The tokenizer that `path` is or holds; a run's is that of its first trained fold.
+///
+/// # Errors
+/// If there is none.
+pub fn find(path: &Path) -> Result<Tokenizer> {
+    if path.is_file() {
+        return read(path);
+    }
+    let mut folders = vec![path.to_owned()];
+    folders.extend(fold_folders(path));
+    let file = folders.iter().find_map(|folder| in_folder(folder)).ok_or_else(|| {
+        UserError::new(format!("there is no tokenizer in `{}`", path.display()))
+            .hint("name a folder with tokenizer.json or spm.model, or such a file")
+    })?;
+    read(&file)
+}
+
+fn fold_folders(run: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(run).into_iter().flatten().flatten();
+    let is_fold =
+        |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("fold-"));
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_fold).collect();
+    folders.sort();
+    folders
+}
+
+pub fn in_folder(folder: &Path) -> Option<PathBuf> {
+    NAMES.iter().map(|name| folder.join(name)).find(|file| file.is_file())
+}
+
+/// # Errors
+/// If it is no tokenizer of DeBERTa-v3's form.
+pub fn describe(path: &Path) -> Result<String> {
+    let tokenizer = read(path)?;
+    Ok(format!(
+        "tokenizer `{}`: Unigram, {} ids, [PAD] {}, [CLS] {}, [SEP] {}\n",
+        path.display(),
+        thousands(tokenizer.vocab_size()),
+        tokenizer.pad_id(),
+        tokenizer.cls_id(),
+        tokenizer.sep_id(),
+    ))
+}
+
+/// A line a token: id, place in the text in characters, piece.
+pub fn tokens(tokenizer: &Tokenizer, text: &str) -> String {
+    let tokens = tokenizer.tokens(text);
+    let place = |token: &Token| format!("{}..{}", token.offsets.0, token.offsets.1);
+    let line = |token: &Token| format!("{:>8} {:>10}  {}\n", token.id, place(token), token.text);
+    let header = format!("{:>8} {:>10}  token\n", "id", "characters");
+    header + &tokens.iter().map(line).collect::<String>()
+}
+
+fn read(path: &Path) -> Result<Tokenizer> {
+    let bytes = fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
+    let tokenizer = if path.extension().is_some_and(|extension| extension == "json") {
+        Tokenizer::from_json(&bytes)
+    } else {
+        Tokenizer::from_sentencepiece(&bytes)
+    };
+    tokenizer.map_err(|error| UserError::new(format!("`{}`: {error}", path.display())).into())
+}

@@ -1,0 +1,58 @@
+//! The texts of a training: rows with labels and folds, test texts, and what is odd about them.
+
+use anyhow::{Context, Result};
+
+use crate::{
+    config::TrainConfig,
+    data::{ColumnChoice, Dataset, Duplicates, Folds, LabelRule, Loaded, Texts, folds},
+    progress::Progress,
+};
+
+pub struct Inputs {
+    pub dataset: Dataset,
+    pub folds: Folds,
+    pub test: Option<Texts>,
+    pub duplicates: Duplicates,
+}
+
+impl Inputs {
+    /// Reads the files that the settings name; warnings go to the user.
+    ///
+    /// # Errors
+    /// If a file or column is missing, a value is no label, or the rows do not do for the folds.
+    pub fn read(config: &TrainConfig, progress: &Progress) -> Result<Self> {
+        let columns =
+            ColumnChoice { text: config.text_column.clone(), id: config.id_column.clone() };
+        let labels = config.labels.as_ref().map(|labels| labels.names());
+        let loaded = Dataset::read(&config.train_csv, &columns, labels)?;
+        tell(&loaded, progress);
+        let dataset = loaded.dataset;
+        let test = match &config.test_csv {
+            Some(path) => {
+                let (texts, warnings) =
+                    Texts::read(path, &columns).context("reading the test file")?;
+                warnings.iter().for_each(|warning| progress.warn(warning));
+                Some(texts)
+            }
+            None => None,
+        };
+        let seed = u64::from(config.seed);
+        let (folds, warnings) = folds::assign(&dataset, config.split, config.folds, seed)?;
+        warnings.iter().for_each(|warning| progress.warn(warning));
+        let test_texts = test.as_ref().map(|test| &test.texts[..]);
+        let duplicates = Duplicates::new(&dataset.texts, &folds, test_texts);
+        Ok(Self { dataset, folds, test, duplicates })
+    }
+}
+
+/// Says how the file was understood, where that was not given.
+fn tell(loaded: &Loaded, progress: &Progress) {
+    loaded.warnings.iter().for_each(|warning| progress.warn(warning));
+    if let LabelRule::OnlyZeroAndOne { left_out } = &loaded.label_rule {
+        let names = loaded.dataset.labels.names().join(", ");
+        progress.note(format_args!("labels are the columns that hold only 0 and 1: {names}"));
+        for column in left_out {
+            progress.note(format_args!("  not among them: {column}"));
+        }
+    }
+}

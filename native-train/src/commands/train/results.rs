@@ -1,0 +1,119 @@
+//! What a training leaves beside its models: scores, thresholds, predictions.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+
+use super::{inputs::Inputs, material::Material};
+use crate::{
+    config::TrainConfig,
+    cross_validation::Outcome,
+    evaluation::{
+        decide,
+        report::{OutOfFold, Seconds, Summary, peak_memory_bytes},
+    },
+    run::{
+        Run,
+        files::{read_json, write_json},
+        tables::{ThresholdTable, write_decisions, write_probabilities},
+    },
+};
+
+/// The summary of a run in which all that is to be trained now is trained and accounted for.
+///
+/// # Errors
+/// If the summary is there but cannot be read.
+pub fn finished(run: &Run, config: &TrainConfig) -> Result<Option<Summary>> {
+    let trained = |fold: &usize| run.fold(*fold).has_model();
+    let wanted_are_trained = match config.only_fold {
+        Some(fold) => trained(&fold),
+        None => (0..config.folds).all(|fold| trained(&fold)),
+    };
+    if !wanted_are_trained || !run.summary_json().exists() {
+        return Ok(None);
+    }
+    let summary: Summary = read_json(&run.summary_json())?;
+    // A fold may have been finished after the summary of the others was written.
+    let counts_all = summary.per_fold.len() == (0..config.folds).filter(trained).count();
+    Ok(counts_all.then_some(summary))
+}
+
+/// Scores the outcome and writes oof.csv, thresholds.json, submission.csv and summary.json.
+///
+/// `clock` is when the command began and how long it took to the first training step.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(
+    run: &Run,
+    config: &TrainConfig,
+    inputs: &Inputs,
+    material: &Material,
+    outcome: &Outcome,
+    clock: (Instant, Duration),
+) -> Result<Summary> {
+    let (dataset, rows) = (&inputs.dataset, &outcome.rows);
+    let labels = &dataset.labels;
+    let ids: Vec<String> = rows.iter().map(|&row| dataset.ids[row].clone()).collect();
+    let fold_of: Vec<usize> = rows.iter().map(|&row| inputs.folds.fold_of()[row]).collect();
+    let targets = dataset.targets.select(rows);
+    let scored = OutOfFold::score(labels, &targets, &outcome.out_of_fold, &fold_of);
+
+    write_probabilities(&run.oof_csv(), labels, &ids, &outcome.out_of_fold)?;
+    let thresholds = scored.thresholds.clone();
+    ThresholdTable { labels: labels.clone(), thresholds }.write(&run.thresholds_json())?;
+    if let (Some(test), Some(probabilities)) = (&inputs.test, &outcome.test) {
+        let decisions = decide(probabilities, &scored.thresholds);
+        write_decisions(&run.submission_csv(), labels, &test.ids, &decisions)?;
+    }
+    let summary =
+        summary(config, inputs, material, outcome, scored, seconds(material, outcome, clock));
+    // Last, for who finds it takes the training for finished.
+    write_json(&run.summary_json(), &summary)?;
+    Ok(summary)
+}
+
+fn summary(
+    config: &TrainConfig,
+    inputs: &Inputs,
+    material: &Material,
+    outcome: &Outcome,
+    scored: OutOfFold,
+    seconds: Seconds,
+) -> Summary {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Summary {
+        model: config.model.to_string(),
+        seed: u64::from(config.seed),
+        versions: BTreeMap::from([(env!("CARGO_PKG_NAME").to_owned(), version)]),
+        labels: inputs.dataset.labels.clone(),
+        rows: inputs.dataset.len(),
+        split: config.split.to_string(),
+        folds: config.folds,
+        cross_validation: scored.cross_validation,
+        per_label: scored.per_label,
+        per_fold: outcome.folds.clone(),
+        duplicates: inputs.duplicates.clone(),
+        truncated_texts: material.truncated,
+        seconds,
+        peak_memory_bytes: peak_memory_bytes(),
+    }
+}
+
+fn seconds(
+    material: &Material,
+    outcome: &Outcome,
+    (started, setup): (Instant, Duration),
+) -> Seconds {
+    Seconds {
+        setup: (setup - material.tokenise_time).as_secs_f64(),
+        tokenise: material.tokenise_time.as_secs_f64(),
+        train: outcome.train_time.as_secs_f64(),
+        validate: outcome.validation_time.as_secs_f64(),
+        predict: outcome.prediction_time.as_secs_f64(),
+        total: started.elapsed().as_secs_f64(),
+    }
+}

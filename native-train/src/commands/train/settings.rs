@@ -1,0 +1,93 @@
+//! Which settings a training runs with, and whether the run folder agrees with them.
+
+use anyhow::Result;
+
+use super::inputs::Inputs;
+use crate::{
+    cli::TrainArgs,
+    config::{Difference, Settings, TrainConfig},
+    error::UserError,
+    progress::Progress,
+    run::{Run, files::write_text, tables::FoldTable},
+};
+
+/// Flags, then the config file, then what the run to be resumed was begun with, then defaults.
+///
+/// # Errors
+/// If the config file cannot be read, or a setting is missing or out of range.
+pub fn resolve(args: &TrainArgs) -> Result<TrainConfig> {
+    let mut given = args.settings.clone();
+    if let Some(path) = &args.config {
+        given = given.or(Settings::read(path)?);
+    }
+    if args.resume
+        && let Some(saved) = saved(&given)?
+    {
+        given = given.or(saved);
+    }
+    TrainConfig::resolve(given)
+}
+
+/// The settings of the run to be resumed, if it has got so far.
+///
+/// Not which folds: `--resume` without `--only-fold` trains all that are left.
+fn saved(given: &Settings) -> Result<Option<Settings>> {
+    let Some(run) = given.output.as_ref().and_then(|output| Run::open(output).ok()) else {
+        return Ok(None);
+    };
+    let saved = Settings::read(&run.config_toml())?;
+    Ok(Some(Settings { only_fold: None, output: None, ..saved }))
+}
+
+/// The run folder, locked: a new one, or with `--resume` one begun with these settings.
+///
+/// # Errors
+/// If the folder is not new, or was begun with other settings, or another training writes there.
+pub fn open_run(args: &TrainArgs, config: &TrainConfig, progress: &Progress) -> Result<Run> {
+    let folder = &config.output;
+    if !args.resume {
+        return Run::create(folder);
+    }
+    let run = Run::resume(folder)?;
+    if run.has_begun() {
+        let differences = config.differences(&TrainConfig::load(&run.config_toml())?);
+        if !differences.is_empty() {
+            return Err(changed(&run, &differences).into());
+        }
+    } else {
+        let folder = folder.display();
+        progress.note(format_args!("nothing to resume in `{folder}`: training from the beginning"));
+    }
+    Ok(run)
+}
+
+/// Saves settings and folds, or makes sure that the saved folds are these.
+///
+/// # Errors
+/// If the folds differ, so that the training file must have changed, or a file fails.
+pub fn begin(run: &Run, config: &TrainConfig, inputs: &Inputs) -> Result<()> {
+    if !run.has_begun() {
+        write_text(&run.config_toml(), &config.to_toml())?;
+    }
+    let (ids, fold_of) = (inputs.dataset.ids.clone(), inputs.folds.fold_of().to_vec());
+    let table = FoldTable { ids, fold_of };
+    if !run.folds_csv().exists() {
+        return table.write(&run.folds_csv());
+    }
+    if FoldTable::read(&run.folds_csv())? == table {
+        return Ok(());
+    }
+    let (file, run) = (config.train_csv.display(), run.folder().display());
+    Err(UserError::new(format!(
+        "`{file}` has changed since `{run}` was begun: its rows fall into other folds"
+    ))
+    .hint("give the file it was begun with, or train into another `--output`")
+    .into())
+}
+
+fn changed(run: &Run, differences: &[Difference]) -> UserError {
+    let lines: Vec<String> = differences.iter().map(|change| format!("\n  {change}")).collect();
+    let run = run.folder().display();
+    UserError::new(format!("`{run}` was begun with other settings:{}", lines.concat()))
+        .hint("leave these out to go on as it was begun, or train into another `--output`")
+}

@@ -1,0 +1,206 @@
+//! Settings that are one of a few words: model, split, device, precision.
+//!
+//! What the user may write (`auto` among it) and what a training then uses are separate types, so
+//! that nothing further in can meet an `auto`.
+
+use std::{fmt, str::FromStr};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::error::UserError;
+
+/// Where the model to fine-tune comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum ModelChoice {
+    /// The built-in small model: weights from the seed, tokenizer learnt from the training texts.
+    Mini,
+    /// A local folder or a hub id: which of the two is for whoever opens it to find out.
+    Pretrained(String),
+}
+
+impl From<String> for ModelChoice {
+    fn from(name: String) -> Self {
+        if name == "mini" { Self::Mini } else { Self::Pretrained(name) }
+    }
+}
+
+impl From<ModelChoice> for String {
+    fn from(model: ModelChoice) -> Self {
+        model.to_string()
+    }
+}
+
+impl fmt::Display for ModelChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mini => f.write_str("mini"),
+            Self::Pretrained(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Where the arithmetic runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Device {
+    Cpu,
+    /// The CUDA card of this ordinal.
+    Cuda(usize),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.parse()? {
+            DeviceChoice::Auto => Err("`auto` is a wish, not a device".to_owned()),
+            DeviceChoice::Only(device) => Ok(device),
+        }
+    }
+}
+
+/// What `--device` says: `auto`, `cpu`, `cuda` or `cuda:N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DeviceChoice {
+    Auto,
+    Only(Device),
+}
+
+impl DeviceChoice {
+    /// # Errors
+    /// If CUDA is asked of a build that has none.
+    pub fn resolve(self) -> Result<Device> {
+        let cuda = candle_core::utils::cuda_is_available();
+        match self {
+            Self::Auto if cuda => Ok(Device::Cuda(0)),
+            Self::Auto => Ok(Device::Cpu),
+            Self::Only(Device::Cuda(ordinal)) if !cuda => Err(UserError::new(format!(
+                "device `cuda:{ordinal}` was asked for, but this build has no CUDA"
+            ))
+            .hint("pass `--device cpu`, or leave `--device` out")
+            .into()),
+            Self::Only(device) => Ok(device),
+        }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Only(Device::Cpu)),
+            "cuda" => Ok(Self::Only(Device::Cuda(0))),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|ordinal| ordinal.parse().ok())
+                .map(|ordinal| Self::Only(Device::Cuda(ordinal)))
+                .ok_or_else(|| format!("`{text}` is none of auto, cpu, cuda, cuda:N")),
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> Self {
+        match choice {
+            DeviceChoice::Auto => "auto".to_owned(),
+            DeviceChoice::Only(device) => device.to_string(),
+        }
+    }
+}
+
+/// The number format of the forward and backward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    F32,
+    Bf16,
+    F16,
+}
+
+/// What `--precision` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionChoice {
+    /// f32
+    Auto,
+    F32,
+    Bf16,
+    F16,
+}
+
+impl PrecisionChoice {
+    /// # Errors
+    /// If half precision is asked of the CPU, which would only be slower there.
+    pub fn resolve(self, device: Device) -> Result<Precision> {
+        let precision = match self {
+            Self::Auto | Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+            Self::F16 => Precision::F16,
+        };
+        if device == Device::Cpu && precision != Precision::F32 {
+            let asked = if precision == Precision::F16 { "f16" } else { "bf16" };
+            return Err(UserError::new(format!("precision `{asked}` does not run on the CPU"))
+                .hint("pass `--precision f32`, or leave `--precision` out")
+                .into());
+        }
+        Ok(precision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_read_and_write_the_same_words() {
+        for (text, choice) in [
+            ("auto", DeviceChoice::Auto),
+            ("cpu", DeviceChoice::Only(Device::Cpu)),
+            ("cuda:3", DeviceChoice::Only(Device::Cuda(3))),
+        ] {
+            assert_eq!(text.parse(), Ok(choice));
+            assert_eq!(String::from(choice), text);
+        }
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Only(Device::Cuda(0))));
+        for wrong in ["gpu", "cuda:", "cuda:-1", "cuda:x", ""] {
+            assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
+        }
+        assert!(Device::try_from("auto".to_owned()).is_err());
+    }
+
+    #[test]
+    fn half_precision_is_refused_on_the_cpu_only() {
+        assert_eq!(PrecisionChoice::Auto.resolve(Device::Cpu).unwrap(), Precision::F32);
+        assert!(PrecisionChoice::Bf16.resolve(Device::Cpu).is_err());
+        assert_eq!(PrecisionChoice::F16.resolve(Device::Cuda(0)).unwrap(), Precision::F16);
+    }
+}

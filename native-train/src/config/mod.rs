@@ -1,0 +1,336 @@
+//! A training's settings: TOML file and flags in, a [`TrainConfig`] out that is complete and in
+//! range, saved with every run. What only the model or the data can judge (is the longest text
+//! within the model's positions, is the label a column) is left to them.
+
+mod choices;
+mod file;
+mod settings;
+
+use std::{fmt, fs, path::Path, path::PathBuf, thread};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use shared::LabelSet;
+
+pub use choices::{Device, DeviceChoice, ModelChoice, Precision, PrecisionChoice};
+pub use settings::Settings;
+
+use crate::{
+    data::Split,
+    error::UserError,
+    training::{Hyperparameters, Order},
+};
+
+/// All settings of a training, defaults filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TrainConfig {
+    pub train_csv: PathBuf,
+    pub output: PathBuf,
+    pub test_csv: Option<PathBuf>,
+    pub model: ModelChoice,
+    pub max_len: usize,
+    /// `None`: the model's own probabilities.
+    pub dropout: Option<f64>,
+    /// `None`: to be found in the data.
+    pub labels: Option<LabelSet>,
+    pub text_column: Option<String>,
+    pub id_column: Option<String>,
+    pub folds: usize,
+    pub only_fold: Option<usize>,
+    pub split: Split,
+    pub epochs: usize,
+    pub batch_size: usize,
+    pub lr: f64,
+    pub warmup_ratio: f64,
+    pub weight_decay: f64,
+    pub max_grad_norm: f64,
+    pub no_shuffle: bool,
+    pub seed: u32,
+    pub device: Device,
+    pub precision: Precision,
+    pub threads: usize,
+}
+
+impl TrainConfig {
+    /// Fills in the defaults and checks every range.
+    ///
+    /// # Errors
+    /// The first setting that is missing or out of range, by its key.
+    pub fn resolve(given: Settings) -> Result<Self> {
+        let model = given.model.unwrap_or_else(|| ModelChoice::from(DEFAULT_MODEL.to_owned()));
+        let schedule = Schedule::of(&model);
+        let device = given.device.unwrap_or(DeviceChoice::Auto).resolve()?;
+        let config = Self {
+            train_csv: given.train_csv.ok_or_else(|| required("train-csv", "FILE"))?,
+            output: given.output.ok_or_else(|| required("output", "RUN"))?,
+            test_csv: given.test_csv,
+            model,
+            max_len: given.max_len.unwrap_or(128),
+            dropout: given.dropout,
+            labels: given.labels.map(label_set).transpose()?,
+            text_column: given.text_column,
+            id_column: given.id_column,
+            folds: given.folds.unwrap_or(5),
+            only_fold: given.only_fold,
+            split: given.split.unwrap_or_default(),
+            epochs: given.epochs.unwrap_or(schedule.epochs),
+            batch_size: given.batch_size.unwrap_or(schedule.batch_size),
+            lr: given.lr.unwrap_or(schedule.lr),
+            warmup_ratio: given.warmup_ratio.unwrap_or(0.1),
+            weight_decay: given.weight_decay.unwrap_or(0.01),
+            max_grad_norm: given.max_grad_norm.unwrap_or(1.0),
+            no_shuffle: given.no_shuffle.unwrap_or(false),
+            seed: given.seed.unwrap_or(42),
+            device,
+            precision: given.precision.unwrap_or(PrecisionChoice::Auto).resolve(device)?,
+            threads: given.threads.unwrap_or_else(cores),
+        };
+        config.check_ranges()?;
+        Ok(config)
+    }
+
+    fn check_ranges(&self) -> Result<(), UserError> {
+        check("max-len", self.max_len, self.max_len >= 3, "3 or more ([CLS], a token, [SEP])")?;
+        if let Some(dropout) = self.dropout {
+            check("dropout", dropout, (0.0..1.0).contains(&dropout), "0 or more and below 1")?;
+        }
+        check("folds", self.folds, self.folds >= 2, "2 or more")?;
+        if let Some(fold) = self.only_fold {
+            let rule = format!("below the number of folds, {}", self.folds);
+            check("only-fold", fold, fold < self.folds, &rule)?;
+        }
+        check("epochs", self.epochs, self.epochs >= 1, "1 or more")?;
+        check("batch-size", self.batch_size, self.batch_size >= 1, "1 or more")?;
+        check("lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "above 0")?;
+        let ratio = self.warmup_ratio;
+        check("warmup-ratio", ratio, (0.0..=1.0).contains(&ratio), "within 0 and 1")?;
+        let decay = self.weight_decay;
+        check("weight-decay", decay, decay >= 0.0 && decay.is_finite(), "0 or more")?;
+        let norm = self.max_grad_norm;
+        check("max-grad-norm", norm, norm > 0.0 && norm.is_finite(), "above 0")?;
+        check("threads", self.threads, self.threads >= 1, "1 or more")
+    }
+
+    /// The settings of one fold's training.
+    pub fn hyperparameters(&self) -> Hyperparameters {
+        Hyperparameters {
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            learning_rate: self.lr,
+            warmup_ratio: self.warmup_ratio,
+            weight_decay: self.weight_decay,
+            max_grad_norm: self.max_grad_norm,
+            order: if self.no_shuffle { Order::AsGiven } else { Order::Shuffled },
+            seed: self.seed,
+        }
+    }
+
+    /// The saved form: a config file that `--config` reads.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings are plain TOML values")
+    }
+
+    /// What [`to_toml`](Self::to_toml) wrote.
+    ///
+    /// Not by way of [`Settings`]: a run of another machine must be readable here, whether or not
+    /// its device exists here.
+    ///
+    /// # Errors
+    /// If the file cannot be read or was changed to what no run has saved.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text =
+            fs::read_to_string(path).with_context(|| format!("reading `{}`", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("reading `{}`", path.display()))
+    }
+
+    /// The settings that keep `saved`'s training from being continued with these.
+    ///
+    /// Two cannot change what a fold becomes, and so may differ: the folder's own path (it may have
+    /// been moved), and which folds are trained now. The number of threads is compared: sums that
+    /// are split otherwise may round otherwise.
+    pub fn differences(&self, saved: &Self) -> Vec<Difference> {
+        const FREE: [&str; 2] = ["output", "only-fold"];
+        let (now, saved) = (self.table(), saved.table());
+        let keys: std::collections::BTreeSet<&String> = now.keys().chain(saved.keys()).collect();
+        keys.into_iter()
+            .filter(|key| !FREE.contains(&key.as_str()) && now.get(*key) != saved.get(*key))
+            .map(|key| Difference {
+                key: key.clone(),
+                saved: saved.get(key).map(ToString::to_string),
+                now: now.get(key).map(ToString::to_string),
+            })
+            .collect()
+    }
+
+    fn table(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("settings are plain TOML values")
+    }
+}
+
+/// A setting that a saved run has otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    pub key: String,
+    /// As TOML; `None`: not set.
+    pub saved: Option<String>,
+    pub now: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+        write!(f, "{}: was {}, now {}", self.key, word(&self.saved), word(&self.now))
+    }
+}
+
+const DEFAULT_MODEL: &str = "microsoft/deberta-v3-base";
+
+/// The defaults that depend on whether the weights were trained before.
+struct Schedule {
+    epochs: usize,
+    batch_size: usize,
+    lr: f64,
+}
+
+impl Schedule {
+    fn of(model: &ModelChoice) -> Self {
+        match model {
+            ModelChoice::Mini => Self { epochs: 8, batch_size: 32, lr: 1e-3 },
+            ModelChoice::Pretrained(_) => Self { epochs: 4, batch_size: 16, lr: 1.5e-5 },
+        }
+    }
+}
+
+fn required(key: &str, value: &str) -> UserError {
+    UserError::new(format!("`{key}` is not set"))
+        .hint(format!("pass `--{key} {value}`, or set `{key}` in a config file"))
+}
+
+fn label_set(names: Vec<String>) -> Result<LabelSet, UserError> {
+    LabelSet::new(names).map_err(|error| UserError::new(format!("`labels`: {error}")))
+}
+
+fn check(key: &str, value: impl fmt::Display, valid: bool, rule: &str) -> Result<(), UserError> {
+    if valid {
+        return Ok(());
+    }
+    Err(UserError::new(format!("`{key}` is {value}, but must be {rule}")))
+}
+
+/// Lets `threads` threads do the work of this process; `None`: as many as there are cores.
+///
+/// # Errors
+/// If the system does not give that many threads.
+pub fn set_threads(threads: Option<usize>) -> Result<()> {
+    let threads = threads.unwrap_or_else(cores);
+    check("threads", threads, threads >= 1, "1 or more")?;
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .with_context(|| format!("starting {threads} threads"))
+}
+
+/// The cores this process may use.
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given() -> Settings {
+        Settings {
+            train_csv: Some("train.csv".into()),
+            output: Some("run".into()),
+            threads: Some(2),
+            ..Settings::default()
+        }
+    }
+
+    fn refusal(settings: Settings) -> String {
+        TrainConfig::resolve(settings).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_the_reference_jobs() {
+        let config = TrainConfig::resolve(given()).unwrap();
+        assert_eq!(config.model, ModelChoice::Pretrained("microsoft/deberta-v3-base".to_owned()));
+        assert_eq!((config.epochs, config.batch_size, config.max_len), (4, 16, 128));
+        assert_eq!((config.folds, config.split, config.seed), (5, Split::Grouped, 42));
+        assert_eq!((config.lr, config.weight_decay), (1.5e-5, 0.01));
+        assert_eq!((config.warmup_ratio, config.max_grad_norm), (0.1, 1.0));
+        assert!(!config.no_shuffle && config.dropout.is_none());
+    }
+
+    #[test]
+    fn mini_has_a_schedule_of_its_own_and_flags_win_over_it() {
+        let mini = Settings { model: Some(ModelChoice::Mini), epochs: Some(2), ..given() };
+        let config = TrainConfig::resolve(mini).unwrap();
+        assert_eq!((config.epochs, config.batch_size, config.lr), (2, 32, 1e-3));
+    }
+
+    #[test]
+    fn what_is_saved_reads_back_as_flags_and_as_a_config() {
+        let config = TrainConfig::resolve(Settings {
+            labels: Some(vec!["joy".to_owned(), "fear".to_owned()]),
+            dropout: Some(0.0),
+            no_shuffle: Some(true),
+            only_fold: Some(1),
+            test_csv: Some("test.csv".into()),
+            ..given()
+        })
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        fs::write(&path, config.to_toml()).unwrap();
+        assert_eq!(TrainConfig::load(&path).unwrap(), config);
+        assert_eq!(TrainConfig::resolve(Settings::read(&path).unwrap()).unwrap(), config);
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        assert_eq!(
+            refusal(Settings { folds: Some(1), ..given() }),
+            "`folds` is 1, but must be 2 or more"
+        );
+        assert_eq!(
+            refusal(Settings { only_fold: Some(5), ..given() }),
+            "`only-fold` is 5, but must be below the number of folds, 5"
+        );
+        for (settings, key) in [
+            (Settings { max_len: Some(2), ..given() }, "max-len"),
+            (Settings { dropout: Some(1.0), ..given() }, "dropout"),
+            (Settings { dropout: Some(f64::NAN), ..given() }, "dropout"),
+            (Settings { epochs: Some(0), ..given() }, "epochs"),
+            (Settings { batch_size: Some(0), ..given() }, "batch-size"),
+            (Settings { lr: Some(0.0), ..given() }, "lr"),
+            (Settings { lr: Some(f64::INFINITY), ..given() }, "lr"),
+            (Settings { warmup_ratio: Some(1.1), ..given() }, "warmup-ratio"),
+            (Settings { weight_decay: Some(-0.1), ..given() }, "weight-decay"),
+            (Settings { max_grad_norm: Some(0.0), ..given() }, "max-grad-norm"),
+            (Settings { threads: Some(0), ..given() }, "threads"),
+            (Settings { train_csv: None, ..given() }, "train-csv"),
+            (Settings { output: None, ..given() }, "output"),
+            (Settings { labels: Some(vec!["a".into(), "a".into()]), ..given() }, "labels"),
+        ] {
+            let message = refusal(settings);
+            assert!(message.starts_with(&format!("`{key}`")), "{message}");
+        }
+    }
+
+    #[test]
+    fn differences_name_what_changed_and_pass_over_what_is_free() {
+        let saved = TrainConfig::resolve(given()).unwrap();
+        let mut now = saved.clone();
+        now.output = "elsewhere".into();
+        now.only_fold = Some(3);
+        assert_eq!(now.differences(&saved), []);
+
+        now.lr = 3e-5;
+        now.dropout = Some(0.2);
+        let lines: Vec<String> = now.differences(&saved).iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["dropout: was not set, now 0.2", "lr: was 0.000015, now 0.00003"]);
+    }
+}

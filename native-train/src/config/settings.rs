@@ -1,0 +1,190 @@
+//! What a user may set for a training, each value optional: the flags of `train` and the keys of a
+//! config file are this one list. Defaults and ranges belong to [`TrainConfig`](super::TrainConfig).
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::choices::{DeviceChoice, ModelChoice, PrecisionChoice};
+use crate::data::Split;
+
+/// Settings as given, before defaults.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// CSV with the labelled texts (required)
+    ///
+    /// A header line, one row a text: a text column, one column of 0/1 for each label, and an id
+    /// column if there is one. Quoted commas, quotes and newlines are understood.
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub train_csv: Option<PathBuf>,
+
+    /// Folder to write the run into (required)
+    ///
+    /// Must not hold a run already, unless `--resume` continues it. It will hold config.toml,
+    /// folds.csv, fold-K/ (each a model folder that Hugging Face transformers loads), oof.csv,
+    /// thresholds.json and summary.json.
+    #[arg(long, value_name = "RUN", help_heading = "Files")]
+    pub output: Option<PathBuf>,
+
+    /// CSV with texts to label once training is done; writes RUN/submission.csv
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub test_csv: Option<PathBuf>,
+
+    /// Model to fine-tune: a folder, a hub id, or `mini` [default: microsoft/deberta-v3-base]
+    ///
+    /// A folder holds config.json, weights (model.safetensors or pytorch_model.bin) and a tokenizer
+    /// (tokenizer.json or spm.model). A hub id is downloaded once and kept in the Hugging Face cache
+    /// (HF_HOME, HF_ENDPOINT and HF_TOKEN are honoured). `mini` needs no download: a small model
+    /// with weights from the seed and a tokenizer learnt from the training texts, for a first try
+    /// or a machine without a network.
+    #[arg(long, value_name = "DIR|HUB_ID|mini", help_heading = "Model")]
+    pub model: Option<ModelChoice>,
+
+    /// Longest text in tokens, [CLS] and [SEP] included [default: 128]
+    ///
+    /// Longer texts are cut, and how many were is reported. Raise it when `--dry-run` counts many;
+    /// time grows with the length of the texts there are, not with this limit.
+    #[arg(long, value_name = "TOKENS", help_heading = "Model")]
+    pub max_len: Option<usize>,
+
+    /// Dropout probability of hidden states, attention and classifier, below 1
+    /// [default: the model's own]
+    ///
+    /// 0 makes training a pure function of the batches, to compare it with another program.
+    #[arg(long, value_name = "P", help_heading = "Model")]
+    pub dropout: Option<f64>,
+
+    /// Label columns in order, separated by commas
+    /// [default: anger,fear,joy,sadness,surprise if all are columns, else every 0/1 column]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Data")]
+    pub labels: Option<Vec<String>>,
+
+    /// Column with the text
+    /// [default: text, else the first of comment_text, sentence, content, review]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub text_column: Option<String>,
+
+    /// Column with the row's id [default: id, else rows are numbered from 0]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub id_column: Option<String>,
+
+    /// Number of folds, 2 or more; one model is trained for each [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub folds: Option<usize>,
+
+    /// Train this fold only (0 to folds - 1); scores are then of the folds trained so far
+    ///
+    /// For a first look at the score, or to train one fold after the other with `--resume`.
+    #[arg(long, value_name = "K", help_heading = "Data")]
+    pub only_fold: Option<usize>,
+
+    /// How rows are dealt to folds [default: grouped]
+    ///
+    /// Data with repeated texts scores too well under `stratified`: a model is then tested on
+    /// texts it was trained on.
+    #[arg(long, value_enum, help_heading = "Data")]
+    pub split: Option<Split>,
+
+    /// Passes over a fold's training rows [default: 4; mini: 8]
+    ///
+    /// The weights of the epoch with the best validation macro-F1 are kept.
+    #[arg(long, value_name = "N", help_heading = "Schedule")]
+    pub epochs: Option<usize>,
+
+    /// Texts in an optimizer step [default: 16; mini: 32]
+    #[arg(long, value_name = "N", help_heading = "Schedule")]
+    pub batch_size: Option<usize>,
+
+    /// Highest learning rate, reached after warm-up [default: 1.5e-5; mini: 1e-3]
+    ///
+    /// It falls linearly to 0 by the last step. The default suits fine-tuning; a model trained from
+    /// scratch needs a hundred times as much, and so does `mini`.
+    #[arg(long, value_name = "RATE", help_heading = "Schedule")]
+    pub lr: Option<f64>,
+
+    /// Share of all steps spent raising the learning rate from 0, 0 to 1 [default: 0.1]
+    #[arg(long, value_name = "SHARE", help_heading = "Schedule")]
+    pub warmup_ratio: Option<f64>,
+
+    /// AdamW's decoupled weight decay, 0 or more; biases and LayerNorms have none [default: 0.01]
+    #[arg(long, value_name = "RATE", help_heading = "Schedule")]
+    pub weight_decay: Option<f64>,
+
+    /// Gradients are scaled down to this global norm when above it [default: 1.0]
+    #[arg(long, value_name = "NORM", help_heading = "Schedule")]
+    pub max_grad_norm: Option<f64>,
+
+    /// Feed each epoch's rows in file order, to compare a run step by step with another program
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+        require_equals = true, hide_possible_values = true, help_heading = "Schedule"
+    )]
+    pub no_shuffle: Option<bool>,
+
+    /// Seed of folds, initial weights, shuffling and dropout, 0 to 4294967295 [default: 42]
+    #[arg(long, value_name = "N", help_heading = "Schedule")]
+    pub seed: Option<u32>,
+
+    /// auto, cpu, cuda or cuda:N (the N-th card) [default: auto]
+    #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
+    pub device: Option<DeviceChoice>,
+
+    /// Number format of forward and backward pass; half precision needs a GPU [default: auto]
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Machine")]
+    pub precision: Option<PrecisionChoice>,
+
+    /// CPU threads, 1 or more [default: as many as the machine has cores]
+    ///
+    /// Part of a run's settings, as sums that are split over another number of threads may round
+    /// otherwise.
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub threads: Option<usize>,
+}
+
+impl Settings {
+    /// These settings, with `other`'s where these have none.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let mut merged = other.table();
+        merged.extend(self.table());
+        merged.try_into().expect("both tables came from settings")
+    }
+
+    fn table(self) -> toml::Table {
+        toml::Table::try_from(self).expect("settings are plain TOML values")
+    }
+
+    /// The keys of a config file: the flags without their dashes.
+    pub fn keys() -> Vec<String> {
+        Self::augment_args(clap::Command::new("settings"))
+            .get_arguments()
+            .filter_map(|argument| argument.get_long().map(str::to_owned))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_layer_wins_and_the_second_fills_in() {
+        let flags = Settings { folds: Some(3), lr: Some(0.1), ..Settings::default() };
+        let file = Settings { folds: Some(7), seed: Some(1), ..Settings::default() };
+        let merged = flags.or(file);
+        assert_eq!((merged.folds, merged.lr, merged.seed), (Some(3), Some(0.1), Some(1)));
+        assert_eq!(merged.epochs, None);
+    }
+
+    #[test]
+    fn every_key_is_a_field_of_the_file() {
+        let keys = Settings::keys();
+        assert!(keys.contains(&"max-grad-norm".to_owned()), "{keys:?}");
+        for key in keys {
+            let error = toml::from_str::<Settings>(&format!("{key} = {{}}")).unwrap_err();
+            assert!(!error.message().contains("unknown field"), "{key}: {error}");
+        }
+    }
+}

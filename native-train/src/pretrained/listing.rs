@@ -1,0 +1,77 @@
+//! What weights hold, for a person to read: no numbers are loaded.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::weights::{Encoding, WeightFiles};
+
+/// The tensors of a checkpoint, in order of name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing(pub Vec<ListedTensor>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedTensor {
+    pub name: String,
+    /// `F32`, `F16`, `BF16`, or what its file calls another format.
+    pub format: String,
+    pub shape: Vec<usize>,
+}
+
+impl Listing {
+    /// Of a weights file, the files an index names, or the weights of a folder.
+    ///
+    /// # Errors
+    /// If there are none, or a file is damaged.
+    pub fn read(path: &Path) -> Result<Self> {
+        let weights = match path.is_dir() {
+            true => WeightFiles::open(path)?,
+            false => WeightFiles::of(path.to_owned())?,
+        };
+        let tensor = |name: &str| ListedTensor {
+            name: name.to_owned(),
+            format: format(weights.encoding(name)),
+            shape: weights.shape(name).to_vec(),
+        };
+        Ok(Self(weights.names().map(tensor).collect()))
+    }
+
+    /// The numbers in all tensors together.
+    pub fn parameters(&self) -> usize {
+        self.0.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum()
+    }
+}
+
+fn format(encoding: &Encoding) -> String {
+    match encoding {
+        Encoding::F32 => "F32".to_owned(),
+        Encoding::F16 => "F16".to_owned(),
+        Encoding::Bf16 => "BF16".to_owned(),
+        Encoding::Unusable(kind) => kind.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::Dtype;
+
+    use super::super::test_files::{Tensors, write_safetensors};
+    use super::*;
+
+    #[test]
+    fn a_file_and_its_folder_list_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.safetensors");
+        let tensors = Tensors::from([
+            ("b.weight".to_owned(), (vec![2, 3], vec![0.0; 6])),
+            ("a.bias".to_owned(), (vec![4], vec![0.0; 4])),
+        ]);
+        write_safetensors(&file, &tensors, Dtype::BF16);
+        let listing = Listing::read(&file).unwrap();
+        let names: Vec<&str> = listing.0.iter().map(|tensor| tensor.name.as_str()).collect();
+        assert_eq!(names, ["a.bias", "b.weight"]);
+        assert_eq!((listing.0[1].format.as_str(), &listing.0[1].shape[..]), ("BF16", &[2, 3][..]));
+        assert_eq!(listing.parameters(), 10);
+        assert_eq!(Listing::read(folder.path()).unwrap(), listing);
+    }
+}
