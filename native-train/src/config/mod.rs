@@ -238,6 +238,8 @@ fn cores() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn given() -> Settings {
@@ -269,6 +271,30 @@ mod tests {
         let mini = Settings { model: Some(ModelChoice::Mini), epochs: Some(2), ..given() };
         let config = TrainConfig::resolve(mini).unwrap();
         assert_eq!((config.epochs, config.batch_size, config.lr), (2, 32, 1e-3));
+    }
+
+    #[test]
+    fn help_tells_both_schedules() {
+        let defaults = |model: &str| {
+            let model = Some(ModelChoice::from(model.to_owned()));
+            let TrainConfig { epochs, batch_size, lr, .. } =
+                TrainConfig::resolve(Settings { model, ..given() }).unwrap();
+            BTreeMap::from([
+                ("epochs", epochs as f64),
+                ("batch-size", batch_size as f64),
+                ("lr", lr),
+            ])
+        };
+        let (reference, mini) = (defaults(DEFAULT_MODEL), defaults("mini"));
+        let command = <Settings as clap::Args>::augment_args(clap::Command::new("train"));
+        for (key, reference) in reference {
+            let flag = command.get_arguments().find(|flag| flag.get_long() == Some(key)).unwrap();
+            let help = flag.get_help().unwrap().to_string();
+            let told = help.split_once("[default: ").unwrap().1.trim_end_matches(']');
+            let (of_reference, of_mini) = told.split_once("; mini: ").unwrap();
+            assert_eq!(of_reference.parse(), Ok(reference), "{key}");
+            assert_eq!(of_mini.parse(), Ok(mini[key]), "{key}");
+        }
     }
 
     #[test]
