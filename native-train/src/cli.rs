@@ -21,7 +21,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     Predict(PredictArgs),
     Evaluate(EvaluateArgs),
     Inspect(InspectArgs),

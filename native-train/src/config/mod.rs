@@ -279,13 +279,9 @@ mod tests {
     fn help_tells_both_schedules() {
         let defaults = |model: &str| {
             let model = Some(ModelChoice::from(model.to_owned()));
-            let TrainConfig { epochs, batch_size, lr, .. } =
+            let TrainConfig { epochs, lr, weight_decay, .. } =
                 TrainConfig::resolve(Settings { model, ..given() }).unwrap();
-            BTreeMap::from([
-                ("epochs", epochs as f64),
-                ("batch-size", batch_size as f64),
-                ("lr", lr),
-            ])
+            BTreeMap::from([("epochs", epochs as f64), ("lr", lr), ("weight-decay", weight_decay)])
         };
         let (reference, mini) = (defaults(DEFAULT_MODEL), defaults("mini"));
         let command = <Settings as clap::Args>::augment_args(clap::Command::new("train"));

@@ -3,6 +3,8 @@
 //! Every case runs in an empty folder of its own, so that paths in messages are relative and the
 //! same everywhere.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod help;
 mod inspect;
 mod interruption;

@@ -38,15 +38,15 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
     60 distinct training texts; 0 rows have their text in another fold too (0.0%)
     0 test rows stand in the training file (0.0%)
 
-    model mini: 4 layers x 192, 1,927,682 parameters, 61 token ids
-    about 135 MB of memory
+    model mini: 2 layers x 256, 1,268,226 parameters, 61 token ids
+    about 106 MB of memory
 
     9.9 tokens a training text on average, 10 at most
     0 of them are longer than 128 tokens and would be cut
     0 of the test texts would be cut
 
-    2 folds to train, each in 1 epoch of 1 step of 32 texts
-    1 step a fold, the first 0 of them warm-up to a learning rate of 1e-3
+    2 folds to train, each in 1 epoch of 2 steps of 16 texts
+    2 steps a fold, the first 0 of them warm-up to a learning rate of 5e-4
 
     fold  rows    joy   fear
     0       30  73.3%  73.3%
@@ -88,10 +88,10 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
     folds = 2
     split = "grouped"
     epochs = 1
-    batch-size = 32
-    lr = 0.001
+    batch-size = 16
+    lr = 0.0005
     warmup-ratio = 0.1
-    weight-decay = 0.01
+    weight-decay = 2.0
     max-grad-norm = 1.0
     no-shuffle = false
     seed = 42
@@ -138,7 +138,7 @@ fn a_finished_run_is_neither_overwritten_nor_trained_again() {
         warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
         error: `run` was begun with other settings:
           dropout: was not set, now 0.3
-          lr: was 0.001, now 0.5
+          lr: was 0.0005, now 0.5
         hint: leave these out to go on as it was begun, or train into another `--output`
         "
     );
@@ -258,7 +258,7 @@ fn a_run_that_is_none_or_damaged_is_said_to_be() {
     insta::assert_snapshot!(folder.run(line), @r"
     exit code: 2
     --- stderr
-    error: `run/fold-1/model.safetensors` is truncated or damaged: its header asks for 7719216 bytes, it has 7719212
+    error: `run/fold-1/model.safetensors` is truncated or damaged: its header asks for 5077608 bytes, it has 5077604
     hint: copy or download the file again
     ");
     fs::write(&model, bytes).unwrap();

@@ -1,6 +1,7 @@
 //! The texts of a training: rows with labels and folds, test texts, and what is odd about them.
 
 use anyhow::{Context, Result};
+use shared::LabelSet;
 
 use crate::{
     config::TrainConfig,
@@ -23,7 +24,7 @@ impl Inputs {
     pub fn read(config: &TrainConfig, progress: &Progress) -> Result<Self> {
         let columns =
             ColumnChoice { text: config.text_column.clone(), id: config.id_column.clone() };
-        let labels = config.labels.as_ref().map(|labels| labels.names());
+        let labels = config.labels.as_ref().map(LabelSet::names);
         let loaded = Dataset::read(&config.train_csv, &columns, labels)?;
         tell(&loaded, progress);
         let dataset = loaded.dataset;

@@ -69,6 +69,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
 }
 
 /// All files are written aside and renamed, so that ending at any moment is safe.
+#[expect(clippy::exit, reason = "the main thread is deep in a training and cannot be asked")]
 fn say_how_to_go_on_when_interrupted(folder: &Path) -> Result<()> {
     let folder = folder.display().to_string();
     ctrlc::set_handler(move || {

@@ -109,7 +109,7 @@ fn seconds(
     (started, setup): (Instant, Duration),
 ) -> Seconds {
     Seconds {
-        setup: (setup - material.tokenise_time).as_secs_f64(),
+        setup: setup.saturating_sub(material.tokenise_time).as_secs_f64(),
         tokenise: material.tokenise_time.as_secs_f64(),
         train: outcome.train_time.as_secs_f64(),
         validate: outcome.validation_time.as_secs_f64(),
