@@ -21,9 +21,6 @@ use shared::kernels::random::RandomKey;
 use shared::model::{Classifier, DebertaConfig};
 use shared::nn::Weights;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const LABELS: usize = 5;
 const WARM_UP: usize = 3;
 
@@ -57,6 +54,7 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
+    native_train::memory::keep_freed_pages();
     let arguments = Arguments::parse();
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
     let config = DebertaConfig::from_json(CONFIG.as_bytes())?;

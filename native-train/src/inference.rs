@@ -133,8 +133,7 @@ fn lacking(run: &Run, missing: &[usize], folds: usize) -> UserError {
     }
     let numbers: Vec<String> = missing.iter().map(ToString::to_string).collect();
     UserError::new(format!(
-        "`{run}` lacks {} of its {folds} folds: {}",
-        missing.len(),
+        "of the {folds} folds of `{run}` these are missing: {}",
         numbers.join(", ")
     ))
     .hint(format!("{resume}; `--allow-missing-folds` does without"))

@@ -10,6 +10,7 @@ pub mod evaluation;
 pub mod grid;
 pub mod inference;
 pub mod length_batches;
+pub mod memory;
 pub mod pretrained;
 pub mod progress;
 pub mod run;

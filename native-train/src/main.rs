@@ -11,16 +11,12 @@ use native_train::{
     cli::{Cli, Command},
     commands,
     error::UserError,
+    memory,
     progress::Progress,
 };
 
-/// A training step makes and drops hundreds of large tensors. The system's allocator hands such
-/// blocks back to the kernel each time, and the page faults of getting them again take a large
-/// share of the step; this one keeps them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    memory::keep_freed_pages();
     let cli = Cli::parse();
     let mut progress = if cli.quiet { Progress::quiet() } else { Progress::on_stderr() };
     let outcome = match cli.command {

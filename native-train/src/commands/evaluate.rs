@@ -1,11 +1,15 @@
 //! `evaluate`: a run scored on a labelled file.
 
+use std::path::Path;
+
 use anyhow::Result;
+use shared::LabelSet;
 
 use super::{print, trained_run::TrainedRun};
 use crate::{
     cli::EvaluateArgs,
-    data::Dataset,
+    data::{Dataset, csv::Reader, listed},
+    error::UserError,
     evaluation::{report::Evaluation, table::evaluation_table},
     grid::Probabilities,
     inference::CHUNK_ROWS,
@@ -20,6 +24,7 @@ pub fn run(args: &EvaluateArgs, progress: &mut Progress) -> Result<()> {
     let trained = TrainedRun::open(&args.inference, progress)?;
     let thresholds = trained.thresholds()?;
     let labels = trained.ensemble.labels();
+    check_labels(&args.inference.input, labels)?;
     let loaded = Dataset::read(&args.inference.input, &trained.columns, Some(labels.names()))?;
     for warning in &loaded.warnings {
         progress.warn(warning);
@@ -40,4 +45,16 @@ pub fn run(args: &EvaluateArgs, progress: &mut Progress) -> Result<()> {
         return print(&(serde_json::to_string_pretty(&evaluation)? + "\n"));
     }
     print(&evaluation_table(&evaluation))
+}
+
+/// Said here, as the labels are not for the user to choose.
+fn check_labels(input: &Path, labels: &LabelSet) -> Result<()> {
+    let reader = Reader::open(input)?;
+    let Some(lacking) = labels.names().iter().find(|name| !reader.header().contains(name)) else {
+        return Ok(());
+    };
+    let (file, found) = (reader.file(), listed(reader.header()));
+    Err(UserError::new(format!("`{file}` lacks the run's label `{lacking}` (found: {found})"))
+        .hint("scoring takes a column of 0 and 1 for each label of the run; `predict` takes none")
+        .into())
 }

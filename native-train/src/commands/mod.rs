@@ -31,6 +31,12 @@ fn thousands(number: usize) -> String {
     groups.join(",")
 }
 
+/// `1 epoch`, `1,368 steps`.
+fn counted(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", thousands(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::thousands;

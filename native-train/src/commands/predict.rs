@@ -11,7 +11,7 @@ use crate::{
     run::{files::write_atomically, tables::LabelTable},
 };
 
-use super::trained_run::TrainedRun;
+use super::{counted, trained_run::TrainedRun};
 
 /// Writes `--output` whole, or leaves what was there.
 ///
@@ -43,6 +43,7 @@ pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
         progress.warn(warning);
     }
     trained.tell_truncated(truncated, rows, progress);
-    progress.note(format_args!("{rows} rows written to `{}`", args.output.display()));
+    let written = counted(rows, "row");
+    progress.note(format_args!("{written} written to `{}`", args.output.display()));
     Ok(())
 }

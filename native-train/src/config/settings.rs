@@ -87,20 +87,20 @@ pub struct Settings {
     #[arg(long, value_enum, help_heading = "Data")]
     pub split: Option<Split>,
 
-    /// Passes over a fold's training rows [default: 4; mini: 8]
+    /// Passes over a fold's training rows [default: 4; mini: 5]
     ///
     /// The weights of the epoch with the best validation macro-F1 are kept.
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     pub epochs: Option<usize>,
 
-    /// Texts in an optimizer step [default: 16; mini: 32]
+    /// Texts in an optimizer step [default: 16]
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     pub batch_size: Option<usize>,
 
-    /// Highest learning rate, reached after warm-up [default: 1.5e-5; mini: 1e-3]
+    /// Highest learning rate, reached after warm-up [default: 1.5e-5; mini: 5e-4]
     ///
     /// It falls linearly to 0 by the last step. The default suits fine-tuning; a model trained from
-    /// scratch needs a hundred times as much, and so does `mini`.
+    /// scratch, as `mini` is, needs far more.
     #[arg(long, value_name = "RATE", help_heading = "Schedule")]
     pub lr: Option<f64>,
 
@@ -108,7 +108,7 @@ pub struct Settings {
     #[arg(long, value_name = "SHARE", help_heading = "Schedule")]
     pub warmup_ratio: Option<f64>,
 
-    /// AdamW's decoupled weight decay, 0 or more; biases and LayerNorms have none [default: 0.01]
+    /// AdamW's decoupled weight decay, 0 or more; biases and LayerNorms have none [default: 0.01; mini: 2]
     #[arg(long, value_name = "RATE", help_heading = "Schedule")]
     pub weight_decay: Option<f64>,
 

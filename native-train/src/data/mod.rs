@@ -17,7 +17,7 @@ mod text_key;
 mod texts;
 mod warning;
 
-pub use columns::ColumnChoice;
+pub use columns::{ColumnChoice, listed};
 pub use dataset::{Dataset, LabelRule, LeftOut, Loaded};
 pub use duplicates::{Duplicates, Repeats, Share, TestOverlap};
 pub use folds::{Folds, Split};

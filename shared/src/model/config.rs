@@ -75,21 +75,22 @@ pub enum NormRelEbd {
 impl DebertaConfig {
     /// The small model that is trained from nothing: v3's layout at a size two CPU cores can train in minutes.
     ///
-    /// With 8,000 pieces: 3.5 million parameters, 1.5 million of them word embeddings.
+    /// With 8,000 pieces: 3.4 million parameters, 2 million of them word embeddings. Geometry and schedule were
+    /// chosen together, on the out-of-fold scores of some 5,000 short texts.
     pub fn mini(vocab_size: usize) -> Self {
         Self {
             vocab_size,
-            hidden_size: 192,
-            embedding_size: 192,
-            num_hidden_layers: 4,
-            num_attention_heads: 3,
-            intermediate_size: 768,
+            hidden_size: 256,
+            embedding_size: 256,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            intermediate_size: 512,
             max_position_embeddings: 512,
             type_vocab_size: 0,
             pad_token_id: Some(0),
             layer_norm_eps: 1e-7,
-            initializer_range: 0.02,
-            hidden_dropout_prob: 0.1,
+            initializer_range: 0.05,
+            hidden_dropout_prob: 0.2,
             attention_probs_dropout_prob: 0.1,
             pooler_dropout: 0.0,
             cls_dropout: None,

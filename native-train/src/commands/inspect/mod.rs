@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use shared::model::DebertaConfig;
 
-use super::{print, thousands};
+use super::{counted, print, thousands};
 use crate::{
     cli::InspectArgs,
     config::TrainConfig,
@@ -116,7 +116,11 @@ fn weights(path: &Path) -> Result<String> {
 }
 
 fn size(listing: &Listing) -> String {
-    format!("{} tensors, {} parameters", listing.0.len(), thousands(listing.parameters()))
+    format!(
+        "{}, {}",
+        counted(listing.0.len(), "tensor"),
+        counted(listing.parameters(), "parameter")
+    )
 }
 
 /// A line a tensor: format, shape, name.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{inputs::Inputs, material::Material};
 use crate::{
-    commands::thousands,
+    commands::{counted, thousands},
     config::TrainConfig,
     evaluation::table::align,
     training::{lr_scheduler::LinearSchedule, vocabulary::CompactVocabulary},
@@ -82,13 +82,13 @@ fn schedule(config: &TrainConfig, inputs: &Inputs) -> String {
     let warmup = LinearSchedule::new(config.lr, config.warmup_ratio, total).warmup_steps();
     let folds = if config.only_fold.is_some() { 1 } else { config.folds };
     format!(
-        "{folds} fold{} to train, each {} epochs of {} steps of {} texts\n{} steps a fold, {} of \
-         them warm-up to a learning rate of {}\n",
-        if folds == 1 { "" } else { "s" },
-        config.epochs,
-        thousands(hyperparameters.steps_per_epoch(rows)),
-        config.batch_size,
-        thousands(total),
+        "{} to train, each in {} of {} of {}\n{} a fold, the first {} of them warm-up to a learning \
+         rate of {:e}\n",
+        counted(folds, "fold"),
+        counted(config.epochs, "epoch"),
+        counted(hyperparameters.steps_per_epoch(rows), "step"),
+        counted(config.batch_size, "text"),
+        counted(total, "step"),
         thousands(warmup),
         config.lr,
     )

@@ -296,7 +296,7 @@ fn tensors_are_those_of_the_reference_model() {
 fn mini_has_the_size_it_promises() {
     let shapes = DebertaConfig::mini(8000).tensor_shapes(5);
     let parameters: usize = shapes.values().map(|shape| shape.iter().product::<usize>()).sum();
-    assert!((3_400_000..3_500_000).contains(&parameters), "{parameters}");
+    assert!((3_300_000..3_400_000).contains(&parameters), "{parameters}");
 }
 
 #[test]

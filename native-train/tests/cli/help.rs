@@ -1,0 +1,47 @@
+//! The help pages, whole: they are how the program teaches itself.
+
+use super::Folder;
+
+fn page(line: &str) -> String {
+    Folder::new().run(line)
+}
+
+#[test]
+fn help_pages() {
+    insta::assert_snapshot!("help", page("--help"));
+    insta::assert_snapshot!("help_train", page("train --help"));
+    insta::assert_snapshot!("help_predict", page("predict --help"));
+    insta::assert_snapshot!("help_evaluate", page("evaluate --help"));
+    insta::assert_snapshot!("help_inspect", page("inspect --help"));
+}
+
+#[test]
+fn a_misspelt_flag_is_clap_s_to_correct() {
+    insta::assert_snapshot!(page("train --epoch 3"), @r"
+    exit code: 2
+    --- stderr
+    error: unexpected argument '--epoch' found
+
+      tip: a similar argument exists: '--epochs'
+
+    Usage: native-train train --epochs <N>
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(page("train --device gpu"), @r"
+    exit code: 2
+    --- stderr
+    error: invalid value 'gpu' for '--device <DEVICE>': `gpu` is none of auto, cpu, cuda, cuda:N
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(page("train --seed -1"), @r"
+    exit code: 2
+    --- stderr
+    error: unexpected argument '-1' found
+
+    Usage: native-train train [OPTIONS]
+
+    For more information, try '--help'.
+    ");
+}

@@ -1,0 +1,130 @@
+//! A user's mistakes end with exit code 2 and a remedy, before anything is written.
+
+use super::Folder;
+
+const TRAIN: &str = "train --model mini --threads 1 --quiet --output run --train-csv train.csv";
+
+const CSV: &str = "\
+id,text,joy,fear
+1,a good day,1,0
+2,what was that noise,0,1
+3,nothing to say,0,0
+4,so happy and so afraid,1,1
+";
+
+#[test]
+fn settings() {
+    let folder = Folder::with(&[
+        ("typo.toml", "# ours\nmodel = \"mini\"\nbatchsize = 8\n"),
+        ("type.toml", "lr = \"fast\"\n"),
+        ("broken.toml", "folds = \n"),
+        ("range.toml", "dropout = 1.0\n"),
+    ]);
+    insta::assert_snapshot!(folder.run("train --output run"), @r"
+    exit code: 2
+    --- stderr
+    error: `train-csv` is not set
+    hint: pass `--train-csv FILE`, or set `train-csv` in a config file
+    ");
+    insta::assert_snapshot!(folder.run("train --config none.toml"), @r"
+    exit code: 2
+    --- stderr
+    error: there is no config file `none.toml`
+    ");
+    insta::assert_snapshot!(folder.run("train --config typo.toml"), @r"
+    exit code: 2
+    --- stderr
+    error: `typo.toml`, line 3: unknown key `batchsize`, the nearest known one is `batch-size`
+    hint: the keys are the flags of `native-train train` without the leading dashes
+    ");
+    insta::assert_snapshot!(folder.run("train --config type.toml"), @r#"
+    exit code: 2
+    --- stderr
+    error: `type.toml`, line 1, `lr = "fast"`: invalid type: string "fast", expected f64
+    "#);
+    insta::assert_snapshot!(folder.run("train --config broken.toml"), @r"
+    exit code: 2
+    --- stderr
+    error: `broken.toml`, line 1, `folds =`: string values must be quoted, expected literal string
+    ");
+    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --config range.toml")), @r"
+    exit code: 2
+    --- stderr
+    error: `dropout` is 1, but must be 0 or more and below 1
+    ");
+    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --folds 1")), @r"
+    exit code: 2
+    --- stderr
+    error: `folds` is 1, but must be 2 or more
+    ");
+    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --folds 3 --only-fold 3")), @r"
+    exit code: 2
+    --- stderr
+    error: `only-fold` is 3, but must be below the number of folds, 3
+    ");
+    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --labels joy,joy")), @r#"
+    exit code: 2
+    --- stderr
+    error: `labels`: label names must be distinct and not empty, got ["joy", "joy"]
+    "#);
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn machines_that_are_not_there() {
+    let folder = Folder::with(&[("train.csv", CSV)]);
+    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --device cuda:1")), @r"
+    exit code: 2
+    --- stderr
+    error: device `cuda:1` was asked for, but this build has no CUDA
+    hint: pass `--device cpu`, or leave `--device` out
+    ");
+    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --precision bf16")), @r"
+    exit code: 2
+    --- stderr
+    error: precision `bf16` does not run on the CPU
+    hint: pass `--precision f32`, or leave `--precision` out
+    ");
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn data() {
+    let folder = Folder::with(&[
+        ("train.csv", CSV),
+        ("tweets.csv", "tweet,joy\nhello,1\n"),
+        ("value.csv", "text,joy\nfine,1\n\"two\nlines\",2\n"),
+    ]);
+    let with = |file: &str, more: &str| TRAIN.replace("train.csv", file) + " " + more;
+    insta::assert_snapshot!(folder.run(&with("none.csv", "")), @r"
+    exit code: 2
+    --- stderr
+    error: cannot open `none.csv`: no such file
+    hint: check the path; a relative one starts at the current folder
+    ");
+    insta::assert_snapshot!(folder.run(&with("tweets.csv", "")), @r"
+    exit code: 2
+    --- stderr
+    error: column `text` not found in `tweets.csv` (found: `tweet`, `joy`)
+    hint: pass `--text-column tweet`
+    ");
+    insta::assert_snapshot!(folder.run(&with("train.csv", "--labels joy,anger")), @r"
+    exit code: 2
+    --- stderr
+    error: column `anger` not found in `train.csv` (found: `id`, `text`, `joy`, `fear`)
+    hint: pass `--labels` with the names of columns that hold 0 and 1
+    ");
+    insta::assert_snapshot!(folder.run(&with("value.csv", "--labels joy")), @r"
+    exit code: 2
+    --- stderr
+    error: `value.csv`, line 3, column `joy`: `2` is not 0 or 1
+    hint: mend the value, or pass `--labels` without this column
+    ");
+    insta::assert_snapshot!(folder.run(&with("train.csv", "--folds 5")), @r"
+    exit code: 2
+    --- stderr
+    error: 4 rows cannot fill 5 folds
+    hint: pass fewer `--folds`, or give more rows
+    ");
+    assert!(!folder.path().join("run").exists());
+}

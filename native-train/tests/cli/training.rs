@@ -1,0 +1,295 @@
+//! A small training from first to last, and what can be done with the run it leaves.
+//!
+//! Figures are not compared here: they may differ in the last digit from machine to machine.
+
+use std::{fs, process::Stdio};
+
+use super::{Folder, sentences, told};
+
+const TRAIN: &str = "train --model mini --folds 2 --epochs 1 --threads 2 --output run \
+                     --train-csv train.csv --test-csv test.csv";
+
+/// Awkward but whole: a byte-order mark, quotes, commas, newlines, no text at all, no id.
+const TEST: &str = "\u{feff}text,id\n\"said \"\"hi\"\", left\",z\n\"two\nlines\",a\n,m\nplain,b\n";
+
+fn folder() -> Folder {
+    Folder::with(&[("train.csv", &sentences(60)), ("test.csv", TEST)])
+}
+
+fn trained() -> Folder {
+    let folder = folder();
+    let output = folder.run(&format!("{TRAIN} --quiet"));
+    assert!(output.starts_with("exit code: 0\n"), "{output}");
+    folder
+}
+
+fn copy_fold(folder: &Folder, from: &str, to: &str) {
+    fs::rename(folder.path().join(from), folder.path().join(to)).unwrap();
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_writes_nothing() {
+    let folder = folder();
+    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --dry-run --quiet")), @r"
+    exit code: 0
+    --- stdout
+    train.csv: 60 rows
+    test.csv: 4 rows
+    60 distinct training texts; 0 rows have their text in another fold too (0.0%)
+    0 test rows stand in the training file (0.0%)
+
+    model mini: 4 layers x 192, 1,927,682 parameters, 61 token ids
+    about 135 MB of memory
+
+    9.9 tokens a training text on average, 10 at most
+    0 of them are longer than 128 tokens and would be cut
+    0 of the test texts would be cut
+
+    2 folds to train, each in 1 epoch of 1 step of 32 texts
+    1 step a fold, the first 0 of them warm-up to a learning rate of 1e-3
+
+    fold  rows    joy   fear
+    0       30  73.3%  73.3%
+    1       30  76.7%  73.3%
+    all     60  75.0%  73.3%
+    --- stderr
+    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+    ");
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn a_run_holds_what_it_should_and_tells_how_it_went() {
+    let folder = folder();
+    let output = folder.command(TRAIN).output().unwrap();
+    let (code, stderr) = (output.status.code(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("macro-F1 over 60 out-of-fold"));
+    for line in ["fold-0 (1 of 2) epoch 1/1: loss 0.", "fold-1 (2 of 2) epoch 1/1: loss 0."] {
+        assert!(stderr.contains(line), "{stderr}");
+    }
+    assert!(stderr.contains("warning: `test.csv`: 1 row without a text"), "{stderr}");
+
+    for file in ["fold-0/model.safetensors", "fold-1/tokenizer.json", "summary.json"] {
+        assert!(folder.path().join("run").join(file).is_file(), "{file}");
+    }
+    assert_eq!(folder.read("run/folds.csv").lines().count(), 61);
+    assert_eq!(folder.read("run/oof.csv").lines().next(), Some("id,joy,fear"));
+    let submission = folder.read("run/submission.csv");
+    let ids: Vec<&str> = submission.lines().map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(ids, ["id", "z", "a", "m", "b"]);
+    insta::assert_snapshot!(folder.read("run/config.toml"), @r#"
+    train-csv = "train.csv"
+    output = "run"
+    test-csv = "test.csv"
+    model = "mini"
+    max-len = 128
+    labels = ["joy", "fear"]
+    folds = 2
+    split = "grouped"
+    epochs = 1
+    batch-size = 32
+    lr = 0.001
+    warmup-ratio = 0.1
+    weight-decay = 0.01
+    max-grad-norm = 1.0
+    no-shuffle = false
+    seed = 42
+    device = "cpu"
+    precision = "f32"
+    threads = 2
+    "#);
+
+    // What was decided when the run ended is decided again from its files.
+    let predicted = folder.run("predict --run run --input test.csv --output out.csv --quiet");
+    insta::assert_snapshot!(predicted, @r"
+    exit code: 0
+    --- stderr
+    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+    ");
+    assert_eq!(folder.read("out.csv"), submission);
+}
+
+#[test]
+fn quiet_leaves_warnings_on_stderr() {
+    let folder = folder();
+    let output = folder.command(&format!("{TRAIN} --quiet")).output().unwrap();
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r"
+    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+    ");
+}
+
+#[test]
+fn a_finished_run_is_neither_overwritten_nor_trained_again() {
+    let folder = trained();
+    let summary = folder.read("run/summary.json");
+    insta::assert_snapshot!(folder.run(TRAIN), @r"
+    exit code: 2
+    --- stderr
+    labels are the columns that hold only 0 and 1: joy, fear
+    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+    error: `run` already holds a run
+    hint: pass `--resume` to go on with it, or another `--output`
+    ");
+    insta::assert_snapshot!(
+        folder.run("train --resume --output run --lr 0.5 --dropout 0.3 --quiet"), @r"
+        exit code: 2
+        --- stderr
+        warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+        error: `run` was begun with other settings:
+          dropout: was not set, now 0.3
+          lr: was 0.001, now 0.5
+        hint: leave these out to go on as it was begun, or train into another `--output`
+        "
+    );
+    let again = folder.run("train --resume --output run");
+    assert!(again.starts_with("exit code: 0\n--- stdout\nmacro-F1 over 60 out-of-fold"), "{again}");
+    assert!(again.ends_with("this run is finished: nothing is left to train\n"), "{again}");
+    assert_eq!(folder.read("run/summary.json"), summary);
+
+    folder.write("train.csv", sentences(61));
+    insta::assert_snapshot!(folder.run("train --resume --output run --quiet"), @r"
+    exit code: 2
+    --- stderr
+    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+    error: `train.csv` has changed since `run` was begun: its rows fall into other folds
+    hint: give the file it was begun with, or train into another `--output`
+    ");
+}
+
+#[test]
+fn folds_may_be_trained_one_by_one() {
+    let folder = folder();
+    let first = folder.run(&format!("{TRAIN} --only-fold 1 --quiet"));
+    assert!(first.contains("(1 of 2 folds, grouped split)"), "{first}");
+    insta::assert_snapshot!(folder.run("predict --run run --input test.csv --output out.csv"), @r"
+    exit code: 2
+    --- stderr
+    error: of the 2 folds of `run` these are missing: 0
+    hint: `native-train train --resume --output run` trains them; `--allow-missing-folds` does without
+    ");
+    let allowed =
+        "predict --run run --input test.csv --output out.csv --allow-missing-folds --quiet";
+    insta::assert_snapshot!(folder.run(allowed), @r"
+    exit code: 0
+    --- stderr
+    warning: fold 0 was not trained: its vote is missing
+    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+    ");
+
+    let second = folder.run("train --resume --output run");
+    assert!(second.contains("fold 1 is trained already"), "{second}");
+    assert!(second.contains("(2 of 2 folds, grouped split)"), "{second}");
+
+    let whole = trained();
+    for file in ["oof.csv", "thresholds.json", "fold-0/model.safetensors"] {
+        let file = format!("run/{file}");
+        let read = |folder: &Folder| fs::read(folder.path().join(&file)).unwrap();
+        assert!(read(&folder) == read(&whole), "{file} depends on the order of training");
+    }
+}
+
+#[test]
+fn predictions_keep_the_input_s_order_and_pieces_do_not_show() {
+    let folder = trained();
+    folder.write("long.csv", sentences(5000));
+    let line = "predict --run run --input long.csv --output out.csv --probabilities --quiet";
+    assert_eq!(folder.run(line), "exit code: 0\n");
+    let out = folder.read("out.csv");
+    let ids: Vec<String> =
+        out.lines().skip(1).map(|l| l.split(',').next().unwrap().into()).collect();
+    assert_eq!(ids, (0..5000).map(|row| format!("r{row}")).collect::<Vec<_>>());
+
+    // The last row, of the second piece, has the probabilities that it has alone.
+    let last = sentences(5000).lines().last().unwrap().to_owned();
+    folder.write("last.csv", format!("id,text,joy,fear\n{last}\n"));
+    folder.run("predict --run run --input last.csv --output alone.csv --probabilities");
+    let numbers = |csv: &str| -> Vec<f32> {
+        csv.lines().last().unwrap().split(',').skip(1).map(|cell| cell.parse().unwrap()).collect()
+    };
+    for (together, alone) in numbers(&out).into_iter().zip(numbers(&folder.read("alone.csv"))) {
+        // Matrix products of another size may add in another order.
+        assert!((together - alone).abs() < 1e-6, "{together} {alone}");
+    }
+}
+
+#[test]
+fn evaluation_needs_the_labels_and_gives_a_table_or_json() {
+    let folder = trained();
+    let table = folder.run("evaluate --run run --input train.csv --quiet");
+    assert!(table.starts_with("exit code: 0\n--- stdout\n60 rows\n\nlabel  threshold"), "{table}");
+    let json = folder.command("evaluate --run run --input train.csv --json --quiet").output();
+    let json: serde_json::Value = serde_json::from_slice(&json.unwrap().stdout).unwrap();
+    assert_eq!(json["rows"], 60);
+    assert_eq!(json["per_label"][1]["label"], "fear");
+    assert!(json["macro"]["tuned"]["f1"].as_f64().unwrap() > 0.0, "{json}");
+    insta::assert_snapshot!(folder.run("evaluate --run run --input test.csv --quiet"), @r"
+    exit code: 2
+    --- stderr
+    error: `test.csv` lacks the run's label `joy` (found: `text`, `id`)
+    hint: scoring takes a column of 0 and 1 for each label of the run; `predict` takes none
+    ");
+}
+
+#[test]
+fn a_run_that_is_none_or_damaged_is_said_to_be() {
+    let folder = trained();
+    insta::assert_snapshot!(folder.run("predict --run none --input test.csv --output out.csv"), @r"
+    exit code: 2
+    --- stderr
+    error: `none` is no run: it has no config.toml
+    hint: name the folder that was given to `train --output`
+    ");
+    let line = "predict --run run --input test.csv --output out.csv --quiet";
+    folder.write("out.csv", "precious");
+
+    copy_fold(&folder, "run/thresholds.json", "thresholds.json");
+    insta::assert_snapshot!(folder.run(line), @r"
+    exit code: 2
+    --- stderr
+    error: `run/thresholds.json` is not there
+    hint: has the training ended? `train --resume` goes on with one that was stopped
+    ");
+    copy_fold(&folder, "thresholds.json", "run/thresholds.json");
+
+    let model = folder.path().join("run/fold-1/model.safetensors");
+    let bytes = fs::read(&model).unwrap();
+    fs::write(&model, &bytes[..bytes.len() - 4]).unwrap();
+    insta::assert_snapshot!(folder.run(line), @r"
+    exit code: 2
+    --- stderr
+    error: `run/fold-1/model.safetensors` is truncated or damaged: its header asks for 7719216 bytes, it has 7719212
+    hint: copy or download the file again
+    ");
+    fs::write(&model, bytes).unwrap();
+
+    folder.write("run/fold-1/tokenizer.json", "{}");
+    insta::assert_snapshot!(folder.run(line), @r"
+    exit code: 2
+    --- stderr
+    error: `run/fold-1/tokenizer.json` is damaged: it is not the tokenizer of fold 0
+    hint: restore it from a copy, or train again into another `--output`
+    ");
+    assert_eq!(folder.read("out.csv"), "precious");
+}
+
+#[test]
+fn a_config_file_repeats_a_run() {
+    let folder = trained();
+    let again = folder.run("train --config run/config.toml --output again --quiet");
+    assert!(again.starts_with("exit code: 0\n"), "{again}");
+    assert_eq!(folder.read("run/oof.csv"), folder.read("again/oof.csv"));
+    let other = folder.run("train --config run/config.toml --output other --seed 7 --quiet");
+    assert!(other.starts_with("exit code: 0\n"), "{other}");
+    assert_ne!(folder.read("run/oof.csv"), folder.read("other/oof.csv"));
+}
+
+#[test]
+fn nobody_listening_to_stderr_does_not_end_a_training() {
+    let folder = folder();
+    let mut child =
+        folder.command(TRAIN).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(told(&output).starts_with("exit code: 0\n--- stdout\nmacro-F1"), "{}", told(&output));
+}
