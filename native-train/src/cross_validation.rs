@@ -17,8 +17,8 @@ use crate::inference;
 use crate::length_batches;
 use crate::pretrained::Pretrained;
 use crate::progress::Progress;
-use crate::run::{FoldFolder, Run, files};
-use crate::training::checkpoint::{self, write_safetensors};
+use crate::run::{FoldFolder, Run, files, tensors};
+use crate::training::checkpoint;
 use crate::training::trainer::{self, Files, Fold, Trained};
 use crate::training::{Examples, Hyperparameters, metrics_log, rng};
 
@@ -112,10 +112,9 @@ fn save(plan: &Plan<'_>, trained: &Trained, folder: &FoldFolder) -> Result<()> {
     files::write_text(&folder.config_json(), &plan.pretrained.config.to_json(plan.labels))?;
     files::write_text(&folder.tokenizer_json(), &plan.tokenizer.to_json())?;
     files::write_text(&folder.tokenizer_config_json(), TOKENIZER_CONFIG)?;
-    let tensors = trained.weights.iter().map(|(name, tensor)| (name.clone(), tensor.clone()));
     // Without the format transformers refuses the file.
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-    write_safetensors(&folder.model_safetensors(), tensors.collect(), metadata)?;
+    tensors::write(&folder.model_safetensors(), metadata, &trained.weights)?;
     checkpoint::remove(&folder.checkpoint())
 }
 

@@ -18,7 +18,7 @@ use crate::{
     grid::Probabilities,
     length_batches,
     pretrained::Pretrained,
-    run::{FoldFolder, Run, files},
+    run::{FoldFolder, Run, files, tensors},
 };
 
 /// Texts read from a file and labelled at a time: enough to find others of the same length.
@@ -107,6 +107,7 @@ pub fn load_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<FrozenClassifie
     if !loaded.report.is_complete() {
         return Err(files::damaged(&fold.model_safetensors(), loaded.report));
     }
+    tensors::check(&fold.model_safetensors(), &loaded.tensors)?;
     let weights = Weights::new(&loaded.tensors);
     Ok(Classifier::new(&pretrained.config, labels.len(), &weights)?.freeze()?)
 }
