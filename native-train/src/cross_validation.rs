@@ -65,6 +65,8 @@ pub fn run(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Outcom
         progress.fold(fold, place + 1, wanted.len());
         if run.fold(fold).has_model() {
             progress.note(format_args!("fold {fold} is trained already"));
+            // Killed after it was saved, a training has not got to this.
+            checkpoint::remove(&run.fold(fold).checkpoint())?;
             continue;
         }
         let trained = train_fold(plan, fold, &run.fold(fold), progress)?;
@@ -168,6 +170,7 @@ fn probabilities(
 fn report(fold: usize, rows: usize, folder: &FoldFolder) -> Result<FoldReport> {
     let epochs = metrics_log::read_epochs(&folder.metrics_jsonl())?;
     let macro_f1_at_half: Vec<f64> = epochs.iter().map(|epoch| epoch.validation_macro_f1).collect();
-    let best = metrics_log::best_epoch(&epochs).expect("a trained fold has an epoch");
+    let best = metrics_log::best_epoch(&epochs)
+        .ok_or_else(|| files::damaged(&folder.metrics_jsonl(), "it holds no epoch"))?;
     Ok(FoldReport { fold, rows, macro_f1_at_half, best_epoch: best.epoch })
 }
