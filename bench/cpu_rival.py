@@ -3,18 +3,21 @@
 
 Speaks the protocol of bench/README.md: warms up, then for each line on stdin does one repeat of its
 case and prints {"ms": ..., "peak_mib": ...}. The weights and token ids are random; the work is that of
-the xsmall geometry with the whole vocabulary. A train step is zero_grad, forward with dropout, loss,
+the xsmall geometry with the whole vocabulary. With --texts each repeat takes the next batch of a CSV's
+texts, padded to --length as the reference notebook does. A train step is zero_grad, forward with dropout, loss,
 backward, clipping, AdamW with two parameter groups and the linear schedule.
 """
 
 import argparse
+import csv
+import itertools
 import json
 import sys
 import time
 
 import torch
 from torch import nn
-from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
+from transformers import AutoTokenizer, DebertaV2Config, DebertaV2ForSequenceClassification
 
 LABELS = 5
 WARM_UP = 3
@@ -48,17 +51,35 @@ def model():
     )
 
 
-def inference(model, inputs):
+def random_batches(arguments):
+    shape = (arguments.batch, arguments.length)
+    batch = {"input_ids": torch.randint(3, 128000, shape), "attention_mask": torch.ones(shape, dtype=torch.long)}
+    return itertools.repeat(batch)
+
+
+def text_batches(arguments):
+    with open(arguments.texts, newline="", encoding="utf-8") as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer)
+    for start in itertools.count(step=arguments.batch):
+        batch = [texts[(start + row) % len(texts)] for row in range(arguments.batch)]
+        encoded = tokenizer(
+            batch, truncation=True, max_length=arguments.length, padding="max_length", return_tensors="pt"
+        )
+        yield {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
+
+
+def inference(model, batches):
     model.eval()
 
     def repeat():
         with torch.inference_mode():
-            torch.sigmoid(model(**inputs).logits)
+            torch.sigmoid(model(**next(batches)).logits)
 
     return repeat
 
 
-def train(model, inputs, targets, total_steps):
+def train(model, batches, targets, total_steps):
     model.train()
     kept_from_decay = ("bias", "LayerNorm.bias", "LayerNorm.weight")
     named = list(model.named_parameters())
@@ -79,7 +100,7 @@ def train(model, inputs, targets, total_steps):
 
     def repeat():
         optimizer.zero_grad(set_to_none=True)
-        loss = criterion(model(**inputs).logits, targets)
+        loss = criterion(model(**next(batches)).logits, targets)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -105,17 +126,18 @@ def main():
     parser.add_argument("--batch", type=int, required=True, help="texts")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--repeats", type=int, required=True, help="repeats to expect, for the schedule")
+    parser.add_argument("--texts", help="a CSV with a column `text`, instead of random tokens")
+    parser.add_argument("--tokenizer", help="the folder of the texts' tokenizer")
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(42)
-    shape = (arguments.batch, arguments.length)
-    inputs = {"input_ids": torch.randint(3, 128000, shape), "attention_mask": torch.ones(shape, dtype=torch.long)}
+    batches = text_batches(arguments) if arguments.texts else random_batches(arguments)
     if arguments.case == "inference":
-        repeat = inference(model(), inputs)
+        repeat = inference(model(), batches)
     else:
         targets = (torch.rand(arguments.batch, LABELS) < 0.3).float()
-        repeat = train(model(), inputs, targets, WARM_UP + arguments.repeats)
+        repeat = train(model(), batches, targets, WARM_UP + arguments.repeats)
 
     for _ in range(WARM_UP):
         repeat()

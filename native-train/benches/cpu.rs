@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use clap::Parser;
+use native_train::data::{ColumnChoice, Texts};
 use native_train::evaluation::report::peak_memory_bytes;
 use native_train::training::lr_scheduler::LinearSchedule;
 use native_train::training::optimizer::Optimizer;
@@ -20,6 +22,7 @@ use shared::kernels::cross_entropy::binary_cross_entropy;
 use shared::kernels::random::RandomKey;
 use shared::model::{Classifier, DebertaConfig};
 use shared::nn::Weights;
+use shared::tokenizer::Tokenizer;
 
 const LABELS: usize = 5;
 const WARM_UP: usize = 3;
@@ -48,6 +51,12 @@ struct Arguments {
     /// Timed repeats to expect, for the schedule.
     #[arg(long)]
     repeats: usize,
+    /// A CSV whose texts are taken batch by batch, instead of random tokens.
+    #[arg(long, requires = "tokenizer")]
+    texts: Option<PathBuf>,
+    /// The folder of the texts' spm.model.
+    #[arg(long)]
+    tokenizer: Option<PathBuf>,
     /// What `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -60,11 +69,11 @@ fn main() -> Result<()> {
     let config = DebertaConfig::from_json(CONFIG.as_bytes())?;
     let weights = random_weights(&config)?;
     let classifier = Classifier::new(&config, LABELS, &Weights::new(&weights))?;
-    let batch = random_batch(&arguments);
+    let mut batches = batches(&arguments)?;
     match arguments.case.as_str() {
         "inference" => {
             let classifier = classifier.freeze()?;
-            serve(|| classifier.probabilities(&batch).map(drop).map_err(Into::into))
+            serve(|| Ok(classifier.probabilities(&batches.next()?).map(drop)?))
         }
         "train" => {
             let mut optimizer = Optimizer::new(&weights, 0.01, 1.0);
@@ -73,7 +82,7 @@ fn main() -> Result<()> {
                 (0..arguments.batch * LABELS).map(|i| f32::from(i % 3 == 0)).collect();
             serve(|| {
                 let tape = Tape::new(optimizer.steps() as u64);
-                let logits = classifier.forward(&batch, Some(&tape))?;
+                let logits = classifier.forward(&batches.next()?, Some(&tape))?;
                 let (loss, gradient) = binary_cross_entropy(logits.tensor(), &targets)?;
                 let gradients = tape.backward(&logits, gradient)?;
                 let lr = schedule.learning_rate(optimizer.steps());
@@ -116,6 +125,42 @@ fn random_weights(config: &DebertaConfig) -> Result<BTreeMap<String, Tensor>> {
         weights.insert(name, tensor);
     }
     Ok(weights)
+}
+
+/// Where batches come from: encoded when asked for, as the rival does.
+enum Batches {
+    Same(Batch),
+    Texts { texts: Vec<String>, tokenizer: Tokenizer, batch: usize, length: usize, next: usize },
+}
+
+impl Batches {
+    fn next(&mut self) -> Result<Batch> {
+        match self {
+            Self::Same(batch) => Ok(batch.clone()),
+            Self::Texts { texts, tokenizer, batch, length, next } => {
+                let rows = (0..*batch).map(|row| &texts[(*next + row) % texts.len()]);
+                let ids: Vec<Vec<u32>> =
+                    rows.map(|text| tokenizer.encode(text, *length).input_ids).collect();
+                *next += *batch;
+                Ok(Batch::pack(ids.iter().map(Vec::as_slice)))
+            }
+        }
+    }
+}
+
+fn batches(arguments: &Arguments) -> Result<Batches> {
+    let (Some(csv), Some(folder)) = (&arguments.texts, &arguments.tokenizer) else {
+        return Ok(Batches::Same(random_batch(arguments)));
+    };
+    let choice = ColumnChoice { text: None, id: None };
+    let (texts, _) = Texts::read(csv, &choice)?;
+    Ok(Batches::Texts {
+        texts: texts.texts,
+        tokenizer: Tokenizer::from_sentencepiece(&std::fs::read(folder.join("spm.model"))?)?,
+        batch: arguments.batch,
+        length: arguments.length,
+        next: 0,
+    })
 }
 
 fn random_batch(arguments: &Arguments) -> Batch {

@@ -17,8 +17,8 @@ use crate::inference;
 use crate::length_batches;
 use crate::pretrained::Pretrained;
 use crate::progress::Progress;
-use crate::run::{FoldFolder, Run, files};
-use crate::training::checkpoint::{self, write_safetensors};
+use crate::run::{FoldFolder, Run, files, tensors};
+use crate::training::checkpoint;
 use crate::training::trainer::{self, Files, Fold, Trained};
 use crate::training::{Examples, Hyperparameters, metrics_log, rng};
 
@@ -65,6 +65,8 @@ pub fn run(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Outcom
         progress.fold(fold, place + 1, wanted.len());
         if run.fold(fold).has_model() {
             progress.note(format_args!("fold {fold} is trained already"));
+            // Killed after it was saved, a training has not got to this.
+            checkpoint::remove(&run.fold(fold).checkpoint())?;
             continue;
         }
         let trained = train_fold(plan, fold, &run.fold(fold), progress)?;
@@ -112,10 +114,9 @@ fn save(plan: &Plan<'_>, trained: &Trained, folder: &FoldFolder) -> Result<()> {
     files::write_text(&folder.config_json(), &plan.pretrained.config.to_json(plan.labels))?;
     files::write_text(&folder.tokenizer_json(), &plan.tokenizer.to_json())?;
     files::write_text(&folder.tokenizer_config_json(), TOKENIZER_CONFIG)?;
-    let tensors = trained.weights.iter().map(|(name, tensor)| (name.clone(), tensor.clone()));
     // Without the format transformers refuses the file.
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-    write_safetensors(&folder.model_safetensors(), tensors.collect(), metadata)?;
+    tensors::write(&folder.model_safetensors(), metadata, &trained.weights)?;
     checkpoint::remove(&folder.checkpoint())
 }
 
@@ -169,6 +170,7 @@ fn probabilities(
 fn report(fold: usize, rows: usize, folder: &FoldFolder) -> Result<FoldReport> {
     let epochs = metrics_log::read_epochs(&folder.metrics_jsonl())?;
     let macro_f1_at_half: Vec<f64> = epochs.iter().map(|epoch| epoch.validation_macro_f1).collect();
-    let best = metrics_log::best_epoch(&epochs).expect("a trained fold has an epoch");
+    let best = metrics_log::best_epoch(&epochs)
+        .ok_or_else(|| files::damaged(&folder.metrics_jsonl(), "it holds no epoch"))?;
     Ok(FoldReport { fold, rows, macro_f1_at_half, best_epoch: best.epoch })
 }

@@ -1,7 +1,7 @@
 //! A run's folds as one ensemble: texts in, mean probabilities out. Files of texts are the
 //! commands' to read and write.
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use rayon::prelude::*;
 use shared::{
     LabelSet,
@@ -18,7 +18,7 @@ use crate::{
     grid::Probabilities,
     length_batches,
     pretrained::Pretrained,
-    run::{FoldFolder, Run, files},
+    run::{FoldFolder, Run, files, tensors},
 };
 
 /// Texts read from a file and labelled at a time: enough to find others of the same length.
@@ -98,17 +98,29 @@ impl Ensemble {
 /// # Errors
 /// If a file is missing or damaged, or the model is one for other labels.
 pub fn load_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<FrozenClassifier> {
-    let pretrained = Pretrained::from_folder(fold.folder())?;
+    let of_fold = |error| of_fold(error, fold);
+    let pretrained = Pretrained::from_folder(fold.folder()).map_err(of_fold)?;
     if pretrained.config.labels.as_ref() != Some(labels) {
         return Err(files::damaged(&fold.config_json(), "its labels are not the run's"));
     }
     // Of a whole classifier nothing is made anew, so the seed decides nothing.
-    let loaded = pretrained.load(labels.len(), 0)?;
+    let loaded = pretrained.load(labels.len(), 0).map_err(of_fold)?;
     if !loaded.report.is_complete() {
         return Err(files::damaged(&fold.model_safetensors(), loaded.report));
     }
+    tensors::check(&fold.model_safetensors(), &loaded.tensors)?;
     let weights = Weights::new(&loaded.tensors);
     Ok(Classifier::new(&pretrained.config, labels.len(), &weights)?.freeze()?)
+}
+
+/// A damaged model of ours is not fetched again, as one from elsewhere would be.
+fn of_fold(error: Error, fold: &FoldFolder) -> Error {
+    match error.downcast::<UserError>() {
+        Ok(error) => {
+            UserError::new(error.to_string()).hint(files::remedy(&fold.model_safetensors())).into()
+        }
+        Err(error) => error,
+    }
 }
 
 /// The folds of a run were trained with one tokenizer, so that texts are encoded once for all.

@@ -3,17 +3,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use candle_core::{DType, Device, Tensor};
-use shared::autograd::Tape;
+use candle_core::{DType, Device};
+use shared::autograd::{Gradients, Tape};
 use shared::batch::Batch;
-use shared::kernels::{cross_entropy, elementwise, optimizer::AdamW};
+use shared::kernels::{elementwise, optimizer::AdamW};
 use shared::model::{Classifier, DebertaConfig};
-use shared::nn::Weights;
 
-type Tensors = BTreeMap<String, Tensor>;
+use common::{Tensors, largest, loss_and_gradients, pack, read_tensors, relative_error, to_vec};
 
 /// The reference's folder; `None`, and a word on stderr, where it is not at hand.
 fn fixture() -> Option<PathBuf> {
@@ -42,46 +43,28 @@ impl Reference {
     fn load() -> Option<Self> {
         let folder = fixture()?;
         let json = std::fs::read(folder.join("config.json")).unwrap();
-        let read = |name| tensors(&folder, name);
-        let expected = read("expected.safetensors");
-        let rows = |name: &str| expected[name].to_vec2::<i64>().unwrap();
-        let texts: Vec<Vec<u32>> = rows("input_ids")
-            .iter()
-            .zip(rows("attention_mask"))
-            .map(|(ids, mask)| {
-                ids.iter().zip(mask).filter(|(_, m)| *m == 1).map(|(&id, _)| id as u32).collect()
-            })
-            .collect();
+        let expected = read_tensors(&folder.join("expected.safetensors"));
         Some(Self {
             config: DebertaConfig::from_json(&json).unwrap(),
-            weights: read("model.safetensors"),
-            labels: expected["labels"].flatten_all().unwrap().to_vec1().unwrap(),
-            batch: Batch::pack(texts.iter().map(Vec::as_slice)),
+            weights: read_tensors(&folder.join("model.safetensors")),
+            labels: to_vec(&expected["labels"]),
+            batch: pack(&expected["input_ids"], &expected["attention_mask"]),
             expected,
             folder,
         })
     }
 
     fn classifier(&self) -> Classifier {
-        // The reference was computed in eval mode; here a tape means dropout, so it is set to 0.
-        let mut config = self.config.clone();
-        config.hidden_dropout_prob = 0.0;
-        config.attention_probs_dropout_prob = 0.0;
-        Classifier::new(&config, 5, &Weights::new(&self.weights)).unwrap()
+        common::classifier(&self.config, 5, &self.weights)
     }
-}
 
-fn tensors(folder: &std::path::Path, name: &str) -> Tensors {
-    candle_core::safetensors::load(folder.join(name), &Device::Cpu).unwrap().into_iter().collect()
-}
+    fn tensors(&self, name: &str) -> Tensors {
+        read_tensors(&self.folder.join(name))
+    }
 
-/// The largest difference, relative to the largest expected magnitude.
-fn relative_error(found: &Tensor, expected: &Tensor) -> f32 {
-    let max = |t: Tensor| {
-        t.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap()
-    };
-    assert_eq!(found.dims(), expected.dims());
-    max((found - expected).unwrap()) / max(expected.clone()).max(f32::MIN_POSITIVE)
+    fn loss_and_gradients(&self, classifier: &Classifier) -> (f32, Gradients) {
+        loss_and_gradients(classifier, &self.batch, &self.labels)
+    }
 }
 
 #[test]
@@ -100,15 +83,11 @@ fn logits_equal_the_references() {
 #[test]
 fn loss_and_all_gradients_equal_the_references() {
     let Some(reference) = Reference::load() else { return };
-    let tape = Tape::new(1);
-    let logits = reference.classifier().forward(&reference.batch, Some(&tape)).unwrap();
-    let (loss, gradient) =
-        cross_entropy::binary_cross_entropy(logits.tensor(), &reference.labels).unwrap();
+    let (loss, gradients) = reference.loss_and_gradients(&reference.classifier());
     let expected_loss = reference.expected["loss"].to_vec1::<f32>().unwrap()[0];
     assert!((loss - expected_loss).abs() < 1e-6, "loss {loss}, expected {expected_loss}");
 
-    let gradients = tape.backward(&logits, gradient).unwrap();
-    let expected = tensors(&reference.folder, "grads.safetensors");
+    let expected = reference.tensors("grads.safetensors");
     let found: Vec<&str> = gradients.iter().map(|(name, _)| name).collect();
     assert_eq!(found, expected.keys().map(String::as_str).collect::<Vec<_>>());
     let mut worst = (0.0, "");
@@ -137,11 +116,7 @@ fn five_adamw_steps_equal_the_references() {
         .map(|(name, tensor)| (&**name, [(); 2].map(|()| vec![0.0; tensor.elem_count()])))
         .collect();
     for (step, log) in (1..).zip(meta["adamw_log"].as_array().unwrap()) {
-        let tape = Tape::new(1);
-        let logits = classifier.forward(&reference.batch, Some(&tape)).unwrap();
-        let (loss, gradient) =
-            cross_entropy::binary_cross_entropy(logits.tensor(), &reference.labels).unwrap();
-        let gradients = tape.backward(&logits, gradient).unwrap();
+        let (loss, gradients) = reference.loss_and_gradients(&classifier);
         let squares: f64 =
             gradients.iter().map(|(_, g)| elementwise::sum_of_squares(g).unwrap()).sum();
         let norm = squares.sqrt();
@@ -164,12 +139,11 @@ fn five_adamw_steps_equal_the_references() {
             adamw.update(&reference.weights[name], gradient, first, second).unwrap();
         }
     }
-    let expected = tensors(&reference.folder, "after5_adamw.safetensors");
+    let expected = reference.tensors("after5_adamw.safetensors");
     assert_eq!(expected.len(), reference.weights.len());
     let mut worst = 0f32;
     for (name, expected) in &expected {
-        let difference = (&reference.weights[name] - expected).unwrap().abs().unwrap();
-        let error = difference.flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
+        let error = largest(&(&reference.weights[name] - expected).unwrap());
         assert!(error < 1e-6, "{name}: {error}");
         worst = worst.max(error);
     }

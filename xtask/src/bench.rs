@@ -8,7 +8,7 @@ use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
@@ -65,10 +65,19 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         eprintln!("warning: the machine is busy (load {load}), so these times will mean little");
     }
     let ours = build_ours(&shell)?;
+    let shared = shared_folder(workspace);
     let mut results = Vec::new();
     for case in CASES.iter().filter(|case| case.name(arguments).contains(&arguments.only)) {
+        if case.texts == Texts::Competition && !shared.join(TEXTS).exists() {
+            eprintln!(
+                "bench: skipped: {}: no {TEXTS} in {}",
+                case.name(arguments),
+                shared.display()
+            );
+            continue;
+        }
         eprintln!("bench: {}", case.name(arguments));
-        let flags = case.flags(arguments);
+        let flags = case.flags(arguments, &shared);
         let ours = Contender::start("ours", shell.command(&ours).args(&flags))?;
         let rival = Contender::start("the rival", shell.command(&python).arg(RIVAL).args(&flags))?;
         let [ours, rival] = take_turns([ours, rival], arguments.repeats.get())?;
@@ -82,31 +91,55 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
 /// One thing to time, on the xsmall geometry (12 layers of 384) with the whole vocabulary.
 struct Case {
     work: &'static str,
+    /// Tokens in every text, or the most of them.
     length: usize,
+    texts: Texts,
 }
 
-const CASES: [Case; 4] = [
-    Case { work: "inference", length: 32 },
-    Case { work: "inference", length: 128 },
-    Case { work: "train", length: 32 },
-    Case { work: "train", length: 128 },
+#[derive(PartialEq)]
+enum Texts {
+    /// Random tokens, as many in each.
+    Random,
+    /// The competition's training texts; the rival pads them as the notebook does.
+    Competition,
+}
+
+const CASES: [Case; 5] = [
+    Case { work: "inference", length: 32, texts: Texts::Random },
+    Case { work: "inference", length: 128, texts: Texts::Random },
+    Case { work: "train", length: 32, texts: Texts::Random },
+    Case { work: "train", length: 128, texts: Texts::Random },
+    Case { work: "train", length: 128, texts: Texts::Competition },
 ];
+
+/// Where the competition's texts and the tokenizer lie within the shared folder.
+const TEXTS: &str = "data/kaggle-2025-sep-dl-genai/train.csv";
+const TOKENIZER: &str = "tokenizer";
 
 impl Case {
     /// Names all that the time depends on, so that rows of one name can be compared.
     fn name(&self, arguments: &Arguments) -> String {
-        let Self { work, length } = self;
-        format!("{work} length {length} batch {} threads {}", arguments.batch, arguments.threads)
+        let Self { work, length, texts } = self;
+        let length = match texts {
+            Texts::Random => format!("length {length}"),
+            Texts::Competition => format!("texts, rival padded to {length},"),
+        };
+        format!("{work} {length} batch {} threads {}", arguments.batch, arguments.threads)
     }
 
-    fn flags(&self, arguments: &Arguments) -> [String; 5] {
-        [
+    fn flags(&self, arguments: &Arguments, shared: &Path) -> Vec<String> {
+        let mut flags = vec![
             format!("--case={}", self.work),
             format!("--length={}", self.length),
             format!("--batch={}", arguments.batch),
             format!("--threads={}", arguments.threads),
             format!("--repeats={}", UNCOUNTED + arguments.repeats.get()),
-        ]
+        ];
+        if self.texts == Texts::Competition {
+            flags.push(format!("--texts={}", shared.join(TEXTS).display()));
+            flags.push(format!("--tokenizer={}", shared.join(TOKENIZER).display()));
+        }
+        flags
     }
 }
 
@@ -122,6 +155,11 @@ impl Duel {
     fn ratio(&self) -> f64 {
         self.ours.ms / self.rival.ms
     }
+}
+
+/// The folder of real texts, which are not part of the project.
+fn shared_folder(workspace: &Workspace) -> PathBuf {
+    env::var_os("QUINTET_SHARED").map_or_else(|| workspace.root.join("../shared"), PathBuf::from)
 }
 
 /// The Python that has the rival.
@@ -162,12 +200,12 @@ fn take_turns(mut sides: [Contender; 2], repeats: usize) -> Result<[Timing; 2]> 
 }
 
 fn print_table(results: &[Duel]) {
-    println!("{:<44} {:>18} {:>18} {:>7}", "", "ours", "PyTorch", "ratio");
-    println!("{:<44} {:>10} {:>7} {:>10} {:>7} {:>7}", "case", "ms", "MiB", "ms", "MiB", "of ms");
+    println!("{:<54} {:>18} {:>18} {:>7}", "", "ours", "PyTorch", "ratio");
+    println!("{:<54} {:>10} {:>7} {:>10} {:>7} {:>7}", "case", "ms", "MiB", "ms", "MiB", "of ms");
     for duel in results {
         let Duel { case, ours, rival } = duel;
         println!(
-            "{case:<44} {:>10.1} {:>7.0} {:>10.1} {:>7.0} {:>7.3}",
+            "{case:<54} {:>10.1} {:>7.0} {:>10.1} {:>7.0} {:>7.3}",
             ours.ms,
             ours.peak_mib,
             rival.ms,

@@ -18,6 +18,7 @@ pub use settings::Settings;
 use crate::{
     data::Split,
     error::UserError,
+    run::files::damaged,
     training::{Hyperparameters, Order},
 };
 
@@ -141,7 +142,7 @@ impl TrainConfig {
     pub fn load(path: &Path) -> Result<Self> {
         let text =
             fs::read_to_string(path).with_context(|| format!("reading `{}`", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("reading `{}`", path.display()))
+        toml::from_str(&text).map_err(|error| damaged(path, error.message()))
     }
 
     /// The settings that keep `saved`'s training from being continued with these.

@@ -14,7 +14,8 @@ mod weights;
 #[cfg(test)]
 mod test_files;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -153,6 +154,26 @@ impl Pretrained {
     /// If a tensor of the backbone is missing or mis-shaped, or a file is damaged.
     pub fn load(&self, num_labels: usize, seed: u64) -> Result<Loaded> {
         load::load(&self.config, self.weights.as_ref(), num_labels, seed)
+    }
+
+    /// The bytes of the weight files, piece by piece; none for `mini`.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn read_weight_files(&self, mut take: impl FnMut(&[u8])) -> Result<()> {
+        let mut piece = vec![0; 1 << 20];
+        for path in self.weights.iter().flat_map(WeightFiles::files) {
+            let context = || format!("reading `{}`", path.display());
+            let mut file = File::open(path).with_context(context)?;
+            loop {
+                let read = file.read(&mut piece).with_context(context)?;
+                if read == 0 {
+                    break;
+                }
+                take(&piece[..read]);
+            }
+        }
+        Ok(())
     }
 
     /// What [`Self::load`] would report, without reading the numbers.

@@ -84,9 +84,24 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// A file that is not what we wrote: cut off, or changed by something else.
 pub fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
-    UserError::new(format!("`{}` is damaged: {what}", path.display()))
-        .hint("restore it from a copy, or train again into another `--output`")
-        .into()
+    UserError::new(format!("`{}` is damaged: {what}", path.display())).hint(remedy(path)).into()
+}
+
+/// What is computed is computed again; only the settings come from nowhere else.
+pub fn remedy(path: &Path) -> String {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let folder = path.parent().map(name).filter(|folder| folder.starts_with("fold-"));
+    match (name(path).as_str(), folder) {
+        ("config.toml", _) => {
+            "restore it from a copy, or train again into another `--output`".to_owned()
+        }
+        ("checkpoint", _) | (_, None) => {
+            "remove it and pass `train --resume`: it will be made again".to_owned()
+        }
+        (_, Some(folder)) => {
+            format!("remove `{folder}` and pass `train --resume`: it will be trained again")
+        }
+    }
 }
 
 /// Removes the temporaries that killed processes left in `folder`.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! RUN/config.toml                     written first: with it the folder is a run
+//!     inputs.json                     digests of what it is trained on, to know it again
 //!     folds.csv                       row, id, fold
 //!     fold-K/                         a folder Hugging Face loads, K counted from 0
 //!         config.json  model.safetensors  tokenizer.json  tokenizer_config.json
@@ -13,10 +14,11 @@
 //!     .lock                           held while a training writes here
 //! ```
 //!
-//! `files` writes whole files or none, `tables` knows their contents.
+//! `files` writes whole files or none, `tables` and `tensors` know their contents.
 
 pub mod files;
 pub mod tables;
+pub mod tensors;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -95,6 +97,10 @@ impl Run {
 
     pub fn config_toml(&self) -> PathBuf {
         self.folder.join(CONFIG)
+    }
+
+    pub fn inputs_json(&self) -> PathBuf {
+        self.folder.join("inputs.json")
     }
 
     pub fn folds_csv(&self) -> PathBuf {

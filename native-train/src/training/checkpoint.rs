@@ -4,17 +4,13 @@
 //! A safetensors file: `weights.NAME`, `optimizer.{first,second}.NAME`, and `best.NAME` unless the
 //! last epoch is the best; the numbers are in its metadata.
 
-use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::run::files;
-
-type Tensors = BTreeMap<String, Tensor>;
+use crate::run::tensors::{self, Tensors};
 
 const METADATA_KEY: &str = "quintet_checkpoint";
 
@@ -46,32 +42,25 @@ impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<()> {
         let position = serde_json::to_string(&self.position).expect("plain numbers");
         let metadata = [(METADATA_KEY.to_owned(), position)].into();
-        let prefixed = |prefix: &str, tensors: &Tensors| -> Vec<(String, Tensor)> {
-            tensors.iter().map(|(name, t)| (format!("{prefix}.{name}"), t.clone())).collect()
-        };
-        let mut tensors = prefixed("weights", &self.weights);
-        tensors.extend(prefixed("optimizer", &self.optimizer));
+        let mut groups = vec![("weights", &self.weights), ("optimizer", &self.optimizer)];
         if self.position.best_epoch != self.position.epochs {
-            tensors.extend(prefixed("best", &self.best));
+            groups.push(("best", &self.best));
         }
-        write_safetensors(path, tensors, metadata)
+        let prefixed = groups.into_iter().flat_map(|(group, tensors)| {
+            tensors.iter().map(move |(name, tensor)| (format!("{group}.{name}"), tensor.clone()))
+        });
+        tensors::write(path, metadata, &prefixed.collect())
     }
 
     /// # Errors
     /// If the file cannot be read or is no checkpoint.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = files::read(path)?;
-        let damaged = |what: &dyn std::fmt::Display| files::damaged(path, what);
-        let (_, header) =
-            safetensors::SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
-        let position = header
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get(METADATA_KEY))
-            .ok_or_else(|| damaged(&"it does not say how far the training was"))?;
-        let position: Position = serde_json::from_str(position).map_err(|error| damaged(&error))?;
-        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
-            .map_err(|error| damaged(&error))?;
+        let (metadata, tensors) = tensors::read(path)?;
+        let position = metadata
+            .get(METADATA_KEY)
+            .ok_or_else(|| files::damaged(path, "it does not say how far the training was"))?;
+        let position: Position =
+            serde_json::from_str(position).map_err(|error| files::damaged(path, error))?;
 
         let [mut weights, mut optimizer, mut best] = [(); 3].map(|()| Tensors::new());
         for (name, tensor) in tensors {
@@ -101,19 +90,4 @@ pub fn remove(path: &Path) -> Result<()> {
 /// Tensors of their own with the same values: a best epoch must not change with the next.
 pub fn copies(tensors: &Tensors) -> Result<Tensors> {
     tensors.iter().map(|(name, tensor)| Ok((name.clone(), tensor.copy()?))).collect()
-}
-
-/// Writes a safetensors file, whole or not at all.
-pub fn write_safetensors(
-    path: &Path,
-    tensors: Vec<(String, Tensor)>,
-    metadata: BTreeMap<String, String>,
-) -> Result<()> {
-    let metadata = Some(metadata.into_iter().collect());
-    let bytes = safetensors::serialize(tensors, metadata)
-        .with_context(|| format!("cannot write `{}`", path.display()))?;
-    files::write_atomically(path, |output| {
-        output.expect_bytes(bytes.len() as u64);
-        Ok(output.write_all(&bytes)?)
-    })
 }

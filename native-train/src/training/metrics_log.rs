@@ -1,12 +1,15 @@
 //! `metrics.jsonl`: a line a step and a line an epoch, and nothing that differs between two runs
 //! of the same training (no clock), so that a resumed run's log equals an undisturbed one's.
 
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+
+use crate::run::files;
 
 /// One optimizer step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +51,9 @@ impl MetricsLog {
             .truncate(false)
             .open(path)
             .with_context(context)?;
+        if file.metadata().with_context(context)?.len() < bytes {
+            return Err(files::damaged(path, "it is shorter than its checkpoint says"));
+        }
         file.set_len(bytes).with_context(context)?;
         Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
     }
@@ -76,13 +82,28 @@ impl MetricsLog {
     }
 }
 
+/// A line of the log.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Record {
+    Step(#[expect(dead_code, reason = "only looked at to tell it from damage")] StepRecord),
+    Epoch(EpochRecord),
+}
+
 /// The epochs' records of a log.
+///
+/// # Errors
+/// If the file cannot be read, or a line is neither a step nor an epoch.
 pub fn read_epochs(path: &Path) -> Result<Vec<EpochRecord>> {
-    let context = || format!("reading `{}`", path.display());
+    let bytes = files::read(path)?;
     let mut epochs = Vec::new();
-    for line in BufReader::new(File::open(path).with_context(context)?).lines() {
-        if let Ok(record) = serde_json::from_str(&line.with_context(context)?) {
-            epochs.push(record);
+    for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let damaged =
+            |what: &dyn Display| files::damaged(path, format_args!("line {}: {what}", index + 1));
+        match serde_json::from_slice(line).map_err(|error| damaged(&error))? {
+            Record::Epoch(record) if line.ends_with(b"\n") => epochs.push(record),
+            Record::Step(_) if line.ends_with(b"\n") => {}
+            _ => return Err(damaged(&"it is cut off")),
         }
     }
     Ok(epochs)
@@ -129,5 +150,25 @@ mod tests {
         drop(log);
         assert_eq!(read_epochs(&path).unwrap(), [epoch(1, 0.25), epoch(2, 0.5)]);
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+
+    #[test]
+    fn a_log_that_lost_or_changed_a_line_is_no_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut log = MetricsLog::open(&path, 0).unwrap();
+        log.epoch(&epoch(1, 0.25)).unwrap();
+        let bytes = log.sync().unwrap();
+        drop(log);
+        let whole = std::fs::read(&path).unwrap();
+
+        std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        let error = MetricsLog::open(&path, bytes).err().unwrap().to_string();
+        assert!(error.ends_with("is damaged: it is shorter than its checkpoint says"), "{error}");
+        let error = read_epochs(&path).unwrap_err().to_string();
+        assert!(error.ends_with("is damaged: line 1: it is cut off"), "{error}");
+        std::fs::write(&path, String::from_utf8(whole).unwrap().replace("epoch", "epocX")).unwrap();
+        let error = read_epochs(&path).unwrap_err().to_string();
+        assert!(error.contains("is damaged: line 1: "), "{error}");
     }
 }

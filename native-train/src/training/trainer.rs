@@ -1,6 +1,7 @@
 //! The training of one fold, to be read from top to bottom.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -161,16 +162,17 @@ impl Trainer<'_> {
         let lr = self.schedule.learning_rate(done);
         let grad_norm = self.optimizer.step(&self.weights, &gradients, lr)?;
         if !loss.is_finite() || !grad_norm.is_finite() {
-            return Err(self.diverged(done + 1, loss, grad_norm));
+            let what = format_args!("loss {loss}, gradient norm {grad_norm}");
+            return Err(self.diverged(done + 1, &what));
         }
         Ok(StepRecord { step: done + 1, lr, loss, grad_norm })
     }
 
-    fn diverged(&self, step: usize, loss: f32, grad_norm: f64) -> anyhow::Error {
+    fn diverged(&self, step: usize, what: &dyn fmt::Display) -> anyhow::Error {
         let fold = self.fold.index;
         anyhow::anyhow!(
-            "fold {fold} diverged at step {step}: loss {loss}, gradient norm {grad_norm}; a lower \
-             --lr or a longer --warmup-ratio may help (the last checkpoint is untouched)"
+            "fold {fold} diverged at step {step}: {what}; a lower --lr or a longer --warmup-ratio \
+             may help (the last checkpoint is untouched)"
         )
     }
 
@@ -183,6 +185,11 @@ impl Trainer<'_> {
         let classifier = self.classifier.freeze()?;
         let forward = |batch: &Batch| Ok(classifier.probabilities(batch)?);
         let probabilities = length_batches::run(&texts, labels, forward, |_| ())?;
+        // An epoch's last step is judged by no later loss, and a comparison hides what is no number.
+        if !probabilities.rows().flatten().all(|probability| probability.is_finite()) {
+            let what = "its probabilities are no numbers";
+            return Err(self.diverged(self.optimizer.steps(), &what));
+        }
         let targets = self.fold.examples.targets.select(rows);
         let macro_f1 = evaluation::score_at_half(&targets, &probabilities).macro_average.f1;
         if self.best.as_ref().is_none_or(|best| macro_f1 > best.macro_f1) {

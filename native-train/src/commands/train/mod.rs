@@ -6,6 +6,7 @@
 //!     -> cross_validation -> results (scores, thresholds, submission)
 //! ```
 
+mod fingerprint;
 mod forecast;
 mod inputs;
 mod material;
@@ -43,7 +44,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
 
     let run = settings::open_run(args, &config, progress)?;
     let material = Material::prepare(&config, &inputs, progress)?;
-    settings::begin(&run, &config, &inputs)?;
+    settings::begin(&run, &config, &inputs, &material)?;
     if let Some(summary) = results::finished(&run, &config)? {
         progress.note("this run is finished: nothing is left to train");
         return print(&table(&summary));

@@ -32,7 +32,9 @@ pub fn finished(run: &Run, config: &TrainConfig) -> Result<Option<Summary>> {
         Some(fold) => trained(&fold),
         None => (0..config.folds).all(|fold| trained(&fold)),
     };
-    if !wanted_are_trained || !run.summary_json().exists() {
+    let mut written = vec![run.oof_csv(), run.thresholds_json(), run.summary_json()];
+    written.extend(config.test_csv.as_ref().map(|_| run.submission_csv()));
+    if !wanted_are_trained || !written.iter().all(|file| file.exists()) {
         return Ok(None);
     }
     let summary: Summary = read_json(&run.summary_json())?;

@@ -2,13 +2,17 @@
 
 use anyhow::Result;
 
-use super::inputs::Inputs;
+use super::{fingerprint, inputs::Inputs, material::Material};
 use crate::{
     cli::TrainArgs,
     config::{Difference, Settings, TrainConfig},
     error::UserError,
     progress::Progress,
-    run::{Run, files::write_text, tables::FoldTable},
+    run::{
+        Run,
+        files::{damaged, write_text},
+        tables::FoldTable,
+    },
 };
 
 /// Flags, then the config file, then what the run to be resumed was begun with, then defaults.
@@ -35,7 +39,8 @@ fn saved(given: &Settings) -> Result<Option<Settings>> {
     let Some(run) = given.output.as_ref().and_then(|output| Run::open(output).ok()) else {
         return Ok(None);
     };
-    let saved = Settings::read(&run.config_toml())?;
+    let path = run.config_toml();
+    let saved = Settings::read(&path).map_err(|error| damaged(&path, error))?;
     Ok(Some(Settings { only_fold: None, output: None, ..saved }))
 }
 
@@ -61,14 +66,15 @@ pub fn open_run(args: &TrainArgs, config: &TrainConfig, progress: &Progress) -> 
     Ok(run)
 }
 
-/// Saves settings and folds, or makes sure that the saved folds are these.
+/// Saves settings, inputs' digests and folds, or makes sure that the saved ones are these.
 ///
 /// # Errors
-/// If the folds differ, so that the training file must have changed, or a file fails.
-pub fn begin(run: &Run, config: &TrainConfig, inputs: &Inputs) -> Result<()> {
+/// If they differ, or a file fails.
+pub fn begin(run: &Run, config: &TrainConfig, inputs: &Inputs, material: &Material) -> Result<()> {
     if !run.has_begun() {
         write_text(&run.config_toml(), &config.to_toml())?;
     }
+    fingerprint::keep(run, config, inputs, material)?;
     let (ids, fold_of) = (inputs.dataset.ids.clone(), inputs.folds.fold_of().to_vec());
     let table = FoldTable { ids, fold_of };
     if !run.folds_csv().exists() {
@@ -77,12 +83,7 @@ pub fn begin(run: &Run, config: &TrainConfig, inputs: &Inputs) -> Result<()> {
     if FoldTable::read(&run.folds_csv())? == table {
         return Ok(());
     }
-    let (file, run) = (config.train_csv.display(), run.folder().display());
-    Err(UserError::new(format!(
-        "`{file}` has changed since `{run}` was begun: its rows fall into other folds"
-    ))
-    .hint("give the file it was begun with, or train into another `--output`")
-    .into())
+    Err(damaged(&run.folds_csv(), "it does not deal the rows as these settings do"))
 }
 
 fn changed(run: &Run, differences: &[Difference]) -> UserError {

@@ -1,0 +1,9 @@
+//! Long runs survive: the real program is killed, starved, fed with mistakes and with damaged
+//! files, and has to end in the bits of a run that nothing happened to, or say what is wrong.
+
+mod damage;
+mod disk_full;
+mod kill;
+mod mistakes;
+mod place;
+mod resume;
