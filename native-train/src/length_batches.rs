@@ -3,29 +3,29 @@
 use anyhow::Result;
 use shared::batch::Batch;
 
-use crate::grid::Probabilities;
+use crate::grid::Grid;
 
 /// Tokens that go through a model together. Nothing is padded, so this bounds memory, not waste.
 const BATCH_TOKENS: usize = 4096;
 
-/// Calls `probabilities` on batches until each of `texts` has its row of `columns` probabilities;
+/// Calls `forward` on batches until each of `texts` has its row of `columns` numbers, one a label;
 /// after each batch, `progress` hears how many texts are done.
 pub fn run(
     texts: &[&[u32]],
     columns: usize,
-    probabilities: impl Fn(&Batch) -> Result<Vec<f32>>,
+    forward: impl Fn(&Batch) -> Result<Vec<f32>>,
     mut progress: impl FnMut(usize),
-) -> Result<Probabilities> {
+) -> Result<Grid<f32>> {
     // Texts of one length together: the threads that share a batch then end together.
     let mut by_length: Vec<usize> = (0..texts.len()).collect();
     by_length.sort_by_key(|&row| texts[row].len());
 
-    let mut results = Probabilities::new(columns, vec![0.0; texts.len() * columns]);
+    let mut results = Grid::new(columns, vec![0.0; texts.len() * columns]);
     let mut left = &by_length[..];
     while !left.is_empty() {
         let (rows, rest) = left.split_at(fitting(left, texts));
         let batch = Batch::pack(rows.iter().map(|&row| texts[row]));
-        for (&row, found) in rows.iter().zip(probabilities(&batch)?.chunks_exact(columns)) {
+        for (&row, found) in rows.iter().zip(forward(&batch)?.chunks_exact(columns)) {
             results.row_mut(row).copy_from_slice(found);
         }
         left = rest;

@@ -166,3 +166,27 @@ fn a_diverging_training_says_where_it_was() {
     let message = trained.err().unwrap().to_string();
     assert!(message.contains("fold 3 diverged at step "), "{message}");
 }
+
+/// As a probability, 30 is 1 in f32, and what is left of it 0.
+#[test]
+fn a_confident_mistake_in_validation_costs_its_logit() {
+    let folder = tempfile::tempdir().unwrap();
+    let [checkpoint, metrics] = ["checkpoint", "metrics.jsonl"].map(|f| folder.path().join(f));
+    let mut weights = initial_weights(1);
+    for (name, value) in [("classifier.weight", 0.0), ("classifier.bias", 30f32)] {
+        let shape = weights[name].shape().clone();
+        weights.insert(name.to_owned(), Tensor::full(value, shape, &Device::Cpu).unwrap());
+    }
+    let (examples, rows) = (examples(8), [0, 1, 2, 3, 4, 5, 6, 7]);
+    let fold = Fold { index: 0, examples: &examples, train_rows: &rows, validation_rows: &rows };
+    let files = Files { checkpoint: &checkpoint, metrics: &metrics };
+    let hyperparameters = Hyperparameters { learning_rate: 0.0, ..HYPERPARAMETERS };
+    let mut progress = Progress::quiet();
+    trainer::train(&config(), weights, &fold, &hyperparameters, &files, &mut progress).unwrap();
+
+    let mistakes = examples.targets.rows().flatten().filter(|&&on| on == 0).count() as f32;
+    assert!(mistakes > 0.0);
+    let expected = 30.0 * mistakes / (8 * LABELS) as f32;
+    let found = read_epochs(&metrics).unwrap()[0].validation_loss;
+    assert!((found - expected).abs() < 1e-5, "{found}, expected {expected}");
+}

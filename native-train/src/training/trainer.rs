@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use shared::autograd::Tape;
 use shared::batch::Batch;
-use shared::kernels::cross_entropy::binary_cross_entropy;
+use shared::kernels::cross_entropy::{binary_cross_entropy, mean_loss};
+use shared::kernels::scalar::sigmoid;
 use shared::model::{Classifier, DebertaConfig};
 use shared::nn::Weights;
 
@@ -21,7 +22,7 @@ use super::vocabulary::{CompactVocabulary, WORD_EMBEDDINGS};
 use super::{Examples, Hyperparameters, Order, rng};
 use crate::error::UserError;
 use crate::evaluation;
-use crate::grid::{Probabilities, Targets};
+use crate::grid::Probabilities;
 use crate::length_batches;
 use crate::progress::Progress;
 
@@ -183,13 +184,15 @@ impl Trainer<'_> {
         let texts: Vec<&[u32]> = rows.iter().map(|row| &self.input_ids[row][..]).collect();
         let labels = self.fold.examples.targets.columns();
         let classifier = self.classifier.freeze()?;
-        let forward = |batch: &Batch| Ok(classifier.probabilities(batch)?);
-        let probabilities = length_batches::run(&texts, labels, forward, |_| ())?;
+        let forward = |batch: &Batch| Ok(classifier.logits(batch)?.flatten_all()?.to_vec1()?);
+        let logits = length_batches::run(&texts, labels, forward, |_| ())?.into_values();
         // An epoch's last step is judged by no later loss, and a comparison hides what is no number.
-        if !probabilities.rows().flatten().all(|probability| probability.is_finite()) {
-            let what = "its probabilities are no numbers";
-            return Err(self.diverged(self.optimizer.steps(), &what));
+        if !logits.iter().all(|logit| logit.is_finite()) {
+            return Err(self.diverged(self.optimizer.steps(), &"its logits are no numbers"));
         }
+        let validation_loss = mean_loss(&logits, &self.targets(rows));
+        let probabilities = logits.into_iter().map(sigmoid).collect();
+        let probabilities = Probabilities::new(labels, probabilities);
         let targets = self.fold.examples.targets.select(rows);
         let macro_f1 = evaluation::score_at_half(&targets, &probabilities).macro_average.f1;
         if self.best.as_ref().is_none_or(|best| macro_f1 > best.macro_f1) {
@@ -200,7 +203,7 @@ impl Trainer<'_> {
         Ok(EpochRecord {
             epoch: epoch + 1,
             step: self.optimizer.steps(),
-            validation_loss: mean_loss(&targets, &probabilities),
+            validation_loss,
             validation_macro_f1: macro_f1,
         })
     }
@@ -302,14 +305,4 @@ fn compact_config(config: &DebertaConfig, vocabulary: &CompactVocabulary) -> Deb
     compact.vocab_size = vocabulary.len();
     compact.pad_token_id = config.pad_token_id.map(|id| vocabulary.compact(id as u32) as usize);
     compact
-}
-
-/// The mean binary cross-entropy of probabilities.
-fn mean_loss(targets: &Targets, probabilities: &Probabilities) -> f32 {
-    let pairs = targets.rows().flatten().zip(probabilities.rows().flatten());
-    let losses = pairs.map(|(&on, &p)| {
-        let p = f64::from(if on == 1 { p } else { 1.0 - p });
-        -p.max(f64::from(f32::MIN_POSITIVE)).ln()
-    });
-    (losses.sum::<f64>() / (targets.len() * targets.columns()) as f64) as f32
 }

@@ -7,7 +7,6 @@
 
 mod help;
 mod inspect;
-mod interruption;
 mod mistakes;
 mod training;
 

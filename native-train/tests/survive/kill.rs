@@ -9,8 +9,11 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::place::{Place, end, ended, traces, wait_until};
 
+/// What has just happened, and how to see it.
+type Moment = (&'static str, fn(&Place) -> bool);
+
 /// Moments in the order in which a run comes to them.
-const MOMENTS: [(&str, fn(&Place) -> bool); 13] = [
+const MOMENTS: [Moment; 13] = [
     ("the run folder appeared", |place| place.has("run")),
     ("the lock was taken", |place| place.has("run/.lock")),
     ("the settings were saved", |place| place.has("run/config.toml")),

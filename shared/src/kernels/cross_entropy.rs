@@ -6,23 +6,23 @@ use super::{scalar, tensor, values};
 use crate::Result;
 
 /// The mean loss and its gradient by the logits; `targets` are 0 or 1, in the logits' order.
-///
-/// Written as max(z, 0) - z t + ln(1 + e^-|z|): finite for every finite logit.
 pub fn binary_cross_entropy(logits: &Tensor, targets: &[f32]) -> Result<(f32, Tensor)> {
     let z = values(logits)?;
-    assert_eq!(z.len(), targets.len(), "one target a logit");
-    let count = z.len() as f64;
-    let loss: f64 = z
-        .iter()
-        .zip(targets)
-        .map(|(&z, &t)| {
-            let (z, t) = (f64::from(z), f64::from(t));
-            z.max(0.0) - z * t + (-z.abs()).exp().ln_1p()
-        })
-        .sum();
-    let gradient =
-        z.iter().zip(targets).map(|(&z, &t)| (scalar::sigmoid(z) - t) / count as f32).collect();
-    Ok(((loss / count) as f32, tensor(gradient, logits.shape())?))
+    let count = z.len() as f32;
+    let gradient = z.iter().zip(targets).map(|(&z, &t)| (scalar::sigmoid(z) - t) / count).collect();
+    Ok((mean_loss(&z, targets), tensor(gradient, logits.shape())?))
+}
+
+/// The mean loss alone.
+///
+/// Written as max(z, 0) - z t + ln(1 + e^-|z|): finite for every finite logit.
+pub fn mean_loss(logits: &[f32], targets: &[f32]) -> f32 {
+    assert_eq!(logits.len(), targets.len(), "one target a logit");
+    let losses = logits.iter().zip(targets).map(|(&z, &t)| {
+        let (z, t) = (f64::from(z), f64::from(t));
+        z.max(0.0) - z * t + (-z.abs()).exp().ln_1p()
+    });
+    (losses.sum::<f64>() / logits.len() as f64) as f32
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub mod matmul;
 pub mod optimizer;
 pub mod random;
 pub mod rows;
-mod scalar;
+pub mod scalar;
 
 use std::cell::RefCell;
 use std::ops::{Deref, Range};
