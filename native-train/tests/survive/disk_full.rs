@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::place::{Place, assert_same, contents, undisturbed};
+use crate::place::{Place, assert_same, contents, train_arguments, undisturbed};
 
 /// Trains on a disk of each size in turn; the last is large enough. What happened is left in
 /// `said-SIZE` and `left-SIZE` outside, and the run at the end.
@@ -35,7 +35,7 @@ fn a_disk_that_fills_up_ends_in_the_same_bits_when_there_is_room() {
             .current_dir(place.path(""))
             .env("PROGRAM", env!("CARGO_BIN_EXE_native-train"))
             .env("SIZES", SIZES.join(" "))
-            .env("TRAIN", place.arguments())
+            .env("TRAIN", train_arguments())
             .output()
     };
     if !may_mount("mount -t tmpfs none /tmp").is_ok_and(|output| output.status.success()) {

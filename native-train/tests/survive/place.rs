@@ -31,6 +31,11 @@ pub struct Ended {
 /// The files of a folder by their path in it, as far as two runs of one training have them alike.
 pub type Contents = BTreeMap<String, Vec<u8>>;
 
+/// A training with the settings of all these tests.
+pub fn train_arguments() -> String {
+    format!("train --output run {SETTINGS}")
+}
+
 impl Place {
     pub fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
@@ -83,11 +88,7 @@ impl Place {
 
     /// `train` with the settings of all these tests, and more.
     pub fn train(&self, more: &str) -> Command {
-        self.program(&format!("{} {more}", self.arguments()))
-    }
-
-    pub fn arguments(&self) -> String {
-        format!("train --output run {SETTINGS}")
+        self.program(&format!("{} {more}", train_arguments()))
     }
 
     /// `train --resume` with no settings but those saved.
