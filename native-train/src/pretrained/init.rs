@@ -53,9 +53,10 @@ mod tests {
     #[test]
     fn weights_are_normal_with_the_configs_deviation() {
         let weights = weights("pooler.dense.weight", 42);
+        let deviation = DebertaConfig::mini(300).initializer_range;
         let count = weights.len() as f64;
         let moment = |power: i32| {
-            weights.iter().map(|&w| (f64::from(w) / 0.02).powi(power)).sum::<f64>() / count
+            weights.iter().map(|&w| (f64::from(w) / deviation).powi(power)).sum::<f64>() / count
         };
         // Five standard errors of each moment of 57,600 draws from a standard normal.
         let within = |moment: f64, expected: f64, variance: f64| {

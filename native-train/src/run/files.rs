@@ -415,7 +415,7 @@ mod tests {
             let error = read_json::<Vec<f64>>(&path).unwrap_err();
             let error = error.downcast_ref::<UserError>().unwrap();
             assert!(error.to_string().contains("summary.json` is damaged: "), "{error}");
-            assert!(error.remedy().unwrap().contains("train again"));
+            assert!(error.remedy().unwrap().contains("train --resume"));
         }
     }
 }

@@ -257,7 +257,7 @@ mod tests {
     fn damage(result: Result<impl std::fmt::Debug>) -> String {
         let error = result.expect_err("damaged");
         let error = error.downcast_ref::<UserError>().expect("with a remedy");
-        assert!(error.remedy().unwrap().contains("train again"));
+        assert!(error.remedy().unwrap().contains("train --resume"));
         error.to_string()
     }
 

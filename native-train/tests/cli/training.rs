@@ -152,8 +152,8 @@ fn a_finished_run_is_neither_overwritten_nor_trained_again() {
     exit code: 2
     --- stderr
     warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
-    error: `train.csv` has changed since `run` was begun: its rows fall into other folds
-    hint: give the file it was begun with, or train into another `--output`
+    error: the ids, texts or labels of `train.csv` changed since `run` was begun
+    hint: give what it was begun with, or train into another `--output`
     ");
 }
 
@@ -258,8 +258,8 @@ fn a_run_that_is_none_or_damaged_is_said_to_be() {
     insta::assert_snapshot!(folder.run(line), @r"
     exit code: 2
     --- stderr
-    error: `run/fold-1/model.safetensors` is truncated or damaged: its header asks for 5077608 bytes, it has 5077604
-    hint: copy or download the file again
+    error: `run/fold-1/model.safetensors` is truncated or damaged: its header asks for 5077640 bytes, it has 5077636
+    hint: remove `fold-1` and pass `train --resume`: it will be trained again
     ");
     fs::write(&model, bytes).unwrap();
 

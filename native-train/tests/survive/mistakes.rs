@@ -71,11 +71,11 @@ fn a_folder_in_use_is_refused_and_left_as_it_was() {
 fn a_training_that_diverges_keeps_its_checkpoint() {
     let place = Place::with_a_run_killed_when(|place| place.has("run/fold-1/checkpoint"));
     let checkpoint = fs::read(place.path("run/fold-1/checkpoint")).unwrap();
-    place.edit("run/config.toml", "lr = 0.001", "lr = 1e30");
+    place.edit("run/config.toml", "lr = 0.0005", "lr = 1e30");
     let words = ["fold 1 diverged at step ", "a lower --lr", "the last checkpoint is untouched"];
     end(place.resume()).must_say(1, &words);
     assert!(checkpoint == fs::read(place.path("run/fold-1/checkpoint")).unwrap());
-    place.edit("run/config.toml", "lr = 1e30", "lr = 0.001");
+    place.edit("run/config.toml", "lr = 1e30", "lr = 0.0005");
     place.must_end_in_the_same_bits("it diverged and was given its learning rate back");
 }
 

@@ -23,7 +23,7 @@ fn changed_settings_are_refused_by_name() {
         &[
             "`run` was begun with other settings:",
             "epochs: was 2, now 9",
-            "lr: was 0.001, now 0.5",
+            "lr: was 0.0005, now 0.5",
             "dropout: was not set, now 0.25",
             "seed: was 42, now 7",
             "threads: was 1, now 2",
