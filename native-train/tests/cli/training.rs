@@ -268,7 +268,7 @@ fn a_run_that_is_none_or_damaged_is_said_to_be() {
     exit code: 2
     --- stderr
     error: `run/fold-1/tokenizer.json` is damaged: it is not the tokenizer of fold 0
-    hint: restore it from a copy, or train again into another `--output`
+    hint: remove `fold-1` and pass `train --resume`: it will be trained again
     ");
     assert_eq!(folder.read("out.csv"), "precious");
 }
