@@ -3,7 +3,7 @@
 //! Each file holds one operation: the formula, its gradient, and (in tests) a comparison with a
 //! straightforward f64 reference. Loops are written as if for one element and compiled for the
 //! widest vector instructions the machine has ([`simd`]); rows are shared among rayon's threads
-//! such that results do not depend on how many there are.
+//! such that their results do not depend on how many there are (products are `gemm`'s affair).
 //!
 //! Nothing here knows about layers, tapes or names; that is `nn`.
 
