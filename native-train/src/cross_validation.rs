@@ -126,12 +126,15 @@ fn gather(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Outcome
     let mut held_out: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
     let mut test = Vec::new();
     let mut folds = Vec::new();
-    for fold in 0..plan.folds.count() {
+    let (trained, untrained): (Vec<usize>, Vec<usize>) =
+        (0..plan.folds.count()).partition(|&fold| run.fold(fold).has_model());
+    if !untrained.is_empty() {
+        progress.note(format_args!(
+            "the rows of the folds that are not trained are left out: {untrained:?}"
+        ));
+    }
+    for fold in trained {
         let folder = run.fold(fold);
-        if !folder.has_model() {
-            progress.warn(format_args!("fold {fold} is not trained: its rows are left out"));
-            continue;
-        }
         let classifier = inference::load_fold(&folder, plan.labels)?;
         let rows = plan.folds.validation_rows(fold);
         let texts: Vec<&[u32]> =

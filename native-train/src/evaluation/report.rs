@@ -88,7 +88,7 @@ pub struct TruncatedTexts {
     pub test: Option<usize>,
 }
 
-/// Wall-clock time by phase.
+/// Wall-clock time by phase, of the process that wrote the summary: after a resume, of the last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Seconds {
     pub setup: f64,
@@ -96,6 +96,9 @@ pub struct Seconds {
     pub train: f64,
     pub validate: f64,
     pub predict: f64,
+    /// What is left of the total: loading weights, checkpoints, saving.
+    #[serde(default)]
+    pub files: f64,
     pub total: f64,
 }
 

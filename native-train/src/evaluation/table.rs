@@ -135,13 +135,14 @@ fn notes(summary: &Summary) -> String {
 }
 
 fn times(seconds: &Seconds) -> String {
-    let Seconds { setup, tokenise, train, validate, predict, total } = *seconds;
+    let Seconds { setup, tokenise, train, validate, predict, files, total } = *seconds;
     let phases = [
         ("setup", setup),
         ("tokenise", tokenise),
         ("train", train),
         ("validate", validate),
         ("predict", predict),
+        ("files", files),
     ];
     let phases = phases.map(|(phase, seconds)| format!("{phase} {seconds:.1} s")).join(", ");
     format!("{total:.1} s ({phases})")
@@ -227,6 +228,7 @@ mod tests {
                 train: 61.5,
                 validate: 3.0,
                 predict: 1.0,
+                files: 0.0,
                 total: 66.25,
             },
             peak_memory_bytes: Some(300 << 20),
@@ -261,7 +263,7 @@ mod tests {
         duplicates: 2 of 4 rows have their text in another fold too (50.0%); 3 distinct texts
                     1 of 8 test rows stand in the training file (12.5%)
         truncated:  1 training texts, 0 test texts
-        time:       66.2 s (setup 0.5 s, tokenise 0.2 s, train 61.5 s, validate 3.0 s, predict 1.0 s)
+        time:       66.2 s (setup 0.5 s, tokenise 0.2 s, train 61.5 s, validate 3.0 s, predict 1.0 s, files 0.0 s)
         memory:     300 MiB at the peak
         ");
     }

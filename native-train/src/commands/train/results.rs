@@ -110,12 +110,15 @@ fn seconds(
     outcome: &Outcome,
     (started, setup): (Instant, Duration),
 ) -> Seconds {
+    let (train, validate) = (outcome.train_time, outcome.validation_time);
+    let (predict, total) = (outcome.prediction_time, started.elapsed());
     Seconds {
         setup: setup.saturating_sub(material.tokenise_time).as_secs_f64(),
         tokenise: material.tokenise_time.as_secs_f64(),
-        train: outcome.train_time.as_secs_f64(),
-        validate: outcome.validation_time.as_secs_f64(),
-        predict: outcome.prediction_time.as_secs_f64(),
-        total: started.elapsed().as_secs_f64(),
+        train: train.as_secs_f64(),
+        validate: validate.as_secs_f64(),
+        predict: predict.as_secs_f64(),
+        files: total.saturating_sub(setup + train + validate + predict).as_secs_f64(),
+        total: total.as_secs_f64(),
     }
 }
