@@ -171,7 +171,8 @@ fn python() -> Result<PathBuf> {
 /// Builds native-train's bench `cpu` and gives its path, which only cargo knows.
 fn build_ours(shell: &Shell) -> Result<PathBuf> {
     let mut command = shell.cargo("build");
-    command.args(["--package", "native-train", "--bench", "cpu"]);
+    // The whole workspace's features, so that the tests' build of the dependencies serves here too.
+    command.args(["--workspace", "--bench", "cpu"]);
     command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
     let output = command.output().context("cannot start cargo")?;
     ensure!(output.status.success(), "native-train's bench `cpu` does not build: see above");
