@@ -28,6 +28,14 @@ pub enum Error {
     #[error("tokenizer: {0}")]
     Tokenizer(String),
 
+    /// A bundle that cannot be used: its manifest, or what the shards are together.
+    #[error("bundle: {0}")]
+    Bundle(String),
+
+    /// A shard that is not what the manifest says, or not what a fold needs.
+    #[error("shard `{file}`: {reason}")]
+    Shard { file: String, reason: String },
+
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{Encoding, Token, Tokenizer};
 
 /// Files that are not ours to ship: a folder beside the workspace, or the one named by QUINTET_SHARED.
-fn shared_file(name: &str) -> Option<Vec<u8>> {
+pub fn shared_file(name: &str) -> Option<Vec<u8>> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared");
     let folder =
         std::env::var_os("QUINTET_SHARED").map_or_else(|| PathBuf::from(default), PathBuf::from);
@@ -26,7 +26,7 @@ fn shared_file(name: &str) -> Option<Vec<u8>> {
 }
 
 /// DeBERTa-v3's own tokenizer from both of its files, read once (each takes most of a second).
-fn deberta() -> Option<&'static [Tokenizer; 2]> {
+pub fn deberta() -> Option<&'static [Tokenizer; 2]> {
     static BOTH: OnceLock<Option<[Tokenizer; 2]>> = OnceLock::new();
     let both = || {
         let json = Tokenizer::from_json(&shared_file("tokenizer/tokenizer.json")?).unwrap();
@@ -38,7 +38,7 @@ fn deberta() -> Option<&'static [Tokenizer; 2]> {
 }
 
 /// Every text of the data folders, or none where they are absent.
-fn real_texts() -> Vec<String> {
+pub fn real_texts() -> Vec<String> {
     let csv = ["kaggle-2025-sep-dl-genai/train.csv", "kaggle-2025-sep-dl-genai/test.csv"]
         .into_iter()
         .chain(["brighter-eng/train.csv", "brighter-eng/dev.csv"]);
@@ -77,25 +77,35 @@ fn second_column(csv: &str) -> Vec<String> {
     rows.split_off(1)
 }
 
-#[test]
-fn equals_the_reference_cases_in_ids_tokens_and_offsets() {
+#[derive(Deserialize)]
+struct Case {
+    text: String,
+    ids: Vec<u32>,
+    tokens: Vec<String>,
+    offsets: Vec<(usize, usize)>,
+}
+
+fn reference_cases() -> Option<Vec<Case>> {
     #[derive(Deserialize)]
     struct File {
         cases: Vec<Case>,
     }
-    #[derive(Deserialize)]
-    struct Case {
-        text: String,
-        ids: Vec<u32>,
-        tokens: Vec<String>,
-        offsets: Vec<(usize, usize)>,
-    }
-    let Some(both) = deberta() else { return };
-    let Some(file) = shared_file("fixtures/tokenizer_deberta_v3_cases.json") else { return };
+    let file = shared_file("fixtures/tokenizer_deberta_v3_cases.json")?;
     let file: File = serde_json::from_slice(&file).unwrap();
-    assert_eq!(file.cases.len(), 75);
+    Some(file.cases)
+}
+
+pub fn reference_texts() -> Option<Vec<String>> {
+    Some(reference_cases()?.into_iter().map(|case| case.text).collect())
+}
+
+#[test]
+fn equals_the_reference_cases_in_ids_tokens_and_offsets() {
+    let Some(both) = deberta() else { return };
+    let Some(cases) = reference_cases() else { return };
+    assert_eq!(cases.len(), 75);
     for (case, tokenizer) in
-        file.cases.iter().flat_map(|case| both.iter().map(move |tokenizer| (case, tokenizer)))
+        cases.iter().flat_map(|case| both.iter().map(move |tokenizer| (case, tokenizer)))
     {
         let encoding = tokenizer.encode(&case.text, 512);
         assert_eq!(
@@ -223,7 +233,7 @@ fn small_sentencepiece() -> Vec<u8> {
     super::sentencepiece::sample(&super::charsmap::sample(b'A', "a"))
 }
 
-fn small() -> Tokenizer {
+pub fn small() -> Tokenizer {
     Tokenizer::from_sentencepiece(&small_sentencepiece()).unwrap()
 }
 

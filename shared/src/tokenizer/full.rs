@@ -1,0 +1,132 @@
+//! The whole tokenizer: what training reads, learns and writes. The work is done by Hugging Face's
+//! `tokenizers` crate.
+
+use tokenizers::PreTokenizerWrapper;
+
+use super::{Encoding, FRAME, form, json, learn, refuse, sentencepiece};
+use crate::Result;
+
+/// Why encoding cannot fail, once a tokenizer has been accepted by [`Tokenizer::new`].
+const NEVER_FAILS: &str =
+    "a Unigram model with an unknown piece, split on spaces or punctuation, takes any text";
+
+/// A text tokenizer in DeBERTa-v3's form.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    pub(super) inner: tokenizers::Tokenizer,
+    pad_id: u32,
+    cls_id: u32,
+    sep_id: u32,
+}
+
+/// One token and where it stands in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    pub id: u32,
+    /// The piece as the model spells it; of an unknown one, the characters that were not known.
+    pub text: String,
+    /// Start and end in characters (not bytes) of the text; (0, 0) for [CLS] and [SEP].
+    pub offsets: (usize, usize),
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`. Padding and truncation stored in it are left out: they are the caller's.
+    ///
+    /// # Errors
+    /// If it is no such file, or not of DeBERTa-v3's form.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        Self::new(json::read(json)?)
+    }
+
+    /// Reads a SentencePiece `spm.model`, as the microsoft/deberta-v3 models have it.
+    ///
+    /// # Errors
+    /// If it is no such file, or not of DeBERTa-v3's form.
+    pub fn from_sentencepiece(model: &[u8]) -> Result<Self> {
+        Self::new(sentencepiece::read(model)?)
+    }
+
+    /// Learns a tokenizer of at most `vocab_size` ids from texts. The same texts, in whatever order, give
+    /// the same tokenizer.
+    ///
+    /// # Errors
+    /// If the texts hold no word, or `vocab_size` cannot hold their characters.
+    pub fn learn<T: AsRef<str>>(texts: impl Iterator<Item = T>, vocab_size: usize) -> Result<Self> {
+        Self::new(learn::learn(texts, vocab_size)?)
+    }
+
+    fn new(mut inner: tokenizers::Tokenizer) -> Result<Self> {
+        inner.with_truncation(None).expect("only truncation to a length can be refused");
+        inner.with_padding(None);
+        if !inner.get_pre_tokenizer().is_none_or(splits_on_spaces_or_punctuation) {
+            return refuse("it splits words by other means than Metaspace and Punctuation");
+        }
+        let id = |token| match inner.token_to_id(token) {
+            Some(id) => Ok(id),
+            None => refuse(format!("it has no {token} token")),
+        };
+        let (pad_id, cls_id, sep_id) = (id(form::PAD)?, id(form::CLS)?, id(form::SEP)?);
+        if inner.get_post_processor() != Some(&form::frame(cls_id, sep_id)) {
+            return refuse("its post-processor does not frame a text as [CLS] text [SEP]");
+        }
+        Ok(Self { inner, pad_id, cls_id, sep_id })
+    }
+
+    /// The ids of a text, at most `max_len` with [CLS] and [SEP] counted; what does not fit is cut from the
+    /// end of the text, as Hugging Face's `longest_first` does with a single text.
+    ///
+    /// # Panics
+    /// If `max_len` is less than 2, the length of an empty text.
+    pub fn encode(&self, text: &str, max_len: usize) -> Encoding {
+        assert!(max_len >= FRAME, "max_len {max_len} has no room for [CLS] and [SEP]");
+        let encoded = self.inner.encode_fast(text, false).expect(NEVER_FAILS);
+        let ids = encoded.get_ids();
+        let kept = &ids[..ids.len().min(max_len - FRAME)];
+
+        let mut input_ids = Vec::with_capacity(kept.len() + FRAME);
+        input_ids.push(self.cls_id);
+        input_ids.extend_from_slice(kept);
+        input_ids.push(self.sep_id);
+        Encoding { input_ids, truncated: kept.len() < ids.len() }
+    }
+
+    /// The tokens of a whole text with [CLS] and [SEP], for a person to look at.
+    pub fn tokens(&self, text: &str) -> Vec<Token> {
+        let encoded = self.inner.encode_char_offsets(text, true).expect(NEVER_FAILS);
+        let parts = encoded.get_ids().iter().zip(encoded.get_tokens()).zip(encoded.get_offsets());
+        parts.map(|((&id, text), &offsets)| Token { id, text: text.clone(), offsets }).collect()
+    }
+
+    /// The tokenizer as a `tokenizer.json` that Hugging Face's libraries load; [`TOKENIZER_CONFIG`] goes beside it.
+    pub fn to_json(&self) -> String {
+        self.inner.to_string(false).expect("a tokenizer is plain data")
+    }
+
+    /// Number of ids, special tokens included. A model's embedding table may be larger, never smaller.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    pub fn pad_id(&self) -> u32 {
+        self.pad_id
+    }
+
+    pub fn cls_id(&self) -> u32 {
+        self.cls_id
+    }
+
+    pub fn sep_id(&self) -> u32 {
+        self.sep_id
+    }
+}
+
+/// The pre-tokenizers of DeBERTa-v3; others may fail on a text (a regex that gives up).
+fn splits_on_spaces_or_punctuation(pre_tokenizer: &PreTokenizerWrapper) -> bool {
+    match pre_tokenizer {
+        PreTokenizerWrapper::Metaspace(_) | PreTokenizerWrapper::Punctuation(_) => true,
+        PreTokenizerWrapper::Sequence(parts) => {
+            parts.as_ref().iter().all(splits_on_spaces_or_punctuation)
+        }
+        _ => false,
+    }
+}
