@@ -9,6 +9,7 @@
 
 pub mod autograd;
 pub mod batch;
+pub mod bundle;
 pub mod ensemble;
 pub mod error;
 pub mod kernels;

@@ -1,6 +1,9 @@
 //! Rows of a table, picked by index.
 
+use std::sync::Arc;
+
 use super::Weights;
+use super::encoded_table::EncodedTable;
 use crate::Result;
 use crate::autograd::{Parameter, Tape, Value};
 use crate::kernels::rows;
@@ -8,15 +11,23 @@ use crate::kernels::rows;
 /// A table [entries, width].
 #[derive(Clone)]
 pub struct Embedding {
-    table: Parameter,
+    table: Table,
     entries: usize,
     /// A row that takes no gradient, as `padding_idx` of PyTorch's `Embedding`.
     padding: Option<u32>,
 }
 
+/// Where an embedding's rows come from.
+#[derive(Clone)]
+pub enum Table {
+    Parameter(Parameter),
+    /// For inference: it takes no gradient.
+    Encoded(Arc<EncodedTable>),
+}
+
 impl Embedding {
     pub fn new(weights: &Weights<'_>, entries: usize, width: usize) -> Result<Self> {
-        let table = weights.get("weight", &[entries, width])?;
+        let table = weights.table("weight", [entries, width])?;
         Ok(Self { table, entries, padding: None })
     }
 
@@ -28,14 +39,20 @@ impl Embedding {
     /// -> [indices, width].
     ///
     /// # Panics
-    /// If an index is not below the number of entries.
+    /// If an index is not below the number of entries, or an encoded table is to be trained.
     pub fn forward(&self, indices: &[u32], tape: Option<&Tape>) -> Result<Value> {
-        let output = rows::gather(self.table.tensor(), indices)?;
-        let (layer, indices) = (self.clone(), indices.to_vec());
+        let table = match &self.table {
+            Table::Parameter(table) => table.clone(),
+            Table::Encoded(table) => {
+                assert!(tape.is_none(), "an encoded table is for inference");
+                return table.gather(indices).map(Value::constant);
+            }
+        };
+        let output = rows::gather(table.tensor(), indices)?;
+        let (padding, entries, indices) = (self.padding, self.entries, indices.to_vec());
         Ok(Value::output(tape, output, move |gradient, gradients| {
-            let padding = layer.padding;
-            gradients.update_parameter(&layer.table, |so_far| {
-                rows::scatter_add(&gradient, &indices, padding, layer.entries, so_far)
+            gradients.update_parameter(&table, |so_far| {
+                rows::scatter_add(&gradient, &indices, padding, entries, so_far)
             })
         }))
     }

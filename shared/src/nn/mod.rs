@@ -2,6 +2,7 @@
 
 pub mod dropout;
 pub mod embedding;
+pub mod encoded_table;
 pub mod layer_norm;
 pub mod linear;
 pub mod weights;
@@ -9,9 +10,10 @@ pub mod weights;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use embedding::select_rows;
+pub use encoded_table::EncodedTable;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
-pub use weights::Weights;
+pub use weights::{EncodedTables, Weights};
 
 use crate::Result;
 use crate::autograd::{Tape, Value};

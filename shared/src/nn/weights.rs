@@ -1,28 +1,42 @@
 //! Where a model's tensors come from: by name, checked against the shape the config asks for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
+use super::embedding::Table;
+use super::encoded_table::EncodedTable;
 use crate::autograd::Parameter;
 use crate::{Error, Result};
+
+/// Tables of embeddings that stay encoded, by name.
+pub type EncodedTables = BTreeMap<String, Arc<EncodedTable>>;
+
+static NO_TABLES: EncodedTables = BTreeMap::new();
 
 /// Named tensors, and the name's beginning at this depth of the model.
 #[derive(Clone)]
 pub struct Weights<'a> {
     tensors: &'a BTreeMap<String, Tensor>,
+    tables: &'a EncodedTables,
     prefix: String,
 }
 
 impl<'a> Weights<'a> {
     pub fn new(tensors: &'a BTreeMap<String, Tensor>) -> Self {
-        Self { tensors, prefix: String::new() }
+        Self::with_tables(tensors, &NO_TABLES)
+    }
+
+    /// As [`new`](Self::new), where some embeddings are not among the tensors but stay encoded.
+    pub fn with_tables(tensors: &'a BTreeMap<String, Tensor>, tables: &'a EncodedTables) -> Self {
+        Self { tensors, tables, prefix: String::new() }
     }
 
     /// The weights of a part, whose names go on with `name` and a dot.
     #[must_use]
     pub fn part(&self, name: impl std::fmt::Display) -> Self {
-        Self { tensors: self.tensors, prefix: format!("{}{name}.", self.prefix) }
+        Self { prefix: format!("{}{name}.", self.prefix), ..*self }
     }
 
     /// The tensor called `name` in this part, in f32. An f32 tensor is shared, not copied.
@@ -34,11 +48,29 @@ impl<'a> Weights<'a> {
         let Some(tensor) = self.tensors.get(&name) else {
             return Err(Error::MissingTensor { name });
         };
-        if tensor.dims() != shape {
-            let (expected, found) = (shape.to_vec(), tensor.dims().to_vec());
-            return Err(Error::TensorShape { name, expected, found });
-        }
+        check_shape(&name, shape, tensor.dims())?;
         let tensor = tensor.to_dtype(DType::F32)?.contiguous()?;
         Ok(Parameter::new(name, tensor))
     }
+
+    /// The table of embeddings called `name` in this part.
+    ///
+    /// # Errors
+    /// If it is missing or has another shape.
+    pub(super) fn table(&self, name: &str, shape: [usize; 2]) -> Result<Table> {
+        let full_name = format!("{}{name}", self.prefix);
+        let Some(table) = self.tables.get(&full_name) else {
+            return self.get(name, &shape).map(Table::Parameter);
+        };
+        check_shape(&full_name, &shape, &table.shape())?;
+        Ok(Table::Encoded(table.clone()))
+    }
+}
+
+fn check_shape(name: &str, expected: &[usize], found: &[usize]) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    let (expected, found) = (expected.to_vec(), found.to_vec());
+    Err(Error::TensorShape { name: name.to_owned(), expected, found })
 }

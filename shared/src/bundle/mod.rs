@@ -1,0 +1,75 @@
+//! The bundle: what a browser downloads. Bytes in, bytes out; fetching and files are the callers'.
+//!
+//! # The format
+//!
+//! A folder with `manifest.json` and *shards*. A shard is a safetensors file of at most 16 MiB called
+//! `<sha256 of the file>.safetensors`, so it never changes: it can be cached for good, and a new bundle can be
+//! laid beside an old one. The manifest names every shard with its size and the folds that need it; nothing else
+//! in the folder belongs to the bundle.
+//!
+//! **The manifest** is JSON: `format` ("quintet-bundle") and `version` (1) first, then `labels`, `thresholds`,
+//! `max_len`, `encoding`, `config` (the models' `config.json`), `folds` (their numbers in the run), `shards`, and what
+//! people want to know: `title`, `licence`, `provenance`, `scores` (the run's, measured by cross-validation) and
+//! `verification` (the bundle against the run). Folds are told apart by their place in `folds`.
+//!
+//! **A fold** is the tensors of the shards that list it, together: each tensor that the config asks for, by Hugging
+//! Face's names and shapes, and the tokenizer's (`tokenizer.*`, see [`crate::tokenizer::CompactTokenizer`]). A shard
+//! holds a tensor whole or some of its rows. In the latter case `NAME.rows`, u32 [runs, 2], holds the first row and
+//! the number of rows of each run, in the order in which `NAME` has them. Over all shards of a fold each row comes
+//! exactly once.
+//!
+//! **Numbers.** Vectors (biases, LayerNorm) and the classifier's few rows are f32. All other matrices are stored as
+//! `encoding` says:
+//!
+//! | `encoding` | dtype | bytes | value |
+//! |---|---|---|---|
+//! | `f32` | F32 | 4 | itself |
+//! | `f16` | F16 | 2 | itself; the word embeddings are as in `int16` |
+//! | `int16` | I16 | 2 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 32767 |
+//! | `int8` | I8 | 1 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 127 |
+//!
+//! **Sharing.** What is equal in several folds is stored once: a shard belongs to one set of folds and holds what is
+//! equal in just those. Tensors are compared whole, and the word embeddings row by row: those of words that no text of a
+//! run has are hardly changed by training. Rows of whole numbers are taken for equal if their numbers are and their scales
+//! differ by less than half a step at the largest number: weight decay over some epochs more or less is no more than that in int8.
+//!
+//! # Trust
+//!
+//! Manifest and shards may come from anywhere. [`Manifest::from_json`] refuses what would make a reader allocate
+//! without bound or leave its folder (`limits.rs` has the numbers), [`Shard::open`] all bytes but those that were named, and
+//! [`FoldLoader`] every tensor that the config does not ask for in that shape. What is left after that can be a bad
+//! model, but not a panic.
+
+mod account;
+mod encoding;
+mod limits;
+mod loader;
+mod manifest;
+mod model;
+mod packing;
+mod shard;
+mod sink;
+#[cfg(test)]
+#[cfg(feature = "tokenizers")]
+mod tests;
+mod writer;
+
+pub use account::{LabelScores, Provenance, Scores, Verification};
+pub use encoding::Encoding;
+pub use loader::FoldLoader;
+pub use manifest::{About, Contents, Manifest, VERSION};
+pub use model::{FoldModel, TextAnswer};
+pub use shard::{LARGEST_SHARD, OpenShard, Shard};
+pub use writer::write;
+
+use crate::{Error, Result};
+
+/// Rows of a tensor that a shard holds a part of: beside `NAME`, `NAME.rows`.
+const ROWS: &str = ".rows";
+
+/// One scale a row of whole numbers: beside `NAME`, `NAME.scales`.
+const SCALES: &str = ".scales";
+
+fn refuse<T>(reason: impl Into<String>) -> Result<T> {
+    Err(Error::Bundle(reason.into()))
+}

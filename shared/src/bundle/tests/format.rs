@@ -1,0 +1,270 @@
+//! What is written reads back.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use safetensors::SafeTensors;
+
+use super::super::encoding::{Encoded, Numbers};
+use super::super::sink::{Arrival, Filled, Sink};
+use super::super::{LARGEST_SHARD, Verification};
+use super::*;
+use crate::batch::Batch;
+use crate::model::Classifier;
+use crate::nn::Weights;
+
+/// The largest difference of a logit between the bundle's folds and the tensors it was made of.
+fn logit_difference(encoding: Encoding) -> f32 {
+    let (bundle, config) = (bundle(encoding), config(40));
+    let mut largest = 0.0_f32;
+    for (fold, tensors) in tensors(&config).iter().enumerate() {
+        let model = bundle.load(fold).unwrap();
+        let ids = TEXTS.map(|text| model.tokenizer().encode(text, 16).input_ids);
+        let batch = Batch::pack(ids.iter().map(Vec::as_slice));
+        let logits = |classifier: &crate::model::FrozenClassifier| {
+            classifier.logits(&batch).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        let dense = dense(tensors, &config);
+        let expected =
+            Classifier::new(&config, 2, &Weights::new(&dense)).unwrap().freeze().unwrap();
+        for (found, expected) in logits(model.classifier()).iter().zip(logits(&expected)) {
+            largest = largest.max((found - expected).abs());
+        }
+    }
+    largest
+}
+
+/// Weights are within 1/2 and matrices some 20 wide, so logits are some tenths: the error of a stored number is
+/// 2^-12 of it at most in f16, 1/254 of its row's largest in int8, and sums over a few layers.
+#[test]
+fn a_fold_says_what_its_tensors_say() {
+    assert_eq!(logit_difference(Encoding::F32), 0.0);
+    let f16 = logit_difference(Encoding::F16);
+    assert!(0.0 < f16 && f16 < 2e-3, "{f16}");
+    let int16 = logit_difference(Encoding::Int16);
+    assert!(0.0 < int16 && int16 < f16 / 3.0, "{int16}");
+    let int8 = logit_difference(Encoding::Int8);
+    assert!(f16 < int8 && int8 < 5e-2, "{int8}");
+}
+
+#[test]
+fn answers_are_a_text_each_and_say_what_was_cut() {
+    let model = bundle(Encoding::Int8).load(0).unwrap();
+    let long = "dog ".repeat(40);
+    let texts: Vec<&str> = TEXTS.into_iter().chain([&*long]).collect();
+    let together = model.classify(&texts).unwrap();
+    assert_eq!(together.len(), texts.len());
+    for (text, answer) in texts.iter().zip(&together) {
+        assert_eq!(answer.truncated, *text == long);
+        assert!(answer.probabilities.iter().all(|p| (0.0..=1.0).contains(p)));
+        let alone = &model.classify(&[text]).unwrap()[0];
+        for (a, b) in alone.probabilities.iter().zip(&answer.probabilities) {
+            assert!(
+                (a - b).abs() < 1e-6,
+                "{text}: sums of a product may be taken in another order"
+            );
+        }
+    }
+    assert_eq!(model.classify::<&str>(&[]).unwrap(), []);
+}
+
+#[test]
+fn the_manifest_reads_back() {
+    let manifest = bundle(Encoding::Int8).manifest;
+    let verification = Verification {
+        rows: 20,
+        logit_difference: 0.01,
+        fold_probability_difference: 0.002,
+        probability_difference: 0.001,
+        tolerance: 0.05,
+        macro_f1_run: 0.7,
+        macro_f1_bundle: 0.7,
+    };
+    for manifest in [manifest.clone(), manifest.verified(verification)] {
+        assert_eq!(Manifest::from_json(manifest.to_json().as_bytes()).unwrap(), manifest);
+    }
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    let (first, second) = (bundle(Encoding::Int8), bundle(Encoding::Int8));
+    assert_eq!(first.manifest.to_json(), second.manifest.to_json());
+    assert!(first.shards == second.shards);
+}
+
+#[test]
+fn what_folds_have_in_common_is_stored_once() {
+    let Bundle { manifest, shards } = bundle(Encoding::Int8);
+    let holders = |name: &str| -> Vec<(&[usize], usize)> {
+        let rows = manifest.shards().iter().zip(&shards).filter_map(|(shard, bytes)| {
+            let tensors = SafeTensors::deserialize(bytes).unwrap();
+            let rows = tensors.tensor(name).ok()?.shape()[0];
+            Some((&shard.folds[..], rows))
+        });
+        rows.collect()
+    };
+    let (all, pair, alone) = (&[0, 1, 2][..], &[0, 1][..], &[2][..]);
+    assert_eq!(holders(WORDS), [(all, 30), (&[0][..], 10), (&[1][..], 10), (alone, 10)]);
+    assert_eq!(holders("deberta.embeddings.LayerNorm.weight"), [(all, 16)]);
+    assert_eq!(holders("pooler.dense.weight"), [(pair, 16), (alone, 16)]);
+    assert_eq!(holders("tokenizer.form").len(), 1);
+    let needed = |fold| manifest.shards_of(fold).len();
+    assert_eq!((manifest.shards().len(), needed(0), needed(1), needed(2)), (5, 3, 3, 2));
+    let bytes: usize = shards.iter().map(Vec::len).sum();
+    assert_eq!(manifest.download_bytes(), bytes as u64);
+}
+
+/// What weight decay does to the words that a fold's texts have not, when its best epoch is an earlier one.
+#[test]
+fn rows_that_differ_by_less_than_half_a_step_are_stored_once() {
+    let config = config(40);
+    let mut folds = tensors(&config);
+    let own = 10 * config.embedding_size;
+    folds[1].get_mut(WORDS).unwrap()[own..].iter_mut().for_each(|weight| *weight *= 0.9995);
+    let shared_rows = |encoding| {
+        let bundle = bundle_of(contents(encoding, config.clone(), FOLDS), &folds);
+        let in_all = bundle.manifest.shards().iter().position(|s| s.folds.len() == FOLDS).unwrap();
+        let tensors = SafeTensors::deserialize(&bundle.shards[in_all]).unwrap();
+        tensors.tensor(WORDS).map_or(0, |rows| rows.shape()[0])
+    };
+    assert!(
+        shared_rows(Encoding::Int8) >= 25,
+        "but for numbers that fall on the other side of a half"
+    );
+    for encoding in [Encoding::Int16, Encoding::F16, Encoding::F32] {
+        assert_eq!(shared_rows(encoding), 0);
+    }
+}
+
+#[test]
+fn one_fold_may_stand_alone() {
+    let config = config(40);
+    let folds = tensors(&config);
+    let one = bundle_of(contents(Encoding::F16, config, 1), &folds[1..2]);
+    assert_eq!((one.manifest.folds(), one.manifest.shards().len()), (1, 1));
+    assert_eq!(one.manifest.fold_numbers(), [1]);
+    assert_eq!(one.load(0).unwrap().classify(&["a cat"]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_large_table_is_cut_where_a_shard_is_full() {
+    let config = config(300_000);
+    let folds: Vec<Tensors> = tensors(&config).into_iter().take(1).collect();
+    let bundle = bundle_of(contents(Encoding::F32, config, 1), &folds);
+    assert_eq!(bundle.shards.len(), 2);
+    let full = bundle.shards[0].len() as u64;
+    assert!(full <= LARGEST_SHARD && full > LARGEST_SHARD - 4096, "{full}");
+    bundle.load(0).unwrap();
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused_by_name() {
+    let config = config(40);
+    let refused = |value: f32, encoding| {
+        let mut folds = tensors(&config);
+        folds[0].get_mut("pooler.dense.weight").unwrap()[3] = value;
+        let outcome = write(
+            contents(encoding, config.clone(), FOLDS),
+            &vec![tokenizer().clone(); FOLDS],
+            |fold, name| Ok::<_, crate::Error>(folds[fold][name].clone()),
+            |_, _| Ok(()),
+        );
+        outcome.unwrap_err().to_string()
+    };
+    let told = refused(f32::NAN, Encoding::F32);
+    assert_eq!(told, "bundle: tensor `pooler.dense.weight`: a weight is not a finite number");
+    assert!(refused(1e5, Encoding::F16).contains("too large for f16"));
+}
+
+#[test]
+fn int8_keeps_a_row_within_half_a_step() {
+    let rows = [0.3, -1.27, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1e-42, -2e-42, 0.0, 0.0];
+    let encoded = Numbers::Int8.encode(&rows, 4).unwrap();
+    assert_eq!(encoded.data[..8], [30, -127_i8 as u8, 0, 100, 0, 0, 0, 0]);
+    for (row, expected) in rows.chunks(4).enumerate() {
+        let (data, scale) = encoded.rows(Numbers::Int8, 4, row, 1);
+        let scale = f32::from_le_bytes(scale.try_into().unwrap());
+        for (byte, expected) in data.iter().zip(expected) {
+            let error = (f32::from(*byte as i8) * scale - expected).abs();
+            assert!(error <= 0.51 * scale.max(1e-41), "{expected}: {error}");
+        }
+    }
+}
+
+fn decoded(filled: Filled, rows: usize) -> Vec<f32> {
+    let tensor = match filled {
+        Filled::Dense(tensor) => tensor,
+        Filled::Encoded(table) => {
+            let all: Vec<u32> = (0..rows as u32).collect();
+            table.gather(&all).unwrap()
+        }
+    };
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+proptest! {
+    /// Rows come in any order and in blocks of any size; decoded at once or kept, they are the same.
+    #[test]
+    fn rows_find_their_place_whatever_the_blocks(
+        order in Just((0..17_usize).collect::<Vec<_>>()).prop_shuffle(),
+        cuts in prop::collection::btree_set(1..17_usize, 0..6),
+        numbers in prop::sample::select(vec![Numbers::F32, Numbers::F16, Numbers::Int16, Numbers::Int8]),
+    ) {
+        const WIDTH: usize = 3;
+        let encoded = numbers.encode(&random(17 * WIDTH, 1, 1), WIDTH).unwrap();
+        let ends: Vec<usize> = cuts.into_iter().chain([17]).collect();
+        let mut results = Vec::new();
+        for keep in [false, true] {
+            let mut sink = Sink::new(vec![17, WIDTH], numbers, keep);
+            let mut start = 0;
+            for &end in &ends {
+                let mut arrived = Encoded::default();
+                let runs: Vec<(usize, usize)> = order[start..end].iter().map(|&row| (row, 1)).collect();
+                for &(row, _) in &runs {
+                    let (data, scales) = encoded.rows(numbers, WIDTH, row, 1);
+                    arrived.data.extend(data);
+                    arrived.scales.extend(scales);
+                }
+                let arrival = Arrival { data: &arrived.data, scales: &arrived.scales };
+                prop_assert!(!sink.is_full());
+                prop_assert!(sink.take(runs.iter().copied(), &arrival));
+                prop_assert!(!sink.take(runs.iter().copied(), &arrival), "the same rows again");
+                start = end;
+            }
+            prop_assert!(sink.is_full());
+            results.push(decoded(sink.finish().unwrap(), 17));
+        }
+        let mut whole = Sink::new(vec![17, WIDTH], numbers, false);
+        let all = Arrival { data: &encoded.data, scales: &encoded.scales };
+        prop_assert!(whole.take([(0, 17)].into_iter(), &all));
+        let whole = decoded(whole.finish().unwrap(), 17);
+        prop_assert!(results.iter().all(|result| *result == whole));
+    }
+
+    /// Whatever folds have in common, every fold gets its own numbers back.
+    #[test]
+    fn shared_rows_are_every_folds_own(choices in prop::collection::vec(0_u32..3, FOLDS * 40)) {
+        let config = config(40);
+        let mut folds = tensors(&config);
+        let versions: Vec<Vec<f32>> = (0..3).map(|version| random(40 * 16, 9, version)).collect();
+        for (fold, choices) in folds.iter_mut().zip(choices.chunks(40)) {
+            let rows = choices.iter().enumerate().flat_map(|(row, &version)| {
+                versions[version as usize][row * 16..][..16].iter().copied()
+            });
+            let table = rows.collect();
+            fold.insert(WORDS.to_owned(), table);
+        }
+        let bundle = bundle_of(contents(Encoding::F32, config.clone(), FOLDS), &folds);
+        let sets: BTreeSet<&Vec<usize>> = bundle.manifest.shards().iter().map(|s| &s.folds).collect();
+        prop_assert_eq!(sets.len(), bundle.manifest.shards().len(), "one small shard a set");
+        let all: Vec<u32> = (0..40).collect();
+        let texts: Vec<&[u32]> = all.chunks(10).collect();
+        let batch = Batch::pack(texts);
+        for (place, tensors) in folds.iter().enumerate() {
+            let dense = dense(tensors, &config);
+            let expected = Classifier::new(&config, 2, &Weights::new(&dense)).unwrap().freeze().unwrap();
+            let found = bundle.load(place).unwrap().classifier().probabilities(&batch).unwrap();
+            prop_assert_eq!(found, expected.probabilities(&batch).unwrap());
+        }
+    }
+}
