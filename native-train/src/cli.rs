@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shared::bundle::Encoding;
 
-use crate::config::Settings;
+use crate::{config::Settings, export::source::FoldChoice};
 
 /// Fine-tunes a k-fold DeBERTa-v3 ensemble that labels texts with emotions (or any other labels),
 /// and uses it.
@@ -24,6 +25,7 @@ pub enum Command {
     Train(Box<TrainArgs>),
     Predict(PredictArgs),
     Evaluate(EvaluateArgs),
+    Export(ExportArgs),
     Inspect(InspectArgs),
 }
 
@@ -120,10 +122,86 @@ pub struct InferenceArgs {
     pub threads: Option<usize>,
 }
 
-/// Say what a model, tokenizer, run or weights file is
+/// Turn a trained run into a bundle, which a browser downloads
 ///
-/// PATH may be a model folder, a run, tokenizer.json, spm.model, a .safetensors or a
-/// pytorch_model.bin. Weights are described from their headers, so this is quick for any size.
+/// Writes the run's models, tokenizer, thresholds and scores into shards of at most 16 MiB and a
+/// manifest.json, loads them again as a browser does, and compares what they say of the run's
+/// held-out rows with what the run says. What differs by more than the encoding may is not
+/// published: DIR is then as it was. Other files in DIR are let be, an older bundle is replaced.
+#[derive(Debug, Args)]
+#[command(after_help = EXPORT_EXAMPLES)]
+pub struct ExportArgs {
+    /// Folder that `train` wrote
+    #[arg(long, value_name = "RUN", display_order = 0)]
+    pub run: PathBuf,
+
+    /// Folder to write the bundle to
+    #[arg(long, value_name = "DIR", display_order = 1)]
+    pub output: PathBuf,
+
+    /// What to store the matrices as
+    #[arg(long, value_enum, default_value_t = BundleEncoding::Int16, display_order = 2)]
+    pub encoding: BundleEncoding,
+
+    /// Folds to export: all, or their numbers, as 0,2
+    #[arg(long, value_name = "FOLDS", default_value = "all", value_parser = fold_choice)]
+    #[arg(display_order = 3)]
+    pub folds: FoldChoice,
+
+    /// What the page is to call the ensemble [default: the run folder's name]
+    #[arg(long, value_name = "TEXT", display_order = 4)]
+    pub title: Option<String>,
+
+    /// Licence of the weights, for the page to show
+    #[arg(long, value_name = "TEXT", display_order = 5)]
+    pub license: Option<String>,
+
+    /// CSV that the run was trained on [default: where it was then]
+    #[arg(long, value_name = "FILE", display_order = 6)]
+    pub train_csv: Option<PathBuf>,
+
+    /// CPU threads [default: as many as the machine has cores]
+    #[arg(long, value_name = "N", display_order = 13)]
+    pub threads: Option<usize>,
+}
+
+/// [`Encoding`] as a flag's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BundleEncoding {
+    /// As trained, to the bit: 4 bytes a number
+    F32,
+    /// Half-precision floats, word embeddings as int16: 2 bytes a number
+    F16,
+    /// Whole numbers with a scale for each row: 2 bytes a number, and closer than f16
+    Int16,
+    /// The same in 1 byte a number
+    Int8,
+}
+
+impl From<BundleEncoding> for Encoding {
+    fn from(encoding: BundleEncoding) -> Self {
+        match encoding {
+            BundleEncoding::F32 => Self::F32,
+            BundleEncoding::F16 => Self::F16,
+            BundleEncoding::Int16 => Self::Int16,
+            BundleEncoding::Int8 => Self::Int8,
+        }
+    }
+}
+
+fn fold_choice(text: &str) -> Result<FoldChoice, String> {
+    if text == "all" {
+        return Ok(FoldChoice::All);
+    }
+    let numbers: Option<Vec<usize>> = text.split(',').map(|number| number.parse().ok()).collect();
+    numbers.map(FoldChoice::These).ok_or("it is neither `all` nor numbers with commas".to_owned())
+}
+
+/// Say what a model, tokenizer, run, bundle or weights file is
+///
+/// PATH may be a model folder, a run, a bundle, tokenizer.json, spm.model, a .safetensors or a
+/// pytorch_model.bin. Weights are described from their headers, so this is quick for any size; a
+/// bundle is read whole and its shards are checked.
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub struct InspectArgs {
@@ -164,8 +242,14 @@ Examples:
   native-train evaluate --run runs/base --input held-out.csv
   native-train evaluate --run runs/base --input held-out.csv --json > scores.json";
 
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  native-train export --run runs/base --output static/bundle
+  native-train export --run runs/base --output bundle --encoding int8 --title \"Emotions\" --license MIT";
+
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   native-train inspect runs/base
+  native-train inspect static/bundle
   native-train inspect runs/base/fold-0/model.safetensors
   native-train inspect runs/base/fold-0 --text \"what a lovely day\"";

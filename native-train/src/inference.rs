@@ -98,13 +98,9 @@ impl Ensemble {
 /// # Errors
 /// If a file is missing or damaged, or the model is one for other labels.
 pub fn load_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<FrozenClassifier> {
-    let of_fold = |error| of_fold(error, fold);
-    let pretrained = Pretrained::from_folder(fold.folder()).map_err(of_fold)?;
-    if pretrained.config.labels.as_ref() != Some(labels) {
-        return Err(files::damaged(&fold.config_json(), "its labels are not the run's"));
-    }
+    let pretrained = open_fold(fold, labels)?;
     // Of a whole classifier nothing is made anew, so the seed decides nothing.
-    let loaded = pretrained.load(labels.len(), 0).map_err(of_fold)?;
+    let loaded = pretrained.load(labels.len(), 0).map_err(|error| of_fold(error, fold))?;
     if !loaded.report.is_complete() {
         return Err(files::damaged(&fold.model_safetensors(), loaded.report));
     }
@@ -113,8 +109,21 @@ pub fn load_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<FrozenClassifie
     Ok(Classifier::new(&pretrained.config, labels.len(), &weights)?.freeze()?)
 }
 
+/// A trained fold's folder; the numbers wait.
+///
+/// # Errors
+/// If a file is missing or damaged, or the model is one for other labels.
+pub fn open_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<Pretrained> {
+    let pretrained =
+        Pretrained::from_folder(fold.folder()).map_err(|error| of_fold(error, fold))?;
+    if pretrained.config.labels.as_ref() != Some(labels) {
+        return Err(files::damaged(&fold.config_json(), "its labels are not the run's"));
+    }
+    Ok(pretrained)
+}
+
 /// A damaged model of ours is not fetched again, as one from elsewhere would be.
-fn of_fold(error: Error, fold: &FoldFolder) -> Error {
+pub fn of_fold(error: Error, fold: &FoldFolder) -> Error {
     match error.downcast::<UserError>() {
         Ok(error) => {
             UserError::new(error.to_string()).hint(files::remedy(&fold.model_safetensors())).into()
@@ -124,7 +133,10 @@ fn of_fold(error: Error, fold: &FoldFolder) -> Error {
 }
 
 /// The folds of a run were trained with one tokenizer, so that texts are encoded once for all.
-fn common_tokenizer(run: &Run, folds: &[usize]) -> Result<Tokenizer> {
+///
+/// # Errors
+/// If a fold's is missing or damaged, or another than the first's.
+pub fn common_tokenizer(run: &Run, folds: &[usize]) -> Result<Tokenizer> {
     let path = |fold: &usize| run.fold(*fold).tokenizer_json();
     let (first, others) = folds.split_first().expect("there is a fold");
     let json = files::read(&path(first))?;

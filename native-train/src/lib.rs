@@ -7,6 +7,7 @@ pub mod cross_validation;
 pub mod data;
 pub mod error;
 pub mod evaluation;
+pub mod export;
 pub mod grid;
 pub mod inference;
 pub mod length_batches;

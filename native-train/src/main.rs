@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args, &mut progress),
         Command::Predict(args) => commands::predict::run(&args, &mut progress),
         Command::Evaluate(args) => commands::evaluate::run(&args, &mut progress),
+        Command::Export(args) => commands::export::run(&args, &mut progress),
         Command::Inspect(args) => commands::inspect::run(&args),
     };
     progress.clear();

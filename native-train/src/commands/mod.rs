@@ -1,6 +1,7 @@
 //! The commands: each reads its inputs, calls the crate and prints. No tensor maths here.
 
 pub mod evaluate;
+pub mod export;
 pub mod inspect;
 pub mod predict;
 pub mod train;

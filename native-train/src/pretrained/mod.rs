@@ -156,6 +156,17 @@ impl Pretrained {
         load::load(&self.config, self.weights.as_ref(), num_labels, seed)
     }
 
+    /// One tensor of a complete classifier (see [`Self::report`]), f32, row by row.
+    ///
+    /// # Errors
+    /// If the files do not hold it by that name, or are damaged.
+    pub fn read_tensor(&self, name: &str) -> Result<Vec<f32>> {
+        match &self.weights {
+            Some(weights) if weights.names().any(|stored| stored == name) => weights.read(name),
+            _ => Err(shared::Error::MissingTensor { name: name.to_owned() }.into()),
+        }
+    }
+
     /// The bytes of the weight files, piece by piece; none for `mini`.
     ///
     /// # Errors

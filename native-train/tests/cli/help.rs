@@ -12,6 +12,7 @@ fn help_pages() {
     insta::assert_snapshot!("help_train", page("train --help"));
     insta::assert_snapshot!("help_predict", page("predict --help"));
     insta::assert_snapshot!("help_evaluate", page("evaluate --help"));
+    insta::assert_snapshot!("help_export", page("export --help"));
     insta::assert_snapshot!("help_inspect", page("inspect --help"));
 }
 

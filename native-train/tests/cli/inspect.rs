@@ -15,14 +15,14 @@ fn what_is_not_there_or_not_known() {
     insta::assert_snapshot!(folder.run("inspect notes.txt"), @r"
     exit code: 2
     --- stderr
-    error: `notes.txt` is neither a model nor a run, tokenizer or weights
-    hint: known are folders with config.toml or config.json, tokenizer.json, spm.model, *.safetensors and pytorch_model.bin
+    error: `notes.txt` is neither a model nor a run, bundle, tokenizer or weights
+    hint: known are folders with config.toml, config.json or manifest.json, tokenizer.json, spm.model, *.safetensors and pytorch_model.bin
     ");
     insta::assert_snapshot!(folder.run("inspect empty"), @r"
     exit code: 2
     --- stderr
-    error: `empty` is neither a model nor a run, tokenizer or weights
-    hint: known are folders with config.toml or config.json, tokenizer.json, spm.model, *.safetensors and pytorch_model.bin
+    error: `empty` is neither a model nor a run, bundle, tokenizer or weights
+    hint: known are folders with config.toml, config.json or manifest.json, tokenizer.json, spm.model, *.safetensors and pytorch_model.bin
     ");
     insta::assert_snapshot!(folder.run("inspect empty --text hello"), @r"
     exit code: 2

@@ -16,7 +16,7 @@ fn folder() -> Folder {
     Folder::with(&[("train.csv", &sentences(60)), ("test.csv", TEST)])
 }
 
-fn trained() -> Folder {
+pub fn trained() -> Folder {
     let folder = folder();
     let output = folder.run(&format!("{TRAIN} --quiet"));
     assert!(output.starts_with("exit code: 0\n"), "{output}");

@@ -1,5 +1,6 @@
-//! `inspect`: what a model folder, run, tokenizer or weights file is.
+//! `inspect`: what a model folder, run, bundle, tokenizer or weights file is.
 
+pub mod bundle;
 mod tokenizer;
 
 use std::{fmt::Write, fs, path::Path};
@@ -14,6 +15,7 @@ use crate::{
     config::TrainConfig,
     error::UserError,
     evaluation::report::Summary,
+    export::folder::MANIFEST,
     pretrained::Listing,
     run::{Run, files::read_json, tables::ThresholdTable},
 };
@@ -44,6 +46,9 @@ pub fn run(args: &InspectArgs) -> Result<()> {
 fn folder(path: &Path) -> Result<String> {
     if path.join("config.toml").is_file() {
         return run_folder(path);
+    }
+    if path.join(MANIFEST).is_file() {
+        return bundle::describe(path);
     }
     let (config, tokenizer) = (path.join("config.json"), tokenizer::in_folder(path));
     let has_weights = WEIGHTS.iter().any(|name| path.join(name).is_file());
@@ -174,11 +179,11 @@ fn missing(path: &Path) -> UserError {
 
 fn unknown(path: &Path) -> UserError {
     UserError::new(format!(
-        "`{}` is neither a model nor a run, tokenizer or weights",
+        "`{}` is neither a model nor a run, bundle, tokenizer or weights",
         path.display()
     ))
     .hint(
-        "known are folders with config.toml or config.json, tokenizer.json, spm.model, \
+        "known are folders with config.toml, config.json or manifest.json, tokenizer.json, spm.model, \
              *.safetensors and pytorch_model.bin",
     )
 }

@@ -1,0 +1,166 @@
+//! The folder that a bundle lies in. Shards go there first, each whole under its own name, which changes nothing for who
+//! reads the old manifest; the new manifest takes that one's place in a single step; then shards that it does not
+//! name are removed. Other files in the folder are let be.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use shared::bundle::{Manifest, OpenShard, Shard};
+
+use crate::error::UserError;
+use crate::run::files::{self, write_atomically, write_text};
+
+pub const MANIFEST: &str = "manifest.json";
+const SHARD_ENDING: &str = ".safetensors";
+const HASH_DIGITS: usize = 64;
+
+/// A folder that a bundle is being written into. Unless [`publish`](Self::publish) is reached, what was put there is taken
+/// away again.
+pub struct BundleFolder {
+    folder: PathBuf,
+    /// Shards that were not there before.
+    added: Vec<PathBuf>,
+    made_folder: bool,
+    published: bool,
+}
+
+impl BundleFolder {
+    /// The folder may be missing, or hold an older bundle and files of other kinds.
+    ///
+    /// # Errors
+    /// If it is a run, or cannot be made.
+    pub fn open(folder: &Path) -> Result<Self> {
+        if folder.join("config.toml").is_file() {
+            let message = format!("`{}` is a run", folder.display());
+            return Err(UserError::new(message).hint("pass another folder as `--output`").into());
+        }
+        let made_folder = !folder.exists();
+        fs::create_dir_all(folder).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => anyhow::Error::from(
+                UserError::new(format!("`{}` is a file, not a folder", folder.display()))
+                    .hint("pass another `--output`"),
+            ),
+            _ => anyhow::Error::new(error)
+                .context(format!("cannot make the folder `{}`", folder.display())),
+        })?;
+        Ok(Self { folder: folder.to_owned(), added: Vec::new(), made_folder, published: false })
+    }
+
+    /// Writes a shard, unless it is there already.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn add(&mut self, shard: &Shard, bytes: &[u8]) -> Result<()> {
+        let path = self.folder.join(shard.file_name());
+        if fs::read(&path).is_ok_and(|there| there == bytes) {
+            return Ok(());
+        }
+        let is_new = !path.exists();
+        write_atomically(&path, |output| {
+            output.expect_bytes(bytes.len() as u64);
+            Ok(output.write_all(bytes)?)
+        })?;
+        if is_new {
+            self.added.push(path);
+        }
+        Ok(())
+    }
+
+    /// Reads a shard back.
+    ///
+    /// # Errors
+    /// If it is not what was written.
+    pub fn read(&self, shard: &Shard) -> Result<OpenShard> {
+        read_shard(&self.folder, shard)
+    }
+
+    /// Makes `manifest` the folder's.
+    ///
+    /// # Errors
+    /// If it cannot be written; or, with the new bundle in place, an old shard not be removed.
+    pub fn publish(mut self, manifest: &Manifest) -> Result<()> {
+        write_text(&self.folder.join(MANIFEST), &manifest.to_json())?;
+        self.published = true;
+        let named: BTreeSet<String> = manifest.shards().iter().map(Shard::file_name).collect();
+        for name in files::names(&self.folder)? {
+            let stale = is_shard(&name) && !named.contains(&name);
+            if stale || is_unfinished_shard(&name) {
+                let path = self.folder.join(name);
+                fs::remove_file(&path)
+                    .with_context(|| format!("cannot remove `{}`", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for BundleFolder {
+    fn drop(&mut self) {
+        if self.published {
+            return;
+        }
+        // The error that brought us here is the one to tell.
+        for path in &self.added {
+            let _ = fs::remove_file(path);
+        }
+        if self.made_folder {
+            let _ = fs::remove_dir(&self.folder);
+        }
+    }
+}
+
+/// Reads the manifest of a bundle.
+///
+/// # Errors
+/// If there is none that can be used.
+pub fn read_manifest(folder: &Path) -> Result<Manifest> {
+    let path = folder.join(MANIFEST);
+    let bytes = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
+    Manifest::from_json(&bytes)
+        .map_err(|error| UserError::new(format!("`{}`: {error}", path.display())).into())
+}
+
+/// Reads a shard of a bundle.
+///
+/// # Errors
+/// If it is missing or damaged.
+pub fn read_shard(folder: &Path, shard: &Shard) -> Result<OpenShard> {
+    let path = folder.join(shard.file_name());
+    let bytes = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
+    Ok(shard.open(bytes)?)
+}
+
+/// Whether a file of this name is a shard, of this bundle or an older one.
+fn is_shard(name: &str) -> bool {
+    let hexadecimal = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    name.strip_suffix(SHARD_ENDING)
+        .is_some_and(|hash| hash.len() == HASH_DIGITS && hash.bytes().all(hexadecimal))
+}
+
+/// Whether it is what a killed export left of one.
+fn is_unfinished_shard(name: &str) -> bool {
+    let shard =
+        name.strip_prefix('.').and_then(|name| name.get(..HASH_DIGITS + SHARD_ENDING.len()));
+    files::is_temporary(name) && shard.is_some_and(is_shard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_shards_are_taken_for_shards() {
+        let shard = format!("{}.safetensors", "0a".repeat(32));
+        assert!(is_shard(&shard));
+        for other in ["model.safetensors", "manifest.json", &shard[1..], &shard.to_uppercase()] {
+            assert!(!is_shard(other), "{other}");
+        }
+        assert!(is_unfinished_shard(&format!(".{shard}.123.tmp")));
+        for other in [".manifest.json.1.tmp", &shard, "", ".é.tmp"] {
+            assert!(!is_unfinished_shard(other), "{other}");
+        }
+    }
+}

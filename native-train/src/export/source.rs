@@ -1,0 +1,248 @@
+//! What a bundle takes from a run: trained folds, tokenizer, thresholds, scores, and the texts they were measured on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use shared::bundle::{About, Contents, Encoding, LabelScores, Provenance, Scores};
+use shared::model::DebertaConfig;
+use shared::tokenizer::Tokenizer;
+use shared::{LabelSet, Thresholds};
+
+use crate::config::TrainConfig;
+use crate::data::{ColumnChoice, Dataset};
+use crate::error::UserError;
+use crate::evaluation::report::Summary;
+use crate::inference::{self, common_tokenizer};
+use crate::pretrained::{self, Pretrained};
+use crate::progress::Progress;
+use crate::run::files::{damaged, read_json};
+use crate::run::tables::{FoldTable, ThresholdTable};
+use crate::run::{FoldFolder, Run};
+
+/// A run, read as far as an export needs it. The models' numbers wait for [`Source::read`].
+pub struct Source {
+    pub config: TrainConfig,
+    pub labels: LabelSet,
+    pub thresholds: Thresholds,
+    pub tokenizer: Tokenizer,
+    /// The folds to export, by their numbers in the run, ascending.
+    pub folds: Vec<usize>,
+    pub dataset: Dataset,
+    /// The fold that held out each row of the data set.
+    pub fold_of: Vec<usize>,
+    run: Run,
+    model: DebertaConfig,
+    weights: Vec<Pretrained>,
+    summary: Summary,
+}
+
+/// Which folds of a run to export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoldChoice {
+    All,
+    These(Vec<usize>),
+}
+
+impl Source {
+    /// `train_csv` is where the run's texts are now; `None`: where they were.
+    ///
+    /// # Errors
+    /// If a fold was not trained, a file is missing or damaged, or the texts are not the run's.
+    pub fn open(
+        folder: &Path,
+        choice: &FoldChoice,
+        train_csv: Option<&Path>,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let run = Run::open(folder)?;
+        let config = TrainConfig::load(&run.config_toml())?;
+        let folds = chosen(&run, choice, config.folds)?;
+        let summary: Summary = read_json(&run.summary_json())?;
+        let table = ThresholdTable::read(&run.thresholds_json())?;
+        let (labels, thresholds) = (table.labels, table.thresholds);
+        if config.labels.as_ref() != Some(&labels) || summary.labels != labels {
+            return Err(damaged(&run.thresholds_json(), "its labels are not the run's"));
+        }
+        let weights = folds.iter().map(|&fold| open_fold(&run.fold(fold), &labels));
+        let weights = weights.collect::<Result<Vec<_>>>()?;
+        let model = weights[0].config.clone();
+        if let Some(place) = weights.iter().position(|fold| fold.config != model) {
+            let what = format!("it is not the config of fold {}", folds[0]);
+            return Err(damaged(&run.fold(folds[place]).config_json(), what));
+        }
+        let tokenizer = common_tokenizer(&run, &folds)?;
+        let (dataset, fold_of) = texts(&run, &config, &labels, train_csv, progress)?;
+        Ok(Self {
+            config,
+            labels,
+            thresholds,
+            tokenizer,
+            folds,
+            dataset,
+            fold_of,
+            run,
+            model,
+            weights,
+            summary,
+        })
+    }
+
+    /// One tensor of the fold at `place` of [`folds`](Self::folds).
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self, place: usize, name: &str) -> Result<Vec<f32>> {
+        self.weights[place]
+            .read_tensor(name)
+            .map_err(|error| inference::of_fold(error, &self.fold_folder(place)))
+    }
+
+    /// The folder of the fold at `place` of [`folds`](Self::folds).
+    pub fn fold_folder(&self, place: usize) -> FoldFolder {
+        self.run.fold(self.folds[place])
+    }
+
+    /// The rows that the fold at `place` held out, ascending.
+    pub fn held_out(&self, place: usize) -> Vec<usize> {
+        let fold = self.folds[place];
+        (0..self.dataset.len()).filter(|&row| self.fold_of[row] == fold).collect()
+    }
+
+    /// What the bundle is to say and hold.
+    pub fn contents(
+        &self,
+        encoding: Encoding,
+        title: Option<String>,
+        licence: Option<String>,
+    ) -> Contents {
+        let folder = self.run.folder();
+        let name = || folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Contents {
+            about: About {
+                title: title.unwrap_or_else(name),
+                licence,
+                provenance: self.provenance(),
+                scores: scores(&self.summary),
+            },
+            config: self.model.clone(),
+            labels: self.labels.clone(),
+            thresholds: self.thresholds.clone(),
+            max_len: self.config.max_len,
+            encoding,
+            folds: self.folds.clone(),
+        }
+    }
+
+    fn provenance(&self) -> Provenance {
+        let mut versions: BTreeMap<String, String> = self.summary.versions.clone();
+        let exported_by = concat!(env!("CARGO_PKG_NAME"), " export").to_owned();
+        versions.insert(exported_by, env!("CARGO_PKG_VERSION").to_owned());
+        Provenance {
+            model: public_name(&self.summary.model),
+            seed: self.summary.seed,
+            run_folds: self.summary.folds,
+            rows: self.summary.rows,
+            versions,
+        }
+    }
+}
+
+fn chosen(run: &Run, choice: &FoldChoice, count: usize) -> Result<Vec<usize>, UserError> {
+    let folder = run.folder().display();
+    let mut folds = match choice {
+        FoldChoice::All => (0..count).collect(),
+        FoldChoice::These(folds) => folds.clone(),
+    };
+    folds.sort_unstable();
+    folds.dedup();
+    if let Some(fold) = folds.iter().find(|&&fold| fold >= count) {
+        return Err(UserError::new(format!("`{folder}` has no fold {fold}"))
+            .hint(format!("its folds are 0 to {}", count - 1)));
+    }
+    let (trained, missing): (Vec<usize>, Vec<usize>) =
+        folds.iter().partition(|&&fold| run.fold(fold).has_model());
+    if missing.is_empty() {
+        return Ok(folds);
+    }
+    let resume = format!("`native-train train --resume --output {folder}` trains them");
+    let hint = match trained.is_empty() {
+        true => resume,
+        false => format!("{resume}; `--folds {}` does without", listed(&trained, ",")),
+    };
+    let missing = listed(&missing, ", ");
+    Err(UserError::new(format!("of `{folder}` these folds are not trained: {missing}")).hint(hint))
+}
+
+fn listed(folds: &[usize], between: &str) -> String {
+    folds.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
+}
+
+fn open_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<Pretrained> {
+    let pretrained = inference::open_fold(fold, labels)?;
+    let report =
+        pretrained.report(labels.len()).map_err(|error| inference::of_fold(error, fold))?;
+    if !report.is_complete() {
+        return Err(damaged(&fold.model_safetensors(), report));
+    }
+    Ok(pretrained)
+}
+
+/// The texts that the run was trained on, with the fold that held out each.
+fn texts(
+    run: &Run,
+    config: &TrainConfig,
+    labels: &LabelSet,
+    train_csv: Option<&Path>,
+    progress: &Progress,
+) -> Result<(Dataset, Vec<usize>)> {
+    let path = train_csv.unwrap_or(&config.train_csv);
+    if !path.exists() {
+        return Err(UserError::new(format!("`{}` is not there", path.display()))
+            .hint("pass the file that the run was trained on as `--train-csv FILE`")
+            .into());
+    }
+    let columns = ColumnChoice { text: config.text_column.clone(), id: config.id_column.clone() };
+    let loaded = Dataset::read(path, &columns, Some(labels.names()))?;
+    loaded.warnings.iter().for_each(|warning| progress.warn(warning));
+    let table = FoldTable::read(&run.folds_csv())?;
+    if table.ids != loaded.dataset.ids {
+        let (path, run) = (path.display(), run.folder().display());
+        return Err(UserError::new(format!(
+            "`{path}` holds other rows than `{run}` was trained on"
+        ))
+        .hint("pass the file that the run was trained on as `--train-csv FILE`")
+        .into());
+    }
+    Ok((loaded.dataset, table.fold_of))
+}
+
+/// A model's name without the folders it lay in, which are nobody's business.
+fn public_name(model: &str) -> String {
+    let is_folder = matches!(pretrained::Source::parse(model), Ok(pretrained::Source::Folder(_)));
+    if !is_folder && !Path::new(model).is_absolute() {
+        return model.to_owned();
+    }
+    let name = Path::new(model).file_name();
+    name.map_or_else(|| "a local folder".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn scores(summary: &Summary) -> Scores {
+    let all = &summary.cross_validation;
+    let per_label = summary.per_label.iter().map(|label| LabelScores {
+        label: label.label.clone(),
+        support: label.support,
+        f1_at_half: label.f1_at_half,
+        f1_tuned: label.f1_tuned,
+        f1_cross_fitted: label.f1_cross_fitted,
+    });
+    Scores {
+        rows: all.rows,
+        split: summary.split.clone(),
+        repeated_rows: summary.duplicates.normalized.twin_in_another_fold.rows,
+        macro_f1_at_half: all.macro_f1_at_half,
+        macro_f1_tuned: all.macro_f1_tuned,
+        macro_f1_cross_fitted: all.macro_f1_cross_fitted,
+        per_label: per_label.collect(),
+    }
+}
