@@ -1,0 +1,67 @@
+//! What the JavaScript package answers with: the folds' answers to a text as one plain object.
+//!
+//! Its shape is data, so it is made and tested here; the exports themselves are in `bin/quintet`.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use shared::bundle::{Manifest, TextAnswer};
+use shared::ensemble;
+
+/// One text's answer; serialises to the type `Answer` of the package.
+#[derive(Debug, Serialize)]
+pub struct Answer<'a> {
+    labels: Labels<'a>,
+    truncated: bool,
+}
+
+/// A map in the order of the labels.
+#[derive(Debug)]
+struct Labels<'a>(Vec<(&'a str, Label)>);
+
+#[derive(Debug, Serialize)]
+struct Label {
+    probability: f32,
+    threshold: f64,
+    on: bool,
+    lowest: f32,
+    highest: f32,
+    folds: Vec<f32>,
+}
+
+impl<'a> Answer<'a> {
+    /// The ensemble's answer from every fold's: means, decided by the bundle's thresholds.
+    pub fn new(manifest: &'a Manifest, folds: &[&TextAnswer]) -> Self {
+        let probabilities: Vec<Vec<f32>> =
+            folds.iter().map(|answer| answer.probabilities.clone()).collect();
+        let means = ensemble::mean(&probabilities);
+        let thresholds = manifest.thresholds();
+        let decisions: Vec<bool> = thresholds.apply(&means).collect();
+        let names = manifest.labels().names().iter().enumerate();
+        let labels = names.map(|(index, name)| {
+            let folds: Vec<f32> = probabilities.iter().map(|fold| fold[index]).collect();
+            let label = Label {
+                probability: means[index],
+                threshold: thresholds.values()[index],
+                on: decisions[index],
+                lowest: folds.iter().copied().fold(f32::INFINITY, f32::min),
+                highest: folds.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+                folds,
+            };
+            (name.as_str(), label)
+        });
+        Self {
+            labels: Labels(labels.collect()),
+            truncated: folds.iter().any(|answer| answer.truncated),
+        }
+    }
+}
+
+impl Serialize for Labels<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, label) in &self.0 {
+            map.serialize_entry(name, label)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,66 @@
+//! The JavaScript package: `load` an ensemble, `classify` with it, `dispose` of it.
+//!
+//! The workers, their protocol and the cache are the page's; this program only turns events into
+//! promises. `web/package` holds the files around it, among them the types that its users see;
+//! `cargo xtask package` puts all together.
+
+use std::rc::Rc;
+
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web::manifest::fetch_manifest;
+use web::pool::Pool;
+use web_sys::AbortSignal;
+
+mod ensemble;
+mod js;
+
+use ensemble::{Ensemble, Inner};
+use js::{Aborting, Settle, error, property, throw_if_aborted};
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("../../../package/types.d.ts");
+
+/// The exports are all there is; nothing happens before one is called.
+fn main() {}
+
+#[wasm_bindgen(js_name = load, skip_typescript)]
+pub async fn load(url: String, options: JsValue) -> Result<Ensemble, JsValue> {
+    let on_progress = property(&options, "onProgress").and_then(|it| it.dyn_into().ok());
+    let signal: Option<AbortSignal> =
+        property(&options, "signal").and_then(|it| it.dyn_into().ok());
+    throw_if_aborted(signal.as_ref())?;
+    let manifest = Rc::new(fetch_manifest(&url).await.map_err(|failure| error(&failure))?);
+    throw_if_aborted(signal.as_ref())?;
+
+    let loaded = Settle::new();
+    let promise = loaded.promise.clone();
+    let inner = Rc::new(Inner::new(Rc::clone(&manifest), on_progress, loaded));
+    let listening = Rc::downgrade(&inner);
+    let pool = Pool::start(url, manifest, move |event| {
+        if let Some(inner) = listening.upgrade() {
+            inner.receive(event);
+        }
+    });
+    inner.started(pool.map_err(|failure| error(&failure))?);
+    let ending = Rc::downgrade(&inner);
+    let _aborting = signal.map(|signal| {
+        Aborting::new(signal, move |reason| {
+            if let Some(inner) = ending.upgrade() {
+                inner.end(reason);
+            }
+        })
+    });
+    JsFuture::from(promise).await?;
+    Ok(Ensemble::new(inner))
+}
+
+#[wasm_bindgen(js_name = cacheSize, skip_typescript)]
+pub async fn cache_size() -> f64 {
+    web::cache::size().await as f64
+}
+
+#[wasm_bindgen(js_name = clearCache, skip_typescript)]
+pub async fn clear_cache() {
+    web::cache::clear().await;
+}

@@ -1,0 +1,128 @@
+//! The few things that a window and a worker both have: addresses, the connection's state, timers.
+
+use js_sys::{Function, JsString, Promise, Reflect};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::Url;
+
+use crate::failure::Failure;
+
+#[wasm_bindgen]
+extern "C" {
+    type ImportMeta;
+
+    #[wasm_bindgen(method, getter)]
+    fn url(this: &ImportMeta) -> JsString;
+
+    #[wasm_bindgen(thread_local_v2, js_namespace = import, js_name = meta)]
+    static IMPORT_META: ImportMeta;
+
+    #[wasm_bindgen(js_name = setTimeout)]
+    fn set_timeout(callback: &Function, milliseconds: i32) -> JsValue;
+
+    #[wasm_bindgen(js_name = clearTimeout)]
+    fn clear_timeout(timer: &JsValue);
+}
+
+/// A property of the global object; `None` where it is missing or access to it is refused.
+pub fn global(name: &str) -> Option<JsValue> {
+    Reflect::get(&js_sys::global(), &name.into()).ok().filter(|value| !value.is_falsy())
+}
+
+/// A number below `navigator`, such as `hardwareConcurrency`, where the browser tells it.
+pub fn navigator_number(name: &str) -> Option<f64> {
+    Reflect::get(&global("navigator")?, &name.into()).ok()?.as_f64()
+}
+
+/// Whether the browser is sure that there is no connection. It may be wrong the other way round.
+pub fn is_offline() -> bool {
+    let online = global("navigator").and_then(|it| Reflect::get(&it, &"onLine".into()).ok());
+    online.is_some_and(|online| online == JsValue::FALSE)
+}
+
+/// The address of a file that lies beside the JavaScript module this program came with.
+pub fn beside_module(file: &str) -> Result<String, Failure> {
+    let module = IMPORT_META.with(|meta| String::from(meta.url()));
+    let url = Url::new_with_base(file, &module).map_err(|_| bad_address(&module))?;
+    Ok(url.href())
+}
+
+/// The absolute address of a folder, with its last slash, from one that may be relative to the
+/// document and may name the folder's manifest.
+///
+/// # Errors
+/// If it is not of this site: what a visitor types must stay out of reach of any other.
+pub fn folder_url(address: &str) -> Result<String, Failure> {
+    let here = location();
+    let base = document_base().unwrap_or_else(|| here.clone());
+    let url = Url::new_with_base(address, &base).map_err(|_| bad_address(address))?;
+    let origin = Url::new(&here).map(|here| here.origin()).unwrap_or_default();
+    if url.origin() != origin {
+        let reason = format!("`{address}` is on another site than the page");
+        return Err(Failure::Bundle { reason });
+    }
+    url.set_search("");
+    url.set_hash("");
+    Ok(as_folder(&url.href()))
+}
+
+/// Resolves after at least `milliseconds`.
+pub async fn sleep(milliseconds: i32) {
+    let promise = Promise::new(&mut |resolve, _reject| {
+        set_timeout(&resolve, milliseconds);
+    });
+    // Nothing rejects it.
+    drop(JsFuture::from(promise).await);
+}
+
+/// Something that happens later unless this is dropped before.
+pub struct Timer {
+    id: JsValue,
+    _callback: Closure<dyn FnMut()>,
+}
+
+impl Timer {
+    pub fn new(milliseconds: i32, callback: impl FnMut() + 'static) -> Self {
+        let callback = Closure::new(callback);
+        let id = set_timeout(callback.as_ref().unchecked_ref(), milliseconds);
+        Self { id, _callback: callback }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        clear_timeout(&self.id);
+    }
+}
+
+fn location() -> String {
+    let href = global("location").and_then(|it| Reflect::get(&it, &"href".into()).ok());
+    href.and_then(|href| href.as_string()).unwrap_or_default()
+}
+
+/// Only a window has a document.
+fn document_base() -> Option<String> {
+    Reflect::get(&global("document")?, &"baseURI".into()).ok()?.as_string()
+}
+
+fn as_folder(href: &str) -> String {
+    let folder = href.strip_suffix("manifest.json").unwrap_or(href);
+    if folder.ends_with('/') { folder.to_owned() } else { format!("{folder}/") }
+}
+
+fn bad_address(address: &str) -> Failure {
+    Failure::Bundle { reason: format!("`{address}` is not an address") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_its_last_slash_and_no_file() {
+        for address in ["https://a.b/c/bundle", "https://a.b/c/bundle/"] {
+            assert_eq!(as_folder(address), "https://a.b/c/bundle/");
+        }
+        assert_eq!(as_folder("https://a.b/c/bundle/manifest.json"), "https://a.b/c/bundle/");
+    }
+}

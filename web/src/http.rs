@@ -1,0 +1,159 @@
+//! GET as this program needs it: same site only, without credentials, read chunk by chunk, given up
+//! when nothing comes for long or when somebody says so.
+
+use std::cell::{Cell, RefCell};
+
+use js_sys::{Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    AbortController, ReadableStreamDefaultReader, Request, RequestCache, RequestCredentials,
+    RequestInit, RequestMode, Response,
+};
+
+use crate::browser::Timer;
+
+/// Longer than a phone takes to change from one network to another.
+const STALL_MS: i32 = 20_000;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The one of a window or of a worker.
+    #[wasm_bindgen(js_name = fetch)]
+    fn global_fetch(request: &Request) -> Promise;
+}
+
+/// Why a request came to no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    Cancelled,
+    /// No answer at all.
+    Unreachable,
+    /// The answer began and broke off or stalled.
+    Broken,
+}
+
+/// What the browser's own HTTP cache may do for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Answer from itself: for files whose name changes with their content.
+    Stored,
+    /// Answer from itself after asking whether that is still true.
+    Checked,
+    /// Nothing, and it keeps nothing either.
+    Bypassed,
+}
+
+/// A way to give up the request that is going on, and those that would follow.
+#[derive(Default)]
+pub struct Cancel {
+    is_cancelled: Cell<bool>,
+    current: RefCell<Option<AbortController>>,
+}
+
+impl Cancel {
+    pub fn cancel(&self) {
+        self.is_cancelled.set(true);
+        if let Some(controller) = &*self.current.borrow() {
+            controller.abort();
+        }
+    }
+
+    /// Requests are welcome again.
+    pub fn reset(&self) {
+        self.is_cancelled.set(false);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled.get()
+    }
+
+    fn or(&self, trouble: Trouble) -> Trouble {
+        if self.is_cancelled() { Trouble::Cancelled } else { trouble }
+    }
+}
+
+/// An answer whose body is read by [`Reply::chunk`]. Dropping it ends the transfer.
+pub struct Reply<'a> {
+    response: Response,
+    reader: Option<ReadableStreamDefaultReader>,
+    controller: AbortController,
+    cancel: &'a Cancel,
+    watchdog: Timer,
+}
+
+/// Asks for `url` from byte `start` on. Whether the answer does begin there is in its status.
+pub async fn get<'a>(
+    url: &str,
+    start: usize,
+    freshness: Freshness,
+    cancel: &'a Cancel,
+) -> Result<Reply<'a>, Trouble> {
+    if cancel.is_cancelled() {
+        return Err(Trouble::Cancelled);
+    }
+    let controller = AbortController::new().map_err(|_| Trouble::Unreachable)?;
+    let request = request(url, start, freshness, &controller).map_err(|_| Trouble::Unreachable)?;
+    *cancel.current.borrow_mut() = Some(controller.clone());
+    let watchdog = watchdog(&controller);
+    let response = JsFuture::from(global_fetch(&request)).await;
+    let response: Response =
+        response.map_err(|_| cancel.or(Trouble::Unreachable))?.unchecked_into();
+    let reader = response.body().map(|body| body.get_reader().unchecked_into());
+    Ok(Reply { response, reader, controller, cancel, watchdog })
+}
+
+impl Reply<'_> {
+    pub fn status(&self) -> u16 {
+        self.response.status()
+    }
+
+    /// The header `Content-Range`.
+    pub fn content_range(&self) -> Option<String> {
+        self.response.headers().get("content-range").ok().flatten()
+    }
+
+    /// The next bytes of the body; `None` at its end.
+    pub async fn chunk(&mut self) -> Result<Option<Uint8Array>, Trouble> {
+        let Some(reader) = &self.reader else { return Ok(None) };
+        let read = JsFuture::from(reader.read()).await;
+        let read = read.map_err(|_| self.cancel.or(Trouble::Broken))?;
+        self.watchdog = watchdog(&self.controller);
+        let value = Reflect::get(&read, &"value".into()).unwrap_or_default();
+        Ok(value.dyn_into::<Uint8Array>().ok())
+    }
+}
+
+impl Drop for Reply<'_> {
+    fn drop(&mut self) {
+        // After a whole body this does nothing.
+        self.controller.abort();
+    }
+}
+
+fn watchdog(controller: &AbortController) -> Timer {
+    let controller = controller.clone();
+    Timer::new(STALL_MS, move || controller.abort())
+}
+
+fn request(
+    url: &str,
+    start: usize,
+    freshness: Freshness,
+    controller: &AbortController,
+) -> Result<Request, JsValue> {
+    let init = RequestInit::new();
+    init.set_mode(RequestMode::SameOrigin);
+    init.set_credentials(RequestCredentials::Omit);
+    init.set_cache(match freshness {
+        Freshness::Stored => RequestCache::Default,
+        Freshness::Checked => RequestCache::NoCache,
+        Freshness::Bypassed => RequestCache::NoStore,
+    });
+    init.set_signal(Some(&controller.signal()));
+    let request = Request::new_with_str_and_init(url, &init)?;
+    if start > 0 {
+        request.headers().set("range", &format!("bytes={start}-"))?;
+    }
+    Ok(request)
+}

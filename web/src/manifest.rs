@@ -1,0 +1,84 @@
+//! The manifest: the one file whose name is fixed, so the one that is asked for at every visit.
+
+use shared::bundle::{Manifest, Shard};
+
+use crate::failure::Failure;
+use crate::http::{self, Cancel, Freshness, Trouble};
+use crate::{browser, cache};
+
+const FILE: &str = "manifest.json";
+
+/// More than any manifest has; what a hostile server may make us hold.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Fetches and checks `manifest.json` in the folder `base_url`, which may be relative to the page.
+///
+/// The copy of the last visit stands in where the site cannot be reached.
+pub async fn fetch_manifest(base_url: &str) -> Result<Manifest, Failure> {
+    let base_url = browser::folder_url(base_url)?;
+    match fetch(&base_url).await {
+        Ok(json) => {
+            let manifest = Manifest::from_json(&json)?;
+            keep(&base_url, &json, &manifest).await;
+            Ok(manifest)
+        }
+        Err(Failure::Offline) => {
+            let kept = cache::read_manifest(&base_url).await.ok_or(Failure::Offline)?;
+            Manifest::from_json(&kept).map_err(|_| Failure::Offline)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Keeps the manifest for visits without a connection, and forgets the shards that only its
+/// predecessor named. Best effort: where there is no cache, the pool says so.
+async fn keep(base_url: &str, json: &[u8], manifest: &Manifest) {
+    let last = cache::read_manifest(base_url).await;
+    let last = last.and_then(|json| Manifest::from_json(&json).ok());
+    drop(cache::write_manifest(base_url, json).await);
+    let Some(last) = last else { return };
+    let is_named = |old: &Shard| manifest.shards().iter().any(|new| new.sha256 == old.sha256);
+    for old in last.shards().iter().filter(|old| !is_named(old)) {
+        cache::remove(old).await;
+    }
+}
+
+async fn fetch(base_url: &str) -> Result<Vec<u8>, Failure> {
+    let cancel = Cancel::default();
+    let url = format!("{base_url}{FILE}");
+    let mut reply =
+        http::get(&url, 0, Freshness::Checked, &cancel).await.map_err(|_| Failure::Offline)?;
+    check_status(reply.status(), FILE)?;
+    let mut json = Vec::new();
+    while let Some(chunk) = reply.chunk().await.map_err(|_: Trouble| Failure::Offline)? {
+        if json.len() + chunk.length() as usize > MOST_BYTES {
+            let reason = format!("{FILE} is larger than {MOST_BYTES} bytes");
+            return Err(Failure::Bundle { reason });
+        }
+        json.extend_from_slice(&chunk.to_vec());
+    }
+    Ok(json)
+}
+
+/// What a status that is no success means for a visitor.
+pub fn check_status(status: u16, file: &str) -> Result<(), Failure> {
+    let file = file.to_owned();
+    match status {
+        200..300 => Ok(()),
+        404 | 410 => Err(Failure::NotFound { file }),
+        _ => Err(Failure::Server { file, status }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_becomes_what_a_visitor_can_act_on() {
+        let file = || "x".to_owned();
+        assert_eq!(check_status(206, "x"), Ok(()));
+        assert_eq!(check_status(404, "x"), Err(Failure::NotFound { file: file() }));
+        assert_eq!(check_status(503, "x"), Err(Failure::Server { file: file(), status: 503 }));
+    }
+}

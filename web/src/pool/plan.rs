@@ -1,0 +1,128 @@
+//! Who loads what: the folds shared among workers by the machine's cores and memory.
+//!
+//! A pure function of numbers; what the browser says about the machine is read in [`Machine::here`].
+
+use crate::browser;
+
+/// What a browser says about the machine it runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine {
+    pub cores: usize,
+    pub memory_bytes: u64,
+}
+
+/// One worker's folds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    pub folds: Vec<usize>,
+    /// How many of them it may hold at a time; with fewer than all it takes them in turn.
+    pub resident: usize,
+}
+
+const GIB: u64 = 1 << 30;
+
+/// Assumed where a browser does not tell (Firefox, Safari): a phone of some years ago.
+const ASSUMED_MEMORY: u64 = 4 * GIB;
+
+/// wasm32 ends at 4 GiB; loading and a long text need room beside the weights.
+const WORKER_LIMIT: u64 = 3 * GIB;
+
+impl Machine {
+    pub fn here() -> Self {
+        let cores = browser::navigator_number("hardwareConcurrency").map_or(2, |n| n as usize);
+        let memory = browser::navigator_number("deviceMemory").map(|gib| (gib * GIB as f64) as u64);
+        Self { cores, memory_bytes: memory.unwrap_or(ASSUMED_MEMORY) }
+    }
+
+    /// The part of the memory we take: other tabs and the system live there too.
+    fn budget(&self) -> u64 {
+        self.memory_bytes / 5 * 2
+    }
+}
+
+/// Shares the folds, whose sizes in memory are given, among workers. Worker w begins with fold w.
+///
+/// One worker a fold where cores and memory allow; otherwise several folds a worker, and where the
+/// memory does not hold them all, in turn. At least one fold is always tried.
+pub fn plan(resident_bytes: &[u64], machine: &Machine) -> Vec<Share> {
+    let largest = resident_bytes.iter().copied().max().unwrap_or(0).max(1);
+    let fitting = folds_within(machine.budget(), resident_bytes);
+    let workers = resident_bytes.len().min(machine.cores.max(1)).min(fitting);
+    let most_in_one = ((WORKER_LIMIT / largest) as usize).max(1);
+    (0..workers)
+        .map(|worker| {
+            let folds: Vec<usize> = (worker..resident_bytes.len()).step_by(workers).collect();
+            let fair = fitting / workers + usize::from(worker < fitting % workers);
+            let resident = folds.len().min(fair).min(most_in_one);
+            Share { folds, resident }
+        })
+        .collect()
+}
+
+/// How many folds the budget holds whichever they are; at least one.
+fn folds_within(budget: u64, resident_bytes: &[u64]) -> usize {
+    let mut sizes = resident_bytes.to_vec();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let mut left = budget;
+    let fitting = sizes.iter().take_while(|&&size| {
+        let fits = size <= left;
+        left = left.saturating_sub(size);
+        fits
+    });
+    fitting.count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn shares(folds: usize, mib: u64, cores: usize, gib: u64) -> Vec<(Vec<usize>, usize)> {
+        let machine = Machine { cores, memory_bytes: gib * GIB };
+        let plan = plan(&vec![mib * MIB; folds], &machine);
+        plan.into_iter().map(|share| (share.folds, share.resident)).collect()
+    }
+
+    #[test]
+    fn a_worker_for_each_fold_where_there_is_room() {
+        let expected: Vec<_> = (0..5).map(|fold| (vec![fold], 1)).collect();
+        assert_eq!(shares(5, 300, 8, 8), expected);
+        assert_eq!(shares(1, 300, 8, 8), [(vec![0], 1)]);
+    }
+
+    #[test]
+    fn few_cores_hold_several_folds_each() {
+        assert_eq!(shares(5, 20, 2, 4), [(vec![0, 2, 4], 3), (vec![1, 3], 2)]);
+        assert_eq!(shares(5, 20, 1, 4), [(vec![0, 1, 2, 3, 4], 5)]);
+    }
+
+    #[test]
+    fn little_memory_takes_folds_in_turn() {
+        // 1.6 GiB of 4 hold two of 700 MiB.
+        assert_eq!(shares(5, 700, 8, 4), [(vec![0, 2, 4], 1), (vec![1, 3], 1)]);
+        // None fits: one is tried all the same.
+        assert_eq!(shares(3, 900, 8, 1), [(vec![0, 1, 2], 1)]);
+    }
+
+    #[test]
+    fn a_worker_stays_below_the_end_of_its_address_space() {
+        assert_eq!(shares(5, 1500, 1, 64), [(vec![0, 1, 2, 3, 4], 2)]);
+    }
+
+    #[test]
+    fn every_fold_has_exactly_one_worker() {
+        for folds in 1..8 {
+            for cores in 1..10 {
+                for gib in 1..10 {
+                    let plan = shares(folds, 500, cores, gib);
+                    let mut all: Vec<usize> =
+                        plan.iter().flat_map(|(folds, _)| folds.clone()).collect();
+                    all.sort_unstable();
+                    assert_eq!(all, (0..folds).collect::<Vec<_>>());
+                    assert!(plan.iter().all(|(folds, n)| (1..=folds.len()).contains(n)));
+                }
+            }
+        }
+    }
+}

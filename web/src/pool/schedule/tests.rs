@@ -1,0 +1,269 @@
+//! The pool's decisions, played through without a browser.
+
+use shared::bundle::TextAnswer;
+
+use super::*;
+
+const SHARD: u64 = 10;
+
+/// Folds of which each uses shard 0 and one of its own, shared out as given.
+fn scheduler(shares: &[(&[usize], usize)]) -> Scheduler {
+    let folds: usize = shares.iter().map(|(folds, _)| folds.len()).sum();
+    let shares = shares.iter().map(|&(folds, resident)| Share { folds: folds.to_vec(), resident });
+    let shards_of = (0..folds).map(|fold| vec![0, fold + 1]).collect();
+    Scheduler::new(shares.collect(), shards_of, &vec![SHARD; folds + 1])
+}
+
+/// One worker a fold, started and listening, nothing in the cache.
+fn listening(folds: usize) -> Scheduler {
+    let all: Vec<usize> = (0..folds).collect();
+    let shares: Vec<(&[usize], usize)> =
+        all.iter().map(|fold| (std::slice::from_ref(fold), 1)).collect();
+    let mut scheduler = scheduler(&shares);
+    scheduler.start(vec![false; folds + 1]);
+    for worker in 0..folds {
+        scheduler.message(worker, FromWorker::Ready);
+    }
+    scheduler
+}
+
+/// Takes a worker through the loading of a fold whose shards it downloads or finds in the cache.
+fn load(scheduler: &mut Scheduler, worker: usize, fold: usize) -> Vec<Action> {
+    for shard in [0, fold + 1] {
+        scheduler.message(worker, FromWorker::Taken { shard, cached: true });
+    }
+    scheduler.message(worker, FromWorker::Loaded { fold })
+}
+
+fn loads(actions: &[Action]) -> Vec<usize> {
+    let load = |action: &Action| match action {
+        Action::Send { message: ToWorker::Load { fold }, .. } => Some(*fold),
+        _ => None,
+    };
+    actions.iter().filter_map(load).collect()
+}
+
+fn reports(actions: Vec<Action>) -> Vec<PoolEvent> {
+    let report = |action| match action {
+        Action::Report(event) => Some(event),
+        _ => None,
+    };
+    actions.into_iter().filter_map(report).collect()
+}
+
+/// What the workers are told to classify: (worker, ticket, fold, number of texts).
+fn questions(actions: &[Action]) -> Vec<(usize, u32, usize, usize)> {
+    let question = |action: &Action| match action {
+        Action::Send { worker, message: ToWorker::Classify { ticket, fold, texts } } => {
+            Some((*worker, *ticket, *fold, texts.len()))
+        }
+        _ => None,
+    };
+    actions.iter().filter_map(question).collect()
+}
+
+fn texts(count: usize) -> Vec<String> {
+    vec!["text".to_owned(); count]
+}
+
+fn answers(count: usize) -> Vec<TextAnswer> {
+    vec![TextAnswer { probabilities: vec![0.5], truncated: false }; count]
+}
+
+#[test]
+fn nothing_is_sent_before_a_worker_listens() {
+    let mut scheduler = scheduler(&[(&[0], 1)]);
+    let actions = scheduler.start(vec![false; 2]);
+    let progress = PoolEvent::Progress { received: 0, total: 2 * SHARD };
+    assert_eq!(actions, [Action::Report(progress), Action::Spawn { worker: 0 }]);
+    assert_eq!(scheduler.classify(7, texts(1)), []);
+    let actions = scheduler.message(0, FromWorker::Ready);
+    let load = ToWorker::Load { fold: 0 };
+    assert_eq!(actions, [Action::Open { worker: 0 }, Action::Send { worker: 0, message: load }]);
+}
+
+#[test]
+fn downloads_follow_each_other_and_the_first_fold_answers_meanwhile() {
+    let mut scheduler = listening(2);
+    scheduler.classify(7, texts(1));
+    assert!(loads(&scheduler.message(0, FromWorker::Taken { shard: 0, cached: true })).is_empty());
+    // Fold 0 is being decoded now and needs the network no more.
+    let actions = scheduler.message(0, FromWorker::Taken { shard: 1, cached: true });
+    assert_eq!(loads(&actions), [1]);
+    let actions = scheduler.message(0, FromWorker::Loaded { fold: 0 });
+    assert_eq!(questions(&actions), [(0, 0, 0, 1)]);
+    let answer = FromWorker::Answer { ticket: 0, fold: 0, answers: answers(1) };
+    let expected = PoolEvent::Answer { request: 7, fold: 0, answers: answers(1) };
+    assert_eq!(reports(scheduler.message(0, answer)), [expected]);
+    assert_eq!(questions(&load(&mut scheduler, 1, 1)), [(1, 0, 1, 1)]);
+}
+
+#[test]
+fn what_is_cached_loads_all_at_once_and_counts_as_received() {
+    let mut scheduler = scheduler(&[(&[0], 1), (&[1], 1)]);
+    let actions = scheduler.start(vec![true; 3]);
+    let expected = PoolEvent::Progress { received: 3 * SHARD, total: 3 * SHARD };
+    assert_eq!(reports(actions), [expected]);
+    assert_eq!(loads(&scheduler.message(1, FromWorker::Ready)), [1]);
+    assert_eq!(loads(&scheduler.message(0, FromWorker::Ready)), [0]);
+}
+
+#[test]
+fn progress_counts_a_shared_shard_once_and_never_goes_back() {
+    let mut scheduler = listening(2);
+    let received = |actions| match reports(actions)[..] {
+        [PoolEvent::Progress { received, total }] => {
+            assert_eq!(total, 3 * SHARD);
+            Some(received)
+        }
+        [] => None,
+        ref other => panic!("{other:?}"),
+    };
+    let progress = |shard, received| FromWorker::Progress { shard, received };
+    assert_eq!(received(scheduler.message(0, progress(0, 6))), Some(6));
+    assert_eq!(received(scheduler.message(0, progress(0, 2))), None);
+    assert_eq!(received(scheduler.message(1, progress(0, 7))), Some(7));
+    assert_eq!(received(scheduler.message(1, progress(2, 99))), Some(17));
+}
+
+#[test]
+fn a_long_request_goes_in_slices_and_a_single_text_goes_first() {
+    let mut scheduler = listening(1);
+    load(&mut scheduler, 0, 0);
+    assert_eq!(questions(&scheduler.classify(1, texts(20))), [(0, 0, 0, 8)]);
+    assert_eq!(scheduler.classify(2, texts(1)), []);
+    let answer = |ticket, count| FromWorker::Answer { ticket, fold: 0, answers: answers(count) };
+    assert_eq!(questions(&scheduler.message(0, answer(0, 8))), [(0, 1, 0, 1)]);
+    assert_eq!(questions(&scheduler.message(0, answer(1, 1))), [(0, 0, 0, 8)]);
+    assert_eq!(questions(&scheduler.message(0, answer(0, 8))), [(0, 0, 0, 4)]);
+    let expected = PoolEvent::Answer { request: 1, fold: 0, answers: answers(20) };
+    assert_eq!(reports(scheduler.message(0, answer(0, 4))), [expected]);
+}
+
+#[test]
+fn a_cancelled_request_is_not_heard_of_again_even_if_its_number_is() {
+    let mut scheduler = listening(1);
+    load(&mut scheduler, 0, 0);
+    scheduler.classify(1, texts(1));
+    assert_eq!(scheduler.cancel(1), []);
+    // The worker is still at it.
+    assert_eq!(scheduler.classify(1, texts(1)), []);
+    let late = FromWorker::Answer { ticket: 0, fold: 0, answers: answers(1) };
+    let actions = scheduler.message(0, late);
+    assert_eq!(questions(&actions), [(0, 1, 0, 1)]);
+    assert_eq!(reports(actions), []);
+}
+
+#[test]
+fn a_request_without_texts_is_answered_at_once() {
+    let expected = PoolEvent::Answer { request: 3, fold: 0, answers: Vec::new() };
+    assert_eq!(reports(listening(1).classify(3, Vec::new())), [expected]);
+}
+
+#[test]
+fn folds_take_turns_where_memory_is_short() {
+    let mut scheduler = scheduler(&[(&[0, 1], 1)]);
+    scheduler.start(vec![false; 3]);
+    scheduler.message(0, FromWorker::Ready);
+    let actions = load(&mut scheduler, 0, 0);
+    let send = |message| Action::Send { worker: 0, message };
+    let ready = Action::Report(PoolEvent::FoldReady { fold: 0 });
+    let (unload, then) = (ToWorker::Unload { fold: 0 }, ToWorker::Load { fold: 1 });
+    assert_eq!(actions, [ready, send(unload), send(then)]);
+    assert!(loads(&load(&mut scheduler, 0, 1)).is_empty());
+
+    // Fold 1 is in memory and answers first; only then fold 0 comes back.
+    assert_eq!(questions(&scheduler.classify(5, texts(1))), [(0, 0, 1, 1)]);
+    let answer = FromWorker::Answer { ticket: 0, fold: 1, answers: answers(1) };
+    assert_eq!(loads(&scheduler.message(0, answer)), [0]);
+    let loaded = scheduler.message(0, FromWorker::Loaded { fold: 0 });
+    assert_eq!(questions(&loaded), [(0, 0, 0, 1)]);
+    assert_eq!(reports(loaded), [], "that it is ready was said before");
+}
+
+#[test]
+fn folds_do_not_take_turns_without_a_cache() {
+    let mut scheduler = scheduler(&[(&[0, 1], 1)]);
+    scheduler.start(vec![false; 3]);
+    scheduler.message(0, FromWorker::Ready);
+    let reason = "full".to_owned();
+    let actions = scheduler.message(0, FromWorker::NotCached { reason: reason.clone() });
+    assert_eq!(reports(actions), [PoolEvent::NotCached { reason: reason.clone() }]);
+    assert_eq!(scheduler.message(0, FromWorker::NotCached { reason }), [], "said once");
+    let actions = scheduler.message(0, FromWorker::Loaded { fold: 0 });
+    let failed = PoolEvent::FoldFailed { fold: 1, failure: Failure::OutOfMemory };
+    assert_eq!(reports(actions), [PoolEvent::FoldReady { fold: 0 }, failed]);
+}
+
+#[test]
+fn a_worker_that_dies_is_started_again_once_and_answers_what_it_was_asked() {
+    let mut scheduler = listening(1);
+    load(&mut scheduler, 0, 0);
+    scheduler.classify(1, texts(1));
+    let actions = scheduler.worker_died(0, Failure::WorkerDied);
+    let restarted = Action::Report(PoolEvent::WorkerRestarted { fold: 0 });
+    assert_eq!(actions, [Action::Spawn { worker: 0 }, restarted]);
+    assert_eq!(loads(&scheduler.message(0, FromWorker::Ready)), [0]);
+    assert_eq!(questions(&load(&mut scheduler, 0, 0)), [(0, 0, 0, 1)]);
+
+    let actions = scheduler.message(0, FromWorker::OutOfMemory);
+    let failed = PoolEvent::FoldFailed { fold: 0, failure: Failure::OutOfMemory };
+    assert_eq!(actions, [Action::Terminate { worker: 0 }, Action::Report(failed)]);
+    // The trap that follows is the same death.
+    assert_eq!(scheduler.worker_died(0, Failure::WorkerDied), []);
+
+    assert_eq!(scheduler.retry(), [Action::Spawn { worker: 0 }]);
+    scheduler.message(0, FromWorker::Ready);
+    assert_eq!(questions(&load(&mut scheduler, 0, 0)), [(0, 0, 0, 1)], "the newest request stays");
+}
+
+#[test]
+fn loading_stops_and_goes_on() {
+    let mut scheduler = listening(2);
+    let actions = scheduler.cancel_loading();
+    assert_eq!(actions[0], Action::Send { worker: 0, message: ToWorker::CancelLoading });
+    let failed = |fold| PoolEvent::FoldFailed { fold, failure: Failure::Cancelled };
+    assert_eq!(reports(actions), [failed(0), failed(1)]);
+    // The worker has not stopped yet: it can be told to load only after it has said so.
+    let retried = scheduler.retry();
+    assert_eq!(loads(&retried), [1]);
+    let stopped = FromWorker::Failed { fold: 0, failure: Failure::Cancelled };
+    assert_eq!(reports(scheduler.message(0, stopped)), []);
+    assert!(loads(&scheduler.message(1, FromWorker::Taken { shard: 0, cached: true })).is_empty());
+    let actions = scheduler.message(1, FromWorker::Taken { shard: 2, cached: true });
+    assert_eq!(loads(&actions), [0]);
+}
+
+#[test]
+fn a_missing_file_fails_its_fold_and_a_lost_connection_all_that_load() {
+    let mut scheduler = listening(3);
+    let failure = Failure::NotFound { file: "x".to_owned() };
+    let failed = PoolEvent::FoldFailed { fold: 0, failure: failure.clone() };
+    let actions = scheduler.message(0, FromWorker::Failed { fold: 0, failure });
+    assert_eq!(loads(&actions), [1]);
+    assert_eq!(reports(actions), [failed]);
+    let failure = Failure::Offline;
+    let actions = scheduler.message(1, FromWorker::Failed { fold: 1, failure: failure.clone() });
+    let failed = |fold| PoolEvent::FoldFailed { fold, failure: failure.clone() };
+    assert_eq!(reports(actions), [failed(1), failed(2)]);
+    assert_eq!(loads(&scheduler.retry()), [0]);
+}
+
+#[test]
+fn failed_folds_keep_no_request_alive_but_the_newest() {
+    let mut scheduler = listening(1);
+    scheduler.classify(1, texts(1));
+    scheduler.classify(2, texts(1));
+    let failure = Failure::NotFound { file: "x".to_owned() };
+    scheduler.message(0, FromWorker::Failed { fold: 0, failure });
+    scheduler.retry();
+    assert_eq!(questions(&load(&mut scheduler, 0, 0)), [(0, 1, 0, 1)]);
+    let answer = FromWorker::Answer { ticket: 1, fold: 0, answers: answers(1) };
+    assert_eq!(questions(&scheduler.message(0, answer)), []);
+}
+
+#[test]
+fn stopping_terminates_every_worker_and_reports_nothing() {
+    let actions = listening(2).stop();
+    assert_eq!(actions, [Action::Terminate { worker: 0 }, Action::Terminate { worker: 1 }]);
+}

@@ -1,0 +1,71 @@
+//! What depends on the browser's age and mood: whether it can run the model, and why it stopped.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use js_sys::{Object, Reflect, Uint8Array, WebAssembly};
+use wasm_bindgen::prelude::*;
+use web_sys::{ErrorEvent, Worker};
+
+use crate::browser;
+use crate::failure::Failure;
+
+/// The smallest module with a vector instruction: `() -> v128` by `i8x16.splat (i32.const 0)`.
+const SIMD_MODULE: [u8; 29] = [
+    0, b'a', b's', b'm', 1, 0, 0, 0, // magic, version
+    1, 5, 1, 0x60, 0, 1, 0x7b, // types: () -> v128
+    3, 2, 1, 0, // functions: of type 0
+    10, 8, 1, 6, 0, 0x41, 0, 0xfd, 15, 0x0b, // code
+];
+
+/// # Errors
+/// What is missing.
+pub fn check() -> Result<(), Failure> {
+    let module = Uint8Array::new_from_slice(&SIMD_MODULE);
+    if !WebAssembly::validate(&module).unwrap_or(false) {
+        return Err(Failure::SimdMissing);
+    }
+    for (name, what) in [
+        ("Worker", "web workers"),
+        ("ReadableStream", "streamed downloads"),
+        ("AbortController", "cancellable downloads"),
+    ] {
+        if browser::global(name).is_none() {
+            return Err(Failure::OldBrowser { what: what.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Starts a worker from a module. A browser that knows no module workers does not even look at the
+/// option, and that is how it is told: there is no other way to ask.
+pub fn module_worker(script: &str) -> Result<Worker, Failure> {
+    let looked = Rc::new(Cell::new(false));
+    let noted = Rc::clone(&looked);
+    let get = Closure::<dyn FnMut() -> JsValue>::new(move || {
+        noted.set(true);
+        "module".into()
+    });
+    let (options, property) = (Object::new(), Object::new());
+    Reflect::set(&property, &"get".into(), get.as_ref()).expect("a new object takes properties");
+    Object::define_property(&options, &"type".into(), &property);
+    let worker = Worker::new_with_options(script, options.unchecked_ref());
+    if !looked.get() {
+        return Err(Failure::OldBrowser { what: "module workers".to_owned() });
+    }
+    worker.map_err(|_| Failure::WorkerDied)
+}
+
+/// What an error event of a worker stands for. A trap says little; an exhausted memory is reported
+/// by the worker itself where it can, and here where not even its module could be set up.
+pub fn cause_of_death(event: &ErrorEvent) -> Failure {
+    // A script that cannot be fetched gives a plain event, without a message.
+    let message = Reflect::get(event, &"message".into()).ok().and_then(|text| text.as_string());
+    match message {
+        None => Failure::Offline,
+        Some(text) if text.contains("RangeError") || text.contains("out of memory") => {
+            Failure::OutOfMemory
+        }
+        _ => Failure::WorkerDied,
+    }
+}

@@ -1,0 +1,174 @@
+//! The worker's side: listens, loads folds one at a time, classifies.
+//!
+//! [`session`] holds the models and knows no browser; [`fetch`] brings their bytes. Loading waits for
+//! the network again and again, and in between the worker classifies by the folds it has.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use js_sys::Uint8Array;
+use shared::bundle::{OpenShard, Shard};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, console};
+
+use crate::cache;
+use crate::failure::Failure;
+use crate::http::{Cancel, Freshness};
+use crate::protocol::{self, FromWorker, ToWorker};
+
+pub mod fetch;
+pub mod session;
+
+use fetch::Download;
+use session::Session;
+
+/// Listens until the page terminates this worker.
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| console::error_1(&panic.to_string().into())));
+    let worker = Rc::new(Worker::default());
+    let listening = Rc::clone(&worker);
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        let message = event.data().as_string().and_then(|text| protocol::decode(&text));
+        listening.receive(message.expect("page and worker are of one version"));
+    });
+    scope().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    // It lives as long as the worker.
+    on_message.forget();
+    post(&FromWorker::Ready);
+}
+
+/// Posts the last message there is memory for: it is built without any.
+pub fn report_out_of_memory() {
+    drop(scope().post_message(&JsValue::from_str("\"OutOfMemory\"")));
+}
+
+#[derive(Default)]
+struct Worker {
+    session: RefCell<Option<Session>>,
+    base_url: RefCell<String>,
+    cancel: Cancel,
+    /// What has arrived of a shard whose download broke off.
+    unfinished: RefCell<Option<(usize, Download)>>,
+    is_uncached: Cell<bool>,
+}
+
+impl Worker {
+    fn receive(self: &Rc<Self>, message: ToWorker) {
+        match message {
+            ToWorker::Open { base_url, manifest } => {
+                let session = Session::new(&manifest);
+                *self.base_url.borrow_mut() = base_url;
+                *self.session.borrow_mut() =
+                    Some(session.expect("the page has read this manifest"));
+            }
+            ToWorker::Load { fold } => {
+                self.cancel.reset();
+                let worker = Rc::clone(self);
+                spawn_local(async move {
+                    post(&match worker.load(fold).await {
+                        Ok(()) => FromWorker::Loaded { fold },
+                        Err(failure) => FromWorker::Failed { fold, failure },
+                    });
+                });
+            }
+            ToWorker::CancelLoading => self.cancel.cancel(),
+            ToWorker::Unload { fold } => self.with_session(|session| session.unload(fold)),
+            ToWorker::Classify { ticket, fold, texts } => {
+                let answers = self.with_session(|session| session.classify(fold, &texts));
+                post(&match answers {
+                    Ok(answers) => FromWorker::Answer { ticket, fold, answers },
+                    Err(failure) => FromWorker::Failed { fold, failure },
+                });
+            }
+        }
+    }
+
+    async fn load(&self, fold: usize) -> Result<(), Failure> {
+        self.with_session(|session| session.begin(fold));
+        while let Some((index, shard)) = self.with_session(|session| session.next_shard()) {
+            let open = self.shard(index, &shard).await?;
+            self.with_session(|session| session.take(index, &open))?;
+        }
+        self.with_session(Session::finish)
+    }
+
+    /// A verified shard, from the cache or from the site.
+    async fn shard(&self, index: usize, shard: &Shard) -> Result<OpenShard, Failure> {
+        if self.cancel.is_cancelled() {
+            return Err(Failure::Cancelled);
+        }
+        if let Some(bytes) = cache::read(shard).await {
+            if let Ok(open) = shard.open(bytes) {
+                post(&FromWorker::Taken { shard: index, cached: true });
+                return Ok(open);
+            }
+            cache::remove(shard).await;
+        }
+        // What our own cache keeps need not lie in the browser's HTTP cache as well.
+        let freshness =
+            if self.is_uncached.get() { Freshness::Stored } else { Freshness::Bypassed };
+        let (open, copy) = match self.download(index, shard, freshness).await {
+            // Once more from the start: the fault may have been on the way.
+            Err(Failure::Corrupted { .. }) => {
+                self.unfinished.borrow_mut().take();
+                self.download(index, shard, Freshness::Bypassed).await?
+            }
+            other => other?,
+        };
+        let cached = self.keep(shard, &copy).await;
+        post(&FromWorker::Taken { shard: index, cached });
+        Ok(open)
+    }
+
+    /// Gives the bytes twice: opened, and as a copy outside this module's memory for the cache.
+    async fn download(
+        &self,
+        index: usize,
+        shard: &Shard,
+        freshness: Freshness,
+    ) -> Result<(OpenShard, Uint8Array), Failure> {
+        let unfinished = self.unfinished.borrow_mut().take();
+        let mut download = match unfinished {
+            Some((begun, download)) if begun == index => download,
+            _ => Download::new(shard),
+        };
+        let url = format!("{}{}", self.base_url.borrow(), shard.file_name());
+        let progress = |received| post(&FromWorker::Progress { shard: index, received });
+        let whole = fetch::run(&mut download, &url, freshness, &self.cancel, progress).await;
+        if let Err(failure) = whole {
+            *self.unfinished.borrow_mut() = Some((index, download));
+            return Err(failure);
+        }
+        let bytes = download.into_bytes();
+        let copy = Uint8Array::new_from_slice(&bytes);
+        Ok((shard.open(bytes)?, copy))
+    }
+
+    async fn keep(&self, shard: &Shard, bytes: &Uint8Array) -> bool {
+        if self.is_uncached.get() {
+            return false;
+        }
+        match cache::write(shard, bytes).await {
+            Ok(()) => true,
+            Err(reason) => {
+                self.is_uncached.set(true);
+                post(&FromWorker::NotCached { reason });
+                false
+            }
+        }
+    }
+
+    fn with_session<T>(&self, work: impl FnOnce(&mut Session) -> T) -> T {
+        work(self.session.borrow_mut().as_mut().expect("the page opens the bundle first"))
+    }
+}
+
+fn scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+fn post(message: &FromWorker) {
+    // A string can always be cloned.
+    drop(scope().post_message(&protocol::encode(message).into()));
+}

@@ -1,0 +1,222 @@
+//! A worker's session by itself: a small bundle is written, loaded shard by shard as a worker does,
+//! and must say to the last bit what the models it was made of say.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeMap;
+
+use shared::bundle::{
+    About, Contents, Encoding, FoldLoader, LabelScores, Manifest, Provenance, Scores, Shard,
+    TextAnswer, write,
+};
+use shared::model::DebertaConfig;
+use shared::tokenizer::Tokenizer;
+use shared::{Error, LabelSet, Thresholds};
+use web::api::Answer;
+use web::failure::Failure;
+use web::worker::session::Session;
+
+const CONFIG: &str = r#"{
+    "model_type": "deberta-v2", "vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "intermediate_size": 24, "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "pooler_dropout": 0,
+    "pooler_hidden_act": "gelu", "pooler_hidden_size": 16, "max_position_embeddings": 48,
+    "type_vocab_size": 0, "layer_norm_eps": 1e-07, "pad_token_id": 0,
+    "position_biased_input": false, "relative_attention": true, "pos_att_type": "p2c|c2p",
+    "share_att_key": true, "position_buckets": 4, "max_relative_positions": -1,
+    "norm_rel_ebd": "layer_norm",
+    "id2label": {"0": "joy", "1": "fear"}, "label2id": {"joy": 0, "fear": 1}
+}"#;
+
+const FOLDS: usize = 2;
+const MAX_LEN: usize = 40;
+
+/// A bundle and its files by name.
+struct Sample {
+    manifest: Manifest,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Sample {
+    fn new(encoding: Encoding) -> Self {
+        let labels = LabelSet::new(vec!["joy".to_owned(), "fear".to_owned()]).unwrap();
+        let learnt = ["what a lovely day", "who is there", "a day like any other"];
+        let tokenizer = Tokenizer::learn(learnt.iter(), 60).unwrap().compact().unwrap();
+        let contents = Contents {
+            about: about(&labels),
+            config: DebertaConfig::from_json(CONFIG.as_bytes()).unwrap(),
+            thresholds: Thresholds::uniform(0.5, labels.len()).unwrap(),
+            labels,
+            max_len: MAX_LEN,
+            encoding,
+            folds: (0..FOLDS).collect(),
+        };
+        let mut files = BTreeMap::new();
+        let shapes: BTreeMap<_, _> = contents.config.tensor_shapes(2).into_iter().collect();
+        let read = |fold, name: &str| -> Result<Vec<f32>, Error> {
+            Ok(values(fold, name, shapes[name].iter().product()))
+        };
+        let emit = |shard: &Shard, bytes| -> Result<(), Error> {
+            files.insert(shard.file_name(), bytes);
+            Ok(())
+        };
+        let manifest = write(contents, &[tokenizer.clone(), tokenizer], read, emit).unwrap();
+        Self { manifest, files }
+    }
+
+    fn bytes(&self, shard: &Shard) -> Vec<u8> {
+        self.files[&shard.file_name()].clone()
+    }
+
+    /// What the fold says without a session.
+    fn answers(&self, fold: usize, texts: &[String]) -> Vec<TextAnswer> {
+        let mut loader = FoldLoader::new(&self.manifest, fold);
+        for index in self.manifest.shards_of(fold) {
+            let shard = &self.manifest.shards()[index];
+            loader.take(index, &shard.open(self.bytes(shard)).unwrap()).unwrap();
+        }
+        loader.finish().unwrap().classify(texts).unwrap()
+    }
+
+    fn session(&self) -> Session {
+        Session::new(&self.manifest.to_json()).unwrap()
+    }
+
+    fn load(&self, session: &mut Session, fold: usize) {
+        session.begin(fold);
+        while let Some((index, shard)) = session.next_shard() {
+            session.take(index, &shard.open(self.bytes(&shard)).unwrap()).unwrap();
+        }
+        session.finish().unwrap();
+    }
+}
+
+fn about(labels: &LabelSet) -> About {
+    let of_label = |label: &String| LabelScores {
+        label: label.clone(),
+        support: 1,
+        f1_at_half: 0.5,
+        f1_tuned: 0.5,
+        f1_cross_fitted: None,
+    };
+    About {
+        title: "a sample".to_owned(),
+        licence: None,
+        provenance: Provenance {
+            model: "random".to_owned(),
+            seed: 0,
+            run_folds: FOLDS,
+            rows: 3,
+            versions: BTreeMap::new(),
+        },
+        scores: Scores {
+            rows: 3,
+            split: "grouped".to_owned(),
+            repeated_rows: 0,
+            macro_f1_at_half: 0.5,
+            macro_f1_tuned: 0.5,
+            macro_f1_cross_fitted: None,
+            per_label: labels.names().iter().map(of_label).collect(),
+        },
+    }
+}
+
+/// Numbers that differ from tensor to tensor and from fold to fold, some of the order of one.
+fn values(fold: usize, name: &str, count: usize) -> Vec<f32> {
+    let seed: usize = name.bytes().map(usize::from).sum::<usize>() + 31 * fold;
+    (0..count).map(|i| (((seed + i) as f32) * 12.9898).sin() * 0.6).collect()
+}
+
+fn texts() -> Vec<String> {
+    let long = "a day like any other ".repeat(9);
+    ["what a lovely day", "", "who is there <b>\u{1f600}", &long].map(str::to_owned).to_vec()
+}
+
+#[test]
+fn a_session_says_what_its_models_say() {
+    for encoding in [Encoding::F32, Encoding::F16, Encoding::Int16, Encoding::Int8] {
+        let sample = Sample::new(encoding);
+        let mut session = sample.session();
+        for fold in 0..FOLDS {
+            sample.load(&mut session, fold);
+        }
+        let mut said = Vec::new();
+        for fold in 0..FOLDS {
+            let answers = session.classify(fold, &texts()).unwrap();
+            assert_eq!(answers, sample.answers(fold, &texts()), "fold {fold} as {encoding:?}");
+            let truncated: Vec<bool> = answers.iter().map(|answer| answer.truncated).collect();
+            assert_eq!(truncated, [false, false, false, true]);
+            said.push(answers);
+        }
+        assert_ne!(said[0], said[1], "the folds are different models");
+    }
+}
+
+#[test]
+fn loading_goes_on_where_it_broke_off() {
+    let sample = Sample::new(Encoding::F16);
+    let mut session = sample.session();
+    session.begin(1);
+    let (first, shard) = session.next_shard().unwrap();
+    session.take(first, &shard.open(sample.bytes(&shard)).unwrap()).unwrap();
+    let then = session.next_shard().map(|(index, _)| index);
+    assert_ne!(then, Some(first));
+
+    session.begin(1);
+    assert_eq!(session.next_shard().map(|(index, _)| index), then);
+    sample.load(&mut session, 1);
+    assert_eq!(session.classify(1, &texts()).unwrap(), sample.answers(1, &texts()));
+}
+
+#[test]
+fn a_fold_can_be_unloaded_and_loaded_again() {
+    let sample = Sample::new(Encoding::Int8);
+    let mut session = sample.session();
+    sample.load(&mut session, 0);
+    session.unload(0);
+    sample.load(&mut session, 0);
+    assert_eq!(session.classify(0, &texts()).unwrap(), sample.answers(0, &texts()));
+}
+
+#[test]
+fn a_shard_of_another_place_is_refused_and_the_fold_can_begin_anew() {
+    let sample = Sample::new(Encoding::F32);
+    let mut session = sample.session();
+    session.begin(0);
+    let (index, shard) = session.next_shard().unwrap();
+    let open = shard.open(sample.bytes(&shard)).unwrap();
+    let refused = session.take(index + 1, &open).unwrap_err();
+    assert!(matches!(refused, Failure::Bundle { .. }), "{refused:?}");
+    sample.load(&mut session, 0);
+    assert_eq!(session.classify(0, &texts()).unwrap(), sample.answers(0, &texts()));
+}
+
+#[test]
+fn a_damaged_shard_is_a_failure_that_names_its_file() {
+    let sample = Sample::new(Encoding::F32);
+    let shard = &sample.manifest.shards()[0];
+    let mut bytes = sample.bytes(shard);
+    bytes[9] ^= 1;
+    let failure = Failure::from(shard.open(bytes).unwrap_err());
+    assert_eq!(failure, Failure::Corrupted { file: shard.file_name() });
+}
+
+#[test]
+fn what_is_no_manifest_is_a_failure_that_says_so() {
+    let failure = Session::new("{}").err().unwrap();
+    assert!(matches!(failure, Failure::Bundle { .. }), "{failure:?}");
+    assert_ne!(failure.message(), "");
+}
+
+#[test]
+fn the_package_answers_with_the_mean_the_decision_and_the_spread() {
+    let manifest = Sample::new(Encoding::F32).manifest;
+    let said = |joy, fear, truncated| TextAnswer { probabilities: vec![joy, fear], truncated };
+    let (first, second) = (said(0.25, 0.5, false), said(0.5, 0.5, true));
+    let answer = serde_json::to_string(&Answer::new(&manifest, &[&first, &second])).unwrap();
+    let joy = r#"{"probability":0.375,"threshold":0.5,"on":false,"lowest":0.25,"highest":0.5,"folds":[0.25,0.5]}"#;
+    let fear = r#"{"probability":0.5,"threshold":0.5,"on":true,"lowest":0.5,"highest":0.5,"folds":[0.5,0.5]}"#;
+    let expected = format!(r#"{{"labels":{{"joy":{joy},"fear":{fear}}},"truncated":true}}"#);
+    assert_eq!(answer, expected);
+}
