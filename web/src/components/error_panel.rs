@@ -1,0 +1,38 @@
+//! What went wrong, what to do about it, and the button that does it.
+
+use leptos::prelude::*;
+
+use crate::failure::Failure;
+use crate::state::{Event, ModelEvent, Phase};
+use crate::store::Store;
+
+#[component]
+pub fn ErrorPanel() -> impl IntoView {
+    let store = Store::of_component();
+    let failure = store.part(|state| match &state.model.phase {
+        Phase::Failed(failure) => Some(failure.clone()),
+        _ => None,
+    });
+    let rest = store.part(|state| (state.model.ready_folds(), state.model.folds.len()));
+    view! { {move || failure.get().map(|failure| panel(store, &failure, rest.get()))} }
+}
+
+fn panel(store: Store, failure: &Failure, (ready, folds): (usize, usize)) -> impl IntoView + use<> {
+    let still = (ready > 0).then(|| {
+        view! { <p>{format!("{ready} of {folds} models work: answers come from them.")}</p> }
+    });
+    view! {
+        <section id="error" class="card error" role="alert" data-failure=failure.code()>
+            <h2>{format!("{}.", failure.message())}</h2>
+            <p>{failure.remedy()}</p>
+            {still}
+            <button
+                id="retry"
+                type="button"
+                on:click=move |_| store.send(Event::Model(ModelEvent::Retry))
+            >
+                "Try again"
+            </button>
+        </section>
+    }
+}

@@ -1,0 +1,89 @@
+//! Which models have answered: the ensemble is progressive, and says so.
+
+use leptos::prelude::*;
+
+use crate::state::{Fold, State};
+use crate::store::Store;
+use crate::words::begun;
+
+#[component]
+pub fn Folds() -> impl IntoView {
+    let store = Store::of_component();
+    let folds = store.part(|state| state.model.folds.len());
+    let marks = move || (0..folds.get()).map(|fold| view! { <Mark fold /> }).collect_view();
+    let told = store.part(told);
+    view! {
+        <Show when=move || { folds.get() > 0 }>
+            <section class="folds-panel" aria-label="The models' answers">
+                <ul id="folds" class="folds">
+                    {marks}
+                </ul>
+                <p class="quiet">{told}</p>
+            </section>
+        </Show>
+    }
+}
+
+#[component]
+fn Mark(fold: usize) -> impl IntoView {
+    let store = Store::of_component();
+    let standing = store.part(move |state| standing(state, fold));
+    view! {
+        <li class="fold" data-fold=fold.to_string() data-state=standing>
+            <span class="visually-hidden">
+                {move || format!("Model {}: {}", fold + 1, in_words(standing.get()))}
+            </span>
+            <span aria-hidden="true">{fold + 1}</span>
+        </li>
+    }
+}
+
+fn standing(state: &State, fold: usize) -> &'static str {
+    let has_answered = || {
+        let shown = state.composer.shown().filter(|_| !state.composer.is_stale());
+        shown.is_some_and(|reading| reading.gathering.has_answer_of(fold))
+    };
+    match state.model.folds.get(fold) {
+        Some(Fold::Failed(_)) => "failed",
+        Some(Fold::Ready) if has_answered() => "answered",
+        Some(Fold::Ready) => "ready",
+        Some(Fold::Waiting) | None => "loading",
+    }
+}
+
+fn in_words(standing: &str) -> &'static str {
+    match standing {
+        "failed" => "failed",
+        "answered" => "has answered",
+        "ready" => "ready",
+        _ => "not here yet",
+    }
+}
+
+/// What the marks mean now, in a sentence.
+fn told(state: &State) -> String {
+    let folds = state.model.folds.len();
+    let failed = state.model.folds.iter().filter(|fold| matches!(fold, Fold::Failed(_))).count();
+    let shown = state.composer.shown().filter(|_| !state.composer.is_stale());
+    let answered = shown.map_or(0, |reading| reading.gathering.answered());
+    if answered == 0 {
+        return match folds {
+            1 => "One model reads each text.".to_owned(),
+            _ => format!(
+                "{}, each trained on another part of the data, read each text; the bars show \
+                 the mean of their answers.",
+                begun(folds, "model")
+            ),
+        };
+    }
+    if answered == folds {
+        return match folds {
+            1 => "The model has answered.".to_owned(),
+            _ => format!("All {folds} models have answered: the bars show their mean."),
+        };
+    }
+    let others = if failed > 0 && failed + answered == folds { "failed" } else { "will join in" };
+    format!(
+        "{answered} of {folds} models answered so far; the bars show their mean. The others {others}."
+    )
+}

@@ -1,0 +1,37 @@
+//! The name, what this is in a line, and whether there is a network.
+
+use leptos::prelude::*;
+
+use crate::store::Store;
+use crate::words::{begun, listed};
+
+#[component]
+pub fn Header() -> impl IntoView {
+    let store = Store::of_component();
+    let labels = store.part(|state| {
+        state.model.ensemble.as_ref().map(|ensemble| ensemble.labels.names().to_vec())
+    });
+    let folds = store.part(|state| state.model.ensemble.as_ref().map(|ensemble| ensemble.folds));
+    let is_online = store.part(|state| state.model.online);
+    let line = move || match (labels.get(), folds.get()) {
+        (Some(labels), Some(folds)) => {
+            let (models, labels) = (begun(folds, "model"), listed(&labels));
+            format!("{models} looking for {labels} in your words, on your own device.")
+        }
+        _ => "Emotions in a sentence, found on your own device.".to_owned(),
+    };
+    view! {
+        <header>
+            <img class="logo" src="favicon.svg" alt="" width="50" height="41" />
+            <div class="title">
+                <h1>"Quintet"</h1>
+                <p>{line}</p>
+            </div>
+            <Show when=move || !is_online.get()>
+                <p id="offline" class="pill">
+                    "No network"
+                </p>
+            </Show>
+        </header>
+    }
+}

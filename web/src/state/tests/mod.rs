@@ -1,0 +1,122 @@
+//! Stories about the state: events in, effects and what is shown out.
+
+mod composer;
+mod explanation;
+mod many;
+mod model;
+
+use std::collections::BTreeMap;
+
+use shared::bundle::{Encoding, Provenance, Scores, TextAnswer};
+use shared::{LabelSet, Thresholds};
+
+use super::*;
+use crate::failure::Failure;
+
+/// A page with its models at work.
+fn ready(folds: usize) -> State {
+    let mut state = loading(folds);
+    for fold in 0..folds {
+        update(&mut state, Event::Model(ModelEvent::FoldReady { fold }));
+    }
+    state
+}
+
+/// A page whose models are on their way.
+fn loading(folds: usize) -> State {
+    let mut state = State::default();
+    let ensemble = Box::new(ensemble(folds));
+    let arrived = ModelEvent::ManifestArrived { ensemble, to_download: 0 };
+    update(&mut state, Event::Model(arrived));
+    state
+}
+
+fn ensemble(folds: usize) -> Ensemble {
+    let labels = ["joy", "fear"].map(str::to_owned).to_vec();
+    Ensemble {
+        labels: LabelSet::new(labels).unwrap(),
+        thresholds: Thresholds::new(vec![0.5, 0.25], 2).unwrap(),
+        folds,
+        max_len: 256,
+        download_bytes: 1_000,
+        card: Card {
+            title: "Test".to_owned(),
+            licence: None,
+            encoding: Encoding::F32,
+            provenance: Provenance {
+                model: "mini".to_owned(),
+                seed: 42,
+                run_folds: folds,
+                rows: 10,
+                versions: BTreeMap::new(),
+            },
+            scores: Scores {
+                rows: 10,
+                split: "grouped".to_owned(),
+                repeated_rows: 0,
+                macro_f1_at_half: 0.5,
+                macro_f1_tuned: 0.6,
+                macro_f1_cross_fitted: None,
+                per_label: Vec::new(),
+            },
+            verification: None,
+        },
+    }
+}
+
+fn model(state: &mut State, event: ModelEvent) -> Vec<Effect> {
+    update(state, Event::Model(event))
+}
+
+fn type_text(state: &mut State, text: &str) -> Vec<Effect> {
+    update(state, Event::Composer(ComposerEvent::Typed(text.to_owned())))
+}
+
+/// Types, and waits long enough.
+fn ask(state: &mut State, text: &str) -> Vec<Effect> {
+    let effects = type_text(state, text);
+    elapse(state, &effects)
+}
+
+/// Ends every wait among the effects.
+fn elapse(state: &mut State, effects: &[Effect]) -> Vec<Effect> {
+    let mut after = Vec::new();
+    for effect in effects {
+        if let Effect::Wait { timer, sequence, .. } = *effect {
+            after.extend(update(state, Event::Elapsed { timer, sequence }));
+        }
+    }
+    after
+}
+
+fn answer(state: &mut State, request: u32, fold: usize, answers: &[[f32; 2]]) -> Vec<Effect> {
+    let answers = answers
+        .iter()
+        .map(|probabilities| TextAnswer { probabilities: probabilities.to_vec(), truncated: false })
+        .collect();
+    update(state, Event::Answer { request, fold, answers })
+}
+
+/// The requests among the effects: number and texts.
+fn asked(effects: &[Effect]) -> Vec<(u32, Vec<String>)> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Classify { request, texts } => Some((*request, texts.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The number of the only request among the effects.
+fn request(effects: &[Effect]) -> u32 {
+    let asked = asked(effects);
+    assert_eq!(asked.len(), 1, "{effects:?}");
+    asked[0].0
+}
+
+fn probabilities(state: &State) -> Vec<f32> {
+    let ensemble = state.model.ensemble.as_ref().unwrap();
+    let results = state.composer.shown().unwrap().results(ensemble);
+    results.iter().map(|result| result.probability).collect()
+}

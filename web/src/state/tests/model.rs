@@ -1,0 +1,120 @@
+use super::*;
+
+fn manifest(to_download: u64) -> ModelEvent {
+    ModelEvent::ManifestArrived { ensemble: Box::new(ensemble(2)), to_download }
+}
+
+#[test]
+fn a_small_download_starts_at_once() {
+    let mut state = State::default();
+    assert_eq!(model(&mut state, manifest(ASK_ABOVE)), [Effect::StartPool]);
+    assert_eq!(state.model.phase, Phase::Loading);
+}
+
+#[test]
+fn a_large_download_waits_for_the_visitor() {
+    let mut state = State::default();
+    let bytes = ASK_ABOVE + 1;
+    assert_eq!(model(&mut state, manifest(bytes)), []);
+    assert_eq!(state.model.phase, Phase::Asking { bytes });
+    // Typed meanwhile: kept, and asked as soon as there is someone to ask.
+    assert_eq!(ask(&mut state, "hello"), []);
+    let effects = model(&mut state, ModelEvent::Accepted);
+    assert_eq!(effects[0], Effect::StartPool);
+    assert_eq!(asked(&effects)[0].1, ["hello"]);
+}
+
+#[test]
+fn the_first_fold_is_ready_while_the_others_load() {
+    let mut state = loading(2);
+    model(&mut state, ModelEvent::FoldReady { fold: 1 });
+    assert_eq!(state.model.phase, Phase::Loading);
+    assert_eq!(state.model.ready_folds(), 1);
+    assert!(!state.model.can_do_jobs());
+    assert_eq!(model(&mut state, ModelEvent::FoldReady { fold: 0 }), [Effect::ReadCacheSize]);
+    assert_eq!(state.model.phase, Phase::Ready);
+    assert!(state.model.can_do_jobs());
+    assert_eq!(state.status, "The models are ready.");
+}
+
+#[test]
+fn ready_offline_needs_the_page_as_well_as_the_models() {
+    let mut state = ready(1);
+    assert!(!state.model.is_ready_offline());
+    model(&mut state, ModelEvent::ShellKept);
+    assert!(state.model.is_ready_offline());
+}
+
+#[test]
+fn what_cannot_be_kept_is_not_ready_offline() {
+    let mut state = loading(1);
+    model(&mut state, ModelEvent::ShellKept);
+    let reason = "the disk is full".to_owned();
+    model(&mut state, ModelEvent::NotCached { reason: reason.clone() });
+    model(&mut state, ModelEvent::FoldReady { fold: 0 });
+    assert!(!state.model.is_ready_offline());
+    assert_eq!(state.model.kept, Kept::No { reason });
+}
+
+#[test]
+fn a_cleared_cache_works_on_but_not_offline() {
+    let mut state = ready(1);
+    model(&mut state, ModelEvent::ShellKept);
+    assert_eq!(model(&mut state, ModelEvent::ClearCache), [Effect::ClearCache]);
+    assert_eq!(model(&mut state, ModelEvent::CacheCleared), [Effect::ReadCacheSize]);
+    assert_eq!(state.model.phase, Phase::Ready);
+    assert!(!state.model.is_ready_offline());
+}
+
+#[test]
+fn cancelled_is_no_failure_and_goes_on_by_retry() {
+    let mut state = loading(2);
+    assert_eq!(model(&mut state, ModelEvent::Cancel), [Effect::CancelLoading]);
+    for fold in 0..2 {
+        model(&mut state, ModelEvent::FoldFailed { fold, failure: Failure::Cancelled });
+    }
+    assert_eq!(state.model.phase, Phase::Cancelled);
+    assert_eq!(model(&mut state, ModelEvent::Retry), [Effect::RetryLoading]);
+    assert_eq!(state.model.phase, Phase::Loading);
+    model(&mut state, ModelEvent::FoldReady { fold: 0 });
+    model(&mut state, ModelEvent::FoldReady { fold: 1 });
+    assert_eq!(state.model.phase, Phase::Ready);
+}
+
+#[test]
+fn a_fold_that_fails_is_said_when_the_others_are_through() {
+    let mut state = loading(2);
+    let failure = Failure::Corrupted { file: "a.safetensors".to_owned() };
+    model(&mut state, ModelEvent::FoldFailed { fold: 0, failure: failure.clone() });
+    assert_eq!(state.model.phase, Phase::Loading);
+    model(&mut state, ModelEvent::FoldReady { fold: 1 });
+    assert_eq!(state.model.phase, Phase::Failed(failure));
+    assert!(state.model.can_do_jobs());
+    assert_eq!(model(&mut state, ModelEvent::Retry), [Effect::RetryLoading]);
+    assert_eq!(state.model.folds, [Fold::Waiting, Fold::Ready]);
+}
+
+#[test]
+fn without_a_manifest_retry_fetches_it_again() {
+    let mut state = State::default();
+    model(&mut state, ModelEvent::StartFailed(Failure::Offline));
+    assert_eq!(state.model.phase, Phase::Failed(Failure::Offline));
+    assert_eq!(model(&mut state, ModelEvent::Retry), [Effect::FetchManifest]);
+}
+
+#[test]
+fn without_workers_retry_starts_them_again() {
+    let mut state = loading(2);
+    model(&mut state, ModelEvent::StartFailed(Failure::SimdMissing));
+    assert_eq!(model(&mut state, ModelEvent::Retry), [Effect::StartPool]);
+}
+
+#[test]
+fn a_restarted_worker_is_waited_for() {
+    let mut state = ready(2);
+    model(&mut state, ModelEvent::WorkerRestarted { fold: 1 });
+    assert_eq!(state.model.phase, Phase::Loading);
+    assert_eq!(state.model.expected_folds(), [0, 1]);
+    model(&mut state, ModelEvent::FoldReady { fold: 1 });
+    assert_eq!(state.model.phase, Phase::Ready);
+}
