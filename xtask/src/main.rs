@@ -1,20 +1,11 @@
-//! `cargo xtask`: the workspace's own commands. One file a subcommand; nothing imports this crate.
+//! `cargo xtask`: the workspace's own commands.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-
-mod bench;
-mod browser;
-mod demo;
-mod server;
-mod setup;
-mod shell;
-mod test;
-mod workspace;
-
-use workspace::Workspace;
+use xtask::workspace::Workspace;
+use xtask::{bench, demo, package, setup, test};
 
 /// Sets up, tests, demonstrates and benches the workspace.
 #[derive(Parser)]
@@ -30,8 +21,10 @@ enum Command {
     Setup,
     /// Runs everything that CI runs, after `setup`.
     Test(test::Arguments),
-    /// Trains the small model on the embedded sentences and classifies a sentence with it.
+    /// Trains the small model on the embedded sentences and opens the page with it.
     Demo(demo::Arguments),
+    /// Builds the browser side as a JavaScript package, into TARGET/package.
+    Package,
     /// Times our code beside a rival's, in one run.
     #[command(subcommand)]
     Bench(Bench),
@@ -59,6 +52,7 @@ fn run(command: Command) -> Result<()> {
         Command::Setup => setup::run(&workspace),
         Command::Test(arguments) => test::run(&workspace, &arguments),
         Command::Demo(arguments) => demo::run(&workspace, &arguments),
+        Command::Package => package::run(&workspace),
         Command::Bench(Bench::Cpu(arguments)) => bench::run(&workspace, &arguments),
     }
 }

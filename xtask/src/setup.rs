@@ -20,22 +20,35 @@ const CARGO_DENY_VERSION: &str = "0.20.2";
 const CHROMIUM_NAMES: [&str; 5] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 
+/// All that the tests need.
 pub fn run(workspace: &Workspace) -> Result<()> {
     let shell = Shell::new(workspace);
-    c_compiler(&shell)?;
+    for_the_page(workspace)?;
     rust_component(&shell, "rustfmt", "fmt")?;
     rust_component(&shell, "clippy", "clippy")?;
-    wasm_target(&shell)?;
-    trunk(workspace, &shell)?;
-    wasm_bindgen(workspace, &shell)?;
     cargo_deny(workspace, &shell)?;
     chromium(&shell)?;
     eprintln!("setup: everything is there");
     Ok(())
 }
 
+/// What it takes to build the native programs and the page, and no more.
+pub fn for_the_page(workspace: &Workspace) -> Result<()> {
+    let shell = Shell::new(workspace);
+    c_compiler(&shell)?;
+    trunk(workspace, &shell)?;
+    for_wasm(workspace)
+}
+
+/// What building for the browser needs, without trunk and a browser.
+pub fn for_wasm(workspace: &Workspace) -> Result<()> {
+    let shell = Shell::new(workspace);
+    wasm_target(&shell)?;
+    wasm_bindgen(workspace, &shell)
+}
+
 /// The native build links with it and compiles an allocator by it.
-pub fn c_compiler(shell: &Shell) -> Result<()> {
+fn c_compiler(shell: &Shell) -> Result<()> {
     if shell.find(&["cc", "gcc", "clang", "cl"]).is_none() {
         bail!("no C compiler found: install one (Debian: `apt-get install gcc libc6-dev`)");
     }
@@ -45,6 +58,11 @@ pub fn c_compiler(shell: &Shell) -> Result<()> {
 /// The browser that the page is tried in: `QUINTET_CHROMIUM`, else the first on PATH.
 pub fn find_chromium(shell: &Shell) -> Option<PathBuf> {
     std::env::var_os("QUINTET_CHROMIUM").map(PathBuf::from).or_else(|| shell.find(&CHROMIUM_NAMES))
+}
+
+/// What drives that browser: `CHROMEDRIVER`, as wasm-bindgen's test runner has it, else the one on PATH.
+pub fn find_chromedriver(shell: &Shell) -> Option<PathBuf> {
+    std::env::var_os("CHROMEDRIVER").map(PathBuf::from).or_else(|| shell.find(&["chromedriver"]))
 }
 
 fn rust_component(shell: &Shell, component: &str, subcommand: &str) -> Result<()> {
@@ -93,7 +111,12 @@ fn trunk(workspace: &Workspace, shell: &Shell) -> Result<()> {
     cargo_install(
         workspace,
         shell,
-        &Tool { package: "trunk", program: "trunk", version: TRUNK_VERSION, arguments: &arguments },
+        &Tool {
+            package: "trunk",
+            programs: &["trunk"],
+            version: TRUNK_VERSION,
+            arguments: &arguments,
+        },
     )
 }
 
@@ -106,7 +129,8 @@ fn wasm_bindgen(workspace: &Workspace, shell: &Shell) -> Result<()> {
         shell,
         &Tool {
             package: "wasm-bindgen-cli",
-            program: "wasm-bindgen",
+            // The second runs the tests of `web` in Chromium.
+            programs: &["wasm-bindgen", "wasm-bindgen-test-runner"],
             version: &version,
             arguments: &[],
         },
@@ -119,7 +143,7 @@ fn cargo_deny(workspace: &Workspace, shell: &Shell) -> Result<()> {
         shell,
         &Tool {
             package: "cargo-deny",
-            program: "cargo-deny",
+            programs: &["cargo-deny"],
             version: CARGO_DENY_VERSION,
             arguments: &["--locked"],
         },
@@ -128,15 +152,18 @@ fn cargo_deny(workspace: &Workspace, shell: &Shell) -> Result<()> {
 
 struct Tool<'a> {
     package: &'a str,
-    program: &'a str,
+    programs: &'a [&'a str],
     version: &'a str,
     arguments: &'a [&'a str],
 }
 
 fn cargo_install(workspace: &Workspace, shell: &Shell, tool: &Tool) -> Result<()> {
-    let &Tool { package, program, version, arguments } = tool;
-    let found = shell::answer(shell.command(program).arg("--version"));
-    if found.as_deref() == Some(&format!("{program} {version}")) {
+    let &Tool { package, programs, version, arguments } = tool;
+    let is_there = |program: &&str| {
+        let found = shell::answer(shell.command(program).arg("--version"));
+        found.is_some_and(|found| found == format!("{program} {version}"))
+    };
+    if programs.iter().all(is_there) {
         return Ok(());
     }
     let tools = workspace.tools();
@@ -163,13 +190,13 @@ fn quick_build(command: &mut Command) -> &mut Command {
 
 fn chromium(shell: &Shell) -> Result<()> {
     const PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
-    if find_chromium(shell).is_some() {
+    if find_chromium(shell).is_some() && find_chromedriver(shell).is_some() {
         return Ok(());
     }
     let Some(apt_get) = apt_get(shell) else {
         bail!(
-            "no Chromium or Chrome found: install one (Debian, as root: `apt-get install {}`), \
-             or name its program in QUINTET_CHROMIUM",
+            "no Chromium or Chrome with its chromedriver found: install them (Debian, as root: \
+             `apt-get install {}`), or name the programs in QUINTET_CHROMIUM and CHROMEDRIVER",
             PACKAGES.join(" ")
         );
     };

@@ -1,0 +1,14 @@
+//! What `cargo xtask` is made of: a file a subcommand, and what they share. A library only so that the browser tests
+//! (`tests/browser`) use the same server, folders and Chromium as the commands; no other crate imports this one.
+
+pub mod bench;
+pub mod chromium;
+pub mod demo;
+pub mod package;
+mod payload;
+pub mod server;
+pub mod setup;
+pub mod shell;
+pub mod site;
+pub mod test;
+pub mod workspace;

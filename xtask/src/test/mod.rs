@@ -1,0 +1,117 @@
+//! `cargo xtask test`: everything that CI runs, cheap steps first, and a table of what took how long.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+
+use crate::workspace::Workspace;
+
+mod steps;
+
+pub use steps::DRIVER_VARIABLE;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only the steps whose name contains this, `clippy` say.
+    #[arg(long, default_value = "")]
+    only: String,
+
+    /// Of the stories in Chromium, only those whose name contains this.
+    #[arg(long, default_value = "")]
+    story: String,
+}
+
+/// One thing that can pass or fail.
+struct Step {
+    name: &'static str,
+    /// The steps whose failure leaves nothing to run here.
+    needs: &'static [&'static str],
+    run: fn(&Workspace, &Arguments) -> Result<Outcome>,
+}
+
+enum Outcome {
+    Passed,
+    Skipped(&'static str),
+}
+
+struct Row {
+    name: &'static str,
+    verdict: Verdict,
+    seconds: f64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+const STEPS: [Step; 13] = [
+    Step { name: "setup", needs: &[], run: steps::set_up },
+    Step { name: "format", needs: &[], run: steps::format },
+    Step { name: "dependencies", needs: &["setup"], run: steps::dependencies },
+    Step { name: "advisories", needs: &["setup"], run: steps::advisories },
+    Step { name: "clippy, native", needs: &[], run: steps::clippy_native },
+    Step { name: "clippy, wasm32", needs: &["setup"], run: steps::clippy_wasm },
+    Step { name: "tests", needs: &[], run: steps::tests },
+    Step { name: "components", needs: &["setup"], run: steps::components },
+    Step { name: "page", needs: &["setup"], run: steps::page },
+    Step { name: "payload", needs: &["page"], run: steps::payload },
+    Step { name: "package", needs: &["setup"], run: steps::package },
+    Step { name: "bundles", needs: &["tests"], run: steps::bundles },
+    Step { name: "stories", needs: &["page", "package", "bundles"], run: steps::stories },
+];
+
+pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    let mut rows: Vec<Row> = Vec::new();
+    for step in STEPS.iter().filter(|step| step.name.contains(&arguments.only)) {
+        let row = take(step, workspace, arguments, &rows);
+        rows.push(row);
+    }
+    ensure!(!rows.is_empty(), "no step has `{}` in its name", arguments.only);
+    let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
+    let (passed, failed) = (count(Verdict::Passed), count(Verdict::Failed));
+    print_table(&rows);
+    println!("{passed} passed, {failed} failed");
+    ensure!(failed == 0, "not everything passed: each failed step says why above");
+    Ok(())
+}
+
+fn take(step: &Step, workspace: &Workspace, arguments: &Arguments, before: &[Row]) -> Row {
+    let name = step.name;
+    eprintln!("\n== {name}");
+    let fell = |needed: &str| {
+        before.iter().any(|row| row.name == needed && row.verdict != Verdict::Passed)
+    };
+    if let Some(needed) = step.needs.iter().find(|needed| fell(needed)) {
+        eprintln!("-- {name}: skipped, as `{needed}` did not pass");
+        return Row { name, verdict: Verdict::Skipped, seconds: 0.0 };
+    }
+    let start = Instant::now();
+    let verdict = match (step.run)(workspace, arguments) {
+        Ok(Outcome::Passed) => Verdict::Passed,
+        Ok(Outcome::Skipped(why)) => {
+            eprintln!("-- {name}: skipped, {why}");
+            Verdict::Skipped
+        }
+        Err(error) => {
+            eprintln!("-- {name}: FAILED\n{error:#}");
+            Verdict::Failed
+        }
+    };
+    Row { name, verdict, seconds: start.elapsed().as_secs_f64() }
+}
+
+fn print_table(rows: &[Row]) {
+    println!("\n{:<18} {:<8} {:>8}", "step", "", "seconds");
+    for Row { name, verdict, seconds } in rows {
+        let verdict = match verdict {
+            Verdict::Passed => "passed",
+            Verdict::Failed => "FAILED",
+            Verdict::Skipped => "skipped",
+        };
+        println!("{name:<18} {verdict:<8} {seconds:>8.1}");
+    }
+    println!("{:<27} {:>8.1}", "all", rows.iter().map(|row| row.seconds).sum::<f64>());
+}

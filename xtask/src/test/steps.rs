@@ -1,0 +1,132 @@
+//! The steps of `cargo xtask test`.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{Arguments, Outcome};
+use crate::chromium::{self, Driver, Programs};
+use crate::package;
+use crate::payload;
+use crate::setup::{self, WASM_TARGET};
+use crate::shell::{self, Shell};
+use crate::site::{self, Site};
+use crate::workspace::Workspace;
+
+/// Where the stories find chromedriver.
+pub const DRIVER_VARIABLE: &str = "QUINTET_CHROMEDRIVER_URL";
+
+pub fn set_up(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    setup::run(workspace)?;
+    Ok(Outcome::Passed)
+}
+
+pub fn format(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    let mut command = Shell::new(workspace).command("cargo");
+    passed(command.args(["fmt", "--all", "--check"]), "run `cargo fmt --all`")
+}
+
+/// Licences, sources and banned crates: all that needs no network.
+pub fn dependencies(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    let mut command = Shell::new(workspace).command("cargo");
+    command.args([
+        "deny",
+        "--locked",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
+    passed(&mut command, "mend deny.toml or the dependency named above")
+}
+
+pub fn advisories(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    let shell = Shell::new(workspace);
+    if shell::answer(shell.command("cargo").args(["deny", "fetch", "db"])).is_none() {
+        return Ok(Outcome::Skipped("the advisory database (on github.com) cannot be fetched"));
+    }
+    let mut command = shell.command("cargo");
+    command.args(["deny", "--locked", "check", "--disable-fetch", "advisories"]);
+    passed(&mut command, "update or replace the dependency named above")
+}
+
+pub fn clippy_native(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    let mut command = Shell::new(workspace).cargo("clippy");
+    command.args(["--workspace", "--all-targets", "--", "--deny", "warnings"]);
+    passed(&mut command, "mend what clippy names above")
+}
+
+pub fn clippy_wasm(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    // The tests of `web` alone: those of `shared` run natively. Its library is looked at on the way.
+    let mut command = Shell::new(workspace).cargo("clippy");
+    command.args(["--package", "web", "--all-targets", "--target", WASM_TARGET]);
+    passed(command.args(["--", "--deny", "warnings"]), "mend what clippy names above")
+}
+
+pub fn tests(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    let mut command = Shell::new(workspace).cargo("test");
+    command.args(["--workspace", "--no-fail-fast"]);
+    passed(&mut command, "each failed test is named above")
+}
+
+/// The tests of `web` that need a document, by wasm-bindgen's runner in Chromium.
+pub fn components(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    let shell = Shell::new(workspace);
+    let Programs { chromium, chromedriver } = Programs::find(&shell)?;
+    let settings = workspace.target.join("webdriver.json");
+    fs::write(&settings, chromium::capabilities(&chromium, &[]).to_string())
+        .with_context(|| format!("cannot write {}", settings.display()))?;
+    let mut command = shell.cargo("test");
+    command
+        .args(["--package", "web", "--target", WASM_TARGET])
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
+        .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &settings)
+        .env("CHROMEDRIVER", &chromedriver);
+    passed(&mut command, "each failed test is named above")
+}
+
+pub fn page(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    site::build_page(&Shell::new(workspace))?;
+    Ok(Outcome::Passed)
+}
+
+pub fn payload(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    payload::check(&Site::of(workspace).dist)?;
+    Ok(Outcome::Passed)
+}
+
+pub fn package(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    package::run(workspace)?;
+    Ok(Outcome::Passed)
+}
+
+/// A small run and its bundles, for the stories.
+pub fn bundles(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    Site::of(workspace).make_bundles(workspace)?;
+    Ok(Outcome::Passed)
+}
+
+/// What visitors do, in Chromium. One after the other: each has five workers that want the cores for themselves.
+pub fn stories(workspace: &Workspace, arguments: &Arguments) -> Result<Outcome> {
+    let shell = Shell::new(workspace);
+    let site = Site::of(workspace);
+    site::remove(&site.screenshots)?;
+    let driver = Driver::start(&shell, &Programs::find(&shell)?.chromedriver)?;
+    let mut command = shell.cargo("test");
+    // The whole workspace, as in the step `tests`: another choice of packages would be another build.
+    command
+        .args(["--workspace", "--test", "browser", "--", "--ignored", "--test-threads=1"])
+        // Some stories print figures.
+        .args(["--nocapture", &arguments.story])
+        .env(DRIVER_VARIABLE, driver.url());
+    let outcome = passed(&mut command, "each failed story is named above");
+    eprintln!("-- stories: screenshots are in {}", site.screenshots.display());
+    outcome
+}
+
+fn passed(command: &mut Command, remedy: &str) -> Result<Outcome> {
+    shell::run(command, remedy)?;
+    Ok(Outcome::Passed)
+}

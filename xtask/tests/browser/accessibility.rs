@@ -1,0 +1,212 @@
+//! What people who do not see the page, or see it badly, get of it.
+
+use serde_json::{Value, json};
+
+use crate::visitor::Visitor;
+
+const CONTROLS: [&str; 9] = [
+    "button",
+    "textbox",
+    "link",
+    "checkbox",
+    "radio",
+    "combobox",
+    "progressbar",
+    "DisclosureTriangle",
+    "meter",
+];
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn every_control_has_a_name() {
+    let visitor = Visitor::settled();
+    visitor.open_everything();
+    let tree = visitor.session.devtools("Accessibility.getFullAXTree", json!({}));
+    let nodes = tree["nodes"].as_array().unwrap();
+    let controls = nodes.iter().filter(|node| {
+        node["ignored"] != true
+            && CONTROLS.contains(&node["role"]["value"].as_str().unwrap_or_default())
+    });
+    let mut count = 0;
+    for node in controls {
+        count += 1;
+        let name = node["name"]["value"].as_str().unwrap_or_default();
+        assert!(!name.trim().is_empty(), "a {} has no name: {node:#}", node["role"]["value"]);
+    }
+    assert!(count >= 8, "only {count} controls");
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_document_has_a_language_a_title_one_heading_and_landmarks() {
+    let visitor = Visitor::settled();
+    assert_eq!(visitor.ask("document.documentElement.lang"), "en");
+    assert!(visitor.says("document.title.length > 0"));
+    assert_eq!(visitor.ask("document.querySelectorAll('h1').length"), 1);
+    assert_eq!(visitor.ask("document.querySelectorAll('main').length"), 1);
+    // No level is left out.
+    let levels = visitor.ask(
+        "Array.from(document.querySelectorAll('h1,h2,h3,h4,h5,h6'), heading => Number(heading.tagName[1]))",
+    );
+    let levels: Vec<u8> = serde_json::from_value(levels).unwrap();
+    assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{levels:?}");
+    let doubled = visitor.ask(
+        "Array.from(document.querySelectorAll('[id]'), element => element.id)\
+         .filter((id, place, all) => all.indexOf(id) !== place)",
+    );
+    assert_eq!(doubled, json!([]));
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_result_is_said_aloud_once() {
+    let visitor = Visitor::settled();
+    assert_eq!(
+        visitor.ask(
+            "(status => status.getAttribute('aria-live') ?? status.getAttribute('role') ?? status.tagName)\
+             (document.querySelector('#status'))"
+        )
+        .as_str()
+        .map(|live| ["polite", "status", "OUTPUT"].contains(&live)),
+        Some(true)
+    );
+    visitor.session.run(
+        "window.said = []; new MutationObserver(() => {
+             const sentence = document.querySelector('#status').textContent.trim();
+             if (sentence && sentence !== window.said.at(-1)) window.said.push(sentence);
+         }).observe(document.querySelector('#status'), { childList: true, characterData: true, subtree: true });",
+        Value::Null,
+    );
+    visitor.classify("I love this so much!");
+    visitor.wait_until("window.said.length > 0");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let said: Vec<String> = serde_json::from_value(visitor.ask("window.said")).unwrap();
+    assert_eq!(said.len(), 1, "a listener would hear {said:?}");
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn words_stand_out_from_what_is_behind_them_in_light_and_dark() {
+    let visitor = Visitor::settled();
+    visitor.classify("I love this, but I am afraid it will not last.");
+    visitor.session.click("#explain");
+    visitor.wait_for("#explanation[data-state=done]");
+    visitor.open_everything();
+    for scheme in ["light", "dark"] {
+        visitor.prefer("prefers-color-scheme", scheme);
+        let faint = visitor.session.run(CONTRAST, Value::Null);
+        assert_eq!(faint, json!([]), "{scheme}");
+    }
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn who_wants_less_motion_gets_none() {
+    let visitor = Visitor::ready();
+    visitor.prefer("prefers-reduced-motion", "reduce");
+    visitor.arrive();
+    visitor.wait_for_all_folds();
+    visitor.write("Hold still.");
+    let moving = visitor.ask(
+        "document.getAnimations().filter(motion => motion.effect.getComputedTiming().duration > 10)\
+         .map(motion => motion.effect.target?.outerHTML.slice(0, 120))",
+    );
+    assert_eq!(moving, json!([]));
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn nothing_is_cut_off_on_a_narrow_screen_or_at_large_type() {
+    let visitor = Visitor::settled();
+    visitor
+        .classify("Antidisestablishmentarianism is a word that frightens me, and here is another.");
+    visitor.open_everything();
+    for width in [320, 390, 768, 1280] {
+        visitor.resize(width, 800);
+        let overflow = visitor.ask("document.documentElement.scrollWidth - innerWidth");
+        assert!(
+            overflow.as_i64().unwrap() <= 0,
+            "at {width} pixels the page is {overflow} too wide"
+        );
+    }
+    visitor.resize(390, 800);
+    visitor.session.run("document.documentElement.style.fontSize = '200%'", Value::Null);
+    let overflow = visitor.ask("document.documentElement.scrollWidth - innerWidth");
+    assert!(overflow.as_i64().unwrap() <= 0, "at 200% the page is {overflow} pixels too wide");
+    visitor.leave();
+}
+
+impl Visitor {
+    /// Opens every `details` element.
+    pub fn open_everything(&self) {
+        self.session.run(
+            "document.querySelectorAll('details').forEach(details => { details.open = true; })",
+            Value::Null,
+        );
+    }
+
+    /// Sets a media feature.
+    pub fn prefer(&self, name: &str, value: &str) {
+        let features = json!({ "features": [{ "name": name, "value": value }] });
+        self.session.devtools("Emulation.setEmulatedMedia", features);
+    }
+
+    pub fn resize(&self, width: u32, height: u32) {
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": width < 600 });
+        self.session.devtools("Emulation.setDeviceMetricsOverride", screen);
+    }
+}
+
+/// WCAG 2's contrast of every text that is shown with the nearest background that is not transparent, where both are
+/// plain colours: those that miss AA. https://www.w3.org/TR/WCAG22/#contrast-minimum
+const CONTRAST: &str = r"
+    const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    const rgba = colour => {
+        canvas.clearRect(0, 0, 1, 1);
+        canvas.fillStyle = colour;
+        canvas.fillRect(0, 0, 1, 1);
+        return Array.from(canvas.getImageData(0, 0, 1, 1).data);
+    };
+    const over = ([r, g, b, a], [R, G, B]) =>
+        [r, g, b].map((value, i) => (value * a + [R, G, B][i] * (255 - a)) / 255).concat(255);
+    const luminance = colour => {
+        const [r, g, b] = colour.map(value => {
+            value /= 255;
+            return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const background = element => {
+        if (!element) return rgba(getComputedStyle(document.documentElement).colorScheme.includes('dark')
+            && matchMedia('(prefers-color-scheme: dark)').matches ? '#121212' : '#fff');
+        const style = getComputedStyle(element);
+        if (style.backgroundImage !== 'none') return null;
+        const colour = rgba(style.backgroundColor);
+        if (colour[3] === 255) return colour;
+        const behind = background(element.parentElement);
+        return behind && over(colour, behind);
+    };
+    const faint = [];
+    for (const element of document.querySelectorAll('body *')) {
+        const has_text = Array.from(element.childNodes)
+            .some(node => node.nodeType === Node.TEXT_NODE && node.textContent.trim());
+        if (!has_text || !element.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
+        if (element.closest('[disabled], [aria-disabled=true]')) continue;
+        const box = element.getBoundingClientRect();
+        if (box.width < 2 || box.height < 2) continue;
+        const style = getComputedStyle(element);
+        const behind = background(element);
+        if (!behind) continue;
+        const [a, b] = [luminance(over(rgba(style.color), behind)), luminance(behind)];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        const size = parseFloat(style.fontSize);
+        const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+        if (contrast < (large ? 3 : 4.5))
+            faint.push(`${contrast.toFixed(2)}: ${element.outerHTML.slice(0, 100)}`);
+    }
+    return faint;";

@@ -1,0 +1,87 @@
+//! The whole page without a mouse.
+
+use crate::elements::TEXT;
+use crate::visitor::Visitor;
+use crate::webdriver::keys::{ENTER, SHIFT, TAB};
+
+impl Visitor {
+    /// Presses Tab until the element has the focus.
+    fn tab_to(&self, selector: &str) {
+        for _ in 0..60 {
+            if self.says(&format!("document.activeElement.matches({selector:?})")) {
+                return;
+            }
+            self.session.press(&[TAB]);
+        }
+        panic!("Tab never reaches {selector}");
+    }
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn everything_can_be_done_by_keyboard_alone() {
+    let visitor = Visitor::settled();
+    visitor.tab_to(TEXT);
+    visitor.insert("I was so scared last night.");
+    visitor.wait_for_all_answers("I was so scared last night.");
+
+    // Tab leaves a text box, and back.
+    visitor.session.press(&[TAB]);
+    assert!(!visitor.says("document.activeElement.matches('#text')"));
+    visitor.session.press(&[SHIFT, TAB]);
+    assert!(visitor.says("document.activeElement.matches('#text')"));
+
+    visitor.tab_to("#explain");
+    visitor.session.press(&[ENTER]);
+    visitor.wait_for("#explanation[data-state=done]");
+
+    visitor.tab_to("#many > summary");
+    visitor.session.press(&[ENTER]);
+    visitor.tab_to("#many-text");
+    visitor.insert("One.\nTwo.");
+    visitor.tab_to("#many-run");
+    visitor.session.press(&[ENTER]);
+    visitor.wait_until("document.querySelector('#many-table')?.dataset.state === 'done'");
+    visitor.tab_to("#many-download");
+
+    visitor.tab_to("#about > summary");
+    visitor.session.press(&[ENTER]);
+    visitor.wait_until("document.querySelector('#about').open");
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn what_has_the_focus_is_seen_and_is_where_one_expects_it() {
+    let visitor = Visitor::settled();
+    visitor.classify("Round and round.");
+    // Tab goes on from where the focus was last, even if that is no more.
+    visitor.session.run(
+        "const start = document.createElement('span'); start.tabIndex = -1; \
+         document.body.prepend(start); start.focus(); start.remove();",
+        serde_json::Value::Null,
+    );
+    let mut last_top = f64::MIN;
+    let mut steps = 0;
+    loop {
+        visitor.session.press(&[TAB]);
+        if visitor.says("document.activeElement === document.body") {
+            break;
+        }
+        steps += 1;
+        assert!(steps < 100, "Tab never comes to the end of the page");
+        let is_marked = visitor.says(
+            "(style => style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0 \
+              || style.boxShadow !== 'none')(getComputedStyle(document.activeElement))",
+        );
+        let name = visitor.ask("document.activeElement.outerHTML.slice(0, 120)");
+        assert!(is_marked, "no mark on {name}");
+        let top = visitor.ask("document.activeElement.getBoundingClientRect().top + scrollY");
+        let top = top.as_f64().unwrap();
+        // A line's elements need not begin at one height.
+        assert!(top >= last_top - 120.0, "{name} lies above what had the focus before it");
+        last_top = top;
+    }
+    assert!(steps >= 5, "only {steps} elements take the focus");
+    visitor.leave();
+}

@@ -1,0 +1,88 @@
+//! The JavaScript package, as the page of somebody else uses it.
+
+use serde_json::{Value, json};
+use xtask::server::Fault;
+
+use crate::visitor::{Files, Visit, Visitor};
+
+fn ready() -> Visitor {
+    Visitor::ready_for(&Visit { files: Files::Package, ..Visit::default() })
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_example_page_of_the_package_classifies_as_one_types() {
+    let visitor = ready();
+    visitor.session.open(&format!("{}example.html", visitor.url()));
+    visitor.wait_until("document.querySelector('#text')?.disabled === false");
+    visitor.session.send_keys("#text", "How wonderful!");
+    visitor.wait_until("/joy 0\\.\\d\\d/.test(document.querySelector('#answer').textContent)");
+    // It has no icon, which Chromium asks for all the same.
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_package_loads_classifies_explains_its_errors_and_lets_go() {
+    let visitor = ready();
+    visitor.session.open(&format!("{}README.md", visitor.url()));
+    let told = visitor.session.run(
+        "return (async () => {
+            const { load, cacheSize, clearCache } = await import('./quintet.js');
+            const steps = [];
+            const onProgress = ({ received, total }) => steps.push(received / total);
+            const ensemble = await load('bundle/', { onProgress });
+            const one = await ensemble.classify('I am so happy.');
+            const many = await ensemble.classify(['I am so happy.', 'Go away!']);
+            const { labels, thresholds, folds } = ensemble;
+            ensemble.dispose();
+            const disposed = await ensemble.classify('Hello?').catch(error => error.code);
+            const kept = await cacheSize();
+            await clearCache();
+            return { steps, one, many, labels, thresholds, folds, disposed, kept, left: await cacheSize() };
+        })()",
+        Value::Null,
+    );
+    assert_eq!(told["labels"], json!(["anger", "fear", "joy", "sadness", "surprise"]));
+    assert_eq!((told["thresholds"].as_array().unwrap().len(), &told["folds"]), (5, &json!(5)));
+    let joy = &told["one"]["labels"]["joy"];
+    let [lowest, mean, highest] =
+        ["lowest", "probability", "highest"].map(|field| joy[field].as_f64().unwrap());
+    assert!(lowest <= mean && mean <= highest, "{joy}");
+    assert_eq!(joy["folds"].as_array().unwrap().len(), 5);
+    assert_eq!(joy["on"], mean >= joy["threshold"].as_f64().unwrap());
+    let again = told["many"][0]["labels"]["joy"]["probability"].as_f64().unwrap();
+    assert!((again - mean).abs() < 1e-6, "{again} among others, {mean} alone");
+    let steps: Vec<f64> = serde_json::from_value(told["steps"].clone()).unwrap();
+    assert!(steps.is_sorted() && steps.last() == Some(&1.0), "{steps:?}");
+    assert_eq!(told["disposed"], "disposed");
+    assert!(told["kept"].as_f64().unwrap() > 0.0);
+    assert_eq!(told["left"], 0);
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_package_rejects_with_a_code_and_a_remedy() {
+    let visitor = ready();
+    visitor.session.open(&format!("{}README.md", visitor.url()));
+    visitor.server.set_fault(&visitor.a_shard_of_all_folds(), Fault::FlippedByte);
+    let errors = visitor.session.run(
+        "return (async () => {
+            const { load } = await import('./quintet.js');
+            const fails = (url, options) => load(url, options).then(() => 'loaded', error => [error.name, error.code, error.remedy]);
+            const controller = new AbortController();
+            controller.abort();
+            return [await fails('bundle/'), await fails('nowhere/'),
+                    await load('bundle/', { signal: controller.signal }).catch(error => error.name)];
+        })()",
+        Value::Null,
+    );
+    for (place, code) in [(0, "corrupted"), (1, "not-found")] {
+        assert_eq!(errors[place][0], "QuintetError", "{errors}");
+        assert_eq!(errors[place][1], code, "{errors}");
+        assert!(errors[place][2].as_str().is_some_and(|remedy| remedy.ends_with('.')), "{errors}");
+    }
+    assert_eq!(errors[2], "AbortError");
+    visitor.leave_a_broken_host();
+}

@@ -1,0 +1,149 @@
+//! A file of texts in, a table and a file of answers out.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::elements::FOLDS;
+use crate::visitor::Visitor;
+
+/// Hundreds of texts through five folds on two slow cores.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+impl Visitor {
+    /// Opens the panel for many texts and chooses a file that holds `content`.
+    pub fn choose_texts(&self, name: &str, content: &str) {
+        self.open_many();
+        let file = self.file(name, content);
+        self.session.send_keys("#many-file", file.to_str().unwrap());
+        self.wait_for("#many-file-name");
+    }
+
+    fn open_many(&self) {
+        if !self.says("document.querySelector('#many').open") {
+            self.session.click("#many > summary");
+        }
+    }
+
+    /// Runs what was chosen to its end.
+    pub fn classify_them(&self) {
+        self.wait_until("!document.querySelector('#many-run').disabled");
+        self.session.click("#many-run");
+        self.wait_at_most(
+            PATIENCE,
+            "document.querySelector('#many-table')?.dataset.state === 'done'",
+        );
+    }
+
+    /// The table as the page lets one download it: a row a text, by column.
+    pub fn download_table(&self) -> Vec<HashMap<String, String>> {
+        self.session.click("#many-download");
+        self.wait_for_download()
+    }
+
+    fn wait_for_download(&self) -> Vec<HashMap<String, String>> {
+        for _ in 0..200 {
+            let files = fs::read_dir(self.downloads()).unwrap().map(|file| file.unwrap().path());
+            let whole = files
+                .filter(|file| file.extension().is_some_and(|extension| extension == "csv"))
+                .max();
+            if let Some(file) = whole {
+                let rows = read_csv(&file);
+                fs::remove_file(file).unwrap();
+                return rows;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("nothing was downloaded");
+    }
+}
+
+pub fn read_csv(file: &Path) -> Vec<HashMap<String, String>> {
+    csv::Reader::from_path(file).unwrap().deserialize().map(Result::unwrap).collect()
+}
+
+pub fn write_csv(texts: &[String]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["id", "text"]).unwrap();
+    for (row, text) in texts.iter().enumerate() {
+        writer.write_record([&format!("r{row}"), text]).unwrap();
+    }
+    String::from_utf8(writer.into_inner().unwrap()).unwrap()
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn five_hundred_rows_of_a_csv_come_back_as_a_csv_in_order() {
+    let visitor = Visitor::settled();
+    let texts: Vec<String> =
+        (0..500).map(|row| format!("Row {row}, \"quoted\",\nand <i>that</i> is fine.")).collect();
+    visitor.choose_texts("five hundred.csv", &write_csv(&texts));
+    assert_eq!(visitor.ask("document.querySelector('#many-file-name').dataset.texts"), "500");
+    visitor.classify_them();
+    visitor.picture("many-texts");
+
+    let rows = visitor.download_table();
+    assert_eq!(rows.len(), 500);
+    for (row, (fields, text)) in rows.iter().zip(&texts).enumerate() {
+        assert_eq!(fields["id"], format!("r{row}"));
+        assert_eq!(&fields["text"], text);
+        assert!(["0", "1"].contains(&fields["joy"].as_str()), "{fields:?}");
+        let probability: f64 = fields["joy_probability"].parse().unwrap();
+        assert!((0.0..=1.0).contains(&probability), "{fields:?}");
+    }
+    // One text alone gets the answer that it got among the others.
+    let alone = visitor.classify(&texts[7].replace('\n', " "));
+    assert_eq!(alone.len(), FOLDS);
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn lines_can_be_pasted_and_the_table_agrees_with_the_text_box() {
+    let visitor = Visitor::settled();
+    visitor.open_many();
+    visitor.session.click("#many-text");
+    visitor.insert("I love it.\n\nI am afraid of the dark.\n");
+    visitor.classify_them();
+    assert_eq!(visitor.ask("document.querySelectorAll('#many-table tbody tr').length"), 2);
+    let cell = "#many-table tr[data-row=\"1\"] td[data-label=fear]";
+    let there = visitor.ask(&format!("document.querySelector('{cell}').dataset.probability"));
+    let there: f64 = there.as_str().unwrap().parse().unwrap();
+    let here = visitor.classify("I am afraid of the dark.")["fear"].probability;
+    assert!((there - here).abs() < 1e-6, "{there} in the table, {here} alone");
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_long_table_can_be_stopped() {
+    let visitor = Visitor::settled();
+    let texts: Vec<String> = (0..3000).map(|row| format!("This is text number {row}.")).collect();
+    visitor.choose_texts("long.csv", &write_csv(&texts));
+    visitor.session.click("#many-run");
+    visitor.wait_until("document.querySelector('#many-progress')?.value > 0");
+    visitor.session.click("#many-cancel");
+    visitor.wait_until("document.querySelector('#many-table').dataset.state === 'stopped'");
+    // The single text has the models for itself again.
+    visitor.classify("And now to something else.");
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_file_that_is_no_table_of_texts_is_refused_with_a_reason() {
+    let visitor = Visitor::settled();
+    visitor.open_many();
+    for (name, content) in [
+        ("no-text.csv", "id,number\n1,2\n"),
+        ("open-quote.csv", "text\n\"never closed\n"),
+        ("empty.csv", ""),
+    ] {
+        let file = visitor.file(name, content);
+        visitor.session.send_keys("#many-file", file.to_str().unwrap());
+        visitor.wait_for("#many-error");
+        assert!(visitor.read("#many-error").contains(name), "{}", visitor.read("#many-error"));
+    }
+    visitor.leave();
+}

@@ -1,0 +1,49 @@
+//! Chromium's own record of its network: everything that any part of the browser asked for, workers included, which no
+//! page can hide from. Written by `--log-net-log` and complete once the browser has ended.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+/// A request that began.
+#[derive(Debug)]
+pub struct Request {
+    pub url: String,
+    /// The origin on whose behalf it was made; Chromium's own requests have none.
+    pub initiator: String,
+    pub at: SystemTime,
+}
+
+/// The requests that a document, worker or service worker of `origin` made, or that went there.
+pub fn requests(file: &Path, origin: &str) -> Vec<Request> {
+    let origin = origin.trim_end_matches('/');
+    let log: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let constants = &log["constants"];
+    let kind = &constants["logEventTypes"]["URL_REQUEST_START_JOB"];
+    let begins = &constants["logEventPhase"]["PHASE_BEGIN"];
+    // Times are ticks of milliseconds; the offset makes them those of the calendar.
+    let offset = number(&constants["timeTickOffset"]);
+    log["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| &event["type"] == kind && &event["phase"] == begins)
+        .map(|event| Request {
+            url: text(&event["params"]["url"]),
+            initiator: text(&event["params"]["initiator"]),
+            at: SystemTime::UNIX_EPOCH + Duration::from_millis(offset + number(&event["time"])),
+        })
+        .filter(|request| request.initiator == origin || request.url.starts_with(origin))
+        .collect()
+}
+
+/// Written as a string in some versions.
+fn number(value: &Value) -> u64 {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

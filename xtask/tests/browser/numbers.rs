@@ -1,0 +1,85 @@
+//! The page's probabilities beside those of `native-train predict`.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use xtask::shell::{self, Shell};
+use xtask::site::DATA;
+use xtask::workspace::Workspace;
+
+use crate::many_texts::{read_csv, write_csv};
+use crate::visitor::{Visit, Visitor};
+
+/// Other instructions and another order of sums give other last digits; a wrong token or weight gives far more.
+const TOLERANCE: f64 = 1e-4;
+
+const TEXTS: usize = 200;
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_bundle_in_f32_says_what_native_train_says() {
+    compare("f32");
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_bundle_in_f16_says_what_native_train_says() {
+    compare("f16");
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_bundle_in_int16_says_what_native_train_says() {
+    compare("int16");
+}
+
+fn compare(encoding: &str) {
+    let visitor = Visitor::ready_for(&Visit { encoding, ..Visit::default() });
+    visitor.arrive();
+    visitor.wait_for_all_folds();
+    let texts = texts();
+    let table = write_csv(&texts);
+    visitor.choose_texts("texts.csv", &table);
+    visitor.classify_them();
+    let page = visitor.download_table();
+
+    let input = visitor.file("texts-for-native.csv", &table);
+    let output = visitor.file("probabilities.csv", "");
+    let workspace = Workspace::find();
+    let shell = Shell::new(&workspace);
+    let mut predict = shell.command(workspace.program("native-train"));
+    predict.args(["predict", "--quiet", "--probabilities", "--run"]).arg(&visitor.site.run);
+    shell::run(predict.arg("--input").arg(&input).arg("--output").arg(&output), "").unwrap();
+    let native = read_csv(&output);
+
+    assert_eq!((page.len(), native.len()), (texts.len(), texts.len()));
+    let mut largest = 0.0_f64;
+    for ((page, native), text) in page.iter().zip(&native).zip(&texts) {
+        for label in ["anger", "fear", "joy", "sadness", "surprise"] {
+            let here: f64 = page[&format!("{label}_probability")].parse().unwrap();
+            let there: f64 = native[label].parse().unwrap();
+            largest = largest.max((here - there).abs());
+            assert!((here - there).abs() <= TOLERANCE, "{label}: {here} and {there} for {text:?}");
+        }
+    }
+    eprintln!("{encoding}: {TEXTS} texts, largest difference to native-train {largest:.2e}");
+    visitor.leave();
+}
+
+/// Real ones where they are, else our own.
+fn texts() -> Vec<String> {
+    let root = Workspace::find().root;
+    let shared =
+        env::var_os("QUINTET_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
+    let real = shared.join("data/kaggle-2025-sep-dl-genai/test.csv");
+    let file = if fs::exists(&real).unwrap() {
+        real
+    } else {
+        eprintln!("skipped: the real texts, as {} is missing; our own instead", real.display());
+        root.join(DATA)
+    };
+    let mut rows = read_csv(&file);
+    rows.truncate(TEXTS);
+    rows.into_iter().map(|mut row| row.remove("text").unwrap()).collect()
+}

@@ -1,0 +1,222 @@
+//! Hosts, networks and browsers that misbehave: what the page says, and that it recovers.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+use xtask::server::Fault;
+
+use crate::elements::{CANCEL, ERROR, RETRY, TEXT};
+use crate::visitor::{Visit, Visitor};
+
+/// The code of the failure that the page reports.
+fn failure(visitor: &Visitor) -> String {
+    let code = visitor.ask("document.querySelector('#error').dataset.failure");
+    code.as_str().unwrap_or_default().to_owned()
+}
+
+/// Slow enough to watch: many seconds for the whole bundle.
+const SLOW: Fault = Fault::Throttle { bytes_per_second: 500_000 };
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_shard_with_one_flipped_bit_is_refused_and_a_retry_takes_the_whole_one() {
+    let visitor = Visitor::ready();
+    let shard = visitor.a_shard_of_all_folds();
+    visitor.server.set_fault(&shard, Fault::FlippedByte);
+    visitor.arrive();
+    visitor.wait_for(ERROR);
+    let error = visitor.read(ERROR);
+    assert!(!error.is_empty());
+    assert_eq!(failure(&visitor), "corrupted", "{error}");
+    visitor.picture("error-damaged-file");
+
+    visitor.server.clear_fault(&shard);
+    visitor.session.click(RETRY);
+    visitor.wait_for_all_folds();
+    visitor.wait_until_gone(ERROR);
+    visitor.classify("All is well again.");
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_shard_that_is_missing_is_named_and_a_retry_finds_it() {
+    let visitor = Visitor::ready();
+    let shard = visitor.a_shard_of_all_folds();
+    visitor.server.set_fault(&shard, Fault::Status(404));
+    visitor.arrive();
+    visitor.wait_for(ERROR);
+    assert_eq!(failure(&visitor), "not-found", "{}", visitor.read(ERROR));
+    visitor.picture("error-missing-file");
+
+    visitor.server.clear_fault(&shard);
+    visitor.session.click(RETRY);
+    visitor.wait_for_all_folds();
+    visitor.classify("It is back.");
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_site_without_models_says_so() {
+    let visitor = Visitor::ready();
+    let manifest = format!("{}manifest.json", visitor.bundle());
+    visitor.server.set_fault(&manifest, Fault::Status(404));
+    visitor.arrive();
+    visitor.wait_for(ERROR);
+    visitor.server.clear_fault(&manifest);
+    visitor.session.click(RETRY);
+    visitor.wait_for_all_folds();
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_host_that_is_busy_for_a_moment_is_asked_again_by_itself() {
+    let visitor = Visitor::ready();
+    let shard = visitor.a_shard_of_all_folds();
+    visitor.server.set_fault(&shard, Fault::Status(503));
+    visitor.arrive();
+    thread::sleep(Duration::from_millis(300));
+    visitor.server.clear_fault(&shard);
+    visitor.wait_for_all_folds();
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_download_that_breaks_off_goes_on_where_it_stopped() {
+    let visitor = Visitor::ready();
+    // Of a shard of megabytes, as what Chromium has received but not passed on when the connection breaks is lost.
+    let shard = visitor.a_shard_of_the_last_fold();
+    visitor.server.set_fault(&shard, Fault::CutOnce(3_000_000));
+    visitor.arrive();
+    visitor.wait_for_all_folds();
+    let ranges: Vec<String> =
+        visitor.server.log().into_iter().filter_map(|asked| asked.range).collect();
+    let [range] = &ranges[..] else { panic!("one request goes on in the middle, not {ranges:?}") };
+    let first = range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')).unwrap();
+    assert!((1..=3_000_000).contains(&first.parse().unwrap()), "{range}");
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn on_a_slow_network_the_bar_moves_and_a_cancelled_download_goes_on_at_retry() {
+    let visitor = Visitor::ready();
+    visitor.server.set_fault(visitor.bundle(), SLOW);
+    visitor
+        .server
+        .set_fault(&format!("{}manifest.json", visitor.bundle()), Fault::CutOnce(usize::MAX));
+    visitor.arrive();
+    visitor.wait_for("#progress");
+    let progress = "document.querySelector('#progress').value";
+    visitor.wait_until(&format!("{progress} > 0"));
+    let first = visitor.ask(progress).as_f64().unwrap();
+    visitor.wait_until(&format!("{progress} > {first}"));
+    visitor.picture("loading");
+
+    visitor.session.click(CANCEL);
+    visitor.wait_for(RETRY);
+    let before = visitor.server.log().len();
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(visitor.server.log().len(), before, "nothing is asked for after a cancel");
+
+    visitor.server.clear_fault(visitor.bundle());
+    visitor.session.click(RETRY);
+    visitor.wait_for_all_folds();
+    visitor.classify("That took a while.");
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_browser_without_room_classifies_and_says_that_nothing_is_kept() {
+    let visitor = Visitor::ready();
+    let origin = visitor.server.url();
+    let quota = json!({ "origin": origin.trim_end_matches('/'), "quotaSize": 1000 });
+    visitor.session.devtools("Storage.overrideQuotaForOrigin", quota);
+    visitor.arrive();
+    visitor.wait_for_all_folds();
+    visitor.classify("There is no room for me.");
+    visitor.wait_for("#not-cached");
+    assert!(!visitor.sees("#offline-ready"));
+    visitor.picture("no-room");
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_browser_without_a_cache_works_too() {
+    let visit = Visit {
+        before: "delete window.caches; delete Window.prototype.caches;",
+        ..Visit::default()
+    };
+    let visitor = Visitor::ready_for(&visit);
+    visitor.arrive();
+    visitor.wait_for_all_folds();
+    visitor.classify("No cache at all.");
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_browser_without_simd_is_told_what_it_lacks() {
+    // The page itself uses it, so that nothing of the page starts.
+    const NO_SIMD: &str = "WebAssembly.instantiate = WebAssembly.instantiateStreaming = \
+        () => Promise.reject(new WebAssembly.CompileError('invalid opcode 0xfd'));";
+    let visitor = Visitor::ready_for(&Visit { before: NO_SIMD, ..Visit::default() });
+    visitor.session.open(visitor.url());
+    visitor.wait_for("#boot-failed");
+    assert!(visitor.read("#boot-failed").contains("SIMD"));
+    visitor.picture("error-old-browser");
+    visitor.leave_despite(&["javascript"]);
+}
+
+/// Keeps the page's workers within the story's reach.
+const WATCH_WORKERS: &str = "
+    window.workers = [];
+    const Real = Worker;
+    window.Worker = class extends Real {
+        constructor(...words) { super(...words); window.workers.push(this); }
+    };";
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_worker_that_dies_is_started_again() {
+    let visitor = Visitor::ready_for(&Visit { before: WATCH_WORKERS, ..Visit::default() });
+    visitor.arrive();
+    visitor.wait_for_all_folds();
+    let expected = visitor.classify("Five are better than four.");
+    let workers = visitor.ask("window.workers.length").as_u64().unwrap();
+    // What a trap in wasm, an out-of-memory say, looks like from outside.
+    visitor.session.run(
+        "const dead = window.workers[0]; dead.terminate();
+         dead.dispatchEvent(new ErrorEvent('error', { message: 'RuntimeError: unreachable' }));",
+        json!(null),
+    );
+    visitor.wait_until(&format!("window.workers.length > {workers}"));
+    visitor.wait_for_all_folds();
+    visitor.classify("Another text.");
+    assert_eq!(visitor.classify("Five are better than four."), expected);
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_visitor_without_a_network_is_told_so() {
+    let visitor = Visitor::ready();
+    visitor.server.set_fault(visitor.bundle(), Fault::HangUp);
+    visitor.arrive();
+    visitor.wait_for(TEXT);
+    visitor.session.set_offline(true);
+    visitor.wait_for(ERROR);
+    assert_eq!(failure(&visitor), "offline", "{}", visitor.read(ERROR));
+    visitor.picture("error-offline");
+    visitor.server.clear_fault(visitor.bundle());
+    visitor.session.set_offline(false);
+    visitor.session.click(RETRY);
+    visitor.wait_for_all_folds();
+    visitor.leave_a_broken_host();
+}
