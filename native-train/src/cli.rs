@@ -170,7 +170,7 @@ pub struct ExportArgs {
 pub enum BundleEncoding {
     /// As trained, to the bit: 4 bytes a number
     F32,
-    /// Half-precision floats, word embeddings as int16: 2 bytes a number
+    /// Floats in the feed-forward matrices, the others as int16: 2 bytes a number
     F16,
     /// Whole numbers with a scale for each row: 2 bytes a number, and closer than f16
     Int16,

@@ -24,7 +24,7 @@
 //! | `encoding` | dtype | bytes | value |
 //! |---|---|---|---|
 //! | `f32` | F32 | 4 | itself |
-//! | `f16` | F16 | 2 | itself; the word embeddings are as in `int16` |
+//! | `f16` | F16 | 2 | itself, in the feed-forward matrices; the others are as in `int16` |
 //! | `int16` | I16 | 2 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 32767 |
 //! | `int8` | I8 | 1 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 127 |
 //!

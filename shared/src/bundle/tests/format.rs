@@ -162,7 +162,7 @@ fn weights_that_are_no_numbers_are_refused_by_name() {
     let config = config(40);
     let refused = |value: f32, encoding| {
         let mut folds = tensors(&config);
-        folds[0].get_mut("pooler.dense.weight").unwrap()[3] = value;
+        folds[0].get_mut("deberta.encoder.layer.0.output.dense.weight").unwrap()[3] = value;
         let outcome = write(
             contents(encoding, config.clone(), FOLDS),
             &vec![tokenizer().clone(); FOLDS],
@@ -172,7 +172,10 @@ fn weights_that_are_no_numbers_are_refused_by_name() {
         outcome.unwrap_err().to_string()
     };
     let told = refused(f32::NAN, Encoding::F32);
-    assert_eq!(told, "bundle: tensor `pooler.dense.weight`: a weight is not a finite number");
+    assert_eq!(
+        told,
+        "bundle: tensor `deberta.encoder.layer.0.output.dense.weight`: a weight is not a finite number"
+    );
     assert!(refused(1e5, Encoding::F16).contains("too large for f16"));
 }
 
