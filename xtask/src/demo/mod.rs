@@ -151,6 +151,8 @@ impl Demo<'_> {
         step("exporting what the browser will download");
         let mut command = self.shell.command(&self.program);
         command.args(["export", "--run", RUN, "--output", BUNDLE, "--title", TITLE]);
+        // Sentences and weights are the project's own.
+        command.args(["--license", "MIT OR Apache-2.0"]);
         shell::run(&mut command, "see native-train's message above")
     }
 
