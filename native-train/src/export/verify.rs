@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use shared::batch::Batch;
 use shared::bundle::{Encoding, FoldLoader, FoldModel, Manifest, Verification};
 use shared::ensemble;
-use shared::kernels::elementwise::sigmoid;
+use shared::kernels::scalar::sigmoid;
 use shared::model::FrozenClassifier;
 
 use super::{BundleFolder, Source};
@@ -138,9 +138,7 @@ fn through(
     let labels = source.labels.len();
     let forward = |batch: &Batch| Ok(classifier.logits(batch)?.flatten_all()?.to_vec1::<f32>()?);
     let logits = length_batches::run(&texts, labels, forward, |_| ())?;
-    let values = logits.rows().flatten().copied().collect::<Vec<f32>>();
-    let tensor = candle_core::Tensor::new(values, &candle_core::Device::Cpu)?;
-    let probabilities = sigmoid(&tensor)?.to_vec1()?;
+    let probabilities = logits.rows().flatten().copied().map(sigmoid).collect();
     Ok((logits, Probabilities::new(labels, probabilities)))
 }
 
