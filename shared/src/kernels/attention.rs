@@ -26,7 +26,7 @@ use rayon::prelude::*;
 
 use super::matmul::{Matrix, MatrixMut, Threads, Write, multiply, sum_in_order};
 use super::random::DropoutMask;
-use super::{simd, tensor, values};
+use super::{simd, tensor_in, values};
 use crate::Result;
 use bands::{add_key_band, add_query_band, spread_key_band, spread_query_band};
 use head::Head;
@@ -110,7 +110,8 @@ impl<T> Operands<T> {
 }
 
 impl Attention {
-    /// Returns the context [queries, width] and the probabilities for `backward`.
+    /// Returns the context [queries, width], in the operands' format, and the probabilities for
+    /// `backward`.
     pub fn forward(&self, operands: &Operands<Tensor>) -> Result<(Tensor, Probabilities)> {
         let (query_rows, width) = operands.query.dims2()?;
         let borrowed = operands.map(values)?;
@@ -136,7 +137,8 @@ impl Attention {
                 }
             },
         );
-        Ok((tensor(context, (query_rows, width))?, Probabilities(probabilities)))
+        let context = tensor_in(operands.query.dtype(), context, (query_rows, width))?;
+        Ok((context, Probabilities(probabilities)))
     }
 
     /// The gradients of all operands, given that of the context.
@@ -148,7 +150,7 @@ impl Attention {
     ) -> Result<Operands<Tensor>> {
         let (query_rows, width) = operands.query.dims2()?;
         let (rows, _) = operands.key.dims2()?;
-        let positions = 2 * self.longest() - 1;
+        let (format, positions) = (operands.query.dtype(), 2 * self.longest() - 1);
         let gradient = values(gradient)?;
         let borrowed = operands.map(values)?;
         let slices = borrowed.map(|values| Ok(&**values))?;
@@ -195,12 +197,13 @@ impl Attention {
             if !used {
                 return Ok(None);
             }
-            tensor(sum_in_order(partial, positions * width), (positions, width)).map(Some)
+            let sum = sum_in_order(partial, positions * width);
+            tensor_in(format, sum, (positions, width)).map(Some)
         };
         Ok(Operands {
-            query: tensor(by_query, (query_rows, width))?,
-            key: tensor(by_key, (rows, width))?,
-            value: tensor(by_value, (rows, width))?,
+            query: tensor_in(format, by_query, (query_rows, width))?,
+            key: tensor_in(format, by_key, (rows, width))?,
+            value: tensor_in(format, by_value, (rows, width))?,
             position_key: table(slices.position_key.is_some(), by_position_key)?,
             position_query: table(slices.position_query.is_some(), by_position_query)?,
         })

@@ -1,5 +1,6 @@
 use super::*;
 use crate::kernels::random::RandomKey;
+use crate::kernels::tensor;
 use crate::kernels::tests::{assert_close, assert_gradient, random, weighted_sum};
 
 const HEADS: usize = 2;
