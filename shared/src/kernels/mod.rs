@@ -10,8 +10,10 @@
 pub mod add_norm;
 pub mod attention;
 pub mod cross_entropy;
+pub mod cuda;
 pub mod elementwise;
 pub mod gelu;
+mod indices;
 pub mod matmul;
 pub mod optimizer;
 pub mod random;
@@ -22,6 +24,9 @@ use std::cell::RefCell;
 use std::ops::{Deref, Range};
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Shape, Storage, Tensor, bail};
+
+pub use indices::{Indices, Segments};
+pub use matmul::Write;
 
 use crate::Result;
 
@@ -52,6 +57,12 @@ fn lanes_sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     }
     let rest: f32 = lanes.remainder().iter().map(|&x| f(x)).sum();
     sums.iter().sum::<f32>() + rest
+}
+
+/// Where a parameter's gradient goes: an f32 tensor that is replaced or added to.
+pub struct Target {
+    pub tensor: Tensor,
+    pub write: Write,
 }
 
 /// A new CPU tensor that takes over `values`.
