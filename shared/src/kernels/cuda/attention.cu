@@ -387,7 +387,7 @@ __device__ void attention_positions(const float* sums, T* output, const Sizes& s
 }
 
 #define ATTENTION(T, format, TILE)                                                             \
-  KERNEL(THREADS) attention_forward_##format##_##TILE(                                         \
+  KERNEL(THREADS, 2) attention_forward_##format##_##TILE(                                         \
       const T* query, const T* key, const T* value, const T* position_key,                     \
       const T* position_query, T* context, float* log_sum_exp, const u32* offsets, u32 texts,  \
       u32 heads, u32 size, u32 longest, u32 query_rows, u32 first_only, float scale, u32 key0, \
@@ -400,7 +400,7 @@ __device__ void attention_positions(const float* sums, T* output, const Sizes& s
         sizes);                                                                                \
   }                                                                                            \
   REGISTER(attention_forward_##format##_##TILE)                                                \
-  KERNEL(THREADS) attention_backward_##format##_##TILE(                                        \
+  KERNEL(THREADS, 2) attention_backward_##format##_##TILE(                                        \
       const T* query, const T* key, const T* value, const T* position_key,                     \
       const T* position_query, const T* context, const float* log_sum_exp, const T* gradient,  \
       T* by_query, T* by_key, T* by_value, float* query_sums, float* key_sums,                 \

@@ -20,8 +20,9 @@ __device__ __forceinline__ float to_float(bf16 x) { return __bfloat162float(x); 
 __device__ __forceinline__ f16 round_to(float x, f16) { return __float2half_rn(x); }
 __device__ __forceinline__ bf16 round_to(float x, bf16) { return __float2bfloat16_rn(x); }
 
-// A kernel that is launched with up to so many threads a block.
-#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+// A kernel that is launched with up to so many threads a block, and if a second number follows, with
+// registers for at least so many blocks at once.
+#define KERNEL(...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__)
 // Makes a kernel known to the emulator by its name.
 #define REGISTER(kernel)
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]

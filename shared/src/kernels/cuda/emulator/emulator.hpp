@@ -287,7 +287,7 @@ inline bf16 round_to(float x, bf16) { return bf16{emulator::bf16_bits(x)}; }
 #define __device__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __shared__ static thread_local
-#define KERNEL(threads) extern "C" void
+#define KERNEL(...) extern "C" void
 #define REGISTER(kernel) static emulator::Registered registered_##kernel(#kernel, kernel);
 #define DYNAMIC_SHARED(name) unsigned char* name = emulator::Machine::mine().shared
 
