@@ -1,8 +1,6 @@
 //! From encoded texts to what the model takes. The only place that packs.
 
-use std::sync::Arc;
-
-use crate::kernels::Indices;
+use crate::kernels::{Indices, Offsets};
 
 /// Texts laid end to end, without padding: the model's cost is that of the real tokens, and a
 /// text's logits do not depend on its neighbours.
@@ -10,7 +8,7 @@ use crate::kernels::Indices;
 pub struct Batch {
     input_ids: Indices,
     first_tokens: Indices,
-    offsets: Arc<[usize]>,
+    offsets: Offsets,
 }
 
 impl Batch {
@@ -38,7 +36,7 @@ impl Batch {
     }
 
     /// Text t has the tokens `offsets[t]..offsets[t + 1]`.
-    pub fn offsets(&self) -> &Arc<[usize]> {
+    pub fn offsets(&self) -> &Offsets {
         &self.offsets
     }
 

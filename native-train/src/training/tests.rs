@@ -148,6 +148,36 @@ fn half_precision_learns_as_well() {
     }
 }
 
+/// The whole training by the CUDA kernels' sources, dropout and all, beside the CPU's own.
+#[cfg(feature = "cuda-emulator")]
+#[test]
+fn the_cuda_kernels_train_as_the_cpu_does() {
+    use shared::kernels::cuda::emulate;
+
+    let examples = examples(12);
+    let (train_rows, validation_rows): (Vec<usize>, Vec<usize>) =
+        (0..12).partition(|row| row % 3 > 0);
+    let hyperparameters = Hyperparameters { epochs: 2, grad_accumulation: 2, ..HYPERPARAMETERS };
+    let losses = |log: &str| -> Vec<f64> {
+        let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line));
+        lines.filter_map(|line| line.unwrap()["loss"].as_f64()).collect()
+    };
+    for (precision, tolerance) in
+        [(Precision::F32, 1e-5), (Precision::F16, 2e-3), (Precision::Bf16, 1e-2)]
+    {
+        let compute = Compute { precision, ..F32 };
+        let run = || train(&examples, &train_rows, &validation_rows, &hyperparameters, &compute);
+        let ((_, native), (emulated, log)) = (run(), emulate(run));
+        let (expected, found) = (losses(&native), losses(&log));
+        assert_eq!(found.len(), 4);
+        for (found, expected) in found.iter().zip(&expected) {
+            let error = (found / expected - 1.0).abs();
+            assert!(error < tolerance, "{precision:?}: {found}, expected {expected}");
+        }
+        assert_eq!(bits(&emulate(run).0.weights), bits(&emulated.weights), "{precision:?}");
+    }
+}
+
 /// Without dropout, whose masks are another part's, the parts of a batch sum up to the batch.
 #[test]
 fn a_batch_in_parts_gives_the_update_of_the_whole() {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::matmul::sum_in_order;
 use super::random::DropoutMask;
-use super::{Target, lanes_sum, rows_per_task, simd, tensor, tensor_in, values};
+use super::{Target, cuda, lanes_sum, rows_per_task, simd, tensor, tensor_in, values};
 use crate::Result;
 
 /// What is normalised: x [rows, width] alone, or the end of a transformer sublayer.
@@ -21,10 +21,14 @@ pub enum Summed<'a> {
     },
 }
 
-/// What the backward pass needs: (s - mean) / deviation [rows, width], and 1 / deviation per row.
-pub struct Normalised {
-    values: Tensor,
-    inverse_deviation: Vec<f32>,
+/// What the backward pass needs.
+pub enum Normalised {
+    /// (s - mean) / deviation [rows, width], and 1 / deviation per row.
+    Rows {
+        values: Tensor,
+        inverse_deviation: Vec<f32>,
+    },
+    OnDevice(cuda::add_norm::Normalised),
 }
 
 /// What [`forward`] returns.
@@ -61,6 +65,10 @@ pub fn forward(
     eps: f64,
     half: Option<DType>,
 ) -> Result<Output> {
+    if cuda::takes(x) {
+        let (y, half, saved) = cuda::add_norm::forward(x, summed, gamma, beta, eps, half)?;
+        return Ok(Output { y, half, normalised: Normalised::OnDevice(saved) });
+    }
     let (rows, width) = x.dims2()?;
     let (input, gamma, beta) = (values(x)?, values(gamma)?, values(beta)?);
     let sublayer = match summed {
@@ -97,7 +105,8 @@ pub fn forward(
                 }
             });
         });
-    let normalised = Normalised { values: tensor(normalised, (rows, width))?, inverse_deviation };
+    let values = tensor(normalised, (rows, width))?;
+    let normalised = Normalised::Rows { values, inverse_deviation };
     let y = tensor(output, (rows, width))?;
     let half = half.map(|format| y.to_dtype(format)).transpose()?;
     Ok(Output { y, half, normalised })
@@ -153,9 +162,15 @@ pub fn backward(
     sublayer: Option<(Option<DropoutMask>, DType)>,
     targets: &ParameterTargets<'_>,
 ) -> Result<InputGradients> {
+    let (hat, inverse_deviation) = match normalised {
+        Normalised::Rows { values, inverse_deviation } => (values, inverse_deviation),
+        Normalised::OnDevice(saved) => {
+            let (sum, x) = cuda::add_norm::backward(gradient, saved, gamma, sublayer, targets)?;
+            return Ok(InputGradients { sum, x });
+        }
+    };
     let (rows, width) = gradient.dims2()?;
-    let (g, gamma) = (values(gradient)?, values(gamma)?);
-    let hat = values(&normalised.values)?;
+    let (g, gamma, hat) = (values(gradient)?, values(gamma)?, values(hat)?);
     let mut by_sum = vec![0.0; g.len()];
     let mut by_x = vec![0.0; if sublayer.is_some() { g.len() } else { 0 }];
     let task_rows = rows_per_task(width);
@@ -168,7 +183,7 @@ pub fn backward(
         .par_chunks_mut(task)
         .zip(by_x_tasks)
         .zip(g.par_chunks(task).zip(hat.par_chunks(task)))
-        .zip(normalised.inverse_deviation.par_chunks(task_rows))
+        .zip(inverse_deviation.par_chunks(task_rows))
         .enumerate()
         .map(|(index, (((by_sum, by_x), (g, hat)), inverse))| {
             let mut sums = [(); 3].map(|()| vec![0.0; width]);

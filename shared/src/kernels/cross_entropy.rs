@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::optimizer::StepState;
-use super::{Target, scalar, tensor_in, values};
+use super::optimizer::{LossScale, StepState};
+use super::{Target, cuda, scalar, tensor_in, values};
 use crate::Result;
 
 /// One batch's part in a step: what its loss is divided by and its gradient multiplied with.
@@ -24,9 +24,15 @@ pub fn binary_cross_entropy(
     share: Share<'_>,
     loss: &Target,
 ) -> Result<Tensor> {
+    let scale = match share.state.loss_scale() {
+        LossScale::Host(scale) => scale as f32,
+        LossScale::Device(scale) => {
+            let elements = share.elements;
+            return cuda::loss::binary_cross_entropy(logits, targets, elements, scale, loss);
+        }
+    };
     let (z, targets) = (values(logits)?, values(targets)?);
     let count = share.elements as f32;
-    let scale = share.state.loss_scale() as f32;
     let gradient = z.iter().zip(&*targets).map(|(&z, &t)| (scalar::sigmoid(z) - t) / count * scale);
     loss.put(&[(total_loss(&z, &targets) / share.elements as f64) as f32])?;
     tensor_in(logits.dtype(), gradient.collect(), logits.shape())

@@ -4,11 +4,14 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::random::DropoutMask;
-use super::{TASK_ELEMENTS, scalar, simd, store, tensor, tensor_in, update, values};
+use super::{TASK_ELEMENTS, cuda, scalar, simd, store, tensor, tensor_in, update, values};
 use crate::Result;
 
 /// `sum += addend`, in place; both of the same shape. Returns `sum`.
 pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
+    if cuda::takes(&sum) {
+        return cuda::elementwise::add_assign(sum, addend);
+    }
     let addend = values(addend)?;
     if sum.dtype() != DType::F32 {
         let total: Vec<f32> = values(&sum)?.iter().zip(&*addend).map(|(s, a)| s + a).collect();
@@ -27,11 +30,17 @@ pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
 
 /// Gives `target` the values of `source`, rounded to its format, in place; both of the same shape.
 pub fn copy_into(target: &Tensor, source: &Tensor) -> Result<()> {
+    if cuda::takes(target) {
+        return cuda::elementwise::copy_into(target, source);
+    }
     store(target, &values(source)?)
 }
 
 /// `x` in another format.
 pub fn cast(x: &Tensor, format: DType) -> Result<Tensor> {
+    if cuda::takes(x) {
+        return cuda::elementwise::cast(x, format);
+    }
     Ok(x.to_dtype(format)?)
 }
 
@@ -42,6 +51,9 @@ pub fn dropout(
     mask: DropoutMask,
     half: Option<DType>,
 ) -> Result<(Tensor, Option<Tensor>)> {
+    if cuda::takes(x) {
+        return cuda::elementwise::dropout(x, mask, half);
+    }
     let input = values(x)?;
     let mut output = vec![0.0; input.len()];
     output.par_chunks_mut(TASK_ELEMENTS).zip(input.par_chunks(TASK_ELEMENTS)).enumerate().for_each(
@@ -59,8 +71,11 @@ pub fn dropout(
     Ok((output, half))
 }
 
-/// The logistic function of each element.
+/// The logistic function of each element, in f32.
 pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    if cuda::takes(x) {
+        return cuda::elementwise::sigmoid(x);
+    }
     let output = values(x)?.iter().map(|&x| scalar::sigmoid(x)).collect();
     tensor(output, x.shape())
 }

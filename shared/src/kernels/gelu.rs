@@ -5,11 +5,14 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::matmul::sum_in_order;
-use super::{Target, rows_per_task, scalar, simd, tensor_in, values};
+use super::{Target, cuda, rows_per_task, scalar, simd, tensor_in, values};
 use crate::Result;
 
 /// x [rows, width], bias [width] -> [rows, width], in the format of x.
 pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    if cuda::takes(x) {
+        return cuda::gelu::forward(x, bias);
+    }
     let (_, width) = x.dims2()?;
     let (input, bias) = (values(x)?, values(bias)?);
     let mut output = vec![0.0; input.len()];
@@ -29,6 +32,9 @@ pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
 
 /// Returns the gradient by x; that by the bias goes to `by_bias`.
 pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor, by_bias: &Target) -> Result<Tensor> {
+    if cuda::takes(x) {
+        return cuda::gelu::backward(gradient, x, bias, by_bias);
+    }
     let (format, (_, width)) = (x.dtype(), x.dims2()?);
     let (gradient, input, bias) = (values(gradient)?, values(x)?, values(bias)?);
     let mut by_x = vec![0.0; input.len()];

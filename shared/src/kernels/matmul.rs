@@ -6,7 +6,7 @@
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
-use super::{Target, rows_per_task, simd, tensor_in, update, values};
+use super::{Target, cuda, rows_per_task, simd, tensor_in, update, values};
 use crate::Result;
 
 /// A matrix within a slice, `rows` x `columns`, element (i, j) at `i * strides[0] + j * strides[1]`.
@@ -130,6 +130,9 @@ pub fn linear(
     bias: Option<&Tensor>,
     output_format: DType,
 ) -> Result<Tensor> {
+    if cuda::takes(x) {
+        return cuda::linear::linear(x, weight, bias, output_format);
+    }
     let (rows, inputs) = x.dims2()?;
     let (outputs, _) = weight.dims2()?;
     let (x, weight) = (values(x)?, values(weight)?);
@@ -162,6 +165,9 @@ pub fn linear_backward_input(
     so_far: Option<Tensor>,
     output_format: DType,
 ) -> Result<Tensor> {
+    if cuda::takes(gradient) {
+        return cuda::linear::linear_backward_input(gradient, weight, so_far, output_format);
+    }
     let (rows, outputs) = gradient.dims2()?;
     let (_, inputs) = weight.dims2()?;
     let (gradient, weight) = (values(gradient)?, values(weight)?);
@@ -185,6 +191,9 @@ pub fn linear_backward_input(
 
 /// The gradient of `linear` by w, `g^T x`: [outputs, inputs].
 pub fn linear_backward_weight(gradient: &Tensor, x: &Tensor, target: &Target) -> Result<()> {
+    if cuda::takes(gradient) {
+        return cuda::linear::linear_backward_weight(gradient, x, target);
+    }
     let (rows, outputs) = gradient.dims2()?;
     let (_, inputs) = x.dims2()?;
     let (gradient, x) = (values(gradient)?, values(x)?);
@@ -202,6 +211,9 @@ fn product(a: Matrix<'_>, b: Matrix<'_>, target: &Target) -> Result<()> {
 
 /// The sum over rows: [rows, columns] -> [columns]; the gradient of a bias.
 pub fn column_sums(x: &Tensor, target: &Target) -> Result<()> {
+    if cuda::takes(x) {
+        return cuda::linear::column_sums(x, target);
+    }
     let (_, columns) = x.dims2()?;
     let x = values(x)?;
     let partial: Vec<Vec<f32>> = x

@@ -10,13 +10,17 @@
 //! statistics, losses and all gradients of parameters are f32. The gradient of an activation has
 //! the activation's format.
 //!
+//! **Devices.** A function looks at where its tensors are and hands those of a GPU to [`cuda`].
+//!
 //! Nothing here knows about layers, tapes or names; that is `nn`.
 
 pub mod add_norm;
 pub mod attention;
 pub mod cross_entropy;
+pub mod cuda;
 pub mod elementwise;
 pub mod gelu;
+mod indices;
 pub mod matmul;
 pub mod optimizer;
 pub mod random;
@@ -25,13 +29,12 @@ pub mod scalar;
 
 use std::cell::RefCell;
 use std::ops::{Deref, Range};
-use std::sync::Arc;
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Shape, Storage, Tensor, bail};
-
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+pub use indices::{Indices, Offsets, Segments};
 pub use matmul::Write;
 
 use crate::Result;
@@ -78,26 +81,6 @@ impl Target {
             Write::Replace => target.copy_from_slice(gradient),
             Write::Add => target.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g),
         })
-    }
-}
-
-/// Numbers of rows, which a device gets once however often they are used.
-#[derive(Debug, Clone)]
-pub struct Indices {
-    host: Arc<[u32]>,
-}
-
-impl From<Vec<u32>> for Indices {
-    fn from(indices: Vec<u32>) -> Self {
-        Self { host: indices.into() }
-    }
-}
-
-impl Deref for Indices {
-    type Target = [u32];
-
-    fn deref(&self) -> &[u32] {
-        &self.host
     }
 }
 

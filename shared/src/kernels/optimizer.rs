@@ -6,14 +6,14 @@
 //! 1710.03740): gradients of f16 activations underflow, so the loss is multiplied by a scale that
 //! is halved when a gradient overflows, and doubled after 2000 steps in which none has.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::elementwise::sum_of_squares;
-use super::{TASK_ELEMENTS, Target, simd, store, update, values};
+use super::{TASK_ELEMENTS, Target, cuda, simd, store, update, values};
 use crate::Result;
 
 /// The scale that f16 begins with.
@@ -30,7 +30,17 @@ const EPS: f64 = 1e-8;
 
 /// Numbers that one step hands to the next.
 #[derive(Debug)]
-pub struct StepState(Cell<Numbers>);
+pub struct StepState(Place);
+
+#[derive(Debug)]
+enum Place {
+    Host(Cell<Numbers>),
+    /// f64, as `cuda::optimizer::state` has it, and memory for the sum of squares.
+    Device {
+        numbers: Tensor,
+        scratch: OnceCell<Tensor>,
+    },
+}
 
 /// What a [`StepState`] holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -77,34 +87,93 @@ pub struct Range {
 impl StepState {
     /// For gradients on `device`.
     pub fn new(scale: f64, device: &Device) -> Result<Self> {
-        let state = Self(Cell::default());
+        let place = match cuda::runs_on(device) {
+            false => Place::Host(Cell::default()),
+            true => {
+                let numbers = Tensor::zeros(cuda::optimizer::state::LEN, DType::F64, device)?;
+                Place::Device { numbers, scratch: OnceCell::new() }
+            }
+        };
+        let mut state = Self(place);
         state.restore(Numbers { scale, ..Numbers::default() })?;
-        let _ = device;
         Ok(state)
     }
 
-    /// For a checkpoint.
+    /// For a checkpoint. Waits for the device.
     pub fn numbers(&self) -> Result<Numbers> {
-        Ok(self.0.get())
+        use cuda::optimizer::state;
+        match &self.0 {
+            Place::Host(numbers) => Ok(numbers.get()),
+            Place::Device { numbers, .. } => {
+                let numbers: Vec<f64> = numbers.to_vec1()?;
+                Ok(Numbers {
+                    scale: numbers[state::SCALE],
+                    clean_steps: numbers[state::CLEAN_STEPS],
+                    updates: numbers[state::STEPS],
+                    factor: numbers[state::FACTOR],
+                })
+            }
+        }
     }
 
     /// As they were when a checkpoint was made.
-    pub fn restore(&self, numbers: Numbers) -> Result<()> {
-        self.0.set(numbers);
+    pub fn restore(&mut self, saved: Numbers) -> Result<()> {
+        use cuda::optimizer::state;
+        match &mut self.0 {
+            Place::Host(numbers) => numbers.set(saved),
+            Place::Device { numbers, .. } => {
+                let mut values = vec![0.0; state::LEN];
+                values[state::SCALE] = saved.scale;
+                values[state::CLEAN_STEPS] = saved.clean_steps;
+                values[state::STEPS] = saved.updates;
+                *numbers = Tensor::from_vec(values, state::LEN, numbers.device())?;
+            }
+        }
         Ok(())
     }
 
-    /// On the CPU.
-    pub(super) fn loss_scale(&self) -> f64 {
-        self.0.get().scale
+    /// Where the scale of the loss is.
+    pub(super) fn loss_scale(&self) -> LossScale<'_> {
+        match &self.0 {
+            Place::Host(numbers) => LossScale::Host(numbers.get().scale),
+            Place::Device { numbers, .. } => LossScale::Device(numbers),
+        }
     }
+}
+
+/// What the loss is multiplied by.
+pub(super) enum LossScale<'a> {
+    Host(f64),
+    /// The first element.
+    Device(&'a Tensor),
 }
 
 /// Decides what the gradients [n] are multiplied by; their norm, unscaled, goes to `norm` [1].
 ///
 /// A norm that is not finite says that there will be no update.
 pub fn decide(gradients: &Tensor, rules: Rules, state: &StepState, norm: &Target) -> Result<()> {
-    let mut numbers = state.0.get();
+    let host = match &state.0 {
+        Place::Host(host) => host,
+        Place::Device { numbers, scratch } => {
+            if scratch.get().is_none() {
+                let memory = cuda::optimizer::scratch(gradients.elem_count(), gradients.device())?;
+                scratch.get_or_init(|| memory);
+            }
+            let scratch = scratch.get().expect("just made");
+            let settings = cuda::optimizer::Settings {
+                max_norm: rules.max_grad_norm,
+                beta1: BETA1,
+                beta2: BETA2,
+                dynamic: rules.scaling,
+                growth: GROWTH,
+                backoff: BACKOFF,
+                interval: GROWTH_INTERVAL as u32,
+            };
+            let norm = Some(&norm.tensor);
+            return cuda::optimizer::norm_and_decide(gradients, scratch, numbers, &settings, norm);
+        }
+    };
+    let mut numbers = host.get();
     let found = sum_of_squares(gradients)?.sqrt() / numbers.scale;
     if found.is_finite() {
         numbers.updates += 1.0;
@@ -122,7 +191,7 @@ pub fn decide(gradients: &Tensor, rules: Rules, state: &StepState, norm: &Target
             (numbers.scale, numbers.clean_steps) = (numbers.scale * GROWTH, 0.0);
         }
     }
-    state.0.set(numbers);
+    host.set(numbers);
     norm.put(&[found as f32])
 }
 
@@ -132,7 +201,27 @@ impl AdamW {
     /// # Errors
     /// If a tensor is not contiguous f32.
     pub fn update(&self, range: &Range, state: &StepState) -> Result<()> {
-        let numbers = state.0.get();
+        let numbers = match &state.0 {
+            Place::Host(numbers) => numbers.get(),
+            Place::Device { numbers, .. } => {
+                let arenas = cuda::optimizer::Arenas {
+                    weights: &range.weights,
+                    gradients: &range.gradients,
+                    first_moment: &range.first,
+                    second_moment: &range.second,
+                    half: range.half.as_ref(),
+                };
+                let settings = cuda::optimizer::AdamW {
+                    learning_rate: self.learning_rate,
+                    beta1: BETA1,
+                    beta2: BETA2,
+                    eps: EPS,
+                    weight_decay: self.weight_decay,
+                    decayed: range.weights.elem_count(),
+                };
+                return cuda::optimizer::adamw(&arenas, numbers, &settings);
+            }
+        };
         if numbers.factor == 0.0 {
             return Ok(());
         }
@@ -198,7 +287,6 @@ mod tests {
     use super::super::tensor;
     use super::super::tests::{random, target};
     use super::*;
-    use candle_core::DType;
 
     const RULES: Rules = Rules { max_grad_norm: 1.0, scaling: true };
     const ADAMW: AdamW = AdamW { learning_rate: 1e-2, weight_decay: 0.1 };

@@ -3,11 +3,14 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Indices, Target, Write, tensor, tensor_in, update, values};
+use super::{Indices, Target, Write, cuda, tensor, tensor_in, update, values};
 use crate::Result;
 
 /// table [n, width], indices -> [indices, width], in the format of the table.
 pub fn gather(table: &Tensor, indices: &Indices) -> Result<Tensor> {
+    if cuda::takes(table) {
+        return cuda::rows::gather(table, indices);
+    }
     let (format, (_, width)) = (table.dtype(), table.dims2()?);
     let table = values(table)?;
     let mut output = Vec::with_capacity(indices.len() * width);
@@ -26,6 +29,9 @@ pub fn scatter_add(
     skip: Option<u32>,
     target: &Target,
 ) -> Result<()> {
+    if cuda::takes(rows) {
+        return cuda::rows::scatter_add(rows, indices, skip, target);
+    }
     let (_, width) = rows.dims2()?;
     let rows = values(rows)?;
     update(&target.tensor, |table| {
@@ -51,6 +57,9 @@ pub fn scattered(
     n: usize,
     so_far: Option<Tensor>,
 ) -> Result<Tensor> {
+    if cuda::takes(rows) {
+        return cuda::rows::scatter_add_value(rows, indices, n, so_far);
+    }
     let (format, (_, width)) = (rows.dtype(), rows.dims2()?);
     let (table, write) = match so_far {
         Some(table) => (table.to_dtype(DType::F32)?, Write::Add),

@@ -1,7 +1,5 @@
 //! Disentangled self-attention: the projections around `kernels::attention`.
 
-use std::sync::Arc;
-
 use candle_core::Tensor;
 
 use super::config::DebertaConfig;
@@ -9,7 +7,7 @@ use super::relative_position::Reach;
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::kernels::attention::{Attention, Operands, Queries};
-use crate::kernels::{Indices, rows};
+use crate::kernels::{Indices, Offsets, rows};
 use crate::nn::{Dropout, Linear, Weights, select_rows};
 
 #[derive(Clone)]
@@ -74,7 +72,7 @@ impl SelfAttention {
         x: &Value,
         asking: &Value,
         queries: Queries,
-        offsets: &Arc<[usize]>,
+        offsets: &Offsets,
         positions: &Positions<'_>,
         tape: Option<&Tape>,
     ) -> Result<Value> {

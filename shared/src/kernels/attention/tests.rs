@@ -29,7 +29,7 @@ fn operands(queries: Queries) -> Operands<Vec<f32>> {
     }
 }
 
-fn run(attention: &Attention, operands: &Operands<Vec<f32>>) -> (Tensor, Probabilities) {
+fn run(attention: &Attention, operands: &Operands<Vec<f32>>) -> (Tensor, Saved) {
     attention.forward(&tensors(operands)).unwrap()
 }
 
