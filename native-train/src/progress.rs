@@ -19,6 +19,8 @@ pub struct Progress {
     /// Rows that were labelled when the first were reported, and when that was.
     labelling: Option<(usize, Instant)>,
     last_line: Instant,
+    /// When each step was done, for who times them.
+    step_times: Option<Vec<Instant>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,18 @@ impl Progress {
             training: Training::new(Instant::now()),
             labelling: None,
             last_line: Instant::now(),
+            step_times: None,
         }
+    }
+
+    /// As [`quiet`](Self::quiet), and remembers when each step was done.
+    pub fn timing() -> Self {
+        Self { step_times: Some(Vec::new()), ..Self::quiet() }
+    }
+
+    /// When each step was done, if this was to be remembered.
+    pub fn step_times(&self) -> &[Instant] {
+        self.step_times.as_deref().unwrap_or_default()
     }
 
     /// Whether model downloads are told of.
@@ -86,6 +99,9 @@ impl Progress {
     /// One optimizer step is done, at this loss.
     pub fn step(&mut self, loss: f64) {
         self.training.step(loss);
+        if let Some(times) = &mut self.step_times {
+            times.push(Instant::now());
+        }
         match self.voice {
             Voice::Quiet => {}
             Voice::Bars => {

@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod chromium;
+pub mod cuda;
 pub mod demo;
 pub mod package;
 mod payload;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::workspace::Workspace;
-use xtask::{bench, demo, package, setup, test};
+use xtask::{bench, cuda, demo, package, setup, test};
 
 /// Sets up, tests, demonstrates and benches the workspace.
 #[derive(Parser)]
@@ -28,6 +28,9 @@ enum Command {
     /// Times our code beside a rival's, in one run.
     #[command(subcommand)]
     Bench(Bench),
+    /// Builds for NVIDIA GPUs, where there need be neither a GPU nor the CUDA toolkit.
+    #[command(subcommand)]
+    Cuda(cuda::Command),
 }
 
 #[derive(Subcommand)]
@@ -54,5 +57,6 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(arguments) => demo::run(&workspace, &arguments),
         Command::Package => package::run(&workspace),
         Command::Bench(Bench::Cpu(arguments)) => bench::run(&workspace, &arguments),
+        Command::Cuda(command) => cuda::run(&workspace, &command),
     }
 }

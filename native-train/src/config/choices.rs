@@ -9,7 +9,10 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::error::UserError;
+use crate::{
+    device::{self, Card},
+    error::UserError,
+};
 
 /// Where the model to fine-tune comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,21 +89,47 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
+    /// The first card for `auto`, or the CPU where there is none.
+    ///
     /// # Errors
-    /// If CUDA is asked of a build that has none.
+    /// If a card is asked for that is not there.
     pub fn resolve(self) -> Result<Device> {
-        let cuda = candle_core::utils::cuda_is_available();
+        let cards = device::cards();
         match self {
-            Self::Auto if cuda => Ok(Device::Cuda(0)),
+            Self::Auto if cards.is_ok() => Ok(Device::Cuda(0)),
             Self::Auto => Ok(Device::Cpu),
-            Self::Only(Device::Cuda(ordinal)) if !cuda => Err(UserError::new(format!(
-                "device `cuda:{ordinal}` was asked for, but this build has no CUDA"
-            ))
-            .hint("pass `--device cpu`, or leave `--device` out")
-            .into()),
-            Self::Only(device) => Ok(device),
+            Self::Only(Device::Cpu) => Ok(Device::Cpu),
+            Self::Only(Device::Cuda(ordinal)) => match cards {
+                Ok(cards) if ordinal < cards.len() => Ok(Device::Cuda(ordinal)),
+                Ok(cards) => Err(absent(ordinal, &format!("there is {}", listed(cards)))
+                    .hint("pass `--device cuda:N` with one of these, or leave `--device` out")
+                    .into()),
+                Err(reason) => Err(absent(ordinal, reason).hint(REMEDY).into()),
+            },
         }
     }
+
+    /// Why `auto` is the CPU, if it is.
+    pub fn why_cpu(self) -> Option<&'static str> {
+        if self == Self::Auto { device::cards().err() } else { None }
+    }
+}
+
+const REMEDY: &str = if cfg!(feature = "cuda") {
+    "pass `--device cpu`, or leave `--device` out"
+} else {
+    "build with `--features cuda`, pass `--device cpu`, or leave `--device` out"
+};
+
+fn absent(ordinal: usize, reason: &str) -> UserError {
+    UserError::new(format!("device `cuda:{ordinal}` was asked for, but {reason}"))
+}
+
+/// `cuda:0 (NVIDIA H100)`
+fn listed(cards: &[Card]) -> String {
+    let cards = cards.iter().enumerate();
+    let words: Vec<String> = cards.map(|(i, card)| format!("cuda:{i} ({})", card.name)).collect();
+    words.join(", ")
 }
 
 impl FromStr for DeviceChoice {
@@ -195,6 +224,24 @@ mod tests {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }
         assert!(Device::try_from("auto".to_owned()).is_err());
+    }
+
+    #[test]
+    fn only_auto_gives_a_reason_for_the_cpu() {
+        let cpu = DeviceChoice::Only(Device::Cpu);
+        assert_eq!((cpu.resolve().unwrap(), cpu.why_cpu()), (Device::Cpu, None));
+        let auto = DeviceChoice::Auto;
+        assert_eq!(auto.resolve().unwrap() == Device::Cpu, auto.why_cpu().is_some());
+    }
+
+    #[test]
+    fn a_card_that_is_not_there_is_refused_with_what_is() {
+        let error = DeviceChoice::Only(Device::Cuda(1000)).resolve().unwrap_err();
+        let user = error.downcast_ref::<UserError>().unwrap();
+        assert!(user.to_string().starts_with("device `cuda:1000` was asked for, but "), "{user}");
+        assert!(user.remedy().unwrap().contains("--device"));
+        let card = Card { name: "NVIDIA H100".to_owned(), compute_capability: (9, 0) };
+        assert_eq!(listed(&[card]), "cuda:0 (NVIDIA H100)");
     }
 
     #[test]

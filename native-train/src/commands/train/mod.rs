@@ -33,7 +33,7 @@ use crate::{
 /// If settings, data or model do not do, or a training or its files fail.
 pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     let started = Instant::now();
-    let mut config = settings::resolve(args)?;
+    let mut config = settings::resolve(args, progress)?;
     set_threads(Some(config.threads))?;
     let inputs = Inputs::read(&config, progress)?;
     config.labels = Some(inputs.dataset.labels.clone());
