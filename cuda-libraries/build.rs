@@ -99,11 +99,8 @@ fn metadata(more: &[&str]) -> Option<String> {
 
 /// The functions that bindings declare. Beside each declaration they have a way to load it by name.
 fn declared(bindings: &str) -> Vec<&str> {
-    let mut names: Vec<&str> = bindings
-        .split("load::<_F>(\"")
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next())
-        .collect();
+    let mut names: Vec<&str> =
+        bindings.split("load::<_F>(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     names.sort_unstable();
     names.dedup();
     assert!(!names.is_empty(), "cudarc's bindings are not as they were: no function found");

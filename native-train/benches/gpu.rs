@@ -30,9 +30,6 @@ const SEED: u32 = 42;
 /// Steps that a timing leaves out: kernels are loaded and memory is taken in them.
 const WARM_UP: usize = 20;
 
-/// Losses come back some steps late and several at a time, so steps are timed in groups of this many.
-const GROUP: usize = 10;
-
 #[derive(Parser)]
 struct Arguments {
     #[arg(long, value_enum)]
@@ -164,9 +161,8 @@ impl Bench {
             let joined = threads.into_iter().map(|thread| thread.join().expect("no panic"));
             joined.collect::<Result<Vec<Trained>>>()
         })?;
-        let times: Vec<&[Instant]> = trained.iter().map(|fold| &fold.step_times[..]).collect();
-        let pace = Pace::of(&times).context("too few steps to time")?;
-        let steps: usize = times.iter().map(|times| times.len()).sum();
+        let pace = Pace::of_all(&trained).context("too few steps to time")?;
+        let steps: usize = trained.iter().map(|fold| fold.step_times.len()).sum();
         Ok(json!({
             "device": self.device.to_string(),
             "precision": self.precision,
@@ -248,35 +244,63 @@ fn losses(log: &Path) -> Result<Vec<f32>> {
     Ok(records.map(|record| record.loss).collect())
 }
 
-/// How fast steps follow each other once all folds are warm, until the first is done.
+/// How fast steps follow each other once they are warm.
+#[derive(Debug, Clone, Copy)]
 struct Pace {
-    /// The median of groups of steps; of several folds the time that each step adds.
     step_ms: f64,
     steps_per_s: f64,
 }
 
 impl Pace {
-    fn of(folds: &[&[Instant]]) -> Option<Self> {
+    /// Of one training, from when its steps were heard of.
+    ///
+    /// A device may run ahead of what is known of it, so that steps are heard of several at a time: what counts is when
+    /// the last of such a burst was.
+    fn of(times: &[Instant]) -> Option<Self> {
+        let whole = times.last()?.duration_since(*times.first()?);
+        let apart = whole / (4 * times.len() as u32);
+        let mut bursts: Vec<(Instant, usize)> = Vec::new();
+        for &time in times {
+            match bursts.last_mut() {
+                Some((last, steps)) if time.duration_since(*last) < apart => {
+                    (*last, *steps) = (time, *steps + 1);
+                }
+                _ => bursts.push((time, 1)),
+            }
+        }
         // A short rehearsal has fewer steps than a warm-up takes.
-        let shortest = folds.iter().map(|times| times.len()).min()?;
-        let warm_up = WARM_UP.min(shortest / 2);
-        let begin = folds.iter().filter_map(|times| times.get(warm_up.checked_sub(1)?)).max()?;
-        let end = folds.iter().filter_map(|times| times.last()).min()?;
-        let mut times: Vec<Instant> =
-            folds.concat().into_iter().filter(|time| (begin..=end).contains(&time)).collect();
-        times.sort_unstable();
-        let seconds = end.checked_duration_since(*begin)?.as_secs_f64();
-        let group = GROUP.min(times.len().saturating_sub(1)).max(1);
-        let mut groups: Vec<f64> = times
-            .windows(group + 1)
-            .step_by(group)
-            .map(|times| (times[group] - times[0]).as_secs_f64() * 1e3 / group as f64)
-            .collect();
-        groups.sort_by(f64::total_cmp);
+        let warm_up = WARM_UP.min(times.len() / 2);
+        let mut heard = 0;
+        let warm = bursts.iter().position(|(_, steps)| {
+            heard += steps;
+            heard >= warm_up
+        })?;
+        let gaps = bursts[warm..].windows(2).map(|pair| {
+            let (time, steps) = pair[1];
+            (time.duration_since(pair[0].0).as_secs_f64(), steps)
+        });
+        let mut each_ms: Vec<f64> =
+            gaps.clone().map(|(seconds, steps)| seconds * 1e3 / steps as f64).collect();
+        each_ms.sort_by(f64::total_cmp);
+        let (seconds, steps) =
+            gaps.fold((0.0, 0), |(sum, all), (seconds, steps)| (sum + seconds, all + steps));
         Some(Self {
-            step_ms: *groups.get(groups.len() / 2)?,
-            steps_per_s: (times.len() - 1) as f64 / seconds,
+            step_ms: *each_ms.get(each_ms.len() / 2)?,
+            steps_per_s: steps as f64 / seconds,
         })
+    }
+
+    /// Of several side by side: what they do together, and the time that a step of any of them adds.
+    fn of_all(trainings: &[Trained]) -> Option<Self> {
+        let paces: Vec<Self> =
+            trainings.iter().map(|one| Self::of(&one.step_times)).collect::<Option<_>>()?;
+        match paces[..] {
+            [one] => Some(one),
+            _ => {
+                let steps_per_s = paces.iter().map(|pace| pace.steps_per_s).sum();
+                Some(Self { step_ms: 1e3 / steps_per_s, steps_per_s })
+            }
+        }
     }
 }
 

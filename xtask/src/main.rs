@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::workspace::Workspace;
-use xtask::{bench, cuda, demo, package, setup, test};
+use xtask::{bench, cuda, demo, gpu_check, package, setup, test};
 
 /// Sets up, tests, demonstrates and benches the workspace.
 #[derive(Parser)]
@@ -31,6 +31,11 @@ enum Command {
     /// Builds for NVIDIA GPUs, where there need be neither a GPU nor the CUDA toolkit.
     #[command(subcommand)]
     Cuda(cuda::Command),
+    /// Packs what checks and times training on a GPU machine that has neither Rust nor a network.
+    GpuCheck(gpu_check::Arguments),
+    /// What the packed script starts there.
+    #[command(hide = true)]
+    GpuRun(gpu_check::ThereArguments),
 }
 
 #[derive(Subcommand)]
@@ -58,5 +63,7 @@ fn run(command: Command) -> Result<()> {
         Command::Package => package::run(&workspace),
         Command::Bench(Bench::Cpu(arguments)) => bench::run(&workspace, &arguments),
         Command::Cuda(command) => cuda::run(&workspace, &command),
+        Command::GpuCheck(arguments) => gpu_check::run(&workspace, &arguments),
+        Command::GpuRun(arguments) => gpu_check::run_there(&arguments),
     }
 }

@@ -39,7 +39,8 @@ fn absence(file: &str, reason: &str) -> String {
         return format!("{file} cannot be loaded ({reason})");
     }
     // The driver is in a place that the system knows, or nowhere. The others may lie anywhere.
-    let remedy = if file.starts_with("libcuda.") { "" } else { " (LD_LIBRARY_PATH names its folder)" };
+    let remedy =
+        if file.starts_with("libcuda.") { "" } else { " (LD_LIBRARY_PATH names its folder)" };
     format!("{file} was not found{remedy}")
 }
 

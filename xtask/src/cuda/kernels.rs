@@ -108,7 +108,7 @@ fn compile(command: &mut Command) -> Result<String> {
     let output = command.output().context("nvcc cannot be started")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
-        let file = command.get_args().next_back().unwrap_or_default();
+        let file = command.get_args().last().unwrap_or_default();
         bail!("nvcc does not compile {}:\n{said}", file.display());
     }
     let warnings: Vec<&str> = said.lines().filter(|line| line.contains("warning")).collect();

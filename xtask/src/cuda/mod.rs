@@ -6,13 +6,16 @@
 
 use anyhow::Result;
 
-use crate::shell::{self, Shell};
+use crate::shell;
 use crate::workspace::Workspace;
 
 mod kernels;
 mod toolkit;
 
-pub use toolkit::Toolkit;
+pub use toolkit::{Toolkit, python};
+
+/// The Cargo feature.
+pub const FEATURE: &str = "cuda";
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -42,7 +45,7 @@ pub fn run(workspace: &Workspace, command: &Command) -> Result<()> {
             let shell = toolkit.shell(workspace);
             let mut command = shell.cargo("build");
             // The whole workspace, as everywhere: another choice of packages would be another build.
-            command.args(["--workspace", "--features", "cuda"]);
+            command.args(["--workspace", "--features", FEATURE]);
             shell::run(toolkit.pass_to(&mut command), "see the error above")
         }
         Command::Kernels(arguments) => kernels::run(workspace, arguments),

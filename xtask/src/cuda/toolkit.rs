@@ -112,7 +112,10 @@ fn fetch(workspace: &Workspace, folder: &Path) -> Result<()> {
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
     pip.args(["--require-hashes", "--only-binary=:all:", "--target"]).arg(&unfinished);
     pip.arg("--requirement").arg(&list);
-    shell::run(&mut pip, "pip fetches from https://pypi.org: see that it is reachable, or install the CUDA toolkit")?;
+    shell::run(
+        &mut pip,
+        "pip fetches from https://pypi.org: see that it is reachable, or install the CUDA toolkit",
+    )?;
     let home = unfinished.join("nvidia/cu13");
     make_whole(&home).with_context(|| format!("cannot finish {}", home.display()))?;
     fs::rename(&unfinished, folder).with_context(|| failed("rename", &unfinished))
