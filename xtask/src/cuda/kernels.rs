@@ -156,9 +156,10 @@ fn usages(said: &str) -> Vec<Usage> {
         } else if let Some(usage) = usages.last_mut() {
             let before = |what| number_before(line, what);
             if line.contains("bytes stack frame") {
-                usage.stack = before(" bytes stack frame");
-                usage.spill_stores = before(" bytes spill stores");
-                usage.spill_loads = before(" bytes spill loads");
+                // There is such a line for each function that was not inlined as well.
+                usage.stack = usage.stack.max(before(" bytes stack frame"));
+                usage.spill_stores += before(" bytes spill stores");
+                usage.spill_loads += before(" bytes spill loads");
             } else if line.contains("registers") {
                 usage.registers = before(" registers");
                 usage.shared = before(" bytes smem");
