@@ -5,7 +5,9 @@
 
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result};
+#[cfg(feature = "cuda")]
+use anyhow::Context;
+use anyhow::Result;
 
 use crate::config::Device;
 
@@ -49,15 +51,19 @@ fn find() -> Result<Vec<Card>, String> {
     Err("this build has no CUDA".to_owned())
 }
 
-/// The device for tensors, on a stream of its own if it is a card.
+/// The device for tensors; each call gives a card another stream, whose tensors only those of the same stream may meet.
 ///
 /// # Errors
 /// If the card cannot be set up: another program may have it for itself, or its memory is full.
 pub fn open(device: Device) -> Result<candle_core::Device> {
     match device {
         Device::Cpu => Ok(candle_core::Device::Cpu),
-        Device::Cuda(ordinal) => candle_core::Device::new_cuda_with_stream(ordinal)
-            .with_context(|| format!("setting up `{device}`")),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(ordinal) => {
+            cuda::open(ordinal).with_context(|| format!("setting up `{device}`"))
+        }
+        #[cfg(not(feature = "cuda"))]
+        Device::Cuda(_) => anyhow::bail!("`{device}`: this build has no CUDA"),
     }
 }
 

@@ -1,12 +1,11 @@
 //! What NVIDIA's driver says.
 
 use anyhow::{Context, Result};
-use candle_core::CudaDevice;
-use candle_core::backend::BackendDevice;
 use candle_core::cuda_backend::cudarc::driver::result::{self, DriverError};
 use candle_core::cuda_backend::cudarc::driver::sys::{
     self, CUdevice_attribute as Attribute, CUmemPool_attribute as PoolAttribute,
 };
+use candle_core::{CudaDevice, Device};
 use cuda_libraries::Missing;
 
 use super::{Card, Memory};
@@ -71,6 +70,36 @@ fn driver_version() -> (u32, u32) {
     (version / 1000, version % 1000 / 10)
 }
 
+/// A card, with a stream of its own.
+pub fn open(ordinal: usize) -> Result<Device> {
+    let device = CudaDevice::new_with_stream(ordinal)?;
+    #[expect(unsafe_code, reason = "tensors are no longer guarded against other streams")]
+    // SAFETY: each training keeps to the device it has opened, and a device to its stream, which does one thing after the
+    // other. The guards cost two events a tensor, more than most kernels take.
+    unsafe {
+        device.disable_event_tracking();
+    }
+    let pool = pool(&device)?;
+    let keep_all = u64::MAX;
+    #[expect(unsafe_code, reason = "a C function")]
+    // SAFETY: this attribute of a pool is a u64. By default what is free goes back to the driver whenever a stream is
+    // waited for, and the next step has to ask for it again.
+    unsafe {
+        let attribute = PoolAttribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        sys::cuMemPoolSetAttribute(pool, attribute, (&raw const keep_all).cast_mut().cast())
+            .result()?;
+    }
+    Ok(Device::Cuda(device))
+}
+
+/// What candle's tensors on this card are allocated from.
+fn pool(device: &CudaDevice) -> Result<sys::CUmemoryPool> {
+    let card = device.cuda_stream().context().cu_device();
+    #[expect(unsafe_code, reason = "a C function")]
+    // SAFETY: the device is the stream's.
+    Ok(unsafe { result::device::get_default_mem_pool(card) }?)
+}
+
 /// What a card has and has left.
 pub fn memory(device: &CudaDevice) -> Result<Memory> {
     let (free, total) =
@@ -80,13 +109,10 @@ pub fn memory(device: &CudaDevice) -> Result<Memory> {
 
 /// The most bytes that were taken from the pool that candle's tensors come from.
 pub fn peak_memory(device: &CudaDevice) -> Result<u64> {
-    device.synchronize()?;
-    let stream = device.cuda_stream();
-    let mut bytes = 0_u64;
-    #[expect(unsafe_code, reason = "C functions")]
-    // SAFETY: the device is the stream's, and this attribute of its pool is a u64.
+    let (pool, mut bytes) = (pool(device)?, 0_u64);
+    #[expect(unsafe_code, reason = "a C function")]
+    // SAFETY: this attribute of a pool is a u64.
     unsafe {
-        let pool = result::device::get_default_mem_pool(stream.context().cu_device())?;
         let attribute = PoolAttribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
         sys::cuMemPoolGetAttribute(pool, attribute, (&raw mut bytes).cast()).result()?;
     }

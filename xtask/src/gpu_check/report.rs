@@ -35,6 +35,8 @@ pub struct Speed {
     pub launches: Option<f64>,
     /// The process's own memory.
     pub rss_mib: Option<f64>,
+    /// PyTorch's, of the rival.
+    pub version: Option<String>,
 }
 
 /// Our whole training, measured.
@@ -65,6 +67,7 @@ impl Speed {
             peak_mib: answer["peak_mib"].as_f64(),
             launches: answer["launches"].as_f64(),
             rss_mib: answer["rss_mib"].as_f64(),
+            version: answer["torch"].as_str().map(str::to_owned),
         })
     }
 
@@ -179,6 +182,7 @@ impl Report {
                 row["rival_peak_mib"] = json!(rival.peak_mib);
                 row["launches"] = json!(ours.launches);
                 row["rival_launches"] = json!(rival.launches);
+                row["torch"] = json!(rival.version);
                 rows.push(row);
             }
             if let Some(job) = &self.job {
