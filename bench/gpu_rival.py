@@ -41,12 +41,11 @@ class Counter:
         # The schedule's own constructor takes a step, so that the number of training steps done is one less.
         self.steps += 1
         if self.steps - 1 == BEGIN:
-            self.profiler = torch.profiler.profile(
-                activities=[torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
-            )
+            self.profiler = torch.profiler.profile(activities=torch.profiler.supported_activities())
             self.profiler.start()
         elif self.steps - 1 == END:
-            torch.cuda.synchronize()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             self.profiler.stop()
             calls = sum(
                 event.count for event in self.profiler.key_averages() if event.key.startswith(LAUNCHES)
@@ -56,14 +55,14 @@ class Counter:
 
 def main():
     script, sys.argv = sys.argv[1], sys.argv[1:]
-    counter = Counter() if torch.cuda.is_available() else None
+    counter = Counter()
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         runpy.run_path(script, run_name="__main__")
     lines = printed.getvalue().splitlines()
     print("\n".join(lines[:-1]))
     answer = json.loads(lines[-1])
-    answer["launches"] = counter.launches if counter else None
+    answer["launches"] = counter.launches
     answer["rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     print(json.dumps(answer))
 

@@ -22,7 +22,7 @@ pub enum Command {
     /// Says where the CUDA toolkit is; fetches its compiler into TARGET/tools if there is none
     ///
     /// It is looked for in CUDA_HOME, CUDA_PATH, on PATH and in /usr/local/cuda. Fetching takes a Python with pip and
-    /// 190 MB from PyPI (Linux on x86-64).
+    /// 100 MB from PyPI (Linux on x86-64).
     Toolkit,
     /// Builds the workspace with the feature `cuda`, fetching the compiler if there is none
     ///

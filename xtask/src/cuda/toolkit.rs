@@ -109,15 +109,22 @@ fn fetch(workspace: &Workspace, folder: &Path) -> Result<()> {
     let list = unfinished.join("wheels.txt");
     fs::write(&list, WHEELS).with_context(|| failed("write", &list))?;
     let mut pip = shell.command(python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
-    pip.args(["--require-hashes", "--only-binary=:all:", "--target"]).arg(&unfinished);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+    ]);
+    pip.args(["--no-deps", "--require-hashes", "--only-binary=:all:", "--target"]).arg(&unfinished);
     pip.arg("--requirement").arg(&list);
     shell::run(
         &mut pip,
         "pip fetches from https://pypi.org: see that it is reachable, or install the CUDA toolkit",
     )?;
     let home = unfinished.join("nvidia/cu13");
-    make_whole(&home).with_context(|| format!("cannot finish {}", home.display()))?;
+    lib64(&home).with_context(|| format!("cannot finish {}", home.display()))?;
     fs::rename(&unfinished, folder).with_context(|| failed("rename", &unfinished))
 }
 
@@ -133,24 +140,12 @@ pub fn python(shell: &Shell) -> Result<PathBuf> {
     )
 }
 
-/// What a toolkit has and wheels lose or lay elsewhere.
-fn make_whole(home: &Path) -> std::io::Result<()> {
+/// Whoever looks for libraries looks in `lib64`, and the wheels have `lib`.
+fn lib64(home: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::{PermissionsExt, symlink};
-        for folder in ["bin", "nvvm/bin"] {
-            for entry in fs::read_dir(home.join(folder))? {
-                let path = entry?.path();
-                if path.is_file() {
-                    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-                }
-            }
-        }
-        let lib64 = home.join("lib64");
-        if !lib64.exists() {
-            symlink("lib", lib64)?;
-        }
-    }
+    std::os::unix::fs::symlink("lib", home.join("lib64"))?;
+    #[cfg(not(unix))]
+    let _ = home;
     Ok(())
 }
 

@@ -295,7 +295,7 @@ impl Session<'_> {
     fn rival(&mut self, name: &str, flags: &[&str], limit: Limit) -> Result<String> {
         let mut command = self.rival_script("gpu_rival.py");
         command.arg(self.folder.join("rival/hf_train.py"));
-        command.args(flags).arg("--init").arg(self.model());
+        command.args(flags).args(["--config", &self.plan.geometry]).arg("--init").arg(self.model());
         command.arg("--train-csv").arg(self.texts()).arg("--tokenizer").arg(self.tokenizer());
         command.args(["--warmup-steps=20", &format!("--max-len={MAX_LEN}")]);
         command.arg(format!("--steps={}", self.plan.rival_steps));
@@ -363,6 +363,10 @@ impl Session<'_> {
         let folders = [self.folder.join(pack::PACKAGES)].into_iter().chain(env::split_paths(&path));
         command.env("PYTHONPATH", env::join_paths(folders).unwrap_or_default());
         command.env("HF_HUB_OFFLINE", "1").env("TOKENIZERS_PARALLELISM", "false");
+        if self.plan.device == "cpu" {
+            // A rehearsal's times mean nothing, and threads that wait for each other on a busy machine take for ever.
+            command.env("OMP_NUM_THREADS", "1");
+        }
         command
     }
 
