@@ -39,6 +39,7 @@ fn main() {
         archive(library, version / 1000, &declared(&source), &output.join(library.name));
     }
     static_runtime(&output.join("cudart"));
+    without_quantised(&output.join("moe"));
 }
 
 /// 13000 for CUDA 13.0, as `cudarc` is told it or finds it.
@@ -148,4 +149,14 @@ fn static_runtime(folder: &Path) {
     fs::create_dir_all(folder).expect("OUT_DIR can be written");
     fs::copy(&archive, folder.join("libcudart.a")).expect("OUT_DIR can be written");
     println!("cargo:rustc-link-search=native={}", folder.display());
+}
+
+/// An empty archive in place of candle's kernels for quantised models, for those who link (DEP_QUINTET_CUDA_WITHOUT_MOE).
+///
+/// Nobody here calls them, but the linker would keep all 30 MB, as they announce themselves to the runtime when the
+/// program starts. Their folder comes before that of `candle-kernels` only if the linked package itself names it.
+fn without_quantised(folder: &Path) {
+    fs::create_dir_all(folder).expect("OUT_DIR can be written");
+    fs::write(folder.join("libmoe.a"), "!<arch>\n").expect("OUT_DIR can be written");
+    println!("cargo:without_moe={}", folder.display());
 }
