@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 
-    /// Pack for the CPU with a tiny model, and run it here. QUINTET_PYTHON names a Python with PyTorch.
+    /// Pack a tiny model's job for the CPU, with the same programs, and run it here. QUINTET_PYTHON names a Python with PyTorch.
     #[arg(long)]
     rehearse: bool,
 }

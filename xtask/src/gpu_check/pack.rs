@@ -62,7 +62,7 @@ pub fn pack(workspace: &Workspace, folder: &Path, rehearsal: bool) -> Result<Pac
             path.display()
         );
     }
-    let built = Built::build(workspace, rehearsal)?;
+    let built = Built::build(workspace)?;
     if folder.exists() {
         // Only what an earlier packing has made, as whatever else is there may be dear to someone.
         ensure!(folder.join(PLAN).is_file(), "{} holds something else", folder.display());
@@ -122,7 +122,7 @@ fn plan(
     Plan {
         geometry: "tiny".to_owned(),
         device: "cpu".to_owned(),
-        precisions: words(&["f32"]),
+        precisions: words(&["f32", "bf16"]),
         curve_steps: 20,
         rival_steps: 10,
         job_epochs: 1,
@@ -139,18 +139,12 @@ struct Built {
 
 impl Built {
     /// One build of all: another choice of targets would be another choice of features, and so another build.
-    fn build(workspace: &Workspace, rehearsal: bool) -> Result<Self> {
-        let toolkit = (!rehearsal).then(|| Toolkit::find_or_fetch(workspace)).transpose()?;
-        let shell = match &toolkit {
-            Some(toolkit) => toolkit.shell(workspace),
-            None => Shell::new(workspace),
-        };
-        let mut command = shell.cargo("build");
+    fn build(workspace: &Workspace) -> Result<Self> {
+        let toolkit = Toolkit::find_or_fetch(workspace)?;
+        let mut command = toolkit.shell(workspace).cargo("build");
         command.args(["--workspace", "--bins", "--tests", "--bench", "gpu"]);
-        if let Some(toolkit) = &toolkit {
-            command.args(["--features", cuda::FEATURE]);
-            toolkit.pass_to(&mut command);
-        }
+        command.args(["--features", cuda::FEATURE]);
+        toolkit.pass_to(&mut command);
         command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
         eprintln!("gpu-check: building");
         let output = command.output().context("cannot start cargo")?;

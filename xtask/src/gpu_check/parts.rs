@@ -221,7 +221,10 @@ impl Session<'_> {
         let (mut passed, mut broken) = (0, Vec::new());
         for test in &self.plan.tests {
             let mut command = self.program(&format!("tests/{test}"));
-            command.args(["cuda", "--ignored"]);
+            command.arg("cuda");
+            if self.plan.device != "cpu" {
+                command.arg("--ignored"); // else those that ask for no GPU
+            }
             let log = format!("tests-{test}");
             match self.limited(&mut command, &log, limit) {
                 Ok(said) => passed += count_passed(&said),
