@@ -10,7 +10,10 @@ use candle_core::DType;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::error::UserError;
+use crate::{
+    device::{self, Card},
+    error::UserError,
+};
 
 /// Where the model to fine-tune comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,21 +90,47 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
+    /// The first card for `auto`, or the CPU where there is none.
+    ///
     /// # Errors
-    /// If CUDA is asked of a build that has none.
+    /// If a card is asked for that is not there.
     pub fn resolve(self) -> Result<Device> {
-        let cuda = candle_core::utils::cuda_is_available();
+        let cards = device::cards();
         match self {
-            Self::Auto if cuda => Ok(Device::Cuda(0)),
+            Self::Auto if cards.is_ok() => Ok(Device::Cuda(0)),
             Self::Auto => Ok(Device::Cpu),
-            Self::Only(Device::Cuda(ordinal)) if !cuda => Err(UserError::new(format!(
-                "device `cuda:{ordinal}` was asked for, but this build has no CUDA"
-            ))
-            .hint("pass `--device cpu`, or leave `--device` out")
-            .into()),
-            Self::Only(device) => Ok(device),
+            Self::Only(Device::Cpu) => Ok(Device::Cpu),
+            Self::Only(Device::Cuda(ordinal)) => match cards {
+                Ok(cards) if ordinal < cards.len() => Ok(Device::Cuda(ordinal)),
+                Ok(cards) => Err(absent(ordinal, &format!("there is {}", listed(cards)))
+                    .hint("pass `--device cuda:N` with one of these, or leave `--device` out")
+                    .into()),
+                Err(reason) => Err(absent(ordinal, reason).hint(REMEDY).into()),
+            },
         }
     }
+
+    /// Why `auto` is the CPU, if it is.
+    pub fn why_cpu(self) -> Option<&'static str> {
+        if self == Self::Auto { device::cards().err() } else { None }
+    }
+}
+
+const REMEDY: &str = if cfg!(feature = "cuda") {
+    "pass `--device cpu`, or leave `--device` out"
+} else {
+    "build with `--features cuda`, pass `--device cpu`, or leave `--device` out"
+};
+
+fn absent(ordinal: usize, reason: &str) -> UserError {
+    UserError::new(format!("device `cuda:{ordinal}` was asked for, but {reason}"))
+}
+
+/// `cuda:0 (NVIDIA H100)`
+fn listed(cards: &[Card]) -> String {
+    let cards = cards.iter().enumerate();
+    let words: Vec<String> = cards.map(|(i, card)| format!("cuda:{i} ({})", card.name)).collect();
+    words.join(", ")
 }
 
 impl FromStr for DeviceChoice {
@@ -138,6 +167,47 @@ impl From<DeviceChoice> for String {
     }
 }
 
+/// What `--parallel-folds` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "toml::Value", into = "toml::Value")]
+pub enum ParallelFolds {
+    /// As many as a card's memory allows; one on the CPU.
+    Auto,
+    Only(usize),
+}
+
+impl FromStr for ParallelFolds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(folds)) if folds > 0 => Ok(Self::Only(folds)),
+            _ => Err(format!("`{text}` is neither auto nor a number from 1")),
+        }
+    }
+}
+
+impl TryFrom<toml::Value> for ParallelFolds {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::String(text) => text.parse(),
+            other => other.to_string().parse(),
+        }
+    }
+}
+
+impl From<ParallelFolds> for toml::Value {
+    fn from(folds: ParallelFolds) -> Self {
+        match folds {
+            ParallelFolds::Auto => Self::String("auto".to_owned()),
+            ParallelFolds::Only(folds) => Self::Integer(folds as i64),
+        }
+    }
+}
+
 /// The number format of the forward and backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -162,7 +232,7 @@ impl Precision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PrecisionChoice {
-    /// bf16 on a GPU, f32 on the CPU
+    /// bf16 or f16 on a GPU, f32 on the CPU
     Auto,
     F32,
     Bf16,
@@ -174,7 +244,10 @@ impl PrecisionChoice {
         match self {
             Self::Auto => match device {
                 Device::Cpu => Precision::F32,
-                Device::Cuda(_) => Precision::Bf16,
+                Device::Cuda(ordinal) => match device::cards().map(|cards| cards.get(ordinal)) {
+                    Ok(Some(card)) if !card.has_bf16() => Precision::F16,
+                    _ => Precision::Bf16,
+                },
             },
             Self::F32 => Precision::F32,
             Self::Bf16 => Precision::Bf16,
@@ -202,6 +275,36 @@ mod tests {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }
         assert!(Device::try_from("auto".to_owned()).is_err());
+    }
+
+    #[test]
+    fn only_auto_gives_a_reason_for_the_cpu() {
+        let cpu = DeviceChoice::Only(Device::Cpu);
+        assert_eq!((cpu.resolve().unwrap(), cpu.why_cpu()), (Device::Cpu, None));
+        let auto = DeviceChoice::Auto;
+        assert_eq!(auto.resolve().unwrap() == Device::Cpu, auto.why_cpu().is_some());
+    }
+
+    #[test]
+    fn a_card_that_is_not_there_is_refused_with_what_is() {
+        let error = DeviceChoice::Only(Device::Cuda(1000)).resolve().unwrap_err();
+        let user = error.downcast_ref::<UserError>().unwrap();
+        assert!(user.to_string().starts_with("device `cuda:1000` was asked for, but "), "{user}");
+        assert!(user.remedy().unwrap().contains("--device"));
+        let card = Card { name: "NVIDIA H100".to_owned(), compute_capability: (9, 0) };
+        assert_eq!(listed(&[card]), "cuda:0 (NVIDIA H100)");
+    }
+
+    #[test]
+    fn parallel_folds_are_a_word_or_a_number() {
+        assert_eq!("auto".parse(), Ok(ParallelFolds::Auto));
+        assert_eq!("3".parse(), Ok(ParallelFolds::Only(3)));
+        for wrong in ["0", "-1", "many", ""] {
+            assert!(wrong.parse::<ParallelFolds>().is_err(), "{wrong}");
+        }
+        for folds in [ParallelFolds::Auto, ParallelFolds::Only(5)] {
+            assert_eq!(ParallelFolds::try_from(toml::Value::from(folds)), Ok(folds));
+        }
     }
 
     #[test]
