@@ -133,19 +133,19 @@ fn tile_for(padded: usize, format: DType, available: u32) -> Tile {
     if fits(Tile::T32) { Tile::T32 } else { Tile::T16 }
 }
 
-fn available_shared_bytes(device: &Device) -> Result<u32> {
+fn available_shared_bytes(device: &Device) -> u32 {
     match device {
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => super::driver::shared_bytes(device),
         #[cfg(feature = "cuda-emulator")]
-        Device::Cpu => Ok(super::emulator::SHARED_BYTES),
+        Device::Cpu => super::emulator::SHARED_BYTES,
         _ => unreachable!("`takes` has refused this device"),
     }
 }
 
 fn tile(operands: &Operands<Tensor>, heads: usize) -> Result<Tile> {
     let padded = (operands.query.dim(1)? / heads).next_multiple_of(16);
-    let available = available_shared_bytes(operands.query.device())?;
+    let available = available_shared_bytes(operands.query.device());
     Ok(tile_for(padded, operands.query.dtype(), available))
 }
 

@@ -105,10 +105,9 @@ pub fn address(storage: &CudaStorage) -> u64 {
 }
 
 /// The dynamic shared memory that a block can have.
-pub fn shared_bytes(device: &CudaDevice) -> Result<u32> {
+pub fn shared_bytes(device: &CudaDevice) -> u32 {
     let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
-    let bytes = device.cuda_stream().context().attribute(attribute).map_err(Error::wrap)?;
-    Ok(bytes as u32)
+    device.cuda_stream().context().attribute(attribute).map_or(PLAIN_SHARED_BYTES, |n| n as u32)
 }
 
 /// cuBLAS counts columns first: it is asked for the transpose, from the transposes.

@@ -145,7 +145,7 @@ device_test! {
         for queries in [Queries::All, Queries::First] {
             for tile in [Tile::T32, Tile::T16] {
                 for format in super::FORMATS {
-                    Case { queries, tile, format, ..Case::new(&MIXED, 16) }.check(device);
+                    Case { queries, format, tile, ..Case::new(&MIXED, 16) }.check(device);
                 }
             }
         }
@@ -190,7 +190,7 @@ device_test! {
         for positions in [[true, false], [false, true], [false, false]] {
             for masked in [false, true] {
                 for queries in [Queries::All, Queries::First] {
-                    let case = Case { positions, masked, queries, ..Case::new(&[40, 3], 12) };
+                    let case = Case { queries, masked, positions, ..Case::new(&[40, 3], 12) };
                     case.check(device);
                 }
             }
