@@ -20,7 +20,7 @@ use crate::progress::Progress;
 use crate::run::{FoldFolder, Run, files, tensors};
 use crate::training::checkpoint;
 use crate::training::trainer::{self, Files, Fold, Trained};
-use crate::training::{Examples, Hyperparameters, metrics_log, rng};
+use crate::training::{Compute, Examples, Hyperparameters, metrics_log, rng};
 
 /// All that decides what a cross-validation arrives at.
 pub struct Plan<'a> {
@@ -33,6 +33,7 @@ pub struct Plan<'a> {
     /// Train this fold only.
     pub only_fold: Option<usize>,
     pub hyperparameters: &'a Hyperparameters,
+    pub compute: &'a Compute,
     /// Encoded texts to be labelled by the ensemble.
     pub test: Option<&'a [Vec<u32>]>,
 }
@@ -96,12 +97,12 @@ fn train_fold(
         validation_rows: &validation_rows,
     };
     let files = Files { checkpoint: &folder.checkpoint(), metrics: &folder.metrics_jsonl() };
-    let hyperparameters = plan.hyperparameters;
     let trained = trainer::train(
         &plan.pretrained.config,
         initial.tensors,
         &rows,
-        hyperparameters,
+        plan.hyperparameters,
+        plan.compute,
         &files,
         progress,
     )?;

@@ -6,6 +6,7 @@
 use std::{fmt, str::FromStr};
 
 use anyhow::Result;
+use candle_core::DType;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -175,11 +176,22 @@ pub enum Precision {
     F16,
 }
 
+impl Precision {
+    /// The format of products, if it is not f32.
+    pub fn half(self) -> Option<DType> {
+        match self {
+            Self::F32 => None,
+            Self::Bf16 => Some(DType::BF16),
+            Self::F16 => Some(DType::F16),
+        }
+    }
+}
+
 /// What `--precision` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PrecisionChoice {
-    /// f32
+    /// bf16 on a GPU that has it, else f16; f32 on the CPU
     Auto,
     F32,
     Bf16,
@@ -187,21 +199,21 @@ pub enum PrecisionChoice {
 }
 
 impl PrecisionChoice {
-    /// # Errors
-    /// If half precision is asked of the CPU, which would only be slower there.
-    pub fn resolve(self, device: Device) -> Result<Precision> {
-        let precision = match self {
-            Self::Auto | Self::F32 => Precision::F32,
+    pub fn resolve(self, device: Device) -> Precision {
+        match self {
+            Self::Auto => match device {
+                Device::Cpu => Precision::F32,
+                Device::Cuda(ordinal) => {
+                    match device::cards().ok().and_then(|cards| cards.get(ordinal)) {
+                        Some(card) if !card.has_bf16() => Precision::F16,
+                        _ => Precision::Bf16,
+                    }
+                }
+            },
+            Self::F32 => Precision::F32,
             Self::Bf16 => Precision::Bf16,
             Self::F16 => Precision::F16,
-        };
-        if device == Device::Cpu && precision != Precision::F32 {
-            let asked = if precision == Precision::F16 { "f16" } else { "bf16" };
-            return Err(UserError::new(format!("precision `{asked}` does not run on the CPU"))
-                .hint("pass `--precision f32`, or leave `--precision` out")
-                .into());
         }
-        Ok(precision)
     }
 }
 
@@ -245,9 +257,9 @@ mod tests {
     }
 
     #[test]
-    fn half_precision_is_refused_on_the_cpu_only() {
-        assert_eq!(PrecisionChoice::Auto.resolve(Device::Cpu).unwrap(), Precision::F32);
-        assert!(PrecisionChoice::Bf16.resolve(Device::Cpu).is_err());
-        assert_eq!(PrecisionChoice::F16.resolve(Device::Cuda(0)).unwrap(), Precision::F16);
+    fn only_a_gpu_gets_half_precision_unasked() {
+        assert_eq!(PrecisionChoice::Auto.resolve(Device::Cpu), Precision::F32);
+        assert_eq!(PrecisionChoice::Auto.resolve(Device::Cuda(0)), Precision::Bf16);
+        assert_eq!(PrecisionChoice::F16.resolve(Device::Cpu), Precision::F16);
     }
 }

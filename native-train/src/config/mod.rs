@@ -42,6 +42,7 @@ pub struct TrainConfig {
     pub split: Split,
     pub epochs: usize,
     pub batch_size: usize,
+    pub grad_accumulation: usize,
     pub lr: f64,
     pub warmup_ratio: f64,
     pub weight_decay: f64,
@@ -77,6 +78,7 @@ impl TrainConfig {
             split: given.split.unwrap_or_default(),
             epochs: given.epochs.unwrap_or(schedule.epochs),
             batch_size: given.batch_size.unwrap_or(16),
+            grad_accumulation: given.grad_accumulation.unwrap_or(1),
             lr: given.lr.unwrap_or(schedule.lr),
             warmup_ratio: given.warmup_ratio.unwrap_or(0.1),
             weight_decay: given.weight_decay.unwrap_or(schedule.weight_decay),
@@ -84,7 +86,7 @@ impl TrainConfig {
             no_shuffle: given.no_shuffle.unwrap_or(false),
             seed: given.seed.unwrap_or(42),
             device,
-            precision: given.precision.unwrap_or(PrecisionChoice::Auto).resolve(device)?,
+            precision: given.precision.unwrap_or(PrecisionChoice::Auto).resolve(device),
             threads: given.threads.unwrap_or_else(cores),
         };
         config.check_ranges()?;
@@ -103,6 +105,9 @@ impl TrainConfig {
         }
         check("epochs", self.epochs, self.epochs >= 1, "1 or more")?;
         check("batch-size", self.batch_size, self.batch_size >= 1, "1 or more")?;
+        let parts = self.grad_accumulation;
+        let rule = format!("1 or more and at most the batch size, {}", self.batch_size);
+        check("grad-accumulation", parts, (1..=self.batch_size).contains(&parts), &rule)?;
         check("lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "above 0")?;
         let ratio = self.warmup_ratio;
         check("warmup-ratio", ratio, (0.0..=1.0).contains(&ratio), "within 0 and 1")?;
@@ -118,6 +123,7 @@ impl TrainConfig {
         Hyperparameters {
             epochs: self.epochs,
             batch_size: self.batch_size,
+            grad_accumulation: self.grad_accumulation,
             learning_rate: self.lr,
             warmup_ratio: self.warmup_ratio,
             weight_decay: self.weight_decay,

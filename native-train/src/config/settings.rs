@@ -97,6 +97,10 @@ pub struct Settings {
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     pub batch_size: Option<usize>,
 
+    /// Parts in which a step's texts go through the model: less memory, the same update [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Schedule")]
+    pub grad_accumulation: Option<usize>,
+
     /// Highest learning rate, reached after warm-up [default: 1.5e-5; mini: 5e-4]
     ///
     /// It falls linearly to 0 by the last step. The default suits fine-tuning; a model trained from
@@ -131,7 +135,10 @@ pub struct Settings {
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub device: Option<DeviceChoice>,
 
-    /// Number format of forward and backward pass; half precision needs a GPU [default: auto]
+    /// Number format of the model's products; weights and their updates stay f32 [default: auto]
+    ///
+    /// auto is bf16 on a card that has it, f16 on an older one, f32 on the CPU, which computes half
+    /// precision in f32 and rounds: slower, but the numbers of a GPU can be looked into there.
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Machine")]
     pub precision: Option<PrecisionChoice>,
 

@@ -89,6 +89,7 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
     split = "grouped"
     epochs = 1
     batch-size = 16
+    grad-accumulation = 1
     lr = 0.0005
     warmup-ratio = 0.1
     weight-decay = 2.0

@@ -39,6 +39,11 @@ impl DropoutMask {
         }
     }
 
+    /// The key, the smallest bits that keep an element, and what it is then multiplied by.
+    pub(super) fn parts(self) -> ([u32; 2], u32, f32) {
+        (self.key.0, self.threshold, self.scale)
+    }
+
     /// What to multiply the element at `index` by: 0 or 1 / (1 - probability).
     #[inline(always)]
     pub fn factor(&self, index: usize) -> f32 {

@@ -1,7 +1,5 @@
 //! Disentangled self-attention: the projections around `kernels::attention`.
 
-use std::sync::Arc;
-
 use candle_core::Tensor;
 
 use super::config::DebertaConfig;
@@ -9,7 +7,7 @@ use super::relative_position::Reach;
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::kernels::attention::{Attention, Operands, Queries};
-use crate::kernels::rows;
+use crate::kernels::{Indices, Offsets, rows};
 use crate::nn::{Dropout, Linear, Weights, select_rows};
 
 #[derive(Clone)]
@@ -30,7 +28,7 @@ pub(super) struct SelfAttention {
 /// The relative-position rows that one forward pass uses.
 pub(super) enum Positions<'a> {
     /// Embeddings [rows, hidden_size] that every layer projects for itself.
-    Embedded { embeddings: &'a Value, expansion: Option<&'a [u32]> },
+    Embedded { embeddings: &'a Value, expansion: Option<&'a Indices> },
     /// This layer's projections of the whole table, and the row of each distance.
     Projected { table: &'a ProjectedPositions, reach: &'a Reach },
     /// A model without relative attention.
@@ -74,7 +72,7 @@ impl SelfAttention {
         x: &Value,
         asking: &Value,
         queries: Queries,
-        offsets: &Arc<[usize]>,
+        offsets: &Offsets,
         positions: &Positions<'_>,
         tape: Option<&Tape>,
     ) -> Result<Value> {
@@ -147,7 +145,7 @@ impl SelfAttention {
                     let rows = linear.forward(&embeddings, tape)?;
                     match expansion {
                         None => Ok(Some(rows)),
-                        Some(indices) => select_rows(&rows, indices.to_vec(), tape).map(Some),
+                        Some(indices) => select_rows(&rows, indices, tape).map(Some),
                     }
                 };
                 Ok((project(&self.position_key)?, project(&self.position_query)?))

@@ -23,8 +23,10 @@ use crate::{
     cli::TrainArgs,
     config::set_threads,
     cross_validation::{self, Plan},
+    device,
     evaluation::table::table,
     progress::Progress,
+    training::Compute,
 };
 
 /// Trains what `--output` lacks and prints the closing table, or with `--dry-run` the plan.
@@ -53,6 +55,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     let setup = started.elapsed();
 
     let hyperparameters = config.hyperparameters();
+    let compute = Compute { device: device::open(config.device)?, precision: config.precision };
     let plan = Plan {
         pretrained: &material.pretrained,
         tokenizer: &material.tokenizer,
@@ -61,6 +64,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
         folds: &inputs.folds,
         only_fold: config.only_fold,
         hyperparameters: &hyperparameters,
+        compute: &compute,
         test: material.test.as_deref(),
     };
     let outcome = cross_validation::run(&plan, &run, progress)?;

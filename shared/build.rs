@@ -1,0 +1,74 @@
+//! Builds the CUDA kernels of `src/kernels/cuda`: with the feature `cuda` into PTX that the library
+//! embeds, with `cuda-emulator` into C++ that runs them on the CPU. Without them there is nothing to
+//! build.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FOLDER: &str = "src/kernels/cuda";
+const KERNELS: [&str; 8] =
+    ["add_norm", "attention", "elementwise", "gelu", "linear", "loss", "optimizer", "rows"];
+
+fn main() {
+    println!("cargo::rerun-if-changed={FOLDER}");
+    if env::var_os("CARGO_FEATURE_CUDA").is_some() {
+        for variable in ["CUDA_HOME", "CUDA_PATH", "CUDA_COMPUTE_CAP"] {
+            println!("cargo::rerun-if-env-changed={variable}");
+        }
+        let output = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
+        let nvcc = nvcc();
+        for kernel in KERNELS {
+            compile_to_ptx(&nvcc, kernel, &output);
+        }
+    }
+    #[cfg(feature = "cuda-emulator")]
+    compile_emulator();
+}
+
+/// The compiler of the toolkit that the environment names, else the one on the path.
+fn nvcc() -> PathBuf {
+    let toolkits = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os);
+    let named = toolkits.map(|toolkit| Path::new(&toolkit).join("bin/nvcc"));
+    named.into_iter().find(|nvcc| nvcc.is_file()).unwrap_or_else(|| "nvcc".into())
+}
+
+/// PTX for the compute capability `CUDA_COMPUTE_CAP` (80: Ampere), which the driver of that and of
+/// every later card translates.
+fn compile_to_ptx(nvcc: &Path, kernel: &str, output: &Path) {
+    let capability = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "80".into());
+    let mut command = Command::new(nvcc);
+    command
+        .args(["-ptx", "-O3", "-std=c++17", "--extra-device-vectorization"])
+        .arg(format!("-arch=compute_{}", capability.replace('.', "")))
+        .arg("-o")
+        .arg(output.join(format!("{kernel}.ptx")))
+        .arg(format!("{FOLDER}/{kernel}.cu"));
+    match command.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => panic!("{command:?} failed: {status}"),
+        Err(error) => panic!(
+            "cannot run {}: {error}\nhint: the feature `cuda` needs the CUDA toolkit (12.0 or \
+             later): set CUDA_HOME to its folder, or put its bin on the PATH",
+            nvcc.display()
+        ),
+    }
+}
+
+#[cfg(feature = "cuda-emulator")]
+fn compile_emulator() {
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .opt_level(3)
+        // A fused multiply-add would round otherwise than the functions it is compared with.
+        .flag("-ffp-contract=off")
+        // Vectors are loaded as whole words.
+        .flag("-fno-strict-aliasing")
+        // A thread of the emulator is left and entered again by longjmp, which fortified libraries
+        // take for an error.
+        .flag("-U_FORTIFY_SOURCE")
+        .flag("-Wno-unknown-pragmas")
+        .file(format!("{FOLDER}/emulator/emulator.cpp"))
+        .compile("quintet_cuda_emulator");
+}

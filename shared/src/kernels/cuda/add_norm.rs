@@ -1,0 +1,117 @@
+//! `kernels::add_norm` on a GPU.
+
+use candle_core::{DType, Tensor};
+
+use super::columns::sum_partials;
+use super::launch::{Arg, Launch, empty, pointer, suffix, vector};
+use crate::Result;
+use crate::kernels::add_norm::{ParameterTargets, Summed};
+use crate::kernels::random::DropoutMask;
+
+/// Neighbouring elements that a thread has.
+const EACH: usize = 4;
+
+/// Blocks of the backward pass, whose sums over rows are added up in a second one.
+const BLOCKS: usize = 256;
+
+/// What the backward pass needs: (s - mean) / deviation [rows, width], 1 / deviation [rows].
+pub struct Normalised {
+    values: Tensor,
+    inverse_deviation: Tensor,
+}
+
+fn launch(function: String, blocks: usize, width: usize, floats: usize) -> Launch {
+    let threads = width.div_ceil(EACH).next_multiple_of(32).min(256);
+    Launch {
+        module: "add_norm",
+        function,
+        grid: [blocks as u32, 1, 1],
+        block: threads as u32,
+        shared_bytes: (floats * 4) as u32,
+    }
+}
+
+/// x [rows, width] of any format, the residual f32 -> y f32, in `half` as well if asked for, and
+/// what `backward` needs.
+pub fn forward(
+    x: &Tensor,
+    summed: Summed<'_>,
+    gamma: &Tensor,
+    beta: &Tensor,
+    eps: f64,
+    half: Option<DType>,
+) -> Result<(Tensor, Option<Tensor>, Normalised)> {
+    let ((rows, width), device) = (x.dims2()?, x.device());
+    let y = empty((rows, width), DType::F32, device)?;
+    let copy = half.map(|half| empty((rows, width), half, device)).transpose()?;
+    let values = empty((rows, width), DType::F32, device)?;
+    let inverse_deviation = empty(rows, DType::F32, device)?;
+    let (bias, residual, mask) = match summed {
+        Summed::Alone => (None, None, None),
+        Summed::Sublayer { bias, residual, mask } => (Some(bias), Some(residual), mask),
+    };
+    let arrays = [
+        pointer(x)?,
+        Arg::optional(bias)?,
+        Arg::optional(residual)?,
+        pointer(gamma)?,
+        pointer(beta)?,
+        pointer(&y)?,
+        Arg::optional(copy.as_ref())?,
+        pointer(&values)?,
+    ];
+    let [from, bias, residual, gamma, beta, to, to_half, hat] = arrays;
+    let args = [
+        &[from, bias, residual][..],
+        &Arg::mask(mask),
+        &[gamma, beta, Arg::F32(eps as f32), to, to_half, hat, pointer(&inverse_deviation)?],
+        &[Arg::size(width), vector(&arrays, width, EACH)],
+    ]
+    .concat();
+    let formats = (suffix(x.dtype()), suffix(half.unwrap_or(DType::F32)));
+    let function = format!("add_norm_forward_{}_{}", formats.0, formats.1);
+    launch(function, rows, width, width).run(device, &args)?;
+    Ok((y, copy, Normalised { values, inverse_deviation }))
+}
+
+/// The gradients by s, f32, and within a sublayer by x, in its format.
+///
+/// `gradient` is that of y, f32; `sublayer` holds the mask given to `forward` and the format of x.
+pub fn backward(
+    gradient: &Tensor,
+    normalised: &Normalised,
+    gamma: &Tensor,
+    sublayer: Option<(Option<DropoutMask>, DType)>,
+    targets: &ParameterTargets<'_>,
+) -> Result<(Tensor, Option<Tensor>)> {
+    let ((rows, width), device) = (gradient.dims2()?, gradient.device());
+    let by_sum = empty((rows, width), DType::F32, device)?;
+    let (mask, x_format) = sublayer.unwrap_or((None, DType::F32));
+    let by_x = sublayer.map(|_| empty((rows, width), x_format, device)).transpose()?;
+    let mut all = vec![targets.gamma, targets.beta];
+    if sublayer.is_some() {
+        all.push(targets.bias.expect("a sublayer has a bias"));
+    }
+    let rows_a_block = rows.div_ceil(BLOCKS).max(4);
+    let blocks = rows.div_ceil(rows_a_block);
+    let partial = empty((blocks, all.len() * width), DType::F32, device)?;
+    let arrays = [
+        pointer(gradient)?,
+        pointer(&normalised.values)?,
+        pointer(gamma)?,
+        pointer(&by_sum)?,
+        Arg::optional(by_x.as_ref())?,
+    ];
+    let [g, hat, gamma, to_sum, to_x] = arrays;
+    let args = [
+        &[g, hat, pointer(&normalised.inverse_deviation)?, gamma][..],
+        &Arg::mask(mask),
+        &[to_sum, to_x, pointer(&partial)?, Arg::size(rows), Arg::size(width)],
+        &[Arg::size(rows_a_block), vector(&arrays, width, EACH)],
+    ]
+    .concat();
+    let function = format!("add_norm_backward_{}", suffix(x_format));
+    launch(function, blocks, width, 4 * width).run(device, &args)?;
+    sum_partials(&partial, &all)?;
+    Ok((by_sum, by_x))
+}

@@ -1,0 +1,276 @@
+//! `kernels::attention` on a GPU: scores stay on the chip, a tile at a time.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::launch::{Arg, Launch, empty, pointer, suffix, vector};
+use crate::Result;
+use crate::kernels::Indices;
+use crate::kernels::attention::{Attention, Operands, Queries};
+
+/// Threads of a block.
+const BLOCK: u32 = 256;
+
+/// What the backward pass needs: the context [queries, width], and of each row of scores the
+/// logarithm of the sum of their exponentials, f32 [heads, queries].
+pub struct Saved {
+    context: Tensor,
+    log_sum_exp: Tensor,
+}
+
+/// Queries and keys that a block has on the chip at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tile {
+    T32 = 32,
+    /// For cards, or heads, for which the larger one takes too much memory.
+    T16 = 16,
+}
+
+/// The shapes of one attention as the kernels are told them.
+struct Shapes<'a> {
+    attention: &'a Attention,
+    offsets: &'a Indices,
+    format: DType,
+    width: usize,
+    query_rows: usize,
+    tile: usize,
+}
+
+impl Shapes<'_> {
+    fn texts(&self) -> usize {
+        self.offsets.host().len() - 1
+    }
+
+    /// Keys and queries of each text.
+    fn lengths(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.offsets.host().windows(2).map(|text| {
+            let keys = (text[1] - text[0]) as usize;
+            (keys, if self.attention.queries == Queries::All { keys } else { 1 })
+        })
+    }
+
+    fn longest(&self) -> (usize, usize) {
+        self.lengths().fold((1, 1), |(k, q), (keys, queries)| (k.max(keys), q.max(queries)))
+    }
+
+    /// Columns of a head, and those of its tile.
+    fn size(&self) -> usize {
+        self.width / self.attention.heads
+    }
+
+    fn padded(&self) -> usize {
+        self.size().next_multiple_of(16)
+    }
+
+    /// Memory for f32 tiles, given how many there are in each text.
+    fn tiles(&self, device: &Device, of_text: impl Fn(usize, usize) -> usize) -> Result<Tensor> {
+        let tiles: usize = self.lengths().map(|(keys, queries)| of_text(keys, queries)).sum();
+        let floats = tiles * self.attention.heads * self.tile * self.padded();
+        empty(floats, DType::F32, device)
+    }
+
+    /// offsets, texts, heads, size, longest, query_rows, first_only, scale, mask, vector.
+    fn args(&self, device: &Device, arrays: &[Arg]) -> Result<Vec<Arg>> {
+        let each = 16 / self.format.size_in_bytes();
+        let mut args = vec![
+            pointer(self.offsets.on(device)?)?,
+            Arg::size(self.texts()),
+            Arg::size(self.attention.heads),
+            Arg::size(self.size()),
+            Arg::size(self.longest().0),
+            Arg::size(self.query_rows),
+            Arg::flag(self.attention.queries == Queries::First),
+            Arg::F32(self.attention.scale),
+        ];
+        args.extend(Arg::mask(self.attention.mask));
+        args.push(vector(arrays, self.size(), each));
+        Ok(args)
+    }
+
+    fn launch(&self, pass: &str, grid: [usize; 3], shared_bytes: u32) -> Launch {
+        let function = format!("attention_{pass}_{}_{}", suffix(self.format), self.tile);
+        let grid = grid.map(|extent| extent as u32);
+        Launch { module: "attention", function, grid, block: BLOCK, shared_bytes }
+    }
+
+    fn shared_bytes(&self, pass: Pass) -> u32 {
+        shared_bytes(pass, self.tile, self.padded(), self.format)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Pass {
+    Forward,
+    Backward,
+}
+
+/// What `Shared` of `tiles.cuh` hands out in each kernel.
+fn shared_bytes(pass: Pass, tile: usize, padded: usize, format: DType) -> u32 {
+    let bytes = |rows: usize, columns: usize, format: DType| {
+        let size = format.size_in_bytes();
+        (rows * (columns * size + 16)).next_multiple_of(128)
+    };
+    let rows = bytes(tile, padded, format);
+    let table = bytes(2 * tile, padded, format);
+    let content = bytes(tile, tile, DType::F32);
+    let band = bytes(tile, 2 * tile, DType::F32);
+    let weights = bytes(tile, tile, format);
+    let scores = 2 * rows + 2 * table + content + 2 * band;
+    let all = match pass {
+        Pass::Forward => scores + rows + weights + bytes(tile, padded, DType::F32),
+        Pass::Backward => scores + 2 * rows + content + 2 * weights,
+    };
+    all as u32
+}
+
+/// The larger tile if the backward pass finds room for it.
+fn tile_for(padded: usize, format: DType, available: u32) -> Tile {
+    let fits = |tile| {
+        let bytes = |pass| shared_bytes(pass, tile as usize, padded, format);
+        bytes(Pass::Forward).max(bytes(Pass::Backward)) <= available
+    };
+    if fits(Tile::T32) { Tile::T32 } else { Tile::T16 }
+}
+
+fn available_shared_bytes(device: &Device) -> Result<u32> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => super::driver::shared_bytes(device),
+        #[cfg(feature = "cuda-emulator")]
+        Device::Cpu => Ok(super::emulator::SHARED_BYTES),
+        _ => unreachable!("`takes` has refused this device"),
+    }
+}
+
+fn tile(operands: &Operands<Tensor>, heads: usize) -> Result<Tile> {
+    let padded = (operands.query.dim(1)? / heads).next_multiple_of(16);
+    let available = available_shared_bytes(operands.query.device())?;
+    Ok(tile_for(padded, operands.query.dtype(), available))
+}
+
+/// Returns the context, in the operands' format, and what `backward` needs. `offsets` are those of
+/// `attention`.
+pub fn forward(
+    attention: &Attention,
+    offsets: &Indices,
+    operands: &Operands<Tensor>,
+) -> Result<(Tensor, Saved)> {
+    forward_tiled(attention, offsets, operands, tile(operands, attention.heads)?)
+}
+
+/// The gradients of all operands in their format, given that of the context.
+pub fn backward(
+    attention: &Attention,
+    offsets: &Indices,
+    gradient: &Tensor,
+    operands: &Operands<Tensor>,
+    saved: &Saved,
+) -> Result<Operands<Tensor>> {
+    let tile = tile(operands, attention.heads)?;
+    backward_tiled(attention, offsets, gradient, operands, saved, tile)
+}
+
+fn pointers(operands: &Operands<Tensor>) -> Result<[Arg; 5]> {
+    Ok([
+        pointer(&operands.query)?,
+        pointer(&operands.key)?,
+        pointer(&operands.value)?,
+        Arg::optional(operands.position_key.as_ref())?,
+        Arg::optional(operands.position_query.as_ref())?,
+    ])
+}
+
+pub(super) fn forward_tiled(
+    attention: &Attention,
+    offsets: &Indices,
+    operands: &Operands<Tensor>,
+    tile: Tile,
+) -> Result<(Tensor, Saved)> {
+    let (query_rows, width) = operands.query.dims2()?;
+    let (format, device) = (operands.query.dtype(), operands.query.device());
+    let tile = tile as usize;
+    let shapes = Shapes { attention, offsets, format, width, query_rows, tile };
+    let context = empty((query_rows, width), format, device)?;
+    let log_sum_exp = empty((attention.heads, query_rows), DType::F32, device)?;
+    let from = pointers(operands)?;
+    let args =
+        [&from[..], &[pointer(&context)?, pointer(&log_sum_exp)?], &shapes.args(device, &from)?]
+            .concat();
+    let grid = [shapes.longest().1.div_ceil(tile), attention.heads, shapes.texts()];
+    shapes.launch("forward", grid, shapes.shared_bytes(Pass::Forward)).run(device, &args)?;
+    Ok((context.clone(), Saved { context, log_sum_exp }))
+}
+
+pub(super) fn backward_tiled(
+    attention: &Attention,
+    offsets: &Indices,
+    gradient: &Tensor,
+    operands: &Operands<Tensor>,
+    saved: &Saved,
+    tile: Tile,
+) -> Result<Operands<Tensor>> {
+    let (query_rows, width) = operands.query.dims2()?;
+    let (format, device) = (operands.query.dtype(), operands.query.device());
+    let tile = tile as usize;
+    let shapes = Shapes { attention, offsets, format, width, query_rows, tile };
+    let [query, key, value] = [&operands.query, &operands.key, &operands.value]
+        .map(|operand| empty(operand.shape(), format, device));
+    let (query, key, value) = (query?, key?, value?);
+
+    let of_queries = |_, queries: usize| queries.div_ceil(tile);
+    let of_keys = |keys: usize, _| keys.div_ceil(tile);
+    let of_both = |keys, queries| of_queries(keys, queries) + of_keys(keys, queries);
+    let sums = [
+        shapes.tiles(device, of_queries)?,
+        shapes.tiles(device, of_keys)?,
+        shapes.tiles(device, of_keys)?,
+    ];
+    let position_sums =
+        |table: &Option<Tensor>| table.as_ref().map(|_| shapes.tiles(device, of_both)).transpose();
+    let position_key_sums = position_sums(&operands.position_key)?;
+    let position_query_sums = position_sums(&operands.position_query)?;
+
+    let from = pointers(operands)?;
+    let by_context = pointer(gradient)?;
+    let arrays = [&from[..], &[by_context]].concat();
+    let args = [
+        &from[..],
+        &[pointer(&saved.context)?, pointer(&saved.log_sum_exp)?, by_context],
+        &[pointer(&query)?, pointer(&key)?, pointer(&value)?],
+        &[pointer(&sums[0])?, pointer(&sums[1])?, pointer(&sums[2])?],
+        &[Arg::optional(position_key_sums.as_ref())?, Arg::optional(position_query_sums.as_ref())?],
+        &shapes.args(device, &arrays)?,
+    ]
+    .concat();
+    let grid = [attention.heads, shapes.texts(), 1];
+    shapes.launch("backward", grid, shapes.shared_bytes(Pass::Backward)).run(device, &args)?;
+
+    let table = |sums: &Option<Tensor>| {
+        sums.as_ref().map(|sums| positions(&shapes, sums, device)).transpose()
+    };
+    Ok(Operands {
+        query,
+        key,
+        value,
+        position_key: table(&position_key_sums)?,
+        position_query: table(&position_query_sums)?,
+    })
+}
+
+/// Adds up the texts' shares of the gradient of a position table.
+fn positions(shapes: &Shapes<'_>, sums: &Tensor, device: &Device) -> Result<Tensor> {
+    let longest = shapes.longest().0;
+    let rows = 2 * longest - 1;
+    let table = empty((rows, shapes.width), shapes.format, device)?;
+    let args = [
+        pointer(sums)?,
+        pointer(&table)?,
+        pointer(shapes.offsets.on(device)?)?,
+        Arg::size(shapes.texts()),
+        Arg::size(shapes.attention.heads),
+        Arg::size(shapes.size()),
+        Arg::size(longest),
+        Arg::flag(shapes.attention.queries == Queries::First),
+    ];
+    shapes.launch("positions", [rows, 1, 1], 0).run(device, &args)?;
+    Ok(table)
+}

@@ -1,0 +1,82 @@
+//! `kernels::elementwise` on a GPU. Formats may differ where nothing else is said.
+
+use candle_core::{DType, Tensor};
+
+use super::launch::{Arg, Launch, empty, pointer, suffix, vector};
+use crate::Result;
+use crate::kernels::random::DropoutMask;
+
+const BLOCK: usize = 256;
+/// Elements of a thread.
+const EACH: usize = 8;
+
+fn launch(function: String, elements: usize) -> Launch {
+    let grid = [elements.div_ceil(BLOCK * EACH).max(1) as u32, 1, 1];
+    Launch { module: "elementwise", function, grid, block: BLOCK as u32, shared_bytes: 0 }
+}
+
+/// Arguments of a kernel that takes arrays of as many elements as `tensor`.
+fn run(function: String, tensor: &Tensor, arrays: &[Arg], constants: &[Arg]) -> Result<()> {
+    let elements = tensor.elem_count();
+    let end = [Arg::size(elements), vector(arrays, 0, EACH)];
+    let args = [arrays, constants, &end].concat();
+    launch(function, elements).run(tensor.device(), &args)
+}
+
+/// `sum += addend`, in place; both of the same shape. Returns `sum`.
+pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
+    let function = format!("add_assign_{}_{}", suffix(sum.dtype()), suffix(addend.dtype()));
+    run(function, &sum, &[pointer(&sum)?, pointer(addend)?], &[])?;
+    Ok(sum)
+}
+
+/// The sum of two tensors of one shape and one format.
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    assert_eq!(a.dtype(), b.dtype(), "formats of a sum");
+    let y = empty(a.shape(), a.dtype(), a.device())?;
+    let function = format!("add_{}", suffix(a.dtype()));
+    run(function, a, &[pointer(a)?, pointer(b)?, pointer(&y)?], &[])?;
+    Ok(y)
+}
+
+/// `x` with the mask applied, and if asked for a copy of that in half precision.
+pub fn dropout(
+    x: &Tensor,
+    mask: DropoutMask,
+    half: Option<DType>,
+) -> Result<(Tensor, Option<Tensor>)> {
+    let y = empty(x.shape(), x.dtype(), x.device())?;
+    let copy = half.map(|half| empty(x.shape(), half, x.device())).transpose()?;
+    let function = format!("dropout_{}_{}", suffix(x.dtype()), suffix(half.unwrap_or(DType::F32)));
+    let arrays = [pointer(x)?, pointer(&y)?, Arg::optional(copy.as_ref())?];
+    run(function, x, &arrays, &Arg::mask(Some(mask)))?;
+    Ok((y, copy))
+}
+
+/// `x` in another format.
+pub fn cast(x: &Tensor, format: DType) -> Result<Tensor> {
+    let y = empty(x.shape(), format, x.device())?;
+    copy_into(&y, x)?;
+    Ok(y)
+}
+
+/// Gives `target` the values of `source`, in place; both of the same shape.
+pub fn copy_into(target: &Tensor, source: &Tensor) -> Result<()> {
+    let function = format!("cast_{}_{}", suffix(source.dtype()), suffix(target.dtype()));
+    run(function, target, &[pointer(source)?, pointer(target)?], &[])
+}
+
+/// The logistic function of each element, in f32.
+pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    let y = empty(x.shape(), DType::F32, x.device())?;
+    run(format!("sigmoid_{}", suffix(x.dtype())), x, &[pointer(x)?, pointer(&y)?], &[])?;
+    Ok(y)
+}
+
+/// Sets an f32 tensor to zero.
+pub fn zero(tensor: &Tensor) -> Result<()> {
+    assert_eq!(tensor.dtype(), DType::F32, "zeroed are gradients");
+    let elements = tensor.elem_count();
+    let args = [pointer(tensor)?, Arg::size(elements)];
+    launch("zero".into(), elements).run(tensor.device(), &args)
+}

@@ -1,0 +1,108 @@
+//! The kernels on the CPU, for tests: the same sources compiled as C++ (`emulator/`).
+
+use std::cell::Cell;
+use std::ffi::{CString, c_char};
+
+use candle_core::{CpuStorage, DType, Storage, Tensor};
+
+use super::launch::{Arg, Launch};
+use crate::Result;
+
+#[expect(unsafe_code, reason = "the emulator is C++")]
+unsafe extern "C" {
+    fn quintet_emulator_launch(
+        name: *const c_char,
+        grid: *const u32,
+        threads: u32,
+        shared_bytes: u32,
+        kinds: *const u32,
+        arguments: *const u64,
+        count: u32,
+    );
+}
+
+/// Shared memory of a block of an H100.
+pub const SHARED_BYTES: u32 = 232_448;
+
+thread_local! {
+    static EMULATING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` with the operations of this thread on CPU tensors done by the emulated kernels.
+pub fn emulate<R>(work: impl FnOnce() -> R) -> R {
+    switched(true, work)
+}
+
+/// Runs `work` with the CPU's own operations, within [`emulate`].
+#[cfg(test)]
+pub(super) fn natively<R>(work: impl FnOnce() -> R) -> R {
+    switched(false, work)
+}
+
+fn switched<R>(emulating: bool, work: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            EMULATING.set(self.0);
+        }
+    }
+    let _restore = Restore(EMULATING.replace(emulating));
+    work()
+}
+
+pub(super) fn emulating() -> bool {
+    EMULATING.get()
+}
+
+pub(super) fn launch(launch: &Launch, args: &[Arg]) -> Result<()> {
+    let name = CString::new(launch.function.as_str()).expect("a kernel's name");
+    let (kinds, slots): (Vec<u32>, Vec<u64>) = args
+        .iter()
+        .map(|arg| match arg {
+            Arg::Pointer(address) => (0, *address),
+            Arg::U32(value) => (1, u64::from(*value)),
+            Arg::F32(value) => (3, u64::from(value.to_bits())),
+            Arg::F64(value) => (4, value.to_bits()),
+        })
+        .unzip();
+    #[expect(unsafe_code, reason = "the emulator is C++")]
+    // SAFETY: kinds and number of the arguments are checked there; the pointers are those of
+    // tensors that outlive the call, and nothing borrows their values meanwhile.
+    unsafe {
+        quintet_emulator_launch(
+            name.as_ptr(),
+            launch.grid.as_ptr(),
+            launch.block,
+            launch.shared_bytes,
+            kinds.as_ptr(),
+            slots.as_ptr(),
+            slots.len() as u32,
+        );
+    }
+    Ok(())
+}
+
+/// The address of a storage's first element.
+pub(super) fn address(storage: &CpuStorage) -> u64 {
+    match storage {
+        CpuStorage::U32(values) => values.as_ptr() as u64,
+        CpuStorage::BF16(values) => values.as_ptr() as u64,
+        CpuStorage::F16(values) => values.as_ptr() as u64,
+        CpuStorage::F32(values) => values.as_ptr() as u64,
+        CpuStorage::F64(values) => values.as_ptr() as u64,
+        _ => unreachable!("no kernel takes this format"),
+    }
+}
+
+/// Fills a new tensor with NaN, so that a kernel that leaves elements out is noticed.
+pub(super) fn spoil(tensor: &Tensor) {
+    let (storage, _) = tensor.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else { return };
+    let bytes = tensor.elem_count() * tensor.dtype().size_in_bytes();
+    debug_assert_ne!(tensor.dtype(), DType::U8);
+    #[expect(unsafe_code, reason = "memory that nothing has read yet")]
+    // SAFETY: the storage has as many bytes, and is new.
+    unsafe {
+        std::ptr::write_bytes(address(storage) as *mut u8, 0xff, bytes);
+    }
+}

@@ -1,0 +1,60 @@
+//! `kernels::gelu` on a GPU.
+
+use candle_core::Tensor;
+
+use super::columns::{self, Chunks, sum_partials};
+use super::launch::{Arg, empty, pointer, suffix, vector};
+use crate::Result;
+use crate::kernels::Target;
+
+/// product [rows, width], bias f32 [width] -> [rows, width] in the format of the product.
+pub fn forward(product: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    let (rows, width) = product.dims2()?;
+    let y = empty((rows, width), product.dtype(), product.device())?;
+    let chunks = Chunks::to_map(rows);
+    let arrays = [pointer(product)?, pointer(bias)?, pointer(&y)?];
+    let [x, b, to] = arrays;
+    let args = [
+        x,
+        b,
+        to,
+        Arg::size(rows),
+        Arg::size(width),
+        Arg::size(chunks.rows),
+        vector(&arrays, width, columns::EACH),
+    ];
+    let function = format!("gelu_forward_{}", suffix(product.dtype()));
+    chunks.launch("gelu", function, width).run(product.device(), &args)?;
+    Ok(y)
+}
+
+/// The gradient by the product, in its format; `gradient` is that of the output.
+pub fn backward(
+    gradient: &Tensor,
+    product: &Tensor,
+    bias: &Tensor,
+    by_bias: &Target,
+) -> Result<Tensor> {
+    let (rows, width) = product.dims2()?;
+    let device = product.device();
+    let by_product = empty((rows, width), product.dtype(), device)?;
+    let chunks = Chunks::to_sum(rows);
+    let partial = chunks.partial(1, width, device)?;
+    let arrays = [pointer(gradient)?, pointer(product)?, pointer(bias)?, pointer(&by_product)?];
+    let [g, x, b, to] = arrays;
+    let args = [
+        g,
+        x,
+        b,
+        to,
+        pointer(&partial)?,
+        Arg::size(rows),
+        Arg::size(width),
+        Arg::size(chunks.rows),
+        vector(&arrays, width, columns::EACH),
+    ];
+    let function = format!("gelu_backward_{}", suffix(product.dtype()));
+    chunks.launch("gelu", function, width).run(device, &args)?;
+    sum_partials(&partial, &[by_bias])?;
+    Ok(by_product)
+}

@@ -1,0 +1,94 @@
+//! Products, biases, sums over rows.
+
+use candle_core::DType;
+
+use super::{FORMATS, Input, TargetCheck, close, device_test, epsilon, reference, same_bits};
+use crate::kernels::Write;
+use crate::kernels::cuda::linear::{
+    column_sums, linear, linear_backward_input, linear_backward_weight,
+};
+
+const SHAPES: [(usize, usize, usize); 4] = [(1, 1, 1), (2, 33, 5), (37, 24, 19), (129, 64, 132)];
+
+/// Sums of `depth` products, whose order is the library's own.
+fn tolerance(output: DType) -> f32 {
+    2e-6 + epsilon(output)
+}
+
+device_test! {
+    fn linear_agrees_with_the_cpu(device) {
+        for (rows, inputs, outputs) in SHAPES {
+            for format in FORMATS {
+                let x = Input::random((rows, inputs), 1, format, device);
+                let w = Input::random((outputs, inputs), 2, format, device);
+                let b = Input::random(outputs, 3, DType::F32, device);
+                for output in [format, DType::F32] {
+                    for bias in [None, Some(&b)] {
+                        let y = linear(&x.device, &w.device, bias.map(|b| &b.device), output);
+                        let y = y.unwrap();
+                        assert_eq!(y.dtype(), output);
+                        let expected = reference::linear(&x.cpu, &w.cpu, bias.map(|b| &b.cpu));
+                        // The product is rounded before the bias is added, the sum again.
+                        let tolerance = 2e-6 + 2.0 * epsilon(output);
+                        close(&format!("linear {format:?}"), &y, &expected, tolerance);
+                    }
+                }
+            }
+        }
+    }
+}
+
+device_test! {
+    fn gradients_of_linear_agree_with_the_cpu(device) {
+        for (rows, inputs, outputs) in SHAPES {
+            for format in FORMATS {
+                let x = Input::random((rows, inputs), 1, format, device);
+                let w = Input::random((outputs, inputs), 2, format, device);
+                let g = Input::random((rows, outputs), 3, format, device);
+                for output in [format, DType::F32] {
+                    let by_x =
+                        linear_backward_input(&g.device, &w.device, None, output).unwrap();
+                    let expected = reference::linear_backward_input(&g.cpu, &w.cpu);
+                    close(&format!("by x {format:?}"), &by_x, &expected, tolerance(output));
+
+                    let before = super::read(&by_x);
+                    let twice =
+                        linear_backward_input(&g.device, &w.device, Some(by_x), output).unwrap();
+                    let expected: Vec<f32> =
+                        before.iter().zip(&expected).map(|(b, e)| b + e).collect();
+                    close(&format!("by x twice {format:?}"), &twice, &expected, tolerance(output));
+                }
+                for write in [Write::Replace, Write::Add] {
+                    let by_w = TargetCheck::new((outputs, inputs), write, 4, device);
+                    linear_backward_weight(&g.device, &x.device, &by_w.target).unwrap();
+                    let expected = reference::linear_backward_weight(&g.cpu, &x.cpu);
+                    by_w.check(&format!("by w {format:?}"), &expected, 2e-6);
+                }
+            }
+        }
+    }
+}
+
+device_test! {
+    /// One chunk of rows, several, and so many that chunks grow; widths with and without vectors.
+    fn column_sums_agree_with_the_cpu_and_repeat(device) {
+        for rows in [1, 37, 300, 2500] {
+            for width in [1, 5, 64, 130] {
+                for format in FORMATS {
+                    let g = Input::random((rows, width), 1, format, device);
+                    let expected = reference::column_sums(&g.cpu);
+                    for write in [Write::Replace, Write::Add] {
+                        let run = || {
+                            let sums = TargetCheck::new(width, write, 2, device);
+                            column_sums(&g.device, &sums.target).unwrap();
+                            sums
+                        };
+                        let sums = run();
+                        sums.check(&format!("sums {rows} {width} {format:?}"), &expected, 5e-6);
+                        same_bits("sums", &sums.target.tensor, &run().target.tensor);
+                    }
+                }
+            }
+        }
+    }
+}
