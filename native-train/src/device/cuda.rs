@@ -1,22 +1,22 @@
 //! What NVIDIA's driver says.
 
 use anyhow::{Context, Result};
+use autoload_cuda::Missing;
 use candle_core::cuda_backend::cudarc::driver::result::{self, DriverError};
 use candle_core::cuda_backend::cudarc::driver::sys::{
     self, CUdevice_attribute as Attribute, CUmemPool_attribute as PoolAttribute,
 };
 use candle_core::{CudaDevice, Device};
-use cuda_libraries::Missing;
 
 use super::{Card, Memory};
 
 /// The cards, or why there is none that can be used.
 pub fn find() -> Result<Vec<Card>, String> {
-    if let Some(Missing { file, reason }) = cuda_libraries::missing() {
+    if let Some(Missing { file, reason }) = autoload_cuda::missing() {
         return Err(absence(&file, &reason));
     }
     result::init().map_err(|error| format!("the driver cannot start ({})", words(error)))?;
-    let (supported, (major, minor)) = (driver_version(), cuda_libraries::version());
+    let (supported, (major, minor)) = (driver_version(), autoload_cuda::version());
     if supported < (major, minor) {
         return Err(format!(
             "the driver supports CUDA {}.{}, and this program was built with {major}.{minor}",

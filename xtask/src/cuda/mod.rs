@@ -2,7 +2,7 @@
 //!
 //! Where the CUDA toolkit is installed, `cargo build --release --features cuda` is all it takes. Where it is not, the
 //! compiler is fetched into the target folder first. Either way the program loads CUDA's libraries when it needs
-//! them (the crate `cuda-libraries`), so nothing of NVIDIA's has to be there to link it or to start it.
+//! them (the crate `autoload-cuda`), so nothing of NVIDIA's has to be there to link it or to start it.
 
 use anyhow::Result;
 

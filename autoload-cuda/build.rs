@@ -151,12 +151,13 @@ fn static_runtime(folder: &Path) {
     println!("cargo:rustc-link-search=native={}", folder.display());
 }
 
-/// An empty archive in place of candle's kernels for quantised models, for those who link (DEP_QUINTET_CUDA_WITHOUT_MOE).
+/// An empty archive in place of candle's kernels for quantised models.
 ///
-/// Nobody here calls them, but the linker would keep all 30 MB, as they announce themselves to the runtime when the
-/// program starts. Their folder comes before that of `candle-kernels` only if the linked package itself names it.
+/// Nobody here calls them, but the linker would keep all 30 MB, as they announce themselves to the runtime when a program
+/// starts. Cargo names the folders of build scripts in the order of their packages' names, and that of `candle-kernels`
+/// holds the true archive: so this package has a name that comes before. Were it otherwise, programs would only be larger.
 fn without_quantised(folder: &Path) {
     fs::create_dir_all(folder).expect("OUT_DIR can be written");
     fs::write(folder.join("libmoe.a"), "!<arch>\n").expect("OUT_DIR can be written");
-    println!("cargo:without_moe={}", folder.display());
+    println!("cargo:rustc-link-search=native={}", folder.display());
 }
