@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
@@ -22,6 +22,7 @@ use native_train::training::trainer::{self, Files, Fold};
 use native_train::training::{Compute, Examples, Hyperparameters, Order};
 use rayon::prelude::*;
 use serde_json::json;
+use shared::kernels::cuda::launches;
 use shared::tokenizer::Tokenizer;
 
 const FOLDS: usize = 5;
@@ -199,7 +200,7 @@ impl Bench {
         }))
     }
 
-    /// Trains as `native-train train` does. The one place where the bench calls the trainer.
+    /// Trains as `native-train train` does.
     fn train(
         &self,
         fold: usize,
@@ -207,10 +208,12 @@ impl Bench {
         validation_rows: &[usize],
         hyperparameters: &Hyperparameters,
     ) -> Result<Trained> {
+        let compute = Compute { device: device::open(self.device)?, precision: self.precision };
         let folder = self.folder.join(format!("fold-{fold}"));
         fs::create_dir_all(&folder)?;
         let files = Files {
             checkpoint: &folder.join("checkpoint"),
+            checkpoint_interval: Duration::ZERO,
             metrics: &folder.join("metrics.jsonl"),
         };
         let labels = self.examples.targets.columns();
@@ -222,7 +225,7 @@ impl Bench {
             initial,
             &rows,
             hyperparameters,
-            &Compute { device: device::open(self.device)?, precision: self.precision },
+            &compute,
             &files,
             &mut progress,
         )?;
@@ -304,12 +307,17 @@ impl Pace {
     }
 }
 
-/// Kernels launched so far; `None` where there is no card to launch them on.
-fn launches(device: Device) -> Option<u64> {
-    match device {
-        #[cfg(feature = "cuda")]
-        Device::Cuda(_) => Some(shared::kernels::cuda::launches()),
-        _ => None,
+/// The kernels' own count of launches.
+struct Launches(u64);
+
+impl Launches {
+    /// `None` where nothing is launched.
+    fn now() -> Option<Self> {
+        Some(launches()).filter(|_| cfg!(feature = "cuda")).map(Self)
+    }
+
+    fn each_of(&self, steps: usize) -> f64 {
+        rounded((Self::now().map_or(0, |now| now.0) - self.0) as f64 / steps as f64)
     }
 }
 

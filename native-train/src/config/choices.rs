@@ -167,6 +167,47 @@ impl From<DeviceChoice> for String {
     }
 }
 
+/// What `--parallel-folds` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "toml::Value", into = "toml::Value")]
+pub enum ParallelFolds {
+    /// As many as a card's memory allows; one on the CPU.
+    Auto,
+    Only(usize),
+}
+
+impl FromStr for ParallelFolds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(folds)) if folds > 0 => Ok(Self::Only(folds)),
+            _ => Err(format!("`{text}` is neither auto nor a number from 1")),
+        }
+    }
+}
+
+impl TryFrom<toml::Value> for ParallelFolds {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::String(text) => text.parse(),
+            other => other.to_string().parse(),
+        }
+    }
+}
+
+impl From<ParallelFolds> for toml::Value {
+    fn from(folds: ParallelFolds) -> Self {
+        match folds {
+            ParallelFolds::Auto => Self::String("auto".to_owned()),
+            ParallelFolds::Only(folds) => Self::Integer(folds as i64),
+        }
+    }
+}
+
 /// The number format of the forward and backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -191,7 +232,7 @@ impl Precision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PrecisionChoice {
-    /// bf16 on a GPU that has it, else f16; f32 on the CPU
+    /// bf16 or f16 on a GPU, f32 on the CPU
     Auto,
     F32,
     Bf16,
@@ -203,12 +244,10 @@ impl PrecisionChoice {
         match self {
             Self::Auto => match device {
                 Device::Cpu => Precision::F32,
-                Device::Cuda(ordinal) => {
-                    match device::cards().ok().and_then(|cards| cards.get(ordinal)) {
-                        Some(card) if !card.has_bf16() => Precision::F16,
-                        _ => Precision::Bf16,
-                    }
-                }
+                Device::Cuda(ordinal) => match device::cards().map(|cards| cards.get(ordinal)) {
+                    Ok(Some(card)) if !card.has_bf16() => Precision::F16,
+                    _ => Precision::Bf16,
+                },
             },
             Self::F32 => Precision::F32,
             Self::Bf16 => Precision::Bf16,
@@ -254,6 +293,18 @@ mod tests {
         assert!(user.remedy().unwrap().contains("--device"));
         let card = Card { name: "NVIDIA H100".to_owned(), compute_capability: (9, 0) };
         assert_eq!(listed(&[card]), "cuda:0 (NVIDIA H100)");
+    }
+
+    #[test]
+    fn parallel_folds_are_a_word_or_a_number() {
+        assert_eq!("auto".parse(), Ok(ParallelFolds::Auto));
+        assert_eq!("3".parse(), Ok(ParallelFolds::Only(3)));
+        for wrong in ["0", "-1", "many", ""] {
+            assert!(wrong.parse::<ParallelFolds>().is_err(), "{wrong}");
+        }
+        for folds in [ParallelFolds::Auto, ParallelFolds::Only(5)] {
+            assert_eq!(ParallelFolds::try_from(toml::Value::from(folds)), Ok(folds));
+        }
     }
 
     #[test]

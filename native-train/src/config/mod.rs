@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 
-pub use choices::{Device, DeviceChoice, ModelChoice, Precision, PrecisionChoice};
+pub use choices::{Device, DeviceChoice, ModelChoice, ParallelFolds, Precision, PrecisionChoice};
 pub use settings::Settings;
 
 use crate::{
@@ -51,6 +51,8 @@ pub struct TrainConfig {
     pub seed: u32,
     pub device: Device,
     pub precision: Precision,
+    pub parallel_folds: ParallelFolds,
+    pub checkpoint_seconds: u64,
     pub threads: usize,
 }
 
@@ -87,6 +89,11 @@ impl TrainConfig {
             seed: given.seed.unwrap_or(42),
             device,
             precision: given.precision.unwrap_or(PrecisionChoice::Auto).resolve(device),
+            parallel_folds: given.parallel_folds.unwrap_or(ParallelFolds::Auto),
+            checkpoint_seconds: given.checkpoint_seconds.unwrap_or(match device {
+                Device::Cpu => 0,
+                Device::Cuda(_) => 60,
+            }),
             threads: given.threads.unwrap_or_else(cores),
         };
         config.check_ranges()?;
@@ -153,11 +160,11 @@ impl TrainConfig {
 
     /// The settings that keep `saved`'s training from being continued with these.
     ///
-    /// Two cannot change what a fold becomes, and so may differ: the folder's own path (it may have
-    /// been moved), and which folds are trained now. The number of threads is compared: sums that
+    /// Four cannot change what a fold becomes, and so may differ: the folder's own path (it may have
+    /// been moved), which folds are trained now, how many side by side, and how often they are saved. The number of threads is compared: sums that
     /// are split otherwise may round otherwise.
     pub fn differences(&self, saved: &Self) -> Vec<Difference> {
-        const FREE: [&str; 2] = ["output", "only-fold"];
+        const FREE: [&str; 4] = ["output", "only-fold", "parallel-folds", "checkpoint-seconds"];
         let (now, saved) = (self.table(), saved.table());
         let keys: std::collections::BTreeSet<&String> = now.keys().chain(saved.keys()).collect();
         keys.into_iter()

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::choices::{DeviceChoice, ModelChoice, PrecisionChoice};
+use super::choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 use crate::data::Split;
 
 /// Settings as given, before defaults.
@@ -141,6 +141,19 @@ pub struct Settings {
     /// precision in f32 and rounds: slower, but the numbers of a GPU can be looked into there.
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Machine")]
     pub precision: Option<PrecisionChoice>,
+
+    /// Folds that train side by side, a number or auto [default: auto]
+    ///
+    /// auto is as many as the card's free memory holds, and one on the CPU. A fold becomes the same
+    /// whatever trains beside it.
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub parallel_folds: Option<ParallelFolds>,
+
+    /// Seconds between checkpoints, each made at the end of an epoch [default: 0; on a GPU 60]
+    ///
+    /// Where an epoch takes seconds, writing a gigabyte after each would take longer than training it.
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub checkpoint_seconds: Option<u64>,
 
     /// CPU threads, 1 or more [default: as many as the machine has cores]
     ///

@@ -1,6 +1,8 @@
 //! Whole trainings of a tiny model.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 use shared::kernels::random::RandomKey;
@@ -29,6 +31,10 @@ const HYPERPARAMETERS: Hyperparameters = Hyperparameters {
 };
 
 const F32: Compute = Compute { device: Device::Cpu, precision: Precision::F32 };
+
+fn files<'a>(checkpoint: &'a Path, metrics: &'a Path) -> Files<'a> {
+    Files { checkpoint, checkpoint_interval: Duration::ZERO, metrics }
+}
 
 fn config() -> DebertaConfig {
     let json = format!(
@@ -92,7 +98,7 @@ fn train_model(
     let folder = tempfile::tempdir().unwrap();
     let [checkpoint, metrics] = ["checkpoint", "metrics.jsonl"].map(|f| folder.path().join(f));
     let fold = Fold { index: 0, examples, train_rows, validation_rows };
-    let files = Files { checkpoint: &checkpoint, metrics: &metrics };
+    let files = self::files(&checkpoint, &metrics);
     let trained = trainer::train(
         config,
         initial_weights(1),
@@ -241,7 +247,7 @@ fn a_diverging_training_says_where_it_was() {
     let [checkpoint, metrics] = ["checkpoint", "metrics.jsonl"].map(|f| folder.path().join(f));
     let (examples, rows) = (examples(8), [0, 1, 2, 3]);
     let fold = Fold { index: 3, examples: &examples, train_rows: &rows, validation_rows: &rows };
-    let files = Files { checkpoint: &checkpoint, metrics: &metrics };
+    let files = self::files(&checkpoint, &metrics);
     let hyperparameters = Hyperparameters { epochs: 40, learning_rate: 1e30, ..HYPERPARAMETERS };
     let mut progress = Progress::quiet();
     let trained = trainer::train(
@@ -269,7 +275,7 @@ fn a_confident_mistake_in_validation_costs_its_logit() {
     }
     let (examples, rows) = (examples(8), [0, 1, 2, 3, 4, 5, 6, 7]);
     let fold = Fold { index: 0, examples: &examples, train_rows: &rows, validation_rows: &rows };
-    let files = Files { checkpoint: &checkpoint, metrics: &metrics };
+    let files = self::files(&checkpoint, &metrics);
     let hyperparameters = Hyperparameters { learning_rate: 0.0, ..HYPERPARAMETERS };
     let mut progress = Progress::quiet();
     trainer::train(&config(), weights, &fold, &hyperparameters, &F32, &files, &mut progress)

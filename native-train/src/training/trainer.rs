@@ -19,6 +19,7 @@ use super::metrics_log::{EpochRecord, MetricsLog, StepRecord};
 use super::optimizer::{Optimizer, StepResult};
 use super::vocabulary::{CompactVocabulary, WORD_EMBEDDINGS};
 use super::{Compute, Examples, Hyperparameters, Order, rng};
+use crate::device::{self, Memory};
 use crate::error::UserError;
 use crate::evaluation;
 use crate::grid::Probabilities;
@@ -36,6 +37,8 @@ pub struct Fold<'a> {
 /// Where a training leaves its state and its log.
 pub struct Files<'a> {
     pub checkpoint: &'a Path,
+    /// No checkpoint is made within this time of the one before, or of the beginning.
+    pub checkpoint_interval: Duration,
     pub metrics: &'a Path,
 }
 
@@ -120,14 +123,19 @@ pub fn train(
     let (epochs_done, log_bytes) = trainer.resume(files.checkpoint)?;
     let mut log = MetricsLog::open(files.metrics, log_bytes)?;
 
+    let mut saved = Instant::now();
     for epoch in epochs_done..hyperparameters.epochs {
         progress.epoch(epoch + 1, hyperparameters.epochs, steps_per_epoch);
         trainer.train_epoch(epoch, &mut log, progress)?;
         let record = trainer.validate(epoch)?;
         progress.validated(record.validation_macro_f1);
         log.epoch(&record)?;
-        trainer.checkpoint(epoch, &mut log, files.checkpoint)?;
+        if saved.elapsed() >= files.checkpoint_interval {
+            trainer.checkpoint(epoch, &mut log, files.checkpoint)?;
+            saved = Instant::now();
+        }
     }
+    log.sync()?;
     trainer.finish(&vocabulary, &initial_table)
 }
 
@@ -161,17 +169,46 @@ impl Trainer<'_> {
         let elements = rows.len() * self.fold.examples.targets.columns();
         let part = rows.len().div_ceil(self.hyperparameters.grad_accumulation);
         for (place, rows) in rows.chunks(part).enumerate() {
-            let seed = rng::dropout_seed(self.hyperparameters.seed, self.fold.index, done, place);
-            let tape = Tape::new(seed);
-            let logits = self.classifier.forward(&self.batch(rows), Some(&tape))?;
-            let targets = Tensor::from_vec(
-                self.targets(rows),
-                logits.tensor().shape(),
-                &self.compute.device,
-            )?;
-            self.optimizer.backward(tape, &logits, &targets, elements, place)?;
+            self.accumulate(rows, elements, place).map_err(|error| self.explained(error, rows))?;
         }
         self.optimizer.step(self.schedule.learning_rate(done))
+    }
+
+    /// Adds the gradients of one part of a step's batch.
+    fn accumulate(&mut self, rows: &[usize], elements: usize, place: usize) -> Result<()> {
+        let done = self.optimizer.steps();
+        let seed = rng::dropout_seed(self.hyperparameters.seed, self.fold.index, done, place);
+        let tape = Tape::new(seed);
+        let logits = self.classifier.forward(&self.batch(rows), Some(&tape))?;
+        let targets =
+            Tensor::from_vec(self.targets(rows), logits.tensor().shape(), &self.compute.device)?;
+        self.optimizer.backward(tape, &logits, &targets, elements, place)
+    }
+
+    /// What to do about a card whose memory is full.
+    fn explained(&self, error: anyhow::Error, rows: &[usize]) -> anyhow::Error {
+        if !is_out_of_memory(&error) {
+            return error;
+        }
+        let lengths = rows.iter().map(|row| self.input_ids[row].len());
+        let (texts, longest, fold) = (rows.len(), lengths.max().unwrap_or(0), self.fold.index);
+        let left = match device::memory(&self.compute.device) {
+            Ok(Some(Memory { free, total })) => {
+                format!("; {} MiB of {} MiB are free", free >> 20, total >> 20)
+            }
+            _ => String::new(),
+        };
+        let parts = 2 * self.hyperparameters.grad_accumulation;
+        UserError::new(format!(
+            "the card's memory does not hold {texts} texts of up to {longest} tokens in training \
+             (fold {fold}, step {}){left}",
+            self.optimizer.steps() + 1,
+        ))
+        .hint(format!(
+            "pass `--grad-accumulation {parts}`, which gives the same updates, or fewer \
+             `--parallel-folds`; `--resume` goes on from the last checkpoint"
+        ))
+        .into()
     }
 
     /// Writes down what the last steps came to.
@@ -301,6 +338,12 @@ impl Trainer<'_> {
             validation_time: self.validation_time,
         })
     }
+}
+
+/// Whether a device had no memory left: candle passes the driver's error on as words.
+fn is_out_of_memory(error: &anyhow::Error) -> bool {
+    let words = format!("{error:?}").to_lowercase();
+    ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|part| words.contains(part))
 }
 
 /// The initial word embeddings, and tensors for training with only the rows in use.

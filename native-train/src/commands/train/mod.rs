@@ -13,7 +13,12 @@ mod material;
 mod results;
 mod settings;
 
-use std::{io::Write, path::Path, process, time::Instant};
+use std::{
+    io::Write,
+    path::Path,
+    process,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 
@@ -23,10 +28,8 @@ use crate::{
     cli::TrainArgs,
     config::set_threads,
     cross_validation::{self, Plan},
-    device,
     evaluation::table::table,
     progress::Progress,
-    training::Compute,
 };
 
 /// Trains what `--output` lacks and prints the closing table, or with `--dry-run` the plan.
@@ -55,7 +58,6 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     let setup = started.elapsed();
 
     let hyperparameters = config.hyperparameters();
-    let compute = Compute { device: device::open(config.device)?, precision: config.precision };
     let plan = Plan {
         pretrained: &material.pretrained,
         tokenizer: &material.tokenizer,
@@ -64,7 +66,10 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
         folds: &inputs.folds,
         only_fold: config.only_fold,
         hyperparameters: &hyperparameters,
-        compute: &compute,
+        device: config.device,
+        precision: config.precision,
+        checkpoint_interval: Duration::from_secs(config.checkpoint_seconds),
+        parallel_folds: forecast::parallel_folds(&config, &inputs, &material)?,
         test: material.test.as_deref(),
     };
     let outcome = cross_validation::run(&plan, &run, progress)?;

@@ -78,7 +78,7 @@ __device__ void add_norm_backward(const float* gradient, const float* hat,
   u32 end = min(rows, (blockIdx.x + 1) * rows_a_block);
   for (u32 row = blockIdx.x * rows_a_block; row < end; ++row) {
     size_t start = size_t(row) * width;
-    float sum = 0, product = 0;
+    float sums[2] = {};
     for (u32 i = threadIdx.x * EACH; i < width; i += step) {
       float g[EACH], n[EACH], w[EACH];
       load(g, gradient + start, i, width, vector);
@@ -87,13 +87,14 @@ __device__ void add_norm_backward(const float* gradient, const float* hat,
       for (int k = 0; k < EACH && i + k < width; ++k) {
         float scaled = g[k] * w[k];
         h[i + k] = scaled;
-        sum += scaled;
-        product += scaled * n[k];
+        sums[0] += scaled;
+        sums[1] += scaled * n[k];
         by_gamma[i + k] += g[k] * n[k];
         by_beta[i + k] += g[k];
       }
     }
-    float mean = block_sum(sum) / width, correlation = block_sum(product) / width;
+    block_sums(sums);
+    float mean = sums[0] / width, correlation = sums[1] / width;
     float inverse = inverse_deviation[row];
     for (u32 i = threadIdx.x * EACH; i < width; i += step) {
       float v[EACH], n[EACH];

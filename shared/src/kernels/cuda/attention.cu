@@ -12,7 +12,8 @@
 // products have 2 * TILE columns, the last unused: column TILE - 1 - i + j is that of query i and
 // key j of the tile, and belongs to table row `longest - 1 - i + j`.
 //
-// Rows of operands are [heads * size]; a head is a block of columns. Offsets of packed texts are
+// Rows of operands are [heads * size], a head being a block of columns, and lie as far apart as
+// `Strides` says: an operand may be a part of a wider matrix. Contexts lie densely. Offsets of packed texts are
 // [texts + 1]. What is asked for is every row of a text, or with `first_only` only the first, and then
 // queries and contexts have one row a text. Position tables [2 * longest - 1, heads * size] may be
 // null. Texts may have any length. THREADS a block.
@@ -26,6 +27,11 @@ struct Operands {
   const T *query, *key, *value, *position_key, *position_query;
 };
 
+// How far apart the rows of queries, keys, values and of both position tables are.
+struct Strides {
+  u32 query, key, value, position_key, position_query;
+};
+
 struct Sizes {
   const u32* offsets;
   u32 texts, heads, size, longest, query_rows;
@@ -33,6 +39,7 @@ struct Sizes {
   float scale;
   Mask mask;
   bool vector;
+  Strides strides;
 
   // Columns of a tile: those of a head, up to a multiple of 16.
   __device__ __forceinline__ u32 padded() const { return (size + 15) / 16 * 16; }
@@ -102,23 +109,25 @@ struct Scores {
 
   __device__ __forceinline__ void load_queries(const Operands<T>& operands, const Sizes& sizes,
                                                const Head& head, u32 column, u32 i0) {
-    load_tile(query.values, TILE, sizes.padded(), operands.query + size_t(head.first_query) * sizes.width(),
-              i0, head.queries, sizes.width(), column, sizes.size, sizes.vector);
+    u32 stride = sizes.strides.query;
+    load_tile(query.values, TILE, sizes.padded(), operands.query + size_t(head.first_query) * stride,
+              i0, head.queries, stride, column, sizes.size, sizes.vector);
   }
 
   // The keys from j0 on, and the table rows that they and the queries from i0 on reach.
   __device__ __forceinline__ void load_keys(const Operands<T>& operands, const Sizes& sizes,
                                             const Head& head, u32 column, u32 i0, u32 j0) {
-    load_tile(key.values, TILE, sizes.padded(), operands.key + size_t(head.first_key) * sizes.width(), j0,
-              head.keys, sizes.width(), column, sizes.size, sizes.vector);
+    u32 stride = sizes.strides.key;
+    load_tile(key.values, TILE, sizes.padded(), operands.key + size_t(head.first_key) * stride, j0,
+              head.keys, stride, column, sizes.size, sizes.vector);
     int first = int(sizes.longest) - int(TILE) - int(i0) + int(j0);
     int rows = 2 * int(sizes.longest) - 1;
     if (operands.position_key)
-      load_tile(position_key.values, 2 * TILE, sizes.padded(), operands.position_key, first, rows, sizes.width(),
-                column, sizes.size, sizes.vector);
+      load_tile(position_key.values, 2 * TILE, sizes.padded(), operands.position_key, first, rows,
+                sizes.strides.position_key, column, sizes.size, sizes.vector);
     if (operands.position_query)
-      load_tile(position_query.values, 2 * TILE, sizes.padded(), operands.position_query, first, rows,
-                sizes.width(), column, sizes.size, sizes.vector);
+      load_tile(position_query.values, 2 * TILE, sizes.padded(), operands.position_query,
+                first, rows, sizes.strides.position_query, column, sizes.size, sizes.vector);
   }
 
   // The three products; `score` adds them up after a barrier.
@@ -169,8 +178,9 @@ __device__ void attention_forward(const Operands<T>& operands, T* context, float
   float maximum = -INFINITY, sum = 0;
   for (u32 j0 = 0; j0 < head.keys; j0 += TILE) {
     scores.load_keys(operands, sizes, head, column, i0, j0);
-    load_tile(value.values, TILE, padded, operands.value + size_t(head.first_key) * sizes.width(), j0,
-              head.keys, sizes.width(), column, sizes.size, sizes.vector);
+    load_tile(value.values, TILE, padded,
+              operands.value + size_t(head.first_key) * sizes.strides.value, j0, head.keys,
+              sizes.strides.value, column, sizes.size, sizes.vector);
     __syncthreads();
     scores.multiply(operands, padded);
     __syncthreads();
@@ -230,13 +240,14 @@ __device__ __forceinline__ void store_rows(T* to, const float* from, u32 rows, u
   }
 }
 
-// gradient [query_rows, width] of the context -> by_query, by_key, by_value, and of the position
+// gradient [query_rows, width] of the context, dense as that -> with strides of their own by_query, by_key, by_value, and of the position
 // tables one text's share each in `sums`. The grid is (heads, texts): a block does all tiles of one
 // head of one text, query tiles in the outer loop, so that every sum has one order.
 template <class T, u32 TILE>
 __device__ void attention_backward(const Operands<T>& operands, const T* context,
                                    const float* log_sum_exp, const T* gradient, T* by_query,
-                                   T* by_key, T* by_value, Sums sums, const Sizes& sizes) {
+                                   T* by_key, T* by_value, Sums sums, const Strides& to,
+                                   const Sizes& sizes) {
   constexpr u32 GROUP = THREADS / TILE, EACH = TILE / GROUP;
   u32 row = threadIdx.x / GROUP, lane = threadIdx.x % GROUP;
   u32 column = blockIdx.x * sizes.size, padded = sizes.padded(), width = sizes.width();
@@ -280,8 +291,9 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
     for (u32 key_tile = 0; key_tile < key_tiles; ++key_tile) {
       u32 j0 = key_tile * TILE;
       scores.load_keys(operands, sizes, head, column, i0, j0);
-      load_tile(value.values, TILE, padded, operands.value + size_t(head.first_key) * width, j0, head.keys,
-                width, column, sizes.size, sizes.vector);
+      load_tile(value.values, TILE, padded,
+                operands.value + size_t(head.first_key) * sizes.strides.value, j0, head.keys,
+                sizes.strides.value, column, sizes.size, sizes.vector);
       __syncthreads();
       scores.multiply(operands, padded);
       tile_product<false, true>(by_weights.values, by_weights.stride, by_context.values,
@@ -353,17 +365,19 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
       __syncthreads();
     }
   }
-  store_rows(by_query + size_t(head.first_query) * width + column, sums.query, head.queries,
-             padded, width, sizes.size);
-  size_t to = size_t(head.first_key) * width + column;
-  store_rows(by_key + to, sums.key, head.keys, padded, width, sizes.size);
-  store_rows(by_value + to, sums.value, head.keys, padded, width, sizes.size);
+  store_rows(by_query + size_t(head.first_query) * to.query + column, sums.query, head.queries,
+             padded, to.query, sizes.size);
+  store_rows(by_key + size_t(head.first_key) * to.key + column, sums.key, head.keys, padded,
+             to.key, sizes.size);
+  store_rows(by_value + size_t(head.first_key) * to.value + column, sums.value, head.keys, padded,
+             to.value, sizes.size);
 }
 
 // The sum over the texts that reach a row: `sums` as `Sums` has it -> output [2 * longest - 1,
-// width]. One block a row.
+// width], rows `stride` apart. One block a row.
 template <class T, u32 TILE>
-__device__ void attention_positions(const float* sums, T* output, const Sizes& sizes) {
+__device__ void attention_positions(const float* sums, T* output, u32 stride,
+                                    const Sizes& sizes) {
   int distance = int(blockIdx.x) - int(sizes.longest - 1);
   u32 padded = sizes.padded();
   for (u32 c = threadIdx.x; c < sizes.width(); c += blockDim.x) {
@@ -382,46 +396,65 @@ __device__ void attention_positions(const float* sums, T* output, const Sizes& s
       }
       tiles_before += tiles;
     }
-    output[size_t(blockIdx.x) * sizes.width() + c] = from_float<T>(sum);
+    output[size_t(blockIdx.x) * stride + c] = from_float<T>(sum);
   }
 }
 
+// The arguments that all passes have, and what is made of them.
+#define SIZES                                                                                  \
+  const u32 *offsets, u32 texts, u32 heads, u32 size, u32 longest, u32 query_rows,             \
+      u32 first_only, float scale, u32 key0, u32 key1, u32 threshold, float mask_scale,        \
+      u32 vector
+#define OPERANDS(T)                                                                            \
+  const T *query, const T *key, const T *value, const T *position_key,                         \
+      const T *position_query, u32 query_stride, u32 key_stride, u32 value_stride,             \
+      u32 position_key_stride, u32 position_query_stride
+#define PACK(T)                                                                                \
+  Sizes sizes{offsets,                                                                         \
+              texts,                                                                           \
+              heads,                                                                           \
+              size,                                                                            \
+              longest,                                                                         \
+              query_rows,                                                                      \
+              first_only != 0,                                                                 \
+              scale,                                                                           \
+              Mask{key0, key1, threshold, mask_scale},                                         \
+              vector != 0,                                                                     \
+              Strides{query_stride, key_stride, value_stride, position_key_stride,             \
+                      position_query_stride}};                                                 \
+  Operands<T> operands { query, key, value, position_key, position_query }
+
+// attention_positions does both tables at once, the second where blockIdx.y is 1; one of them may be
+// null.
 #define ATTENTION(T, format, TILE)                                                             \
-  KERNEL(THREADS, 2) attention_forward_##format##_##TILE(                                         \
-      const T* query, const T* key, const T* value, const T* position_key,                     \
-      const T* position_query, T* context, float* log_sum_exp, const u32* offsets, u32 texts,  \
-      u32 heads, u32 size, u32 longest, u32 query_rows, u32 first_only, float scale, u32 key0, \
-      u32 key1, u32 threshold, float mask_scale, u32 vector) {                                 \
-    Sizes sizes{offsets,    texts,           heads, size,                                      \
-                longest,    query_rows,      first_only != 0, scale,                           \
-                Mask{key0, key1, threshold, mask_scale}, vector != 0};                         \
-    attention_forward<T, TILE>(                                                                \
-        Operands<T>{query, key, value, position_key, position_query}, context, log_sum_exp,    \
-        sizes);                                                                                \
+  KERNEL(THREADS, 2) attention_forward_##format##_##TILE(OPERANDS(T), T* context,              \
+                                                         float* log_sum_exp, SIZES) {          \
+    PACK(T);                                                                                   \
+    attention_forward<T, TILE>(operands, context, log_sum_exp, sizes);                         \
   }                                                                                            \
   REGISTER(attention_forward_##format##_##TILE)                                                \
-  KERNEL(THREADS, 2) attention_backward_##format##_##TILE(                                        \
-      const T* query, const T* key, const T* value, const T* position_key,                     \
-      const T* position_query, const T* context, const float* log_sum_exp, const T* gradient,  \
-      T* by_query, T* by_key, T* by_value, float* query_sums, float* key_sums,                 \
-      float* value_sums, float* position_key_sums, float* position_query_sums,                 \
-      const u32* offsets, u32 texts, u32 heads, u32 size, u32 longest, u32 query_rows,         \
-      u32 first_only, float scale, u32 key0, u32 key1, u32 threshold, float mask_scale,        \
-      u32 vector) {                                                                            \
-    Sizes sizes{offsets,    texts,           heads, size,                                      \
-                longest,    query_rows,      first_only != 0, scale,                           \
-                Mask{key0, key1, threshold, mask_scale}, vector != 0};                         \
-    attention_backward<T, TILE>(                                                               \
-        Operands<T>{query, key, value, position_key, position_query}, context, log_sum_exp,    \
-        gradient, by_query, by_key, by_value,                                                  \
-        Sums{query_sums, key_sums, value_sums, position_key_sums, position_query_sums}, sizes); \
+  KERNEL(THREADS, 2) attention_backward_##format##_##TILE(                                     \
+      OPERANDS(T), const T* context, const float* log_sum_exp, const T* gradient, T* by_query, \
+      T* by_key, T* by_value, u32 by_query_stride, u32 by_key_stride, u32 by_value_stride,     \
+      float* query_sums, float* key_sums, float* value_sums, float* position_key_sums,         \
+      float* position_query_sums, SIZES) {                                                     \
+    PACK(T);                                                                                   \
+    Sums sums{query_sums, key_sums, value_sums, position_key_sums, position_query_sums};       \
+    Strides to{by_query_stride, by_key_stride, by_value_stride, 0, 0};                         \
+    attention_backward<T, TILE>(operands, context, log_sum_exp, gradient, by_query, by_key,    \
+                                by_value, sums, to, sizes);                                    \
   }                                                                                            \
   REGISTER(attention_backward_##format##_##TILE)                                               \
   KERNEL(THREADS) attention_positions_##format##_##TILE(                                       \
-      const float* sums, T* output, const u32* offsets, u32 texts, u32 heads, u32 size,        \
-      u32 longest, u32 first_only) {                                                           \
-    Sizes sizes{offsets, texts, heads, size, longest, 0, first_only != 0, 0, Mask{}, false};   \
-    attention_positions<T, TILE>(sums, output, sizes);                                         \
+      const float* key_sums, const float* query_sums, T* by_key, T* by_query, u32 key_stride,  \
+      u32 query_stride, const u32* offsets, u32 texts, u32 heads, u32 size, u32 longest,       \
+      u32 first_only) {                                                                        \
+    Sizes sizes{offsets, texts,  heads, size, longest, 0, first_only != 0, 0,                  \
+                Mask{},  false, Strides{}};                                                    \
+    if (blockIdx.y == 0 && by_key)                                                             \
+      attention_positions<T, TILE>(key_sums, by_key, key_stride, sizes);                       \
+    if (blockIdx.y == 1 && by_query)                                                           \
+      attention_positions<T, TILE>(query_sums, by_query, query_stride, sizes);                 \
   }                                                                                            \
   REGISTER(attention_positions_##format##_##TILE)
 #define ATTENTION_TILES(T, format) ATTENTION(T, format, 32) ATTENTION(T, format, 16)

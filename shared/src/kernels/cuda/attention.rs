@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::launch::{Arg, Launch, empty, pointer, suffix, vector};
+use super::launch::{Arg, Launch, empty, pointer, strided_pointer, suffix, vector};
 use crate::Result;
 use crate::kernels::Indices;
 use crate::kernels::attention::{Attention, Operands, Queries};
@@ -68,9 +68,11 @@ impl Shapes<'_> {
         empty(floats, DType::F32, device)
     }
 
-    /// offsets, texts, heads, size, longest, query_rows, first_only, scale, mask, vector.
-    fn args(&self, device: &Device, arrays: &[Arg]) -> Result<Vec<Arg>> {
+    /// `SIZES` of `attention.cu`, where tiles are loaded from `arrays`.
+    fn args(&self, device: &Device, arrays: &[Arg], strides: &[Arg]) -> Result<Vec<Arg>> {
         let each = 16 / self.format.size_in_bytes();
+        let even = |stride: &Arg| matches!(stride, Arg::U32(n) if n.is_multiple_of(each as u32));
+        let width = if strides.iter().all(even) { self.size() } else { 1 };
         let mut args = vec![
             pointer(self.offsets.on(device)?)?,
             Arg::size(self.texts()),
@@ -82,7 +84,7 @@ impl Shapes<'_> {
             Arg::F32(self.attention.scale),
         ];
         args.extend(Arg::mask(self.attention.mask));
-        args.push(vector(arrays, self.size(), each));
+        args.push(vector(arrays, width, each));
         Ok(args)
     }
 
@@ -131,24 +133,27 @@ fn tile_for(padded: usize, format: DType, available: u32) -> Tile {
     if fits(Tile::T32) { Tile::T32 } else { Tile::T16 }
 }
 
-fn available_shared_bytes(device: &Device) -> Result<u32> {
+fn available_shared_bytes(device: &Device) -> u32 {
     match device {
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => super::driver::shared_bytes(device),
         #[cfg(feature = "cuda-emulator")]
-        Device::Cpu => Ok(super::emulator::SHARED_BYTES),
+        Device::Cpu => super::emulator::SHARED_BYTES,
         _ => unreachable!("`takes` has refused this device"),
     }
 }
 
 fn tile(operands: &Operands<Tensor>, heads: usize) -> Result<Tile> {
     let padded = (operands.query.dim(1)? / heads).next_multiple_of(16);
-    let available = available_shared_bytes(operands.query.device())?;
+    let available = available_shared_bytes(operands.query.device());
     Ok(tile_for(padded, operands.query.dtype(), available))
 }
 
 /// Returns the context, in the operands' format, and what `backward` needs. `offsets` are those of
 /// `attention`.
+///
+/// Operands may be blocks of columns of wider matrices: of one product for queries, keys and values,
+/// say.
 pub fn forward(
     attention: &Attention,
     offsets: &Indices,
@@ -165,18 +170,41 @@ pub fn backward(
     operands: &Operands<Tensor>,
     saved: &Saved,
 ) -> Result<Operands<Tensor>> {
-    let tile = tile(operands, attention.heads)?;
-    backward_tiled(attention, offsets, gradient, operands, saved, tile)
+    let outputs =
+        operands.map(|operand| empty(operand.shape(), operand.dtype(), operand.device()))?;
+    backward_into(attention, offsets, gradient, operands, saved, &outputs)?;
+    Ok(outputs)
 }
 
-fn pointers(operands: &Operands<Tensor>) -> Result<[Arg; 5]> {
-    Ok([
-        pointer(&operands.query)?,
-        pointer(&operands.key)?,
-        pointer(&operands.value)?,
-        Arg::optional(operands.position_key.as_ref())?,
-        Arg::optional(operands.position_query.as_ref())?,
-    ])
+/// As [`backward`], into tensors of the operands' shapes that may be blocks of columns as well.
+pub fn backward_into(
+    attention: &Attention,
+    offsets: &Indices,
+    gradient: &Tensor,
+    operands: &Operands<Tensor>,
+    saved: &Saved,
+    outputs: &Operands<Tensor>,
+) -> Result<()> {
+    let tile = tile(operands, attention.heads)?;
+    backward_tiled(attention, offsets, gradient, operands, saved, outputs, tile)
+}
+
+/// The addresses of all operands, and how far apart their rows are.
+fn pointers(operands: &Operands<Tensor>) -> Result<([Arg; 5], [Arg; 5])> {
+    let mut found = ([Arg::NULL; 5], [Arg::U32(0); 5]);
+    let all = [
+        Some(&operands.query),
+        Some(&operands.key),
+        Some(&operands.value),
+        operands.position_key.as_ref(),
+        operands.position_query.as_ref(),
+    ];
+    for (place, operand) in all.into_iter().enumerate() {
+        if let Some(operand) = operand {
+            (found.0[place], found.1[place]) = strided_pointer(operand)?;
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn forward_tiled(
@@ -191,10 +219,14 @@ pub(super) fn forward_tiled(
     let shapes = Shapes { attention, offsets, format, width, query_rows, tile };
     let context = empty((query_rows, width), format, device)?;
     let log_sum_exp = empty((attention.heads, query_rows), DType::F32, device)?;
-    let from = pointers(operands)?;
-    let args =
-        [&from[..], &[pointer(&context)?, pointer(&log_sum_exp)?], &shapes.args(device, &from)?]
-            .concat();
+    let (from, strides) = pointers(operands)?;
+    let args = [
+        &from[..],
+        &strides,
+        &[pointer(&context)?, pointer(&log_sum_exp)?],
+        &shapes.args(device, &from, &strides)?,
+    ]
+    .concat();
     let grid = [shapes.longest().1.div_ceil(tile), attention.heads, shapes.texts()];
     shapes.launch("forward", grid, shapes.shared_bytes(Pass::Forward)).run(device, &args)?;
     Ok((context.clone(), Saved { context, log_sum_exp }))
@@ -206,71 +238,56 @@ pub(super) fn backward_tiled(
     gradient: &Tensor,
     operands: &Operands<Tensor>,
     saved: &Saved,
+    outputs: &Operands<Tensor>,
     tile: Tile,
-) -> Result<Operands<Tensor>> {
+) -> Result<()> {
     let (query_rows, width) = operands.query.dims2()?;
     let (format, device) = (operands.query.dtype(), operands.query.device());
     let tile = tile as usize;
     let shapes = Shapes { attention, offsets, format, width, query_rows, tile };
-    let [query, key, value] = [&operands.query, &operands.key, &operands.value]
-        .map(|operand| empty(operand.shape(), format, device));
-    let (query, key, value) = (query?, key?, value?);
 
     let of_queries = |_, queries: usize| queries.div_ceil(tile);
     let of_keys = |keys: usize, _| keys.div_ceil(tile);
     let of_both = |keys, queries| of_queries(keys, queries) + of_keys(keys, queries);
-    let sums = [
-        shapes.tiles(device, of_queries)?,
-        shapes.tiles(device, of_keys)?,
-        shapes.tiles(device, of_keys)?,
-    ];
+    let query_sums = shapes.tiles(device, of_queries)?;
+    let [key_sums, value_sums] = [shapes.tiles(device, of_keys)?, shapes.tiles(device, of_keys)?];
     let position_sums =
         |table: &Option<Tensor>| table.as_ref().map(|_| shapes.tiles(device, of_both)).transpose();
     let position_key_sums = position_sums(&operands.position_key)?;
     let position_query_sums = position_sums(&operands.position_query)?;
+    let of_tables =
+        [Arg::optional(position_key_sums.as_ref())?, Arg::optional(position_query_sums.as_ref())?];
 
-    let from = pointers(operands)?;
+    let (from, strides) = pointers(operands)?;
+    let (to, to_strides) = pointers(outputs)?;
     let by_context = pointer(gradient)?;
-    let arrays = [&from[..], &[by_context]].concat();
     let args = [
         &from[..],
+        &strides,
         &[pointer(&saved.context)?, pointer(&saved.log_sum_exp)?, by_context],
-        &[pointer(&query)?, pointer(&key)?, pointer(&value)?],
-        &[pointer(&sums[0])?, pointer(&sums[1])?, pointer(&sums[2])?],
-        &[Arg::optional(position_key_sums.as_ref())?, Arg::optional(position_query_sums.as_ref())?],
-        &shapes.args(device, &arrays)?,
+        &to[..3],
+        &to_strides[..3],
+        &[pointer(&query_sums)?, pointer(&key_sums)?, pointer(&value_sums)?],
+        &of_tables,
+        &shapes.args(device, &[&from[..], &[by_context]].concat(), &strides)?,
     ]
     .concat();
     let grid = [attention.heads, shapes.texts(), 1];
     shapes.launch("backward", grid, shapes.shared_bytes(Pass::Backward)).run(device, &args)?;
 
-    let table = |sums: &Option<Tensor>| {
-        sums.as_ref().map(|sums| positions(&shapes, sums, device)).transpose()
-    };
-    Ok(Operands {
-        query,
-        key,
-        value,
-        position_key: table(&position_key_sums)?,
-        position_query: table(&position_query_sums)?,
-    })
-}
-
-/// Adds up the texts' shares of the gradient of a position table.
-fn positions(shapes: &Shapes<'_>, sums: &Tensor, device: &Device) -> Result<Tensor> {
+    if operands.position_key.is_none() && operands.position_query.is_none() {
+        return Ok(());
+    }
+    // The texts' shares of the tables' gradients are added up.
     let longest = shapes.longest().0;
-    let rows = 2 * longest - 1;
-    let table = empty((rows, shapes.width), shapes.format, device)?;
     let args = [
-        pointer(sums)?,
-        pointer(&table)?,
-        pointer(shapes.offsets.on(device)?)?,
-        Arg::size(shapes.texts()),
-        Arg::size(shapes.attention.heads),
-        Arg::size(shapes.size()),
-        Arg::size(longest),
-        Arg::flag(shapes.attention.queries == Queries::First),
-    ];
-    shapes.launch("positions", [rows, 1, 1], 0).run(device, &args)?;
-    Ok(table)
+        &of_tables[..],
+        &to[3..],
+        &to_strides[3..],
+        &[pointer(offsets.on(device)?)?, Arg::size(shapes.texts()), Arg::size(attention.heads)],
+        &[Arg::size(shapes.size()), Arg::size(longest)],
+        &[Arg::flag(attention.queries == Queries::First)],
+    ]
+    .concat();
+    shapes.launch("positions", [2 * longest - 1, 2, 1], 0).run(device, &args)
 }

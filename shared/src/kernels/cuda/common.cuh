@@ -102,18 +102,28 @@ __device__ __forceinline__ T warp_sum(T value) {
   return value;
 }
 
-// The sum over a block of whole warps, in every thread.
-template <class T>
-__device__ __forceinline__ T block_sum(T value) {
-  __shared__ T of_warps[32];
-  value = warp_sum(value);
-  if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = value;
+// N sums over a block of whole warps, in every thread.
+template <class T, int N>
+__device__ __forceinline__ void block_sums(T (&values)[N]) {
+  __shared__ T of_warps[N][32];
+  for (int n = 0; n < N; ++n) {
+    T sum = warp_sum(values[n]);
+    if (threadIdx.x % 32 == 0) of_warps[n][threadIdx.x / 32] = sum;
+  }
   __syncthreads();
-  T sum = 0;
-  for (u32 warp = 0; warp < blockDim.x / 32; ++warp) sum += of_warps[warp];
+  for (int n = 0; n < N; ++n) {
+    values[n] = 0;
+    for (u32 warp = 0; warp < blockDim.x / 32; ++warp) values[n] += of_warps[n][warp];
+  }
   // Before the next call writes.
   __syncthreads();
-  return sum;
+}
+
+template <class T>
+__device__ __forceinline__ T block_sum(T value) {
+  T values[1] = {value};
+  block_sums(values);
+  return values[0];
 }
 
 // Random numbers by counting, bit for bit those of random.rs.

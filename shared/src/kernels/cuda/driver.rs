@@ -28,7 +28,7 @@ struct Known {
 }
 
 thread_local! {
-    static KNOWN: RefCell<HashMap<(DeviceId, String), Known>> = RefCell::default();
+    static KNOWN: RefCell<HashMap<DeviceId, HashMap<String, Known>>> = RefCell::default();
 }
 
 /// The PTX of a `.cu` file.
@@ -44,20 +44,20 @@ fn ptx(module: &str) -> &'static str {
     embedded!("add_norm" "attention" "elementwise" "gelu" "linear" "loss" "optimizer" "rows")
 }
 
+fn look_up(launch: &Launch, device: &CudaDevice) -> Result<Known> {
+    let module = format!("quintet_{}", launch.module);
+    let function = device.get_or_load_custom_func(&launch.function, &module, ptx(launch.module))?;
+    Ok(Known { function: function.into_cuda_function(), shared_bytes: PLAIN_SHARED_BYTES })
+}
+
 pub fn launch(launch: &Launch, device: &CudaDevice, args: &[Arg]) -> Result<()> {
     let stream = device.cuda_stream();
     KNOWN.with_borrow_mut(|known| {
-        let key = (device.id(), launch.function.clone());
-        let known = match known.entry(key) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                let name = format!("quintet_{}", launch.module);
-                let function =
-                    device.get_or_load_custom_func(&launch.function, &name, ptx(launch.module))?;
-                let function = function.into_cuda_function();
-                entry.insert(Known { function, shared_bytes: PLAIN_SHARED_BYTES })
-            }
-        };
+        let known = known.entry(device.id()).or_default();
+        if !known.contains_key(&launch.function) {
+            known.insert(launch.function.clone(), look_up(launch, device)?);
+        }
+        let known = known.get_mut(&launch.function).expect("just inserted");
         if launch.shared_bytes > known.shared_bytes {
             let attribute =
                 CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
@@ -105,10 +105,9 @@ pub fn address(storage: &CudaStorage) -> u64 {
 }
 
 /// The dynamic shared memory that a block can have.
-pub fn shared_bytes(device: &CudaDevice) -> Result<u32> {
+pub fn shared_bytes(device: &CudaDevice) -> u32 {
     let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
-    let bytes = device.cuda_stream().context().attribute(attribute).map_err(Error::wrap)?;
-    Ok(bytes as u32)
+    device.cuda_stream().context().attribute(attribute).map_or(PLAIN_SHARED_BYTES, |n| n as u32)
 }
 
 /// cuBLAS counts columns first: it is asked for the transpose, from the transposes.

@@ -18,7 +18,7 @@ unsafe extern "C" {
         kinds: *const u32,
         arguments: *const u64,
         count: u32,
-    );
+    ) -> bool;
 }
 
 /// Shared memory of a block of an H100.
@@ -68,7 +68,7 @@ pub(super) fn launch(launch: &Launch, args: &[Arg]) -> Result<()> {
     #[expect(unsafe_code, reason = "the emulator is C++")]
     // SAFETY: kinds and number of the arguments are checked there; the pointers are those of
     // tensors that outlive the call, and nothing borrows their values meanwhile.
-    unsafe {
+    let launched = unsafe {
         quintet_emulator_launch(
             name.as_ptr(),
             launch.grid.as_ptr(),
@@ -77,9 +77,13 @@ pub(super) fn launch(launch: &Launch, args: &[Arg]) -> Result<()> {
             kinds.as_ptr(),
             slots.as_ptr(),
             slots.len() as u32,
-        );
+        )
+    };
+    if launched {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("no kernel `{}` takes {args:?}", launch.function);
+    Err(candle_core::Error::Msg(message).into())
 }
 
 /// The address of a storage's first element.

@@ -1,6 +1,6 @@
 //! Matrix products of whole tensors: cuBLAS, or the CPU's product in place of it.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use super::launch::{Arg, count_launch, pointer};
 use crate::Result;
@@ -63,9 +63,9 @@ pub(super) fn multiply(
     count_launch();
     match output.device() {
         #[cfg(feature = "cuda")]
-        Device::Cuda(device) => super::driver::multiply(&product, device, addresses),
+        candle_core::Device::Cuda(device) => super::driver::multiply(&product, device, addresses),
         #[cfg(feature = "cuda-emulator")]
-        Device::Cpu => on_cpu::multiply(&product, addresses),
+        candle_core::Device::Cpu => on_cpu::multiply(&product, addresses),
         _ => unreachable!("`takes` has refused this device: {addresses:?}"),
     }
 }

@@ -68,7 +68,7 @@ impl Launch {
     /// The tensors behind the pointers must be alive until this returns.
     #[cfg_attr(
         not(any(feature = "cuda", feature = "cuda-emulator")),
-        expect(unused_variables, reason = "nothing to run it on")
+        expect(unused_variables, clippy::unused_self, reason = "nothing to run it on")
     )]
     pub fn run(&self, device: &Device, args: &[Arg]) -> Result<()> {
         count_launch();
@@ -84,18 +84,36 @@ impl Launch {
 
 /// The address of the first element of a contiguous tensor.
 pub(super) fn pointer(tensor: &Tensor) -> Result<Arg> {
-    let (storage, layout) = tensor.storage_and_layout();
-    let Some((start, _)) = layout.contiguous_offsets() else {
+    if !tensor.is_contiguous() {
         return Err(candle_core::Error::Msg("this kernel takes contiguous tensors".into()).into());
-    };
-    let address = match &*storage {
+    }
+    Ok(address(tensor))
+}
+
+/// The address of the first element of a matrix that may be a block of columns of a wider one, and
+/// how many elements its rows are apart.
+pub(super) fn strided_pointer(matrix: &Tensor) -> Result<(Arg, Arg)> {
+    let (_, columns) = matrix.dims2()?;
+    match *matrix.stride() {
+        [stride, 1] if stride >= columns => Ok((address(matrix), Arg::size(stride))),
+        _ => Ok((pointer(matrix)?, Arg::size(columns))),
+    }
+}
+
+fn address(tensor: &Tensor) -> Arg {
+    let (storage, layout) = tensor.storage_and_layout();
+    let start = layout.start_offset() * tensor.dtype().size_in_bytes();
+    Arg::Pointer(address_of(&storage) + start as u64)
+}
+
+fn address_of(storage: &Storage) -> u64 {
+    match storage {
         #[cfg(feature = "cuda")]
         Storage::Cuda(storage) => super::driver::address(storage),
         #[cfg(feature = "cuda-emulator")]
         Storage::Cpu(storage) => super::emulator::address(storage),
         _ => unreachable!("`takes` has refused this device"),
-    };
-    Ok(Arg::Pointer(address + (start * tensor.dtype().size_in_bytes()) as u64))
+    }
 }
 
 /// The flag that allows loads of several elements at once: every array begins at a multiple of 16

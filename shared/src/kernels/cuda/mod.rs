@@ -32,7 +32,8 @@ pub mod rows;
 mod driver;
 #[cfg(feature = "cuda-emulator")]
 mod emulator;
-#[cfg(all(test, any(feature = "cuda", feature = "cuda-emulator")))]
+#[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
+#[cfg(test)]
 mod tests;
 
 use candle_core::{Device, Tensor};

@@ -20,10 +20,10 @@ enum State : u32 {
 __device__ double power(double base, u32 exponent) {
   double result = 1;
   for (;;) {
-    if (exponent & 1) result *= base;
+    if (exponent & 1) result = __dmul_rn(result, base);
     exponent >>= 1;
     if (exponent == 0) return result;
-    base *= base;
+    base = __dmul_rn(base, base);
   }
 }
 
@@ -107,7 +107,7 @@ __device__ void adamw(float* weights, const float* gradients, float* first, floa
   if (threadIdx.x == 0) {
     constants[0] = float(learning_rate / state[CORRECTION1]);
     constants[1] = float(sqrt(state[CORRECTION2]));
-    constants[2] = float(1.0 - learning_rate * weight_decay);
+    constants[2] = float(1.0 - __dmul_rn(learning_rate, weight_decay));
     constants[3] = float(state[FACTOR]);
   }
   __syncthreads();

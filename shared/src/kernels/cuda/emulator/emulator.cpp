@@ -29,16 +29,18 @@ namespace of_rows {
 #include "../rows.cu"
 }
 
-// Runs a kernel. Each argument is eight bytes, the value at their start, with its kind beside it.
-extern "C" void quintet_emulator_launch(const char* name, const uint32_t* grid, uint32_t threads,
+// Runs a kernel; false if there is none of this name that takes such arguments. Each is eight bytes,
+// the value at their start, with its kind beside it.
+extern "C" bool quintet_emulator_launch(const char* name, const uint32_t* grid, uint32_t threads,
                                         uint32_t shared_bytes, const uint32_t* kinds,
                                         const uint64_t* arguments, uint32_t count) {
   auto found = emulator::registry().find(name);
-  if (found == emulator::registry().end()) emulator::fail((std::string("no kernel ") + name).c_str());
+  if (found == emulator::registry().end()) return false;
   const emulator::Entry& entry = found->second;
-  bool fits = entry.kinds.size() == count;
-  for (uint32_t i = 0; fits && i < count; ++i) fits = kinds[i] == entry.kinds[i];
-  if (!fits) emulator::fail((std::string("other arguments are taken by ") + name).c_str());
+  if (entry.kinds.size() != count) return false;
+  for (uint32_t i = 0; i < count; ++i)
+    if (kinds[i] != entry.kinds[i]) return false;
   emulator::Machine::mine().launch(emulator::Dim{grid[0], grid[1], grid[2]}, threads, shared_bytes,
                                    [&] { entry.call(arguments); });
+  return true;
 }
