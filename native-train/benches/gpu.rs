@@ -148,7 +148,7 @@ impl Bench {
     fn speed(&self, at_once: usize) -> Result<serde_json::Value> {
         ensure!((1..=FOLDS).contains(&at_once), "there are {FOLDS} folds");
         let card = device::open(self.device)?;
-        let launched = launches(self.device);
+        let launches = Launches::now();
         let started = Instant::now();
         let trained = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..at_once)
@@ -176,9 +176,7 @@ impl Bench {
             "epoch_s": rounded(started.elapsed().as_secs_f64()),
             "peak_mib": device::peak_memory(&card)?.map(|bytes| bytes >> 20),
             "rss_mib": peak_memory_bytes().map(|bytes| bytes >> 20),
-            "launches": launched.zip(launches(self.device)).map(|(before, after)| {
-                rounded((after - before) as f64 / steps as f64)
-            }),
+            "launches": launches.map(|before| before.each_of(steps)),
             "loss_first": trained[0].losses.first(),
             "loss_last": trained[0].losses.last(),
         }))
