@@ -22,6 +22,7 @@ use native_train::training::trainer::{self, Files, Fold};
 use native_train::training::{Compute, Examples, Hyperparameters, Order};
 use rayon::prelude::*;
 use serde_json::json;
+use shared::kernels::cuda::launches;
 use shared::tokenizer::Tokenizer;
 
 const FOLDS: usize = 5;
@@ -147,7 +148,7 @@ impl Bench {
     fn speed(&self, at_once: usize) -> Result<serde_json::Value> {
         ensure!((1..=FOLDS).contains(&at_once), "there are {FOLDS} folds");
         let card = device::open(self.device)?;
-        let launched = launches(self.device);
+        let launches = Launches::now();
         let started = Instant::now();
         let trained = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..at_once)
@@ -175,9 +176,7 @@ impl Bench {
             "epoch_s": rounded(started.elapsed().as_secs_f64()),
             "peak_mib": device::peak_memory(&card)?.map(|bytes| bytes >> 20),
             "rss_mib": peak_memory_bytes().map(|bytes| bytes >> 20),
-            "launches": launched.zip(launches(self.device)).map(|(before, after)| {
-                rounded((after - before) as f64 / steps as f64)
-            }),
+            "launches": launches.map(|before| before.each_of(steps)),
             "loss_first": trained[0].losses.first(),
             "loss_last": trained[0].losses.last(),
         }))
@@ -199,7 +198,7 @@ impl Bench {
         }))
     }
 
-    /// Trains as `native-train train` does. The one place where the bench calls the trainer.
+    /// Trains as `native-train train` does.
     fn train(
         &self,
         fold: usize,
@@ -207,6 +206,7 @@ impl Bench {
         validation_rows: &[usize],
         hyperparameters: &Hyperparameters,
     ) -> Result<Trained> {
+        let compute = Compute { device: device::open(self.device)?, precision: self.precision };
         let folder = self.folder.join(format!("fold-{fold}"));
         fs::create_dir_all(&folder)?;
         let files = Files {
@@ -223,7 +223,7 @@ impl Bench {
             initial,
             &rows,
             hyperparameters,
-            &Compute { device: device::open(self.device)?, precision: self.precision },
+            &compute,
             &files,
             &mut progress,
         )?;
@@ -305,12 +305,17 @@ impl Pace {
     }
 }
 
-/// Kernels launched so far; `None` where there is no card to launch them on.
-fn launches(device: Device) -> Option<u64> {
-    match device {
-        #[cfg(feature = "cuda")]
-        Device::Cuda(_) => Some(shared::kernels::cuda::launches()),
-        _ => None,
+/// The kernels' own count of launches.
+struct Launches(u64);
+
+impl Launches {
+    /// `None` where nothing is launched.
+    fn now() -> Option<Self> {
+        Some(launches()).filter(|_| cfg!(feature = "cuda")).map(Self)
+    }
+
+    fn each_of(&self, steps: usize) -> f64 {
+        rounded((Self::now().map_or(0, |now| now.0) - self.0) as f64 / steps as f64)
     }
 }
 

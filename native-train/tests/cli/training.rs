@@ -69,6 +69,10 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
         assert!(stderr.contains(line), "{stderr}");
     }
     assert!(stderr.contains("warning: `test.csv`: 1 row without a text"), "{stderr}");
+    if cfg!(not(feature = "cuda")) {
+        let why = "no CUDA device: this build has no CUDA; training on the CPU\n";
+        assert!(stderr.starts_with(why), "{stderr}");
+    }
 
     for file in ["fold-0/model.safetensors", "fold-1/tokenizer.json", "summary.json"] {
         assert!(folder.path().join("run").join(file).is_file(), "{file}");
@@ -126,7 +130,7 @@ fn quiet_leaves_warnings_on_stderr() {
 fn a_finished_run_is_neither_overwritten_nor_trained_again() {
     let folder = trained();
     let summary = folder.read("run/summary.json");
-    insta::assert_snapshot!(folder.run(TRAIN), @r"
+    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --device cpu")), @r"
     exit code: 2
     --- stderr
     labels are the columns that hold only 0 and 1: joy, fear

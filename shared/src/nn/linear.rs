@@ -24,6 +24,12 @@ impl Linear {
         Ok(Self { weight: weights.get("weight", &[outputs, inputs])?, bias: None })
     }
 
+    /// The first outputs alone; their gradients add to those of the whole layer.
+    pub(crate) fn first_outputs(&self, outputs: usize) -> Result<Self> {
+        let bias = self.bias.as_ref().map(|bias| bias.first_rows(outputs)).transpose()?;
+        Ok(Self { weight: self.weight.first_rows(outputs)?, bias })
+    }
+
     /// x [rows, inputs] -> [rows, outputs], in the format of the product's weight.
     pub fn forward(&self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
         self.forward_in(self.format(), x, tape)
@@ -34,17 +40,35 @@ impl Linear {
         self.forward_in(DType::F32, x, tape)
     }
 
-    fn forward_in(&self, output: DType, x: &Value, tape: Option<&Tape>) -> Result<Value> {
-        let operand = x.operand(self.format())?;
-        let bias = self.bias.as_ref().map(Parameter::tensor);
-        let output = matmul::linear(&operand, self.weight.operand(), bias, output)?;
+    fn forward_in(&self, format: DType, x: &Value, tape: Option<&Tape>) -> Result<Value> {
+        let (operand, output) = self.apply(format, x)?;
         let (x, layer) = (x.clone(), self.clone());
         Ok(Value::output(tape, output, move |gradient, gradients| {
-            if let Some(bias) = &layer.bias {
-                matmul::column_sums(&gradient, &gradients.target(bias)?)?;
-            }
-            layer.product_backward(&x, &operand, &gradient, gradients)
+            layer.backward(&x, &operand, &gradient, gradients)
         }))
+    }
+
+    /// x as an operand, and the output, for an operation that calls [`backward`](Self::backward) in
+    /// its own.
+    pub(crate) fn apply(&self, format: DType, x: &Value) -> Result<(Tensor, Tensor)> {
+        let operand = x.operand(self.format())?;
+        let bias = self.bias.as_ref().map(Parameter::tensor);
+        let output = matmul::linear(&operand, self.weight.operand(), bias, format)?;
+        Ok((operand, output))
+    }
+
+    /// Hands on the `gradient` of what [`apply`](Self::apply) returned.
+    pub(crate) fn backward(
+        &self,
+        x: &Value,
+        operand: &Tensor,
+        gradient: &Tensor,
+        gradients: &mut Gradients<'_>,
+    ) -> Result<()> {
+        if let Some(bias) = &self.bias {
+            matmul::column_sums(gradient, &gradients.target(bias)?)?;
+        }
+        self.product_backward(x, operand, gradient, gradients)
     }
 
     /// As [`forward`](Self::forward), followed by GELU.
@@ -91,7 +115,7 @@ impl Linear {
     }
 
     /// That of both operands of a product.
-    fn format(&self) -> DType {
+    pub(crate) fn format(&self) -> DType {
         self.weight.operand().dtype()
     }
 }

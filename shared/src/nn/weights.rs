@@ -45,6 +45,11 @@ impl<'a> Weights<'a> {
         self.halves?.values().next().map(Tensor::dtype)
     }
 
+    /// Whether there is a tensor called `name` in this part.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(&format!("{}{name}", self.prefix))
+    }
+
     /// The weights of a part, whose names go on with `name` and a dot.
     #[must_use]
     pub fn part(&self, name: impl std::fmt::Display) -> Self {

@@ -133,6 +133,9 @@ impl Session<'_> {
 
     fn rivals(&mut self, rivals: &[(&str, &[&str])], seconds: u64) {
         for (name, flags) in rivals {
+            if self.plan.device == "cpu" && flags.contains(&"--compile") {
+                continue; // another compiler, and one that takes minutes
+            }
             self.part(&format!("PyTorch {name}"), seconds, |session, limit| {
                 session.rival(name, flags, limit)
             });
@@ -333,9 +336,17 @@ impl Session<'_> {
         let words: Vec<&str> =
             self.plan.job_arguments.iter().map(|word| word.trim_start_matches('-')).collect();
         let name = [&[precision][..], &words[..]].concat().join(", ");
-        let parts = &summary["seconds"];
+        let phase = |name: &str| {
+            let seconds = summary["seconds"][name].as_f64();
+            seconds.map_or_else(String::new, |seconds| format!(", {name} {seconds:.1}"))
+        };
+        let phases = ["setup", "tokenise", "train", "validate", "predict", "files"].map(phase);
         self.report.job = Some(Job { name, seconds, macro_f1 });
-        Ok(format!("{FOLDS} folds, {} epochs: {seconds:.1} s {parts}", self.plan.job_epochs))
+        Ok(format!(
+            "{FOLDS} folds, {} epochs: {seconds:.1} s{}",
+            self.plan.job_epochs,
+            phases.concat()
+        ))
     }
 
     fn halves(&self) -> Vec<String> {
