@@ -12,13 +12,14 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use clap::Parser;
+use native_train::config::Precision;
 use native_train::data::{ColumnChoice, Texts};
 use native_train::evaluation::report::peak_memory_bytes;
+use native_train::training::Compute;
 use native_train::training::lr_scheduler::LinearSchedule;
 use native_train::training::optimizer::Optimizer;
 use shared::autograd::Tape;
 use shared::batch::Batch;
-use shared::kernels::cross_entropy::binary_cross_entropy;
 use shared::kernels::random::RandomKey;
 use shared::model::{Classifier, DebertaConfig};
 use shared::nn::Weights;
@@ -68,26 +69,29 @@ fn main() -> Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
     let config = DebertaConfig::from_json(CONFIG.as_bytes())?;
     let weights = random_weights(&config)?;
-    let classifier = Classifier::new(&config, LABELS, &Weights::new(&weights))?;
     let mut batches = batches(&arguments)?;
     match arguments.case.as_str() {
         "inference" => {
-            let classifier = classifier.freeze()?;
+            let weights = Weights::new(&weights);
+            let classifier = Classifier::new(&config, LABELS, &weights)?.freeze()?;
             serve(|| Ok(classifier.probabilities(&batches.next()).map(drop)?))
         }
         "train" => {
-            let mut optimizer = Optimizer::new(&weights, 0.01, 1.0);
+            let compute = Compute { device: Device::Cpu, precision: Precision::F32 };
+            let mut optimizer = Optimizer::new(&weights, &compute, 0.01, 1.0)?;
+            let classifier = Classifier::new(&config, LABELS, &optimizer.weights())?;
+            drop(weights);
             let schedule = LinearSchedule::new(1.5e-5, 0.1, WARM_UP + arguments.repeats + 1);
-            let targets: Vec<f32> =
-                (0..arguments.batch * LABELS).map(|i| f32::from(i % 3 == 0)).collect();
+            let elements = arguments.batch * LABELS;
+            let targets = (0..elements).map(|i| f32::from(i % 3 == 0)).collect();
+            let targets = Tensor::from_vec(targets, (arguments.batch, LABELS), &Device::Cpu)?;
             serve(|| {
                 let tape = Tape::new(optimizer.steps() as u64);
                 let logits = classifier.forward(&batches.next(), Some(&tape))?;
-                let (loss, gradient) = binary_cross_entropy(logits.tensor(), &targets)?;
-                let gradients = tape.backward(&logits, gradient)?;
-                let lr = schedule.learning_rate(optimizer.steps());
-                optimizer.step(&weights, &gradients, lr)?;
-                anyhow::ensure!(loss.is_finite(), "the loss is {loss}");
+                optimizer.backward(tape, &logits, &targets, elements, 0)?;
+                optimizer.step(schedule.learning_rate(optimizer.steps()))?;
+                let [result] = optimizer.results()?[..] else { bail!("one result a step") };
+                anyhow::ensure!(result.loss.is_finite(), "the loss is {}", result.loss);
                 Ok(())
             })
         }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared::bundle::Encoding;
 
-use crate::{config::Settings, export::source::FoldChoice};
+use crate::{
+    config::{DeviceChoice, Settings},
+    export::source::FoldChoice,
+};
 
 /// Fine-tunes a k-fold DeBERTa-v3 ensemble that labels texts with emotions (or any other labels),
 /// and uses it.
@@ -117,8 +120,12 @@ pub struct InferenceArgs {
     #[arg(long, value_name = "NAME", display_order = 12)]
     pub id_column: Option<String>,
 
+    /// auto, cpu, cuda or cuda:N (the N-th card)
+    #[arg(long, value_name = "DEVICE", default_value = "auto", display_order = 13)]
+    pub device: DeviceChoice,
+
     /// CPU threads [default: as many as the machine has cores]
-    #[arg(long, value_name = "N", display_order = 13)]
+    #[arg(long, value_name = "N", display_order = 14)]
     pub threads: Option<usize>,
 }
 

@@ -1,7 +1,9 @@
 //! The loop over folds: train those that are not trained yet, then let each judge the rows it has
 //! not seen, and all of them together the test texts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -10,7 +12,9 @@ use shared::model::FrozenClassifier;
 use shared::tokenizer::{TOKENIZER_CONFIG, Tokenizer};
 use shared::{LabelSet, ensemble};
 
+use crate::config::{Device, Precision};
 use crate::data::folds::Folds;
+use crate::device;
 use crate::evaluation::report::FoldReport;
 use crate::grid::Probabilities;
 use crate::inference;
@@ -20,7 +24,7 @@ use crate::progress::Progress;
 use crate::run::{FoldFolder, Run, files, tensors};
 use crate::training::checkpoint;
 use crate::training::trainer::{self, Files, Fold, Trained};
-use crate::training::{Examples, Hyperparameters, metrics_log, rng};
+use crate::training::{Compute, Examples, Hyperparameters, metrics_log, rng};
 
 /// All that decides what a cross-validation arrives at.
 pub struct Plan<'a> {
@@ -33,6 +37,11 @@ pub struct Plan<'a> {
     /// Train this fold only.
     pub only_fold: Option<usize>,
     pub hyperparameters: &'a Hyperparameters,
+    pub device: Device,
+    pub precision: Precision,
+    /// How many folds train side by side.
+    pub parallel_folds: usize,
+    pub checkpoint_interval: Duration,
     /// Encoded texts to be labelled by the ensemble.
     pub test: Option<&'a [Vec<u32>]>,
 }
@@ -56,32 +65,88 @@ pub struct Outcome {
 /// # Errors
 /// If a training diverges, or a file cannot be read or written.
 pub fn run(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Outcome> {
-    let (mut train_time, mut validation_time) = (Duration::ZERO, Duration::ZERO);
     let wanted: Vec<usize> = match plan.only_fold {
         Some(fold) => vec![fold],
         None => (0..plan.folds.count()).collect(),
     };
-    for (place, &fold) in wanted.iter().enumerate() {
-        progress.fold(fold, place + 1, wanted.len());
-        if run.fold(fold).has_model() {
-            progress.note(format_args!("fold {fold} is trained already"));
-            // Killed after it was saved, a training has not got to this.
-            checkpoint::remove(&run.fold(fold).checkpoint())?;
-            continue;
-        }
-        let trained = train_fold(plan, fold, &run.fold(fold), progress)?;
-        train_time += trained.train_time;
-        validation_time += trained.validation_time;
+    let (trained, untrained): (Vec<usize>, Vec<usize>) =
+        wanted.into_iter().partition(|&fold| run.fold(fold).has_model());
+    for fold in trained {
+        progress.note(format_args!("fold {fold} is trained already"));
+        // Killed after it was saved, a training has not got to this.
+        checkpoint::remove(&run.fold(fold).checkpoint())?;
     }
+    let (train_time, validation_time) = train_folds(plan, run, &untrained, progress)?;
     let started = Instant::now();
     let gathered = gather(plan, run, progress)?;
     Ok(Outcome { train_time, validation_time, prediction_time: started.elapsed(), ..gathered })
+}
+
+/// Trains folds, as many side by side as the plan says; returns how much of the time went into
+/// training and into validation.
+///
+/// Where one fails, the others that are under way are trained to their end, and no further one is
+/// begun.
+fn train_folds(
+    plan: &Plan<'_>,
+    run: &Run,
+    folds: &[usize],
+    progress: &mut Progress,
+) -> Result<(Duration, Duration)> {
+    let started = Instant::now();
+    let left: Mutex<VecDeque<(usize, usize)>> =
+        Mutex::new((1..).zip(folds.iter().copied()).collect());
+    let work = |progress: &mut Progress| -> Result<(Duration, Duration)> {
+        let (mut train_time, mut validation_time) = (Duration::ZERO, Duration::ZERO);
+        let next = || left.lock().expect("nobody panics with it").pop_front();
+        let mut compute = None;
+        while let Some((place, fold)) = next() {
+            if compute.is_none() {
+                let device = device::open(plan.device)?;
+                compute = Some(Compute { device, precision: plan.precision });
+            }
+            let compute = compute.as_ref().expect("just made");
+            progress.fold(fold, place, folds.len());
+            let trained = train_fold(plan, fold, &run.fold(fold), compute, progress)
+                .inspect_err(|_| left.lock().expect("nobody panics with it").clear())?;
+            train_time += trained.train_time;
+            validation_time += trained.validation_time;
+        }
+        Ok((train_time, validation_time))
+    };
+    let workers = plan.parallel_folds.min(folds.len());
+    if workers < 2 {
+        return work(progress);
+    }
+    let times = thread::scope(|scope| {
+        let workers: Vec<_> = progress
+            .side_by_side(workers)
+            .into_iter()
+            .map(|mut progress| scope.spawn(move || work(&mut progress)))
+            .collect();
+        let joined = workers.into_iter().map(|worker| match worker.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect::<Vec<_>>()
+    });
+    let (mut train_time, mut validation_time) = (Duration::ZERO, Duration::ZERO);
+    for result in times {
+        let (train, validation) = result?;
+        train_time += train;
+        validation_time += validation;
+    }
+    // What ran side by side shares the time that passed.
+    let busy = (train_time + validation_time).as_secs_f64().max(f64::MIN_POSITIVE);
+    let share = started.elapsed().as_secs_f64() / busy;
+    Ok((train_time.mul_f64(share.min(1.0)), validation_time.mul_f64(share.min(1.0))))
 }
 
 fn train_fold(
     plan: &Plan<'_>,
     fold: usize,
     folder: &FoldFolder,
+    compute: &Compute,
     progress: &mut Progress,
 ) -> Result<Trained> {
     folder.make()?;
@@ -95,13 +160,17 @@ fn train_fold(
         train_rows: &train_rows,
         validation_rows: &validation_rows,
     };
-    let files = Files { checkpoint: &folder.checkpoint(), metrics: &folder.metrics_jsonl() };
-    let hyperparameters = plan.hyperparameters;
+    let files = Files {
+        checkpoint: &folder.checkpoint(),
+        checkpoint_interval: plan.checkpoint_interval,
+        metrics: &folder.metrics_jsonl(),
+    };
     let trained = trainer::train(
         &plan.pretrained.config,
         initial.tensors,
         &rows,
-        hyperparameters,
+        plan.hyperparameters,
+        compute,
         &files,
         progress,
     )?;
@@ -133,9 +202,10 @@ fn gather(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Outcome
             "the rows of the folds that are not trained are left out: {untrained:?}"
         ));
     }
+    let device = device::open(plan.device)?;
     for fold in trained {
         let folder = run.fold(fold);
-        let classifier = inference::load_fold(&folder, plan.labels)?;
+        let classifier = inference::load_fold(&folder, plan.labels, &device)?;
         let rows = plan.folds.validation_rows(fold);
         let texts: Vec<&[u32]> =
             rows.iter().map(|&row| &plan.examples.input_ids[row][..]).collect();

@@ -2,6 +2,7 @@
 //! commands' to read and write.
 
 use anyhow::{Error, Result};
+use candle_core::Device;
 use rayon::prelude::*;
 use shared::{
     LabelSet,
@@ -51,7 +52,11 @@ impl Ensemble {
     ///
     /// # Errors
     /// If there is no fold, one is missing and may not be, or a file is damaged.
-    pub fn load(run: &Run, missing_folds: MissingFolds) -> Result<(Self, Vec<usize>)> {
+    pub fn load(
+        run: &Run,
+        missing_folds: MissingFolds,
+        device: &Device,
+    ) -> Result<(Self, Vec<usize>)> {
         let config = TrainConfig::load(&run.config_toml())?;
         let labels =
             config.labels.ok_or_else(|| files::damaged(&run.config_toml(), "it has no labels"))?;
@@ -61,7 +66,7 @@ impl Ensemble {
             return Err(lacking(run, &missing, config.folds).into());
         }
         let tokenizer = common_tokenizer(run, &present)?;
-        let folds = present.iter().map(|&fold| load_fold(&run.fold(fold), &labels));
+        let folds = present.iter().map(|&fold| load_fold(&run.fold(fold), &labels, device));
         let folds = folds.collect::<Result<_>>()?;
         Ok((Self { labels, max_len: config.max_len, tokenizer, folds }, missing))
     }
@@ -93,11 +98,15 @@ impl Ensemble {
     }
 }
 
-/// A trained fold's model, as it lies in its folder.
+/// A trained fold's model, as it lies in its folder, in f32.
 ///
 /// # Errors
 /// If a file is missing or damaged, or the model is one for other labels.
-pub fn load_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<FrozenClassifier> {
+pub fn load_fold(
+    fold: &FoldFolder,
+    labels: &LabelSet,
+    device: &Device,
+) -> Result<FrozenClassifier> {
     let pretrained = open_fold(fold, labels)?;
     // Of a whole classifier nothing is made anew, so the seed decides nothing.
     let loaded = pretrained.load(labels.len(), 0).map_err(|error| of_fold(error, fold))?;
@@ -105,7 +114,10 @@ pub fn load_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<FrozenClassifie
         return Err(files::damaged(&fold.model_safetensors(), loaded.report));
     }
     tensors::check(&fold.model_safetensors(), &loaded.tensors)?;
-    let weights = Weights::new(&loaded.tensors);
+    let tensors = loaded.tensors.into_iter();
+    let tensors = tensors.map(|(name, tensor)| Ok((name, tensor.to_device(device)?)));
+    let tensors = tensors.collect::<Result<_>>()?;
+    let weights = Weights::new(&tensors);
     Ok(Classifier::new(&pretrained.config, labels.len(), &weights)?.freeze()?)
 }
 

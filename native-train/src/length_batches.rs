@@ -61,8 +61,8 @@ mod tests {
         let echo = |batch: &Batch| {
             batches.set(batches.get() + 1);
             assert!(batch.input_ids().len() <= BATCH_TOKENS || batch.texts() == 1);
-            let first = batch.first_tokens().into_iter();
-            Ok(first.map(|token| batch.input_ids()[token as usize] as f32).collect())
+            let first = batch.first_tokens().iter();
+            Ok(first.map(|&token| batch.input_ids()[token as usize] as f32).collect())
         };
         let mut done = 0;
         let results = run(&texts, 1, echo, |n| done = n).unwrap();

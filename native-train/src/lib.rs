@@ -5,6 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod cross_validation;
 pub mod data;
+pub mod device;
 pub mod error;
 pub mod evaluation;
 pub mod export;

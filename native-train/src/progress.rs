@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::pretrained;
 
@@ -15,10 +15,14 @@ use crate::pretrained;
 pub struct Progress {
     voice: Voice,
     bar: ProgressBar,
+    /// The bars of trainings that run side by side.
+    bars: Option<MultiProgress>,
     training: Training,
     /// Rows that were labelled when the first were reported, and when that was.
     labelling: Option<(usize, Instant)>,
     last_line: Instant,
+    /// When each step was done, for who times them.
+    step_times: Option<Vec<Instant>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,10 +47,34 @@ impl Progress {
         Self {
             voice,
             bar: ProgressBar::hidden(),
+            bars: None,
             training: Training::new(Instant::now()),
             labelling: None,
             last_line: Instant::now(),
+            step_times: None,
         }
+    }
+
+    /// As [`quiet`](Self::quiet), and remembers when each step was done.
+    pub fn timing() -> Self {
+        Self { step_times: Some(Vec::new()), ..Self::quiet() }
+    }
+
+    /// When each step was done, if this was to be remembered.
+    pub fn step_times(&self) -> &[Instant] {
+        self.step_times.as_deref().unwrap_or_default()
+    }
+
+    /// For trainings that run side by side, one each.
+    pub fn side_by_side(&self, trainings: usize) -> Vec<Self> {
+        let bars = (self.voice == Voice::Bars).then(MultiProgress::new);
+        (0..trainings)
+            .map(|_| {
+                let mut progress = Self { bars: bars.clone(), ..Self::with(self.voice) };
+                progress.training.side_by_side = trainings;
+                progress
+            })
+            .collect()
     }
 
     /// Whether model downloads are told of.
@@ -79,6 +107,9 @@ impl Progress {
         self.training.begin_epoch(epoch, of, steps);
         if self.voice == Voice::Bars {
             self.bar = bar(steps as u64);
+            if let Some(bars) = &self.bars {
+                self.bar = bars.add(self.bar.clone());
+            }
             self.bar.set_prefix(self.training.place());
         }
     }
@@ -86,6 +117,9 @@ impl Progress {
     /// One optimizer step is done, at this loss.
     pub fn step(&mut self, loss: f64) {
         self.training.step(loss);
+        if let Some(times) = &mut self.step_times {
+            times.push(Instant::now());
+        }
         match self.voice {
             Voice::Quiet => {}
             Voice::Bars => {
@@ -145,9 +179,13 @@ impl Progress {
 
     /// A closed stderr must not end a training, so write errors are dropped.
     fn say(&self, line: impl fmt::Display) {
-        self.bar.suspend(|| {
+        let write = || {
             let _ = writeln!(io::stderr(), "{line}");
-        });
+        };
+        match &self.bars {
+            Some(bars) => bars.suspend(write),
+            None => self.bar.suspend(write),
+        }
     }
 }
 
@@ -165,6 +203,8 @@ struct Training {
     steps: usize,
     loss_sum: f64,
     best: Option<f64>,
+    /// Trainings that share the folds.
+    side_by_side: usize,
 }
 
 impl Training {
@@ -181,6 +221,7 @@ impl Training {
             steps: 0,
             loss_sum: 0.0,
             best: None,
+            side_by_side: 1,
         }
     }
 
@@ -218,7 +259,8 @@ impl Training {
 
     /// In this epoch, this fold and the folds after it, which are taken to be as long.
     fn steps_left(&self) -> usize {
-        let epochs_left = self.epochs - self.epoch + (self.folds - self.place) * self.epochs;
+        let folds_left = (self.folds - self.place).div_ceil(self.side_by_side);
+        let epochs_left = self.epochs - self.epoch + folds_left * self.epochs;
         self.steps - self.step + epochs_left * self.steps
     }
 }

@@ -3,7 +3,7 @@
 //! candle's own backward pass allocates a zero tensor and adds to it at every edge of the graph and
 //! limits a custom operation to three inputs. Here an operation hands the tape one closure that
 //! turns the gradient of its output into those of its inputs; gradients move, and where several
-//! meet they are summed in place. [`Gradients`] of parameters are kept by tensor name.
+//! meet they are summed in place. Gradients of parameters go where [`ParameterGradients`] says.
 //!
 //! A tape stands for training: with one, operations record themselves and dropout is applied;
 //! without one (`None`), they compute only their result.
@@ -12,12 +12,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use crate::Result;
-use crate::kernels::{elementwise, random::RandomKey};
+use crate::kernels::{Target, Write, elementwise, random::RandomKey};
 
-type Backward = Box<dyn FnOnce(Tensor, &mut Gradients) -> Result<()>>;
+type Backward = Box<dyn FnOnce(Tensor, &mut Gradients<'_>) -> Result<()>>;
 
 /// Records one forward pass.
 pub struct Tape {
@@ -26,24 +26,39 @@ pub struct Tape {
     dropouts: Cell<u32>,
 }
 
-/// A tensor on its way through the model; a recorded one has a gradient.
+/// A tensor on its way through the model; a recorded one has a gradient, in the tensor's format.
 #[derive(Clone)]
 pub struct Value {
     tensor: Tensor,
+    /// The same in half precision, where the operation has written both.
+    half: Option<Tensor>,
     node: Option<usize>,
 }
 
-/// A named tensor that training changes.
+/// A named f32 tensor that training changes.
 #[derive(Clone)]
 pub struct Parameter {
     name: Arc<str>,
     tensor: Tensor,
+    /// The same in half precision, for products; whoever changes the tensor renews it.
+    half: Option<Tensor>,
 }
 
-/// What [`Tape::backward`] computes: a gradient for each parameter that took part, by name.
+/// Where backward passes leave the gradients of parameters: f32 tensors by name.
 #[derive(Default)]
-pub struct Gradients {
-    parameters: BTreeMap<Arc<str>, Tensor>,
+pub struct ParameterGradients {
+    slots: BTreeMap<Arc<str>, Slot>,
+}
+
+struct Slot {
+    tensor: Tensor,
+    /// Whether a backward pass has written here since the last `clear`.
+    filled: bool,
+}
+
+/// What [`Tape::backward`] hands from operation to operation.
+pub struct Gradients<'a> {
+    parameters: &'a mut ParameterGradients,
     values: Vec<Option<Tensor>>,
 }
 
@@ -60,52 +75,77 @@ impl Tape {
         RandomKey::new(self.seed, site)
     }
 
-    /// Propagates `gradient`, that of `output`, back to all parameters.
+    /// Propagates `gradient`, that of `output`, back to all parameters, and adds to what
+    /// `parameters` hold since their last `clear`.
     ///
     /// # Errors
     /// If a tensor operation fails (out of memory, say).
-    pub fn backward(self, output: &Value, gradient: Tensor) -> Result<Gradients> {
+    pub fn backward(
+        self,
+        output: &Value,
+        gradient: Tensor,
+        parameters: &mut ParameterGradients,
+    ) -> Result<()> {
         let backward = self.backward.into_inner();
-        let mut gradients =
-            Gradients { parameters: BTreeMap::new(), values: vec![None; backward.len()] };
+        let mut gradients = Gradients { parameters, values: vec![None; backward.len()] };
         gradients.add(output, gradient)?;
         for (node, propagate) in backward.into_iter().enumerate().rev() {
             if let Some(gradient) = gradients.values[node].take() {
                 propagate(gradient, &mut gradients)?;
             }
         }
-        Ok(gradients)
+        Ok(())
     }
 }
 
 impl Value {
     /// A tensor without a gradient.
     pub fn constant(tensor: Tensor) -> Self {
-        Self { tensor, node: None }
+        Self { tensor, half: None, node: None }
     }
 
     /// The output of an operation and, if there is a tape, the way back from it.
     pub(crate) fn output(
         tape: Option<&Tape>,
         tensor: Tensor,
-        backward: impl FnOnce(Tensor, &mut Gradients) -> Result<()> + 'static,
+        backward: impl FnOnce(Tensor, &mut Gradients<'_>) -> Result<()> + 'static,
     ) -> Self {
         let node = tape.map(|tape| {
             let mut recorded = tape.backward.borrow_mut();
             recorded.push(Box::new(backward));
             recorded.len() - 1
         });
-        Self { tensor, node }
+        Self { tensor, half: None, node }
+    }
+
+    /// Adds the same numbers in half precision.
+    #[must_use]
+    pub(crate) fn with_half(self, half: Option<Tensor>) -> Self {
+        Self { half, ..self }
     }
 
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
     }
+
+    /// The half precision in which there is a copy.
+    pub(crate) fn half_format(&self) -> Option<DType> {
+        self.half.as_ref().map(Tensor::dtype)
+    }
+
+    /// The tensor in the format that a product takes.
+    pub(crate) fn operand(&self, format: DType) -> Result<Tensor> {
+        [Some(&self.tensor), self.half.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|tensor| tensor.dtype() == format)
+            .map_or_else(|| elementwise::cast(&self.tensor, format), |tensor| Ok(tensor.clone()))
+    }
 }
 
 impl Parameter {
-    pub fn new(name: impl Into<Arc<str>>, tensor: Tensor) -> Self {
-        Self { name: name.into(), tensor }
+    pub fn new(name: impl Into<Arc<str>>, tensor: Tensor, half: Option<Tensor>) -> Self {
+        Self { name: name.into(), tensor, half }
     }
 
     pub fn name(&self) -> &str {
@@ -115,25 +155,74 @@ impl Parameter {
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
     }
+
+    /// The first rows alone.
+    pub(crate) fn first_rows(&self, rows: usize) -> Result<Self> {
+        let first = |tensor: &Tensor| tensor.narrow(0, 0, rows);
+        let half = self.half.as_ref().map(first).transpose()?;
+        Ok(Self { name: self.name.clone(), tensor: first(&self.tensor)?, half })
+    }
+
+    /// What products take: the copy in half precision if there is one.
+    pub(crate) fn operand(&self) -> &Tensor {
+        self.half.as_ref().unwrap_or(&self.tensor)
+    }
 }
 
-impl Gradients {
+impl ParameterGradients {
+    /// Gradients go to these tensors; those of other names get tensors of their own.
+    pub fn over(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
+        let slot = |tensor| Slot { tensor, filled: false };
+        let slots = tensors.into_iter().map(|(name, tensor)| (name.into(), slot(tensor)));
+        Self { slots: slots.collect() }
+    }
+
+    /// From here on the next backward pass replaces what is there.
+    pub fn clear(&mut self) {
+        self.slots.values_mut().for_each(|slot| slot.filled = false);
+    }
+
     /// The gradient of the parameter called `name`, if it took part.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.parameters.get(name)
+        self.slots.get(name).filter(|slot| slot.filled).map(|slot| &slot.tensor)
     }
 
-    /// Names and gradients in the order of the names.
+    /// Names and gradients of the parameters that took part, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.parameters.iter().map(|(name, gradient)| (&**name, gradient))
+        let filled = self.slots.iter().filter(|(_, slot)| slot.filled);
+        filled.map(|(name, slot)| (&**name, &slot.tensor))
     }
 
+    /// Where the next contribution to the gradient of `parameter` goes.
+    ///
+    /// A parameter that is the first rows of a larger one adds to the gradient of that.
+    fn target(&mut self, parameter: &Parameter) -> Result<Target> {
+        if !self.slots.contains_key(&parameter.name) {
+            let tensor = parameter.tensor.zeros_like()?;
+            self.slots.insert(parameter.name.clone(), Slot { tensor, filled: false });
+        }
+        let slot = self.slots.get_mut(&parameter.name).expect("just made");
+        let write = match std::mem::replace(&mut slot.filled, true) {
+            true => Write::Add,
+            false => Write::Replace,
+        };
+        let (rows, all) = (parameter.tensor.dim(0)?, slot.tensor.dim(0)?);
+        if rows < all {
+            assert_eq!(write, Write::Add, "the larger parameter's gradient comes first");
+            return Ok(Target { tensor: slot.tensor.narrow(0, 0, rows)?, write });
+        }
+        Ok(Target { tensor: slot.tensor.clone(), write })
+    }
+}
+
+impl Gradients<'_> {
     /// Adds to the gradient of a value; nothing is kept for a constant.
     ///
     /// The tensor must not be in use elsewhere: later contributions are added in place.
     pub(crate) fn add(&mut self, value: &Value, gradient: Tensor) -> Result<()> {
         self.update(value, |so_far| match so_far {
-            None => Ok(gradient),
+            None if gradient.dtype() == value.tensor.dtype() => Ok(gradient),
+            None => elementwise::cast(&gradient, value.tensor.dtype()),
             Some(sum) => elementwise::add_assign(sum, &gradient),
         })
     }
@@ -151,22 +240,8 @@ impl Gradients {
         Ok(())
     }
 
-    /// As [`add`](Self::add), for a parameter.
-    pub(crate) fn add_parameter(&mut self, parameter: &Parameter, gradient: Tensor) -> Result<()> {
-        self.update_parameter(parameter, |so_far| match so_far {
-            None => Ok(gradient),
-            Some(sum) => elementwise::add_assign(sum, &gradient),
-        })
-    }
-
-    /// As [`update`](Self::update), for a parameter.
-    pub(crate) fn update_parameter(
-        &mut self,
-        parameter: &Parameter,
-        accumulate: impl FnOnce(Option<Tensor>) -> Result<Tensor>,
-    ) -> Result<()> {
-        let so_far = self.parameters.remove(&parameter.name);
-        self.parameters.insert(parameter.name.clone(), accumulate(so_far)?);
-        Ok(())
+    /// Where a contribution to the gradient of a parameter has to be put, right away.
+    pub(crate) fn target(&mut self, parameter: &Parameter) -> Result<Target> {
+        self.parameters.target(parameter)
     }
 }

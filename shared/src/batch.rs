@@ -1,13 +1,14 @@
 //! From encoded texts to what the model takes. The only place that packs.
 
-use std::sync::Arc;
+use crate::kernels::{Indices, Offsets};
 
 /// Texts laid end to end, without padding: the model's cost is that of the real tokens, and a
 /// text's logits do not depend on its neighbours.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    input_ids: Vec<u32>,
-    offsets: Arc<[usize]>,
+    input_ids: Indices,
+    first_tokens: Indices,
+    offsets: Offsets,
 }
 
 impl Batch {
@@ -20,16 +21,22 @@ impl Batch {
             offsets.push(input_ids.len());
         }
         assert!(offsets.len() > 1, "a batch holds a text");
-        Self { input_ids, offsets: offsets.into() }
+        let texts = offsets.len() - 1;
+        let first_tokens: Vec<u32> = offsets[..texts].iter().map(|&first| first as u32).collect();
+        Self {
+            input_ids: input_ids.into(),
+            first_tokens: first_tokens.into(),
+            offsets: offsets.into(),
+        }
     }
 
     /// All tokens, text after text.
-    pub fn input_ids(&self) -> &[u32] {
+    pub fn input_ids(&self) -> &Indices {
         &self.input_ids
     }
 
     /// Text t has the tokens `offsets[t]..offsets[t + 1]`.
-    pub fn offsets(&self) -> &Arc<[usize]> {
+    pub fn offsets(&self) -> &Offsets {
         &self.offsets
     }
 
@@ -44,13 +51,13 @@ impl Batch {
     }
 
     /// The place of each token in its text, from 0.
-    pub fn positions(&self) -> Vec<u32> {
-        self.lengths().flat_map(|length| 0..length as u32).collect()
+    pub fn positions(&self) -> Indices {
+        self.lengths().flat_map(|length| 0..length as u32).collect::<Vec<_>>().into()
     }
 
     /// The index of each text's first token, [CLS].
-    pub fn first_tokens(&self) -> Vec<u32> {
-        self.offsets[..self.texts()].iter().map(|&offset| offset as u32).collect()
+    pub fn first_tokens(&self) -> &Indices {
+        &self.first_tokens
     }
 
     fn lengths(&self) -> impl Iterator<Item = usize> + '_ {
@@ -65,10 +72,10 @@ mod tests {
     #[test]
     fn texts_lie_end_to_end() {
         let batch = Batch::pack([&[1, 5, 2][..], &[1, 2]]);
-        assert_eq!(batch.input_ids(), [1, 5, 2, 1, 2]);
+        assert_eq!(**batch.input_ids(), [1, 5, 2, 1, 2]);
         assert_eq!(**batch.offsets(), [0, 3, 5]);
-        assert_eq!(batch.positions(), [0, 1, 2, 0, 1]);
-        assert_eq!(batch.first_tokens(), [0, 3]);
+        assert_eq!(*batch.positions(), [0, 1, 2, 0, 1]);
+        assert_eq!(**batch.first_tokens(), [0, 3]);
         assert_eq!((batch.texts(), batch.longest()), (2, 3));
     }
 }

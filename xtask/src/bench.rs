@@ -18,7 +18,7 @@ use crate::shell::Shell;
 use crate::workspace::Workspace;
 
 mod contender;
-mod machine;
+pub(crate) mod machine;
 
 use contender::{Contender, Timing};
 
@@ -158,7 +158,7 @@ impl Duel {
 }
 
 /// The folder of real texts, which are not part of the project.
-fn shared_folder(workspace: &Workspace) -> PathBuf {
+pub(crate) fn shared_folder(workspace: &Workspace) -> PathBuf {
     env::var_os("QUINTET_SHARED").map_or_else(|| workspace.root.join("../shared"), PathBuf::from)
 }
 

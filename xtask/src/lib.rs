@@ -3,7 +3,9 @@
 
 pub mod bench;
 pub mod chromium;
+pub mod cuda;
 pub mod demo;
+pub mod gpu_check;
 pub mod package;
 mod payload;
 pub mod server;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::workspace::Workspace;
-use xtask::{bench, demo, package, setup, test};
+use xtask::{bench, cuda, demo, gpu_check, package, setup, test};
 
 /// Sets up, tests, demonstrates and benches the workspace.
 #[derive(Parser)]
@@ -28,6 +28,14 @@ enum Command {
     /// Times our code beside a rival's, in one run.
     #[command(subcommand)]
     Bench(Bench),
+    /// Builds for NVIDIA GPUs, where there need be neither a GPU nor the CUDA toolkit.
+    #[command(subcommand)]
+    Cuda(cuda::Command),
+    /// Packs what checks and times training on a GPU machine that has neither Rust nor a network.
+    GpuCheck(gpu_check::Arguments),
+    /// What the packed script starts there.
+    #[command(hide = true)]
+    GpuRun(gpu_check::ThereArguments),
 }
 
 #[derive(Subcommand)]
@@ -54,5 +62,8 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(arguments) => demo::run(&workspace, &arguments),
         Command::Package => package::run(&workspace),
         Command::Bench(Bench::Cpu(arguments)) => bench::run(&workspace, &arguments),
+        Command::Cuda(command) => cuda::run(&workspace, &command),
+        Command::GpuCheck(arguments) => gpu_check::run(&workspace, &arguments),
+        Command::GpuRun(arguments) => gpu_check::run_there(&arguments),
     }
 }

@@ -29,6 +29,13 @@ impl<'a> Shell<'a> {
         Self { workspace, path }
     }
 
+    /// The same, finding programs in `folders` before all others.
+    pub fn preferring(self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        let path = env::join_paths(folders.into_iter().chain(env::split_paths(&self.path)))
+            .expect("folders of programs have no separator in their names");
+        Self { path, ..self }
+    }
+
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command

@@ -7,6 +7,7 @@ use crate::{
     cli::InferenceArgs,
     config::{TrainConfig, set_threads},
     data::ColumnChoice,
+    device,
     inference::{Ensemble, MissingFolds},
     progress::Progress,
     run::{Run, files::damaged, tables::ThresholdTable},
@@ -32,7 +33,8 @@ impl TrainedRun {
         };
         let missing_folds =
             if args.allow_missing_folds { MissingFolds::Allow } else { MissingFolds::Refuse };
-        let (ensemble, missing) = Ensemble::load(&run, missing_folds)?;
+        let device = device::open(args.device.resolve()?)?;
+        let (ensemble, missing) = Ensemble::load(&run, missing_folds, &device)?;
         for fold in missing {
             progress.warn(format_args!("fold {fold} was not trained: its vote is missing"));
         }

@@ -6,10 +6,14 @@
 use std::{fmt, str::FromStr};
 
 use anyhow::Result;
+use candle_core::DType;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::error::UserError;
+use crate::{
+    device::{self, Card},
+    error::UserError,
+};
 
 /// Where the model to fine-tune comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,21 +90,47 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
+    /// The first card for `auto`, or the CPU where there is none.
+    ///
     /// # Errors
-    /// If CUDA is asked of a build that has none.
+    /// If a card is asked for that is not there.
     pub fn resolve(self) -> Result<Device> {
-        let cuda = candle_core::utils::cuda_is_available();
+        let cards = device::cards();
         match self {
-            Self::Auto if cuda => Ok(Device::Cuda(0)),
+            Self::Auto if cards.is_ok() => Ok(Device::Cuda(0)),
             Self::Auto => Ok(Device::Cpu),
-            Self::Only(Device::Cuda(ordinal)) if !cuda => Err(UserError::new(format!(
-                "device `cuda:{ordinal}` was asked for, but this build has no CUDA"
-            ))
-            .hint("pass `--device cpu`, or leave `--device` out")
-            .into()),
-            Self::Only(device) => Ok(device),
+            Self::Only(Device::Cpu) => Ok(Device::Cpu),
+            Self::Only(Device::Cuda(ordinal)) => match cards {
+                Ok(cards) if ordinal < cards.len() => Ok(Device::Cuda(ordinal)),
+                Ok(cards) => Err(absent(ordinal, &format!("there is {}", listed(cards)))
+                    .hint("pass `--device cuda:N` with one of these, or leave `--device` out")
+                    .into()),
+                Err(reason) => Err(absent(ordinal, reason).hint(REMEDY).into()),
+            },
         }
     }
+
+    /// Why `auto` is the CPU, if it is.
+    pub fn why_cpu(self) -> Option<&'static str> {
+        if self == Self::Auto { device::cards().err() } else { None }
+    }
+}
+
+const REMEDY: &str = if cfg!(feature = "cuda") {
+    "pass `--device cpu`, or leave `--device` out"
+} else {
+    "build with `--features cuda`, pass `--device cpu`, or leave `--device` out"
+};
+
+fn absent(ordinal: usize, reason: &str) -> UserError {
+    UserError::new(format!("device `cuda:{ordinal}` was asked for, but {reason}"))
+}
+
+/// `cuda:0 (NVIDIA H100)`
+fn listed(cards: &[Card]) -> String {
+    let cards = cards.iter().enumerate();
+    let words: Vec<String> = cards.map(|(i, card)| format!("cuda:{i} ({})", card.name)).collect();
+    words.join(", ")
 }
 
 impl FromStr for DeviceChoice {
@@ -137,6 +167,47 @@ impl From<DeviceChoice> for String {
     }
 }
 
+/// What `--parallel-folds` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "toml::Value", into = "toml::Value")]
+pub enum ParallelFolds {
+    /// As many as a card's memory allows; one on the CPU.
+    Auto,
+    Only(usize),
+}
+
+impl FromStr for ParallelFolds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(folds)) if folds > 0 => Ok(Self::Only(folds)),
+            _ => Err(format!("`{text}` is neither auto nor a number from 1")),
+        }
+    }
+}
+
+impl TryFrom<toml::Value> for ParallelFolds {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::String(text) => text.parse(),
+            other => other.to_string().parse(),
+        }
+    }
+}
+
+impl From<ParallelFolds> for toml::Value {
+    fn from(folds: ParallelFolds) -> Self {
+        match folds {
+            ParallelFolds::Auto => Self::String("auto".to_owned()),
+            ParallelFolds::Only(folds) => Self::Integer(folds as i64),
+        }
+    }
+}
+
 /// The number format of the forward and backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -146,11 +217,22 @@ pub enum Precision {
     F16,
 }
 
+impl Precision {
+    /// The format of products, if it is not f32.
+    pub fn half(self) -> Option<DType> {
+        match self {
+            Self::F32 => None,
+            Self::Bf16 => Some(DType::BF16),
+            Self::F16 => Some(DType::F16),
+        }
+    }
+}
+
 /// What `--precision` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PrecisionChoice {
-    /// f32
+    /// bf16 or f16 on a GPU, f32 on the CPU
     Auto,
     F32,
     Bf16,
@@ -158,21 +240,19 @@ pub enum PrecisionChoice {
 }
 
 impl PrecisionChoice {
-    /// # Errors
-    /// If half precision is asked of the CPU, which would only be slower there.
-    pub fn resolve(self, device: Device) -> Result<Precision> {
-        let precision = match self {
-            Self::Auto | Self::F32 => Precision::F32,
+    pub fn resolve(self, device: Device) -> Precision {
+        match self {
+            Self::Auto => match device {
+                Device::Cpu => Precision::F32,
+                Device::Cuda(ordinal) => match device::cards().map(|cards| cards.get(ordinal)) {
+                    Ok(Some(card)) if !card.has_bf16() => Precision::F16,
+                    _ => Precision::Bf16,
+                },
+            },
+            Self::F32 => Precision::F32,
             Self::Bf16 => Precision::Bf16,
             Self::F16 => Precision::F16,
-        };
-        if device == Device::Cpu && precision != Precision::F32 {
-            let asked = if precision == Precision::F16 { "f16" } else { "bf16" };
-            return Err(UserError::new(format!("precision `{asked}` does not run on the CPU"))
-                .hint("pass `--precision f32`, or leave `--precision` out")
-                .into());
         }
-        Ok(precision)
     }
 }
 
@@ -198,9 +278,39 @@ mod tests {
     }
 
     #[test]
-    fn half_precision_is_refused_on_the_cpu_only() {
-        assert_eq!(PrecisionChoice::Auto.resolve(Device::Cpu).unwrap(), Precision::F32);
-        assert!(PrecisionChoice::Bf16.resolve(Device::Cpu).is_err());
-        assert_eq!(PrecisionChoice::F16.resolve(Device::Cuda(0)).unwrap(), Precision::F16);
+    fn only_auto_gives_a_reason_for_the_cpu() {
+        let cpu = DeviceChoice::Only(Device::Cpu);
+        assert_eq!((cpu.resolve().unwrap(), cpu.why_cpu()), (Device::Cpu, None));
+        let auto = DeviceChoice::Auto;
+        assert_eq!(auto.resolve().unwrap() == Device::Cpu, auto.why_cpu().is_some());
+    }
+
+    #[test]
+    fn a_card_that_is_not_there_is_refused_with_what_is() {
+        let error = DeviceChoice::Only(Device::Cuda(1000)).resolve().unwrap_err();
+        let user = error.downcast_ref::<UserError>().unwrap();
+        assert!(user.to_string().starts_with("device `cuda:1000` was asked for, but "), "{user}");
+        assert!(user.remedy().unwrap().contains("--device"));
+        let card = Card { name: "NVIDIA H100".to_owned(), compute_capability: (9, 0) };
+        assert_eq!(listed(&[card]), "cuda:0 (NVIDIA H100)");
+    }
+
+    #[test]
+    fn parallel_folds_are_a_word_or_a_number() {
+        assert_eq!("auto".parse(), Ok(ParallelFolds::Auto));
+        assert_eq!("3".parse(), Ok(ParallelFolds::Only(3)));
+        for wrong in ["0", "-1", "many", ""] {
+            assert!(wrong.parse::<ParallelFolds>().is_err(), "{wrong}");
+        }
+        for folds in [ParallelFolds::Auto, ParallelFolds::Only(5)] {
+            assert_eq!(ParallelFolds::try_from(toml::Value::from(folds)), Ok(folds));
+        }
+    }
+
+    #[test]
+    fn only_a_gpu_gets_half_precision_unasked() {
+        assert_eq!(PrecisionChoice::Auto.resolve(Device::Cpu), Precision::F32);
+        assert_eq!(PrecisionChoice::Auto.resolve(Device::Cuda(0)), Precision::Bf16);
+        assert_eq!(PrecisionChoice::F16.resolve(Device::Cpu), Precision::F16);
     }
 }

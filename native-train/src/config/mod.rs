@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 
-pub use choices::{Device, DeviceChoice, ModelChoice, Precision, PrecisionChoice};
+pub use choices::{Device, DeviceChoice, ModelChoice, ParallelFolds, Precision, PrecisionChoice};
 pub use settings::Settings;
 
 use crate::{
@@ -42,6 +42,7 @@ pub struct TrainConfig {
     pub split: Split,
     pub epochs: usize,
     pub batch_size: usize,
+    pub grad_accumulation: usize,
     pub lr: f64,
     pub warmup_ratio: f64,
     pub weight_decay: f64,
@@ -50,6 +51,8 @@ pub struct TrainConfig {
     pub seed: u32,
     pub device: Device,
     pub precision: Precision,
+    pub parallel_folds: ParallelFolds,
+    pub checkpoint_seconds: u64,
     pub threads: usize,
 }
 
@@ -77,6 +80,7 @@ impl TrainConfig {
             split: given.split.unwrap_or_default(),
             epochs: given.epochs.unwrap_or(schedule.epochs),
             batch_size: given.batch_size.unwrap_or(16),
+            grad_accumulation: given.grad_accumulation.unwrap_or(1),
             lr: given.lr.unwrap_or(schedule.lr),
             warmup_ratio: given.warmup_ratio.unwrap_or(0.1),
             weight_decay: given.weight_decay.unwrap_or(schedule.weight_decay),
@@ -84,7 +88,12 @@ impl TrainConfig {
             no_shuffle: given.no_shuffle.unwrap_or(false),
             seed: given.seed.unwrap_or(42),
             device,
-            precision: given.precision.unwrap_or(PrecisionChoice::Auto).resolve(device)?,
+            precision: given.precision.unwrap_or(PrecisionChoice::Auto).resolve(device),
+            parallel_folds: given.parallel_folds.unwrap_or(ParallelFolds::Auto),
+            checkpoint_seconds: given.checkpoint_seconds.unwrap_or(match device {
+                Device::Cpu => 0,
+                Device::Cuda(_) => 60,
+            }),
             threads: given.threads.unwrap_or_else(cores),
         };
         config.check_ranges()?;
@@ -103,6 +112,9 @@ impl TrainConfig {
         }
         check("epochs", self.epochs, self.epochs >= 1, "1 or more")?;
         check("batch-size", self.batch_size, self.batch_size >= 1, "1 or more")?;
+        let parts = self.grad_accumulation;
+        let rule = format!("1 or more and at most the batch size, {}", self.batch_size);
+        check("grad-accumulation", parts, (1..=self.batch_size).contains(&parts), &rule)?;
         check("lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "above 0")?;
         let ratio = self.warmup_ratio;
         check("warmup-ratio", ratio, (0.0..=1.0).contains(&ratio), "within 0 and 1")?;
@@ -118,6 +130,7 @@ impl TrainConfig {
         Hyperparameters {
             epochs: self.epochs,
             batch_size: self.batch_size,
+            grad_accumulation: self.grad_accumulation,
             learning_rate: self.lr,
             warmup_ratio: self.warmup_ratio,
             weight_decay: self.weight_decay,
@@ -147,11 +160,11 @@ impl TrainConfig {
 
     /// The settings that keep `saved`'s training from being continued with these.
     ///
-    /// Two cannot change what a fold becomes, and so may differ: the folder's own path (it may have
-    /// been moved), and which folds are trained now. The number of threads is compared: sums that
+    /// Four cannot change what a fold becomes, and so may differ: the folder's own path (it may have
+    /// been moved), which folds are trained now, how many side by side, and how often they are saved. The number of threads is compared: sums that
     /// are split otherwise may round otherwise.
     pub fn differences(&self, saved: &Self) -> Vec<Difference> {
-        const FREE: [&str; 2] = ["output", "only-fold"];
+        const FREE: [&str; 4] = ["output", "only-fold", "parallel-folds", "checkpoint-seconds"];
         let (now, saved) = (self.table(), saved.table());
         let keys: std::collections::BTreeSet<&String> = now.keys().chain(saved.keys()).collect();
         keys.into_iter()

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::choices::{DeviceChoice, ModelChoice, PrecisionChoice};
+use super::choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 use crate::data::Split;
 
 /// Settings as given, before defaults.
@@ -97,6 +97,10 @@ pub struct Settings {
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     pub batch_size: Option<usize>,
 
+    /// Parts in which a step's texts go through the model: less memory, the same update [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Schedule")]
+    pub grad_accumulation: Option<usize>,
+
     /// Highest learning rate, reached after warm-up [default: 1.5e-5; mini: 5e-4]
     ///
     /// It falls linearly to 0 by the last step. The default suits fine-tuning; a model trained from
@@ -131,9 +135,25 @@ pub struct Settings {
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub device: Option<DeviceChoice>,
 
-    /// Number format of forward and backward pass; half precision needs a GPU [default: auto]
+    /// Number format of the model's products; weights and their updates stay f32 [default: auto]
+    ///
+    /// auto is bf16 on a card that has it, f16 on an older one, f32 on the CPU, which computes half
+    /// precision in f32 and rounds: slower, but the numbers of a GPU can be looked into there.
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Machine")]
     pub precision: Option<PrecisionChoice>,
+
+    /// Folds that train side by side, a number or auto [default: auto]
+    ///
+    /// auto is as many as the card's free memory holds, and one on the CPU. A fold becomes the same
+    /// whatever trains beside it.
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub parallel_folds: Option<ParallelFolds>,
+
+    /// Seconds between checkpoints, each made at the end of an epoch [default: 0; on a GPU 60]
+    ///
+    /// Where an epoch takes seconds, writing a gigabyte after each would take longer than training it.
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub checkpoint_seconds: Option<u64>,
 
     /// CPU threads, 1 or more [default: as many as the machine has cores]
     ///

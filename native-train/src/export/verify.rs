@@ -3,6 +3,7 @@
 //! Each fold judges the rows it held out, and a sample of all rows goes through every fold for the ensemble's mean.
 
 use anyhow::{Result, bail, ensure};
+use candle_core::Device;
 use rayon::prelude::*;
 use shared::batch::Batch;
 use shared::bundle::{Encoding, FoldLoader, FoldModel, Manifest, Verification};
@@ -57,7 +58,8 @@ pub fn compare(
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for place in 0..source.folds.len() {
         let model = load(manifest, folder, place)?;
-        let reference = inference::load_fold(&source.fold_folder(place), &source.labels)?;
+        let reference =
+            inference::load_fold(&source.fold_folder(place), &source.labels, &Device::Cpu)?;
         let held_out = source.held_out(place);
         let input_ids = encode(source, &model, &held_out)?;
         rows.add(&held_out, &input_ids, model.classifier(), &reference, source)?;

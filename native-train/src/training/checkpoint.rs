@@ -1,13 +1,14 @@
 //! A fold's training at the end of an epoch, in one file: all that is needed to go on as if
 //! nothing had happened. Random numbers are not in it, for `rng` derives them from the step.
 //!
-//! A safetensors file: `weights.NAME`, `optimizer.{first,second}.NAME`, and `best.NAME` unless the
+//! A safetensors file: `weights.NAME`, `moments.{first,second}.NAME`, and `best.NAME` unless the
 //! last epoch is the best; the numbers are in its metadata.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use shared::kernels::optimizer::Numbers;
 
 use crate::run::files;
 use crate::run::tensors::{self, Tensors};
@@ -18,7 +19,8 @@ const METADATA_KEY: &str = "quintet_checkpoint";
 pub struct Checkpoint {
     pub position: Position,
     pub weights: Tensors,
-    pub optimizer: Tensors,
+    /// AdamW's, called `first.NAME` and `second.NAME`.
+    pub moments: Tensors,
     /// The weights of the best epoch.
     pub best: Tensors,
 }
@@ -30,6 +32,9 @@ pub struct Position {
     pub epochs: usize,
     /// Optimizer steps done.
     pub steps: usize,
+    /// Those among them, counted from 0, that changed no weight, as a gradient was not finite.
+    pub skipped_steps: Vec<usize>,
+    pub optimizer: Numbers,
     /// The epoch, counted from 1, whose weights scored best.
     pub best_epoch: usize,
     pub best_macro_f1: f64,
@@ -42,7 +47,7 @@ impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<()> {
         let position = serde_json::to_string(&self.position).expect("plain numbers");
         let metadata = [(METADATA_KEY.to_owned(), position)].into();
-        let mut groups = vec![("weights", &self.weights), ("optimizer", &self.optimizer)];
+        let mut groups = vec![("weights", &self.weights), ("moments", &self.moments)];
         if self.position.best_epoch != self.position.epochs {
             groups.push(("best", &self.best));
         }
@@ -62,20 +67,20 @@ impl Checkpoint {
         let position: Position =
             serde_json::from_str(position).map_err(|error| files::damaged(path, error))?;
 
-        let [mut weights, mut optimizer, mut best] = [(); 3].map(|()| Tensors::new());
+        let [mut weights, mut moments, mut best] = [(); 3].map(|()| Tensors::new());
         for (name, tensor) in tensors {
             let Some((kind, name)) = name.split_once('.') else { continue };
             let group = match kind {
                 "weights" => &mut weights,
-                "optimizer" => &mut optimizer,
+                "moments" => &mut moments,
                 _ => &mut best,
             };
             group.insert(name.to_owned(), tensor);
         }
         if position.best_epoch == position.epochs {
-            best = copies(&weights)?;
+            best.clone_from(&weights);
         }
-        Ok(Self { position, weights, optimizer, best })
+        Ok(Self { position, weights, moments, best })
     }
 }
 
@@ -85,9 +90,4 @@ pub fn remove(path: &Path) -> Result<()> {
         std::fs::remove_file(path).with_context(|| format!("removing `{}`", path.display()))?;
     }
     Ok(())
-}
-
-/// Tensors of their own with the same values: a best epoch must not change with the next.
-pub fn copies(tensors: &Tensors) -> Result<Tensors> {
-    tensors.iter().map(|(name, tensor)| Ok((name.clone(), tensor.copy()?))).collect()
 }

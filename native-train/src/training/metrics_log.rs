@@ -20,8 +20,9 @@ pub struct StepRecord {
     pub lr: f64,
     /// The batch's mean loss before the step.
     pub loss: f32,
-    /// The global norm of the gradients before clipping.
-    pub grad_norm: f64,
+    /// The global norm of the gradients before clipping; none where f16 overflowed and the step
+    /// changed nothing but the scale of the loss.
+    pub grad_norm: Option<f32>,
 }
 
 /// One epoch's validation.
@@ -137,7 +138,7 @@ mod tests {
     fn reopening_drops_what_came_after_the_checkpoint() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let step = StepRecord { step: 1, lr: 1e-5, loss: 0.7, grad_norm: 1.5 };
+        let step = StepRecord { step: 1, lr: 1e-5, loss: 0.7, grad_norm: Some(1.5) };
         let mut log = MetricsLog::open(&path, 0).unwrap();
         log.step(&step).unwrap();
         log.epoch(&epoch(1, 0.25)).unwrap();

@@ -1,6 +1,7 @@
 //! One fold from first to last step: order of rows, forward, backward, clip, AdamW, validation,
 //! checkpoint. Start reading at [`trainer`].
 
+pub mod arena;
 pub mod checkpoint;
 pub mod lr_scheduler;
 pub mod metrics_log;
@@ -11,6 +12,9 @@ mod tests;
 pub mod trainer;
 pub mod vocabulary;
 
+use candle_core::Device;
+
+use crate::config::Precision;
 use crate::grid::Targets;
 
 /// The settings of a fine-tuning, with the meanings they have in Hugging Face's scripts.
@@ -18,6 +22,8 @@ use crate::grid::Targets;
 pub struct Hyperparameters {
     pub epochs: usize,
     pub batch_size: usize,
+    /// Parts of a batch that go through the model one after another: less memory, the same update.
+    pub grad_accumulation: usize,
     /// The peak, reached after the warm-up.
     pub learning_rate: f64,
     /// The share of all steps that warms up.
@@ -27,6 +33,13 @@ pub struct Hyperparameters {
     pub max_grad_norm: f64,
     pub order: Order,
     pub seed: u32,
+}
+
+/// What a training computes with.
+#[derive(Debug, Clone)]
+pub struct Compute {
+    pub device: Device,
+    pub precision: Precision,
 }
 
 /// In which order an epoch takes its rows.

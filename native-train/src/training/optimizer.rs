@@ -1,142 +1,196 @@
-//! AdamW with clipping over all parameters of a model: the optimizer step of the reference job.
-
-use std::collections::BTreeMap;
+//! The optimizer step of the reference job: scaled loss, backward passes that add up, clipping,
+//! AdamW; and what it says, read in batches so that a GPU is not waited for at each step.
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
-use shared::autograd::Gradients;
-use shared::kernels::elementwise::sum_of_squares;
-use shared::kernels::optimizer::AdamW;
+use candle_core::{DType, Device, Tensor};
+use shared::autograd::{ParameterGradients, Tape, Value};
+use shared::kernels::cross_entropy::{Share, binary_cross_entropy};
+use shared::kernels::optimizer::{AdamW, INITIAL_SCALE, Numbers, Rules, StepState, decide};
+use shared::kernels::{Target, Write};
+use shared::nn::Weights;
 
-const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.999;
-const EPS: f64 = 1e-8;
+use super::Compute;
+use super::arena::{self, Arena};
+use crate::config::Precision;
+use crate::run::tensors::Tensors;
 
-/// The optimizer's state. The weights are the model's own tensors, changed in place.
+/// Steps that a device may be ahead of what is known about them.
+const UNREAD_STEPS: usize = 32;
+
+/// The weights of a model and all that changes them.
 pub struct Optimizer {
-    moments: BTreeMap<String, Moments>,
-    step: u32,
+    arena: Arena,
+    weights: Tensors,
+    halves: Option<Tensors>,
+    gradients: ParameterGradients,
+    state: StepState,
+    rules: Rules,
     weight_decay: f64,
-    max_grad_norm: f64,
+    /// Steps taken, those among them that overflowed.
+    steps: usize,
+    skipped: Vec<usize>,
+    /// Losses and gradient norms [UNREAD_STEPS] of the last steps.
+    losses: Tensor,
+    norms: Tensor,
+    unread: usize,
 }
 
-/// Running means of a gradient and of its square.
-struct Moments {
-    first: Vec<f32>,
-    second: Vec<f32>,
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepResult {
+    /// Counted from 1.
+    pub step: usize,
+    pub loss: f32,
+    /// Before clipping. Not finite: the weights were left as they were.
+    pub grad_norm: f32,
 }
 
 impl Optimizer {
-    pub fn new(weights: &BTreeMap<String, Tensor>, weight_decay: f64, max_grad_norm: f64) -> Self {
-        let moments = weights
-            .iter()
-            .map(|(name, tensor)| {
-                let zeros = || vec![0.0; tensor.elem_count()];
-                (name.clone(), Moments { first: zeros(), second: zeros() })
-            })
-            .collect();
-        Self { moments, step: 0, weight_decay, max_grad_norm }
+    /// Copies `initial` to the device.
+    pub fn new(
+        initial: &Tensors,
+        compute: &Compute,
+        weight_decay: f64,
+        max_grad_norm: f64,
+    ) -> Result<Self> {
+        let Compute { device, precision } = compute;
+        let arena = Arena::new(initial, precision.half(), device)?;
+        let scaling = *precision == Precision::F16;
+        let history = || Tensor::zeros(UNREAD_STEPS, DType::F32, device);
+        Ok(Self {
+            weights: arena.weights()?,
+            halves: arena.halves()?,
+            gradients: ParameterGradients::over(arena.gradients()?),
+            arena,
+            state: StepState::new(if scaling { INITIAL_SCALE } else { 1.0 }, device)?,
+            rules: Rules { max_grad_norm, scaling },
+            weight_decay,
+            steps: 0,
+            skipped: Vec::new(),
+            losses: history()?,
+            norms: history()?,
+            unread: 0,
+        })
+    }
+
+    /// For a model that trains with this optimizer.
+    pub fn weights(&self) -> Weights<'_> {
+        let weights = Weights::new(&self.weights);
+        match &self.halves {
+            Some(halves) => weights.with_halves(halves),
+            None => weights,
+        }
+    }
+
+    /// The weights and all that changes them.
+    pub fn arena(&self) -> &Arena {
+        &self.arena
     }
 
     /// Steps taken so far.
     pub fn steps(&self) -> usize {
-        self.step as usize
+        self.steps
     }
 
-    /// Takes one step if the gradients are finite; returns their global norm before clipping.
+    /// The steps, counted from 0, that left the weights as they were. Of steps that were read.
+    pub fn skipped(&self) -> &[usize] {
+        &self.skipped
+    }
+
+    /// The part of a step's loss and gradients that one batch contributes: `elements` are those of
+    /// all logits in the step, `place` is the batch's place among its batches.
+    pub fn backward(
+        &mut self,
+        tape: Tape,
+        logits: &Value,
+        targets: &Tensor,
+        elements: usize,
+        place: usize,
+    ) -> Result<()> {
+        if place == 0 {
+            self.gradients.clear();
+        }
+        let write = if place == 0 { Write::Replace } else { Write::Add };
+        let loss = Target { tensor: self.losses.narrow(0, self.unread, 1)?, write };
+        let share = Share { elements, state: &self.state };
+        let gradient = binary_cross_entropy(logits.tensor(), targets, share, &loss)?;
+        Ok(tape.backward(logits, gradient, &mut self.gradients)?)
+    }
+
+    /// Ends the step: changes the weights, if the gradients are finite.
     ///
     /// A weight without a gradient took no part in the loss and stays as it is.
-    pub fn step(
-        &mut self,
-        weights: &BTreeMap<String, Tensor>,
-        gradients: &Gradients,
-        learning_rate: f64,
-    ) -> Result<f64> {
-        let norm = global_norm(gradients)?;
-        if !norm.is_finite() {
-            return Ok(norm);
+    pub fn step(&mut self, learning_rate: f64) -> Result<()> {
+        let norm = Target { tensor: self.norms.narrow(0, self.unread, 1)?, write: Write::Replace };
+        decide(self.arena.all_gradients(), self.rules, &self.state, &norm)?;
+        let took_part = |name: &str| {
+            let names = [Some(name), self.arena.stack_of(name)];
+            names.into_iter().flatten().any(|name| self.gradients.get(name).is_some())
+        };
+        for (range, decays) in self.arena.ranges(took_part)? {
+            self.adamw(decays, learning_rate).update(&range, &self.state)?;
         }
-        self.step += 1;
-        // As `torch.nn.utils.clip_grad_norm_`.
-        let gradient_scale = (self.max_grad_norm / (norm + 1e-6)).min(1.0);
-        for (name, gradient) in gradients.iter() {
-            let adamw = AdamW { gradient_scale, ..self.constants(name, self.step, learning_rate) };
-            let moments = self.moments.get_mut(name).expect("a moment for every parameter");
-            adamw.update(&weights[name], gradient, &mut moments.first, &mut moments.second)?;
-        }
-        Ok(norm)
+        self.steps += 1;
+        self.unread += 1;
+        Ok(())
+    }
+
+    /// Whether the results must be read before the next step.
+    pub fn is_due(&self) -> bool {
+        self.unread == UNREAD_STEPS || matches!(self.losses.device(), Device::Cpu)
+    }
+
+    /// What the steps since the last call came to. Waits for the device.
+    pub fn results(&mut self) -> Result<Vec<StepResult>> {
+        let read = |tensor: &Tensor| tensor.narrow(0, 0, self.unread)?.to_vec1::<f32>();
+        let (losses, norms) = (read(&self.losses)?, read(&self.norms)?);
+        let first = self.steps - self.unread;
+        let results = losses.into_iter().zip(norms).zip(first + 1..);
+        let results: Vec<StepResult> =
+            results.map(|((loss, grad_norm), step)| StepResult { step, loss, grad_norm }).collect();
+        let skipped = results.iter().filter(|result| !result.grad_norm.is_finite());
+        self.skipped.extend(skipped.map(|result| result.step - 1));
+        self.unread = 0;
+        Ok(results)
+    }
+
+    /// Whether a gradient that is not finite is what the scale of the loss is to find out, or a sign
+    /// that the training diverges: no scale makes it finite.
+    pub fn expects_overflow(&self) -> Result<bool> {
+        const SMALLEST_SCALE: f64 = 1e-6;
+        Ok(self.rules.scaling && self.state.numbers()?.scale > SMALLEST_SCALE)
     }
 
     /// What a step at `learning_rate` multiplies a weight of `name` by whose gradients are zero.
     pub fn decay_factor(&self, name: &str, learning_rate: f64) -> f32 {
-        self.constants(name, 1, learning_rate).decay_factor()
+        self.adamw(arena::decays(name), learning_rate).decay_factor()
     }
 
-    fn constants(&self, name: &str, step: u32, learning_rate: f64) -> AdamW {
-        AdamW {
-            learning_rate,
-            beta1: BETA1,
-            beta2: BETA2,
-            eps: EPS,
-            weight_decay: if decays(name) { self.weight_decay } else { 0.0 },
-            step,
-            gradient_scale: 1.0,
-        }
+    fn adamw(&self, decays: bool, learning_rate: f64) -> AdamW {
+        AdamW { learning_rate, weight_decay: if decays { self.weight_decay } else { 0.0 } }
     }
 
-    /// The moments as tensors called `first.NAME` and `second.NAME`.
-    pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
-        let mut tensors = BTreeMap::new();
-        for (name, Moments { first, second }) in &self.moments {
-            for (kind, values) in [("first", first), ("second", second)] {
-                let tensor = Tensor::from_slice(values, values.len(), &Device::Cpu)?;
-                tensors.insert(format!("{kind}.{name}"), tensor);
-            }
-        }
-        Ok(tensors)
+    /// The numbers of a checkpoint.
+    pub fn numbers(&self) -> Result<Numbers> {
+        Ok(self.state.numbers()?)
     }
 
-    /// Goes on from a [`state`](Self::state) after `steps` steps.
-    pub fn restore(&mut self, state: &BTreeMap<String, Tensor>, steps: usize) -> Result<()> {
-        for (name, moments) in &mut self.moments {
-            for (kind, values) in [("first", &mut moments.first), ("second", &mut moments.second)] {
-                let saved = state.get(&format!("{kind}.{name}"));
-                let saved = saved.filter(|tensor| tensor.elem_count() == values.len());
-                let Some(saved) = saved else {
-                    anyhow::bail!("the checkpoint has no {kind} moment that fits `{name}`");
-                };
-                *values = saved.flatten_all()?.to_vec1()?;
-            }
-        }
-        self.step = steps as u32;
+    /// Goes on after `steps` steps, of which `skipped` changed nothing.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub fn restore(
+        &mut self,
+        weights: &Tensors,
+        moments: &Tensors,
+        numbers: Numbers,
+        steps: usize,
+        skipped: Vec<usize>,
+    ) -> Result<()> {
+        self.arena.set_weights(weights)?;
+        self.arena.set_moments(moments)?;
+        self.state.restore(numbers)?;
+        (self.steps, self.skipped, self.unread) = (steps, skipped, 0);
         Ok(())
-    }
-}
-
-/// Biases and layer norms are not decayed.
-fn decays(name: &str) -> bool {
-    !["bias", "LayerNorm.weight"].iter().any(|part| name.contains(part))
-}
-
-/// The norm of all gradients as one vector.
-fn global_norm(gradients: &Gradients) -> Result<f64> {
-    let mut squares = 0.0;
-    for (_, gradient) in gradients.iter() {
-        squares += sum_of_squares(gradient)?;
-    }
-    Ok(squares.sqrt())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_matrices_and_tables_decay() {
-        assert!(decays("deberta.encoder.layer.0.intermediate.dense.weight"));
-        assert!(decays("deberta.embeddings.word_embeddings.weight"));
-        assert!(!decays("classifier.bias"));
-        assert!(!decays("deberta.encoder.LayerNorm.weight"));
-        assert!(!decays("deberta.encoder.LayerNorm.bias"));
     }
 }

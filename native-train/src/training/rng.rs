@@ -18,9 +18,9 @@ pub fn initialisation_seed(seed: u32, fold: usize) -> u64 {
     derive(seed, fold, Use::Initialisation, 0)
 }
 
-/// The seed of all dropout masks of one optimizer step.
-pub fn dropout_seed(seed: u32, fold: usize, step: usize) -> u64 {
-    derive(seed, fold, Use::Dropout, step)
+/// The seed of all dropout masks of one part of an optimizer step's batch.
+pub fn dropout_seed(seed: u32, fold: usize, step: usize, part: usize) -> u64 {
+    derive(seed, fold, Use::Dropout, step).wrapping_add(part as u64)
 }
 
 /// Brings the rows of an epoch into their order.
@@ -48,7 +48,7 @@ mod tests {
             for fold in 0..5 {
                 seeds.insert(initialisation_seed(seed, fold));
                 for index in 0..100 {
-                    seeds.insert(dropout_seed(seed, fold, index));
+                    seeds.insert(dropout_seed(seed, fold, index, 0));
                     seeds.insert(derive(seed, fold, Use::Order, index));
                 }
             }

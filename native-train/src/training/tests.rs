@@ -1,6 +1,8 @@
 //! Whole trainings of a tiny model.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 use shared::kernels::random::RandomKey;
@@ -8,7 +10,8 @@ use shared::model::DebertaConfig;
 
 use super::metrics_log::read_epochs;
 use super::trainer::{self, Files, Fold, Trained};
-use super::{Examples, Hyperparameters, Order};
+use super::{Compute, Examples, Hyperparameters, Order};
+use crate::config::Precision;
 use crate::grid::Targets;
 use crate::progress::Progress;
 
@@ -18,6 +21,7 @@ const VOCABULARY: u32 = 50;
 const HYPERPARAMETERS: Hyperparameters = Hyperparameters {
     epochs: 1,
     batch_size: 4,
+    grad_accumulation: 1,
     learning_rate: 3e-3,
     warmup_ratio: 0.1,
     weight_decay: 0.01,
@@ -25,6 +29,12 @@ const HYPERPARAMETERS: Hyperparameters = Hyperparameters {
     order: Order::Shuffled,
     seed: 42,
 };
+
+const F32: Compute = Compute { device: Device::Cpu, precision: Precision::F32 };
+
+fn files<'a>(checkpoint: &'a Path, metrics: &'a Path) -> Files<'a> {
+    Files { checkpoint, checkpoint_interval: Duration::ZERO, metrics }
+}
 
 fn config() -> DebertaConfig {
     let json = format!(
@@ -72,16 +82,29 @@ fn train(
     train_rows: &[usize],
     validation_rows: &[usize],
     hyperparameters: &Hyperparameters,
+    compute: &Compute,
+) -> (Trained, String) {
+    train_model(&config(), examples, train_rows, validation_rows, hyperparameters, compute)
+}
+
+fn train_model(
+    config: &DebertaConfig,
+    examples: &Examples,
+    train_rows: &[usize],
+    validation_rows: &[usize],
+    hyperparameters: &Hyperparameters,
+    compute: &Compute,
 ) -> (Trained, String) {
     let folder = tempfile::tempdir().unwrap();
     let [checkpoint, metrics] = ["checkpoint", "metrics.jsonl"].map(|f| folder.path().join(f));
     let fold = Fold { index: 0, examples, train_rows, validation_rows };
-    let files = Files { checkpoint: &checkpoint, metrics: &metrics };
+    let files = self::files(&checkpoint, &metrics);
     let trained = trainer::train(
-        &config(),
+        config,
         initial_weights(1),
         &fold,
         hyperparameters,
+        compute,
         &files,
         &mut Progress::quiet(),
     )
@@ -106,8 +129,80 @@ fn a_tiny_model_learns_eight_rows_by_heart() {
     let examples = examples(8);
     let rows: Vec<usize> = (0..8).collect();
     let hyperparameters = Hyperparameters { epochs: 60, ..HYPERPARAMETERS };
-    let (trained, _) = train(&examples, &rows, &rows, &hyperparameters);
+    let (trained, _) = train(&examples, &rows, &rows, &hyperparameters, &F32);
     assert_eq!(trained.best_macro_f1, 1.0);
+}
+
+/// What is learnt in half precision is what is learnt in f32, and f16's gradients do not vanish.
+#[test]
+fn half_precision_learns_as_well() {
+    let examples = examples(8);
+    let rows: Vec<usize> = (0..8).collect();
+    let hyperparameters = Hyperparameters { epochs: 60, ..HYPERPARAMETERS };
+    let first_loss = |log: &str| {
+        let line: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+        line["loss"].as_f64().unwrap()
+    };
+    let (_, exact) = train(&examples, &rows, &rows, &hyperparameters, &F32);
+    for (precision, tolerance) in [(Precision::Bf16, 2e-3), (Precision::F16, 3e-4)] {
+        let compute = Compute { precision, ..F32 };
+        let (trained, log) = train(&examples, &rows, &rows, &hyperparameters, &compute);
+        assert_eq!(trained.best_macro_f1, 1.0, "{precision:?}");
+        let error = (first_loss(&log) / first_loss(&exact) - 1.0).abs();
+        assert!(error < tolerance, "{precision:?}: {error}");
+        assert_ne!(log, exact, "{precision:?} rounds");
+    }
+}
+
+/// The whole training by the CUDA kernels' sources, dropout and all, beside the CPU's own.
+#[cfg(feature = "cuda-emulator")]
+#[test]
+fn the_cuda_kernels_train_as_the_cpu_does() {
+    use shared::kernels::cuda::emulate;
+
+    let examples = examples(12);
+    let (train_rows, validation_rows): (Vec<usize>, Vec<usize>) =
+        (0..12).partition(|row| row % 3 > 0);
+    let hyperparameters = Hyperparameters { epochs: 2, grad_accumulation: 2, ..HYPERPARAMETERS };
+    let losses = |log: &str| -> Vec<f64> {
+        let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line));
+        lines.filter_map(|line| line.unwrap()["loss"].as_f64()).collect()
+    };
+    for (precision, tolerance) in
+        [(Precision::F32, 1e-5), (Precision::F16, 2e-3), (Precision::Bf16, 1e-2)]
+    {
+        let compute = Compute { precision, ..F32 };
+        let run = || train(&examples, &train_rows, &validation_rows, &hyperparameters, &compute);
+        let ((_, native), (emulated, log)) = (run(), emulate(run));
+        let (expected, found) = (losses(&native), losses(&log));
+        assert_eq!(found.len(), 4);
+        for (found, expected) in found.iter().zip(&expected) {
+            let error = (found / expected - 1.0).abs();
+            assert!(error < tolerance, "{precision:?}: {found}, expected {expected}");
+        }
+        assert_eq!(bits(&emulate(run).0.weights), bits(&emulated.weights), "{precision:?}");
+    }
+}
+
+/// Without dropout, whose masks are another part's, the parts of a batch sum up to the batch.
+#[test]
+fn a_batch_in_parts_gives_the_update_of_the_whole() {
+    let (examples, rows) = (examples(8), [0, 1, 2, 3, 4, 5, 6, 7]);
+    let mut config = config();
+    config.hidden_dropout_prob = 0.0;
+    config.attention_probs_dropout_prob = 0.0;
+    let run = |grad_accumulation| {
+        let hyperparameters = Hyperparameters { grad_accumulation, ..HYPERPARAMETERS };
+        train_model(&config, &examples, &rows, &rows, &hyperparameters, &F32).0.weights
+    };
+    let whole = run(1);
+    for parts in [2, 3, 4] {
+        for (name, tensor) in run(parts) {
+            let difference = (tensor - &whole[&name]).unwrap().abs().unwrap();
+            let largest = difference.max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(largest < 2e-5, "{parts} parts, {name}: {largest}");
+        }
+    }
 }
 
 #[test]
@@ -117,7 +212,7 @@ fn the_same_seed_gives_the_same_training_and_another_seed_another() {
         (0..24).partition(|row| row % 4 > 0);
     let run = |seed| {
         let hyperparameters = Hyperparameters { epochs: 2, seed, ..HYPERPARAMETERS };
-        train(&examples, &train_rows, &validation_rows, &hyperparameters)
+        train(&examples, &train_rows, &validation_rows, &hyperparameters, &F32)
     };
     let (first, first_log) = run(42);
     let (second, second_log) = run(42);
@@ -135,7 +230,7 @@ fn training_only_the_rows_in_use_equals_training_all_rows() {
     examples.targets = Targets::new(LABELS, targets);
     let train_rows: Vec<usize> = (0..12).collect();
     let run = |validation_rows: &[usize]| {
-        train(&examples, &train_rows, validation_rows, &HYPERPARAMETERS).0.weights
+        train(&examples, &train_rows, validation_rows, &HYPERPARAMETERS, &F32).0.weights
     };
     let (compact, whole) = (run(&[12, 13, 14]), run(&[12, 13, 16]));
     assert_eq!(bits(&compact), bits(&whole));
@@ -152,7 +247,7 @@ fn a_diverging_training_says_where_it_was() {
     let [checkpoint, metrics] = ["checkpoint", "metrics.jsonl"].map(|f| folder.path().join(f));
     let (examples, rows) = (examples(8), [0, 1, 2, 3]);
     let fold = Fold { index: 3, examples: &examples, train_rows: &rows, validation_rows: &rows };
-    let files = Files { checkpoint: &checkpoint, metrics: &metrics };
+    let files = self::files(&checkpoint, &metrics);
     let hyperparameters = Hyperparameters { epochs: 40, learning_rate: 1e30, ..HYPERPARAMETERS };
     let mut progress = Progress::quiet();
     let trained = trainer::train(
@@ -160,6 +255,7 @@ fn a_diverging_training_says_where_it_was() {
         initial_weights(1),
         &fold,
         &hyperparameters,
+        &F32,
         &files,
         &mut progress,
     );
@@ -179,10 +275,11 @@ fn a_confident_mistake_in_validation_costs_its_logit() {
     }
     let (examples, rows) = (examples(8), [0, 1, 2, 3, 4, 5, 6, 7]);
     let fold = Fold { index: 0, examples: &examples, train_rows: &rows, validation_rows: &rows };
-    let files = Files { checkpoint: &checkpoint, metrics: &metrics };
+    let files = self::files(&checkpoint, &metrics);
     let hyperparameters = Hyperparameters { learning_rate: 0.0, ..HYPERPARAMETERS };
     let mut progress = Progress::quiet();
-    trainer::train(&config(), weights, &fold, &hyperparameters, &files, &mut progress).unwrap();
+    trainer::train(&config(), weights, &fold, &hyperparameters, &F32, &files, &mut progress)
+        .unwrap();
 
     let mistakes = examples.targets.rows().flatten().filter(|&&on| on == 0).count() as f32;
     assert!(mistakes > 0.0);

@@ -5,21 +5,21 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::Tensor;
 use shared::autograd::Tape;
 use shared::batch::Batch;
-use shared::kernels::cross_entropy::{binary_cross_entropy, mean_loss};
+use shared::kernels::cross_entropy::mean_loss;
 use shared::kernels::scalar::sigmoid;
 use shared::model::{Classifier, DebertaConfig};
-use shared::nn::Weights;
 
-use super::checkpoint::{Checkpoint, Position, copies};
+use super::checkpoint::{Checkpoint, Position};
 use super::lr_scheduler::LinearSchedule;
 use super::metrics_log::{EpochRecord, MetricsLog, StepRecord};
-use super::optimizer::Optimizer;
+use super::optimizer::{Optimizer, StepResult};
 use super::vocabulary::{CompactVocabulary, WORD_EMBEDDINGS};
-use super::{Examples, Hyperparameters, Order, rng};
+use super::{Compute, Examples, Hyperparameters, Order, rng};
+use crate::device::{self, Memory};
 use crate::error::UserError;
 use crate::evaluation;
 use crate::grid::Probabilities;
@@ -37,6 +37,8 @@ pub struct Fold<'a> {
 /// Where a training leaves its state and its log.
 pub struct Files<'a> {
     pub checkpoint: &'a Path,
+    /// No checkpoint is made within this time of the one before, or of the beginning.
+    pub checkpoint_interval: Duration,
     pub metrics: &'a Path,
 }
 
@@ -53,9 +55,9 @@ pub struct Trained {
 struct Trainer<'a> {
     fold: &'a Fold<'a>,
     hyperparameters: &'a Hyperparameters,
+    compute: &'a Compute,
     /// The fold's texts, in ids of the compact vocabulary.
     input_ids: BTreeMap<usize, Vec<u32>>,
-    weights: BTreeMap<String, Tensor>,
     classifier: Classifier,
     optimizer: Optimizer,
     schedule: LinearSchedule,
@@ -73,12 +75,13 @@ struct Best {
 /// Trains one fold from `initial`, or from its checkpoint if there is one.
 ///
 /// # Errors
-/// If the loss is not finite, or a file cannot be read or written.
+/// If the loss is not finite, memory does not suffice, or a file cannot be read or written.
 pub fn train(
     config: &DebertaConfig,
     initial: BTreeMap<String, Tensor>,
     fold: &Fold<'_>,
     hyperparameters: &Hyperparameters,
+    compute: &Compute,
     files: &Files<'_>,
     progress: &mut Progress,
 ) -> Result<Trained> {
@@ -96,21 +99,22 @@ pub fn train(
     let steps_per_epoch = hyperparameters.steps_per_epoch(fold.train_rows.len());
     let total_steps = hyperparameters.total_steps(fold.train_rows.len());
     let (peak, warmup) = (hyperparameters.learning_rate, hyperparameters.warmup_ratio);
+    let optimizer = Optimizer::new(
+        &weights,
+        compute,
+        hyperparameters.weight_decay,
+        hyperparameters.max_grad_norm,
+    )?;
+    drop(weights);
+    let labels = fold.examples.targets.columns();
+    let compact = compact_config(config, &vocabulary);
     let mut trainer = Trainer {
         fold,
         hyperparameters,
+        compute,
         input_ids,
-        classifier: Classifier::new(
-            &compact_config(config, &vocabulary),
-            fold.examples.targets.columns(),
-            &Weights::new(&weights),
-        )?,
-        optimizer: Optimizer::new(
-            &weights,
-            hyperparameters.weight_decay,
-            hyperparameters.max_grad_norm,
-        ),
-        weights,
+        classifier: Classifier::new(&compact, labels, &optimizer.weights())?,
+        optimizer,
         schedule: LinearSchedule::new(peak, warmup, total_steps),
         best: None,
         train_time: Duration::ZERO,
@@ -119,14 +123,19 @@ pub fn train(
     let (epochs_done, log_bytes) = trainer.resume(files.checkpoint)?;
     let mut log = MetricsLog::open(files.metrics, log_bytes)?;
 
+    let mut saved = Instant::now();
     for epoch in epochs_done..hyperparameters.epochs {
         progress.epoch(epoch + 1, hyperparameters.epochs, steps_per_epoch);
         trainer.train_epoch(epoch, &mut log, progress)?;
         let record = trainer.validate(epoch)?;
         progress.validated(record.validation_macro_f1);
         log.epoch(&record)?;
-        trainer.checkpoint(epoch, &mut log, files.checkpoint)?;
+        if saved.elapsed() >= files.checkpoint_interval {
+            trainer.checkpoint(epoch, &mut log, files.checkpoint)?;
+            saved = Instant::now();
+        }
     }
+    log.sync()?;
     trainer.finish(&vocabulary, &initial_table)
 }
 
@@ -144,29 +153,78 @@ impl Trainer<'_> {
             rng::shuffle(&mut rows, seed, self.fold.index, epoch);
         }
         for rows in rows.chunks(batch_size) {
-            let record = self.step(rows)?;
-            progress.step(f64::from(record.loss));
-            log.step(&record)?;
+            self.step(rows)?;
+            if self.optimizer.is_due() {
+                self.record(log, progress)?;
+            }
         }
+        self.record(log, progress)?;
         self.train_time += started.elapsed();
         Ok(())
     }
 
-    /// Forward, loss, backward, clip and AdamW on one batch.
-    fn step(&mut self, rows: &[usize]) -> Result<StepRecord> {
+    /// Forward, loss, backward, clip and AdamW on one batch, in as many parts as asked for.
+    fn step(&mut self, rows: &[usize]) -> Result<()> {
         let done = self.optimizer.steps();
-        let seed = rng::dropout_seed(self.hyperparameters.seed, self.fold.index, done);
+        let elements = rows.len() * self.fold.examples.targets.columns();
+        let part = rows.len().div_ceil(self.hyperparameters.grad_accumulation);
+        for (place, rows) in rows.chunks(part).enumerate() {
+            self.accumulate(rows, elements, place).map_err(|error| self.explained(error, rows))?;
+        }
+        self.optimizer.step(self.schedule.learning_rate(done))
+    }
+
+    /// Adds the gradients of one part of a step's batch.
+    fn accumulate(&mut self, rows: &[usize], elements: usize, place: usize) -> Result<()> {
+        let done = self.optimizer.steps();
+        let seed = rng::dropout_seed(self.hyperparameters.seed, self.fold.index, done, place);
         let tape = Tape::new(seed);
         let logits = self.classifier.forward(&self.batch(rows), Some(&tape))?;
-        let (loss, gradient) = binary_cross_entropy(logits.tensor(), &self.targets(rows))?;
-        let gradients = tape.backward(&logits, gradient)?;
-        let lr = self.schedule.learning_rate(done);
-        let grad_norm = self.optimizer.step(&self.weights, &gradients, lr)?;
-        if !loss.is_finite() || !grad_norm.is_finite() {
-            let what = format_args!("loss {loss}, gradient norm {grad_norm}");
-            return Err(self.diverged(done + 1, &what));
+        let targets =
+            Tensor::from_vec(self.targets(rows), logits.tensor().shape(), &self.compute.device)?;
+        self.optimizer.backward(tape, &logits, &targets, elements, place)
+    }
+
+    /// What to do about a card whose memory is full.
+    fn explained(&self, error: anyhow::Error, rows: &[usize]) -> anyhow::Error {
+        if !is_out_of_memory(&error) {
+            return error;
         }
-        Ok(StepRecord { step: done + 1, lr, loss, grad_norm })
+        let lengths = rows.iter().map(|row| self.input_ids[row].len());
+        let (texts, longest, fold) = (rows.len(), lengths.max().unwrap_or(0), self.fold.index);
+        let left = match device::memory(&self.compute.device) {
+            Ok(Some(Memory { free, total })) => {
+                format!("; {} MiB of {} MiB are free", free >> 20, total >> 20)
+            }
+            _ => String::new(),
+        };
+        let parts = 2 * self.hyperparameters.grad_accumulation;
+        UserError::new(format!(
+            "the card's memory does not hold {texts} texts of up to {longest} tokens in training \
+             (fold {fold}, step {}){left}",
+            self.optimizer.steps() + 1,
+        ))
+        .hint(format!(
+            "pass `--grad-accumulation {parts}`, which gives the same updates, or fewer \
+             `--parallel-folds`; `--resume` goes on from the last checkpoint"
+        ))
+        .into()
+    }
+
+    /// Writes down what the last steps came to.
+    fn record(&mut self, log: &mut MetricsLog, progress: &mut Progress) -> Result<()> {
+        for StepResult { step, loss, grad_norm } in self.optimizer.results()? {
+            let overflow = loss.is_finite() && !grad_norm.is_finite();
+            if !loss.is_finite() || overflow && !self.optimizer.expects_overflow()? {
+                let what = format_args!("loss {loss}, gradient norm {grad_norm}");
+                return Err(self.diverged(step, &what));
+            }
+            let lr = self.schedule.learning_rate(step - 1);
+            let grad_norm = (!overflow).then_some(grad_norm);
+            progress.step(f64::from(loss));
+            log.step(&StepRecord { step, lr, loss, grad_norm })?;
+        }
+        Ok(())
     }
 
     fn diverged(&self, step: usize, what: &dyn fmt::Display) -> anyhow::Error {
@@ -196,7 +254,7 @@ impl Trainer<'_> {
         let targets = self.fold.examples.targets.select(rows);
         let macro_f1 = evaluation::score_at_half(&targets, &probabilities).macro_average.f1;
         if self.best.as_ref().is_none_or(|best| macro_f1 > best.macro_f1) {
-            let weights = copies(&self.weights)?;
+            let weights = self.optimizer.arena().copy_of_weights()?;
             self.best = Some(Best { epoch: epoch + 1, macro_f1, weights });
         }
         self.validation_time += started.elapsed();
@@ -222,14 +280,16 @@ impl Trainer<'_> {
         let position = Position {
             epochs: epoch + 1,
             steps: self.optimizer.steps(),
+            skipped_steps: self.optimizer.skipped().to_vec(),
+            optimizer: self.optimizer.numbers()?,
             best_epoch: best.epoch,
             best_macro_f1: best.macro_f1,
             log_bytes: log.sync()?,
         };
         let checkpoint = Checkpoint {
             position,
-            weights: self.weights.clone(),
-            optimizer: self.optimizer.state()?,
+            weights: self.optimizer.arena().weights_on_cpu()?,
+            moments: self.optimizer.arena().moments_on_cpu()?,
             best: best.weights.clone(),
         };
         checkpoint.save(path)
@@ -240,13 +300,14 @@ impl Trainer<'_> {
         if !path.exists() {
             return Ok((0, 0));
         }
-        let Checkpoint { position, weights, optimizer, best } = Checkpoint::load(path)?;
+        let Checkpoint { position, weights, moments, best } = Checkpoint::load(path)?;
         let unfit = |error: anyhow::Error| {
             UserError::new(format!("`{}` is of another training: {error}", path.display()))
                 .hint("remove it to train this fold anew")
         };
-        self.adopt(&weights).map_err(unfit)?;
-        self.optimizer.restore(&optimizer, position.steps).map_err(unfit)?;
+        self.optimizer
+            .restore(&weights, &moments, position.optimizer, position.steps, position.skipped_steps)
+            .map_err(unfit)?;
         self.best = Some(Best {
             epoch: position.best_epoch,
             macro_f1: position.best_macro_f1,
@@ -255,21 +316,13 @@ impl Trainer<'_> {
         Ok((position.epochs, position.log_bytes))
     }
 
-    /// Copies saved weights into the model's own tensors.
-    fn adopt(&self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
-        for (name, tensor) in &self.weights {
-            let saved = saved.get(name).filter(|saved| saved.dims() == tensor.dims());
-            let saved = saved.with_context(|| format!("it has no `{name}` of this shape"))?;
-            shared::kernels::elementwise::copy_into(tensor, saved)?;
-        }
-        Ok(())
-    }
-
     /// The best epoch's weights, with the whole vocabulary.
     fn finish(self, vocabulary: &CompactVocabulary, initial_table: &Tensor) -> Result<Trained> {
         let Best { epoch, macro_f1, mut weights } = self.best.expect("at least one epoch");
         let steps = epoch * self.hyperparameters.steps_per_epoch(self.fold.train_rows.len());
+        let skipped = self.optimizer.skipped();
         let decay: Vec<f32> = (0..steps)
+            .filter(|done| skipped.binary_search(done).is_err())
             .map(|done| {
                 let lr = self.schedule.learning_rate(done);
                 self.optimizer.decay_factor(WORD_EMBEDDINGS, lr)
@@ -287,17 +340,20 @@ impl Trainer<'_> {
     }
 }
 
+/// Whether a device had no memory left: candle passes the driver's error on as words.
+fn is_out_of_memory(error: &anyhow::Error) -> bool {
+    let words = format!("{error:?}").to_lowercase();
+    ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|part| words.contains(part))
+}
+
 /// The initial word embeddings, and tensors for training with only the rows in use.
-///
-/// All of them are copies, for training changes them in place.
 fn compact_weights(
     mut initial: BTreeMap<String, Tensor>,
     vocabulary: &CompactVocabulary,
 ) -> Result<(Tensor, BTreeMap<String, Tensor>)> {
     let table = initial.remove(WORD_EMBEDDINGS).expect("every model embeds words");
-    let mut weights = copies(&initial)?;
-    weights.insert(WORD_EMBEDDINGS.to_owned(), vocabulary.select(&table)?);
-    Ok((table, weights))
+    initial.insert(WORD_EMBEDDINGS.to_owned(), vocabulary.select(&table)?);
+    Ok((table, initial))
 }
 
 fn compact_config(config: &DebertaConfig, vocabulary: &CompactVocabulary) -> DebertaConfig {

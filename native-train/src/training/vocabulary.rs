@@ -43,7 +43,7 @@ impl CompactVocabulary {
 
     /// The rows in use: [vocabulary, width] -> [in use, width].
     pub fn select(&self, table: &Tensor) -> Result<Tensor> {
-        Ok(shared::kernels::rows::gather(table, &self.ids)?)
+        Ok(shared::kernels::rows::gather(table, &self.ids.clone().into())?)
     }
 
     /// The whole table after training: the trained rows in their places, the others multiplied by

@@ -73,17 +73,12 @@ fn settings() {
 #[test]
 fn machines_that_are_not_there() {
     let folder = Folder::with(&[("train.csv", CSV)]);
+    #[cfg(not(feature = "cuda"))]
     insta::assert_snapshot!(folder.run(&format!("{TRAIN} --device cuda:1")), @r"
     exit code: 2
     --- stderr
     error: device `cuda:1` was asked for, but this build has no CUDA
-    hint: pass `--device cpu`, or leave `--device` out
-    ");
-    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --precision bf16")), @r"
-    exit code: 2
-    --- stderr
-    error: precision `bf16` does not run on the CPU
-    hint: pass `--precision f32`, or leave `--precision` out
+    hint: build with `--features cuda`, pass `--device cpu`, or leave `--device` out
     ");
     assert!(!folder.path().join("run").exists());
 }

@@ -69,6 +69,10 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
         assert!(stderr.contains(line), "{stderr}");
     }
     assert!(stderr.contains("warning: `test.csv`: 1 row without a text"), "{stderr}");
+    if cfg!(not(feature = "cuda")) {
+        let why = "no CUDA device: this build has no CUDA; training on the CPU\n";
+        assert!(stderr.starts_with(why), "{stderr}");
+    }
 
     for file in ["fold-0/model.safetensors", "fold-1/tokenizer.json", "summary.json"] {
         assert!(folder.path().join("run").join(file).is_file(), "{file}");
@@ -89,6 +93,7 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
     split = "grouped"
     epochs = 1
     batch-size = 16
+    grad-accumulation = 1
     lr = 0.0005
     warmup-ratio = 0.1
     weight-decay = 2.0
@@ -97,6 +102,8 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
     seed = 42
     device = "cpu"
     precision = "f32"
+    parallel-folds = "auto"
+    checkpoint-seconds = 0
     threads = 2
     "#);
 
@@ -123,7 +130,7 @@ fn quiet_leaves_warnings_on_stderr() {
 fn a_finished_run_is_neither_overwritten_nor_trained_again() {
     let folder = trained();
     let summary = folder.read("run/summary.json");
-    insta::assert_snapshot!(folder.run(TRAIN), @r"
+    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --device cpu")), @r"
     exit code: 2
     --- stderr
     labels are the columns that hold only 0 and 1: joy, fear
@@ -186,6 +193,28 @@ fn folds_may_be_trained_one_by_one() {
         let file = format!("run/{file}");
         let read = |folder: &Folder| fs::read(folder.path().join(&file)).unwrap();
         assert!(read(&folder) == read(&whole), "{file} depends on the order of training");
+    }
+}
+
+#[test]
+fn folds_side_by_side_become_what_they_become_one_after_another() {
+    let folder = folder();
+    let three = TRAIN.replace("--folds 2", "--folds 3");
+    for (run, at_once) in [("apart", 1), ("together", 3)] {
+        let train = three.replace("--output run", &format!("--output {run}"));
+        let output = folder.run(&format!("{train} --parallel-folds {at_once}"));
+        assert!(output.starts_with("exit code: 0\n"), "{output}");
+        for fold in 0..3 {
+            assert!(output.contains(&format!("fold-{fold} ({} of 3) epoch 1/1", fold + 1)));
+        }
+    }
+    let read = |run: &str, file: &str| fs::read(folder.path().join(run).join(file)).unwrap();
+    for file in ["oof.csv", "submission.csv", "thresholds.json", "fold-1/metrics.jsonl"] {
+        assert!(read("apart", file) == read("together", file), "{file}");
+    }
+    for fold in 0..3 {
+        let model = format!("fold-{fold}/model.safetensors");
+        assert!(read("apart", &model) == read("together", &model), "{model}");
     }
 }
 

@@ -1,12 +1,12 @@
 //! Layer normalisation (Ba et al., arXiv 1607.06450) of a sum, in one pass over memory:
 //! y = gamma * (s - mean) / sqrt(variance + eps) + beta, with s = dropout(x + bias) + residual.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::matmul::sum_in_order;
 use super::random::DropoutMask;
-use super::{lanes_sum, rows_per_task, simd, tensor, values};
+use super::{Target, cuda, lanes_sum, rows_per_task, simd, tensor, tensor_in, values};
 use crate::Result;
 
 /// What is normalised: x [rows, width] alone, or the end of a transformer sublayer.
@@ -21,30 +21,54 @@ pub enum Summed<'a> {
     },
 }
 
-/// What the backward pass needs: (s - mean) / deviation [rows, width], and 1 / deviation per row.
-pub struct Normalised {
-    values: Tensor,
-    inverse_deviation: Vec<f32>,
+/// What the backward pass needs.
+pub enum Normalised {
+    /// (s - mean) / deviation [rows, width], and 1 / deviation per row.
+    Rows {
+        values: Tensor,
+        inverse_deviation: Vec<f32>,
+    },
+    OnDevice(cuda::add_norm::Normalised),
 }
 
-/// The gradients of [`forward`].
-pub struct AddNormGradients {
-    pub gamma: Tensor,
-    pub beta: Tensor,
-    /// By s: that of the residual, and without a sublayer that of x.
+/// What [`forward`] returns.
+pub struct Output {
+    /// y [rows, width], f32.
+    pub y: Tensor,
+    /// y rounded to the half precision that was asked for.
+    pub half: Option<Tensor>,
+    pub normalised: Normalised,
+}
+
+/// Where [`backward`] puts the gradients of parameters.
+pub struct ParameterTargets<'a> {
+    pub gamma: &'a Target,
+    pub beta: &'a Target,
+    /// Within a sublayer.
+    pub bias: Option<&'a Target>,
+}
+
+/// The gradients that [`backward`] returns.
+pub struct InputGradients {
+    /// By s, f32: that of the residual, and without a sublayer that of x.
     pub sum: Tensor,
-    /// By x and its bias, within a sublayer.
-    pub sublayer: Option<(Tensor, Tensor)>,
+    /// By x within a sublayer, in the format of x.
+    pub x: Option<Tensor>,
 }
 
-/// Returns y [rows, width] and what `backward` needs.
+/// x may be in half precision, all else is f32; `half` asks for a rounded copy of y.
 pub fn forward(
     x: &Tensor,
     summed: Summed<'_>,
     gamma: &Tensor,
     beta: &Tensor,
     eps: f64,
-) -> Result<(Tensor, Normalised)> {
+    half: Option<DType>,
+) -> Result<Output> {
+    if cuda::takes(x) {
+        let (y, half, saved) = cuda::add_norm::forward(x, summed, gamma, beta, eps, half)?;
+        return Ok(Output { y, half, normalised: Normalised::OnDevice(saved) });
+    }
     let (rows, width) = x.dims2()?;
     let (input, gamma, beta) = (values(x)?, values(gamma)?, values(beta)?);
     let sublayer = match summed {
@@ -81,8 +105,11 @@ pub fn forward(
                 }
             });
         });
-    let normalised = Normalised { values: tensor(normalised, (rows, width))?, inverse_deviation };
-    Ok((tensor(output, (rows, width))?, normalised))
+    let values = tensor(normalised, (rows, width))?;
+    let normalised = Normalised::Rows { values, inverse_deviation };
+    let y = tensor(output, (rows, width))?;
+    let half = half.map(|format| y.to_dtype(format)).transpose()?;
+    Ok(Output { y, half, normalised })
 }
 
 /// s = dropout(x + bias) + residual for the row that starts at element `start`.
@@ -127,16 +154,23 @@ fn normalise(row: &mut [f32], eps: f32) -> f32 {
     inverse
 }
 
-/// `gradient` is that of y; `mask` the one given to `forward`, within `Some` for a sublayer.
+/// `gradient` is that of y; `sublayer` holds the mask given to `forward` and the format of x.
 pub fn backward(
     gradient: &Tensor,
     normalised: &Normalised,
     gamma: &Tensor,
-    sublayer: Option<Option<DropoutMask>>,
-) -> Result<AddNormGradients> {
+    sublayer: Option<(Option<DropoutMask>, DType)>,
+    targets: &ParameterTargets<'_>,
+) -> Result<InputGradients> {
+    let (hat, inverse_deviation) = match normalised {
+        Normalised::Rows { values, inverse_deviation } => (values, inverse_deviation),
+        Normalised::OnDevice(saved) => {
+            let (sum, x) = cuda::add_norm::backward(gradient, saved, gamma, sublayer, targets)?;
+            return Ok(InputGradients { sum, x });
+        }
+    };
     let (rows, width) = gradient.dims2()?;
-    let (g, gamma) = (values(gradient)?, values(gamma)?);
-    let hat = values(&normalised.values)?;
+    let (g, gamma, hat) = (values(gradient)?, values(gamma)?, values(hat)?);
     let mut by_sum = vec![0.0; g.len()];
     let mut by_x = vec![0.0; if sublayer.is_some() { g.len() } else { 0 }];
     let task_rows = rows_per_task(width);
@@ -149,7 +183,7 @@ pub fn backward(
         .par_chunks_mut(task)
         .zip(by_x_tasks)
         .zip(g.par_chunks(task).zip(hat.par_chunks(task)))
-        .zip(normalised.inverse_deviation.par_chunks(task_rows))
+        .zip(inverse_deviation.par_chunks(task_rows))
         .enumerate()
         .map(|(index, (((by_sum, by_x), (g, hat)), inverse))| {
             let mut sums = [(); 3].map(|()| vec![0.0; width]);
@@ -166,7 +200,7 @@ pub fn backward(
                         *by_gamma += g * hat;
                         *by_beta += g;
                     }
-                    if let Some(mask) = sublayer {
+                    if let Some((mask, _)) = sublayer {
                         let start = start + row * width;
                         by_sublayer(&mut by_x[at], by_bias, by_sum, mask, start);
                     }
@@ -183,16 +217,14 @@ pub fn backward(
         }
     }
     let [by_gamma, by_beta, by_bias] = columns.map(|partial| sum_in_order(partial, width));
+    targets.gamma.put(&by_gamma)?;
+    targets.beta.put(&by_beta)?;
+    if let Some(target) = targets.bias {
+        target.put(&by_bias)?;
+    }
     let shape = (rows, width);
-    Ok(AddNormGradients {
-        gamma: tensor(by_gamma, width)?,
-        beta: tensor(by_beta, width)?,
-        sum: tensor(by_sum, shape)?,
-        sublayer: match sublayer {
-            None => None,
-            Some(_) => Some((tensor(by_x, shape)?, tensor(by_bias, width)?)),
-        },
-    })
+    let x = sublayer.map(|(_, format)| tensor_in(format, by_x, shape)).transpose()?;
+    Ok(InputGradients { sum: tensor(by_sum, shape)?, x })
 }
 
 /// The gradient by s of one row: (h - mean(h) - hat mean(h hat)) / deviation, h = g gamma.
@@ -241,7 +273,7 @@ fn by_sublayer(
 #[cfg(test)]
 mod tests {
     use super::super::random::RandomKey;
-    use super::super::tests::{assert_close, assert_gradient, random, weighted_sum};
+    use super::super::tests::{assert_close, assert_gradient, random, target, weighted_sum};
     use super::*;
 
     const ROWS: usize = 3;
@@ -282,25 +314,32 @@ mod tests {
             let run = |x: &[f32], residual: &[f32], bias: &[f32], gamma: &[f32], beta: &[f32]| {
                 let summed =
                     Summed::Sublayer { bias: &vector(bias), residual: &matrix(residual), mask };
-                forward(&matrix(x), summed, &vector(gamma), &vector(beta), 1e-7).unwrap()
+                forward(&matrix(x), summed, &vector(gamma), &vector(beta), 1e-7, None).unwrap()
             };
-            let (y, normalised) = run(x, residual, bias, gamma, beta);
+            let Output { y, normalised, .. } = run(x, residual, bias, gamma, beta);
             let factor = |i| mask.map_or(1.0, |mask: DropoutMask| mask.factor(i));
             let s: Vec<f32> = (0..ROWS * WIDTH)
                 .map(|i| (x[i] + bias[i % WIDTH]) * factor(i) + residual[i])
                 .collect();
             assert_close(&values(&y).unwrap(), &reference(&s, gamma, beta, 1e-7), 2e-6);
 
+            let [by_gamma, by_beta, by_bias] = [(); 3].map(|()| target(WIDTH));
+            let targets =
+                ParameterTargets { gamma: &by_gamma, beta: &by_beta, bias: Some(&by_bias) };
+            let sublayer = Some((mask, DType::F32));
             let found =
-                backward(&matrix(&weights), &normalised, &vector(gamma), Some(mask)).unwrap();
-            let loss = |y: (Tensor, _)| weighted_sum(&values(&y.0).unwrap(), &weights);
-            let (by_x, by_bias) = found.sublayer.unwrap();
+                backward(&matrix(&weights), &normalised, &vector(gamma), sublayer, &targets)
+                    .unwrap();
+            let loss = |output: Output| weighted_sum(&values(&output.y).unwrap(), &weights);
+            let by_x = found.x.unwrap();
             let at = |t: &Tensor| values(t).unwrap().to_vec();
             assert_gradient(x, &at(&by_x), |x| loss(run(x, residual, bias, gamma, beta)));
             assert_gradient(residual, &at(&found.sum), |r| loss(run(x, r, bias, gamma, beta)));
-            assert_gradient(bias, &at(&by_bias), |b| loss(run(x, residual, b, gamma, beta)));
-            assert_gradient(gamma, &at(&found.gamma), |g| loss(run(x, residual, bias, g, beta)));
-            assert_gradient(beta, &at(&found.beta), |b| loss(run(x, residual, bias, gamma, b)));
+            assert_gradient(bias, &at(&by_bias.tensor), |b| loss(run(x, residual, b, gamma, beta)));
+            assert_gradient(gamma, &at(&by_gamma.tensor), |g| {
+                loss(run(x, residual, bias, g, beta))
+            });
+            assert_gradient(beta, &at(&by_beta.tensor), |b| loss(run(x, residual, bias, gamma, b)));
         }
     }
 
@@ -309,14 +348,17 @@ mod tests {
         let (x, gamma, beta) = (random(ROWS * WIDTH, 1), random(WIDTH, 2), random(WIDTH, 3));
         let weights = random(ROWS * WIDTH, 4);
         let run = |x: &[f32]| {
-            forward(&matrix(x), Summed::Alone, &vector(&gamma), &vector(&beta), 1e-5).unwrap()
+            forward(&matrix(x), Summed::Alone, &vector(&gamma), &vector(&beta), 1e-5, None).unwrap()
         };
-        let (y, normalised) = run(&x);
+        let Output { y, normalised, .. } = run(&x);
         assert_close(&values(&y).unwrap(), &reference(&x, &gamma, &beta, 1e-5), 2e-6);
-        let found = backward(&matrix(&weights), &normalised, &vector(&gamma), None).unwrap();
-        assert!(found.sublayer.is_none());
+        let [by_gamma, by_beta] = [(); 2].map(|()| target(WIDTH));
+        let targets = ParameterTargets { gamma: &by_gamma, beta: &by_beta, bias: None };
+        let found =
+            backward(&matrix(&weights), &normalised, &vector(&gamma), None, &targets).unwrap();
+        assert!(found.x.is_none());
         assert_gradient(&x, &values(&found.sum).unwrap(), |x| {
-            weighted_sum(&values(&run(x).0).unwrap(), &weights)
+            weighted_sum(&values(&run(x).y).unwrap(), &weights)
         });
     }
 }

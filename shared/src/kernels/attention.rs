@@ -19,14 +19,13 @@ mod head;
 mod rows;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::matmul::{Matrix, MatrixMut, Threads, Write, multiply, sum_in_order};
 use super::random::DropoutMask;
-use super::{simd, tensor, values};
+use super::{Offsets, cuda, simd, tensor_in, values};
 use crate::Result;
 use bands::{add_key_band, add_query_band, spread_key_band, spread_query_band};
 use head::Head;
@@ -47,7 +46,7 @@ pub enum Queries {
 #[derive(Clone)]
 pub struct Attention {
     /// Text t has the rows `offsets[t]..offsets[t + 1]`.
-    pub offsets: Arc<[usize]>,
+    pub offsets: Offsets,
     pub heads: usize,
     pub queries: Queries,
     pub scale: f32,
@@ -66,8 +65,13 @@ pub struct Operands<T> {
     pub position_query: Option<T>,
 }
 
-/// What the backward pass needs: the probabilities, text after text, head after head.
-pub struct Probabilities(Vec<f32>);
+/// What the backward pass needs.
+pub enum Saved {
+    /// The probabilities, text after text, head after head.
+    Probabilities(Vec<f32>),
+    /// What a GPU computes them again from.
+    OnDevice(cuda::attention::Saved),
+}
 
 /// One text's share of a task.
 struct Text {
@@ -110,8 +114,14 @@ impl<T> Operands<T> {
 }
 
 impl Attention {
-    /// Returns the context [queries, width] and the probabilities for `backward`.
-    pub fn forward(&self, operands: &Operands<Tensor>) -> Result<(Tensor, Probabilities)> {
+    /// Returns the context [queries, width], in the operands' format, and what `backward`
+    /// needs.
+    pub fn forward(&self, operands: &Operands<Tensor>) -> Result<(Tensor, Saved)> {
+        if cuda::takes(&operands.query) {
+            let (context, saved) =
+                cuda::attention::forward(self, self.offsets.indices(), operands)?;
+            return Ok((context, Saved::OnDevice(saved)));
+        }
         let (query_rows, width) = operands.query.dims2()?;
         let borrowed = operands.map(values)?;
         let slices = borrowed.map(|values| Ok(&**values))?;
@@ -136,7 +146,8 @@ impl Attention {
                 }
             },
         );
-        Ok((tensor(context, (query_rows, width))?, Probabilities(probabilities)))
+        let context = tensor_in(operands.query.dtype(), context, (query_rows, width))?;
+        Ok((context, Saved::Probabilities(probabilities)))
     }
 
     /// The gradients of all operands, given that of the context.
@@ -144,11 +155,18 @@ impl Attention {
         &self,
         gradient: &Tensor,
         operands: &Operands<Tensor>,
-        probabilities: &Probabilities,
+        saved: &Saved,
     ) -> Result<Operands<Tensor>> {
+        let probabilities = match saved {
+            Saved::Probabilities(probabilities) => probabilities,
+            Saved::OnDevice(saved) => {
+                let offsets = self.offsets.indices();
+                return cuda::attention::backward(self, offsets, gradient, operands, saved);
+            }
+        };
         let (query_rows, width) = operands.query.dims2()?;
         let (rows, _) = operands.key.dims2()?;
-        let positions = 2 * self.longest() - 1;
+        let (format, positions) = (operands.query.dtype(), 2 * self.longest() - 1);
         let gradient = values(gradient)?;
         let borrowed = operands.map(values)?;
         let slices = borrowed.map(|values| Ok(&**values))?;
@@ -181,7 +199,7 @@ impl Attention {
                             &self.head(text, head, width),
                             &slices,
                             &gradient,
-                            &probabilities.0,
+                            probabilities,
                             &mut outputs,
                             &mut scratch,
                         );
@@ -195,12 +213,13 @@ impl Attention {
             if !used {
                 return Ok(None);
             }
-            tensor(sum_in_order(partial, positions * width), (positions, width)).map(Some)
+            let sum = sum_in_order(partial, positions * width);
+            tensor_in(format, sum, (positions, width)).map(Some)
         };
         Ok(Operands {
-            query: tensor(by_query, (query_rows, width))?,
-            key: tensor(by_key, (rows, width))?,
-            value: tensor(by_value, (rows, width))?,
+            query: tensor_in(format, by_query, (query_rows, width))?,
+            key: tensor_in(format, by_key, (rows, width))?,
+            value: tensor_in(format, by_value, (rows, width))?,
             position_key: table(slices.position_key.is_some(), by_position_key)?,
             position_query: table(slices.position_query.is_some(), by_position_query)?,
         })

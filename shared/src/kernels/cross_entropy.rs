@@ -2,50 +2,109 @@
 
 use candle_core::Tensor;
 
-use super::{scalar, tensor, values};
+use super::optimizer::{LossScale, StepState};
+use super::{Target, cuda, scalar, tensor_in, values};
 use crate::Result;
 
-/// The mean loss and its gradient by the logits; `targets` are 0 or 1, in the logits' order.
-pub fn binary_cross_entropy(logits: &Tensor, targets: &[f32]) -> Result<(f32, Tensor)> {
-    let z = values(logits)?;
-    let count = z.len() as f32;
-    let gradient = z.iter().zip(targets).map(|(&z, &t)| (scalar::sigmoid(z) - t) / count).collect();
-    Ok((mean_loss(&z, targets), tensor(gradient, logits.shape())?))
+/// One batch's part in a step: what its loss is divided by and its gradient multiplied with.
+#[derive(Clone, Copy)]
+pub struct Share<'a> {
+    /// Elements of all the batches that make the step.
+    pub elements: usize,
+    /// Holds the scale of the loss.
+    pub state: &'a StepState,
+}
+
+/// Returns the gradient by the logits, scaled; the loss itself, unscaled, goes to `loss` [1].
+///
+/// `targets` are 0 or 1, shaped as the logits.
+pub fn binary_cross_entropy(
+    logits: &Tensor,
+    targets: &Tensor,
+    share: Share<'_>,
+    loss: &Target,
+) -> Result<Tensor> {
+    let scale = match share.state.loss_scale() {
+        LossScale::Host(scale) => scale as f32,
+        LossScale::Device(scale) => {
+            let elements = share.elements;
+            return cuda::loss::binary_cross_entropy(logits, targets, elements, scale, loss);
+        }
+    };
+    let (z, targets) = (values(logits)?, values(targets)?);
+    let count = share.elements as f32;
+    let gradient = z.iter().zip(&*targets).map(|(&z, &t)| (scalar::sigmoid(z) - t) / count * scale);
+    loss.put(&[(total_loss(&z, &targets) / share.elements as f64) as f32])?;
+    tensor_in(logits.dtype(), gradient.collect(), logits.shape())
 }
 
 /// The mean loss alone.
 ///
 /// Written as max(z, 0) - z t + ln(1 + e^-|z|): finite for every finite logit.
 pub fn mean_loss(logits: &[f32], targets: &[f32]) -> f32 {
+    (total_loss(logits, targets) / logits.len() as f64) as f32
+}
+
+fn total_loss(logits: &[f32], targets: &[f32]) -> f64 {
     assert_eq!(logits.len(), targets.len(), "one target a logit");
     let losses = logits.iter().zip(targets).map(|(&z, &t)| {
         let (z, t) = (f64::from(z), f64::from(t));
         z.max(0.0) - z * t + (-z.abs()).exp().ln_1p()
     });
-    (losses.sum::<f64>() / logits.len() as f64) as f32
+    losses.sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::assert_gradient;
+    use super::super::tests::{assert_gradient, target};
+    use super::super::{Write, tensor};
     use super::*;
+    use candle_core::Device;
 
-    #[test]
-    fn is_finite_at_huge_logits_and_right_at_zero() {
-        let logits = tensor(vec![200.0, -200.0, 0.0, 1e6], (2, 2)).unwrap();
-        let (loss, gradient) = binary_cross_entropy(&logits, &[0.0, 1.0, 1.0, 1.0]).unwrap();
-        let expected = (200.0 + 200.0 + std::f32::consts::LN_2 + 0.0) / 4.0;
-        assert!((loss - expected).abs() < 1e-4, "{loss}");
-        assert_eq!(*values(&gradient).unwrap(), [0.25, -0.25, -0.125, 0.0]);
+    fn run(z: &[f32], targets: &[f32], scale: f64) -> (f32, Vec<f32>) {
+        let state = StepState::new(scale, &Device::Cpu).unwrap();
+        let (loss, shape) = (target(1), (1, z.len()));
+        let share = Share { elements: z.len(), state: &state };
+        let [logits, targets] = [z, targets].map(|x| tensor(x.to_vec(), shape).unwrap());
+        let gradient = binary_cross_entropy(&logits, &targets, share, &loss).unwrap();
+        let gradient = values(&gradient).unwrap().to_vec();
+        (values(&loss.tensor).unwrap()[0], gradient)
     }
 
     #[test]
-    fn gradient_is_the_slope() {
-        let targets = [1.0, 0.0, 0.0];
-        let at = [0.3, -1.2, 2.0];
-        let run = |z: &[f32]| {
-            binary_cross_entropy(&tensor(z.to_vec(), (1, 3)).unwrap(), &targets).unwrap()
-        };
-        assert_gradient(&at, &values(&run(&at).1).unwrap(), |z| f64::from(run(z).0));
+    fn is_finite_at_huge_logits_and_right_at_zero() {
+        let (loss, gradient) = run(&[200.0, -200.0, 0.0, 1e6], &[0.0, 1.0, 1.0, 1.0], 1.0);
+        let expected = (200.0 + 200.0 + std::f32::consts::LN_2 + 0.0) / 4.0;
+        assert!((loss - expected).abs() < 1e-4, "{loss}");
+        assert_eq!(gradient, [0.25, -0.25, -0.125, 0.0]);
+    }
+
+    #[test]
+    fn gradient_is_the_slope_times_the_scale() {
+        let (targets, at) = ([1.0, 0.0, 0.0], [0.3, -1.2, 2.0]);
+        let (loss, gradient) = run(&at, &targets, 1.0);
+        assert_gradient(&at, &gradient, |z| f64::from(run(z, &targets, 1.0).0));
+
+        let (same_loss, scaled) = run(&at, &targets, 1024.0);
+        assert_eq!(same_loss, loss);
+        assert_eq!(scaled, gradient.iter().map(|g| g * 1024.0).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_parts_of_a_batch_add_up_to_it() {
+        let (z, targets) = ([0.3, -1.2, 2.0, 0.7], [1.0, 0.0, 0.0, 1.0]);
+        let (whole_loss, whole) = run(&z, &targets, 1.0);
+        let state = StepState::new(1.0, &Device::Cpu).unwrap();
+        let share = Share { elements: 4, state: &state };
+        let mut loss = target(1);
+        let mut parts = Vec::new();
+        for (z, targets) in z.chunks(2).zip(targets.chunks(2)) {
+            let [z, targets] = [z, targets].map(|x| tensor(x.to_vec(), (1, 2)).unwrap());
+            let gradient = binary_cross_entropy(&z, &targets, share, &loss).unwrap();
+            parts.extend_from_slice(&values(&gradient).unwrap());
+            loss.write = Write::Add;
+        }
+        assert_eq!(parts, whole);
+        assert!((values(&loss.tensor).unwrap()[0] - whole_loss).abs() < 1e-6);
     }
 }

@@ -1,15 +1,23 @@
 //! Sums, dropout, and other work on elements that stand alone.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::random::DropoutMask;
-use super::{TASK_ELEMENTS, scalar, simd, tensor, update, values};
+use super::{TASK_ELEMENTS, cuda, scalar, simd, store, tensor, tensor_in, update, values};
 use crate::Result;
 
 /// `sum += addend`, in place; both of the same shape. Returns `sum`.
 pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
+    if cuda::takes(&sum) {
+        return cuda::elementwise::add_assign(sum, addend);
+    }
     let addend = values(addend)?;
+    if sum.dtype() != DType::F32 {
+        let total: Vec<f32> = values(&sum)?.iter().zip(&*addend).map(|(s, a)| s + a).collect();
+        store(&sum, &total)?;
+        return Ok(sum);
+    }
     update(&sum, |sum| {
         sum.par_chunks_mut(TASK_ELEMENTS).zip(addend.par_chunks(TASK_ELEMENTS)).for_each(
             |(sum, addend)| {
@@ -20,14 +28,32 @@ pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
     Ok(sum)
 }
 
-/// Gives `target` the values of `source`, in place; both of the same shape.
+/// Gives `target` the values of `source`, rounded to its format, in place; both of the same shape.
 pub fn copy_into(target: &Tensor, source: &Tensor) -> Result<()> {
-    let source = values(source)?;
-    update(target, |target| target.copy_from_slice(&source))
+    if cuda::takes(target) {
+        return cuda::elementwise::copy_into(target, source);
+    }
+    store(target, &values(source)?)
 }
 
-/// `x` with the mask applied. Its own backward: apply it to the gradient.
-pub fn dropout(x: &Tensor, mask: DropoutMask) -> Result<Tensor> {
+/// `x` in another format.
+pub fn cast(x: &Tensor, format: DType) -> Result<Tensor> {
+    if cuda::takes(x) {
+        return cuda::elementwise::cast(x, format);
+    }
+    Ok(x.to_dtype(format)?)
+}
+
+/// `x` with the mask applied, and the same rounded to `half`. Its own backward: apply it to the
+/// gradient.
+pub fn dropout(
+    x: &Tensor,
+    mask: DropoutMask,
+    half: Option<DType>,
+) -> Result<(Tensor, Option<Tensor>)> {
+    if cuda::takes(x) {
+        return cuda::elementwise::dropout(x, mask, half);
+    }
     let input = values(x)?;
     let mut output = vec![0.0; input.len()];
     output.par_chunks_mut(TASK_ELEMENTS).zip(input.par_chunks(TASK_ELEMENTS)).enumerate().for_each(
@@ -40,11 +66,16 @@ pub fn dropout(x: &Tensor, mask: DropoutMask) -> Result<Tensor> {
             });
         },
     );
-    tensor(output, x.shape())
+    let output = tensor_in(x.dtype(), output, x.shape())?;
+    let half = half.map(|format| output.to_dtype(format)).transpose()?;
+    Ok((output, half))
 }
 
-/// The logistic function of each element.
+/// The logistic function of each element, in f32.
 pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    if cuda::takes(x) {
+        return cuda::elementwise::sigmoid(x);
+    }
     let output = values(x)?.iter().map(|&x| scalar::sigmoid(x)).collect();
     tensor(output, x.shape())
 }
@@ -98,8 +129,10 @@ mod tests {
         let mask = DropoutMask::new(0.3, RandomKey::new(5, 1));
         let n = TASK_ELEMENTS + 5;
         let ones = tensor(vec![1.0; n], n).unwrap();
-        let dropped = dropout(&ones, mask).unwrap();
+        let (dropped, half) = dropout(&ones, mask, Some(DType::BF16)).unwrap();
         let expected: Vec<f32> = (0..n).map(|i| mask.factor(i)).collect();
         assert_eq!(*values(&dropped).unwrap(), *expected);
+        let rounded = dropped.to_dtype(DType::BF16).unwrap();
+        assert_eq!(*values(&half.unwrap()).unwrap(), *values(&rounded).unwrap());
     }
 }

@@ -5,11 +5,14 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::matmul::sum_in_order;
-use super::{rows_per_task, scalar, simd, tensor, values};
+use super::{Target, cuda, rows_per_task, scalar, simd, tensor_in, values};
 use crate::Result;
 
-/// x [rows, width], bias [width] -> [rows, width].
+/// x [rows, width], bias [width] -> [rows, width], in the format of x.
 pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    if cuda::takes(x) {
+        return cuda::gelu::forward(x, bias);
+    }
     let (_, width) = x.dims2()?;
     let (input, bias) = (values(x)?, values(bias)?);
     let mut output = vec![0.0; input.len()];
@@ -24,16 +27,19 @@ pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
             }
         });
     });
-    tensor(output, x.shape())
+    tensor_in(x.dtype(), output, x.shape())
 }
 
-/// The gradients by x and by the bias.
-pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor)> {
-    let (_, width) = x.dims2()?;
+/// Returns the gradient by x; that by the bias goes to `by_bias`.
+pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor, by_bias: &Target) -> Result<Tensor> {
+    if cuda::takes(x) {
+        return cuda::gelu::backward(gradient, x, bias, by_bias);
+    }
+    let (format, (_, width)) = (x.dtype(), x.dims2()?);
     let (gradient, input, bias) = (values(gradient)?, values(x)?, values(bias)?);
     let mut by_x = vec![0.0; input.len()];
     let task = rows_per_task(width) * width;
-    let by_bias: Vec<Vec<f32>> = by_x
+    let partial: Vec<Vec<f32>> = by_x
         .par_chunks_mut(task)
         .zip(input.par_chunks(task).zip(gradient.par_chunks(task)))
         .map(|(by_x, (input, gradient))| {
@@ -53,7 +59,8 @@ pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor) -> Result<(Tensor,
             by_bias
         })
         .collect();
-    Ok((tensor(by_x, x.shape())?, tensor(sum_in_order(by_bias, width), width)?))
+    by_bias.put(&sum_in_order(partial, width))?;
+    tensor_in(format, by_x, x.shape())
 }
 
 #[inline(always)]
@@ -69,7 +76,8 @@ fn normal_density(z: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{assert_close, assert_gradient, random, weighted_sum};
+    use super::super::tensor;
+    use super::super::tests::{assert_close, assert_gradient, random, target, weighted_sum};
     use super::*;
 
     #[test]
@@ -88,10 +96,11 @@ mod tests {
         assert_close(&values(&y).unwrap(), &values(&expected).unwrap(), 1e-6);
 
         let gradient = tensor(weights.clone(), (rows, width)).unwrap();
-        let (by_x, by_bias) = backward(&gradient, &x_tensor, &bias_tensor).unwrap();
+        let by_bias = target(width);
+        let by_x = backward(&gradient, &x_tensor, &bias_tensor, &by_bias).unwrap();
         let loss =
             |x: &[f32], bias: &[f32]| weighted_sum(&values(&run(x, bias).0).unwrap(), &weights);
         assert_gradient(&x, &values(&by_x).unwrap(), |x| loss(x, &bias));
-        assert_gradient(&bias, &values(&by_bias).unwrap(), |bias| loss(&x, bias));
+        assert_gradient(&bias, &values(&by_bias.tensor).unwrap(), |bias| loss(&x, bias));
     }
 }

@@ -1,13 +1,14 @@
 //! Numbers that say which rows an operation takes, on the host and, once they have been asked for,
 //! on a device.
 
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{Device, Tensor};
 
 use crate::Result;
 
-/// Indices of rows, or offsets of packed texts. They are uploaded at most once: a value serves one
+/// Indices of rows. They are uploaded at most once: a value serves one
 /// device.
 #[derive(Debug, Clone)]
 pub struct Indices(Arc<Inner>);
@@ -17,6 +18,13 @@ struct Inner {
     host: Arc<[u32]>,
     device: OnceLock<Tensor>,
     segments: OnceLock<Segments>,
+}
+
+/// Where packed texts begin and end: text t has the rows `offsets[t]..offsets[t + 1]`.
+#[derive(Debug, Clone)]
+pub struct Offsets {
+    host: Arc<[usize]>,
+    indices: Indices,
 }
 
 /// Indices sorted by where they point: the places `sources[begins[s]..begins[s + 1]]`, in ascending
@@ -55,6 +63,42 @@ impl Indices {
         }
         let segments = Segments::new(self.host(), device)?;
         Ok(self.0.segments.get_or_init(|| segments))
+    }
+}
+
+impl From<Vec<u32>> for Indices {
+    fn from(indices: Vec<u32>) -> Self {
+        Self::new(indices)
+    }
+}
+
+impl Deref for Indices {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        self.host()
+    }
+}
+
+impl Offsets {
+    /// The same, to be put on a device.
+    pub(super) fn indices(&self) -> &Indices {
+        &self.indices
+    }
+}
+
+impl From<Vec<usize>> for Offsets {
+    fn from(offsets: Vec<usize>) -> Self {
+        let indices: Vec<u32> = offsets.iter().map(|&offset| offset as u32).collect();
+        Self { host: offsets.into(), indices: indices.into() }
+    }
+}
+
+impl Deref for Offsets {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.host
     }
 }
 

@@ -3,10 +3,10 @@
 //! `linear` and its two gradients are the bulk of all work; `multiply` serves attention, whose
 //! operands are column blocks of larger matrices.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
-use super::{rows_per_task, simd, tensor, update, values};
+use super::{Target, cuda, rows_per_task, simd, tensor_in, update, values};
 use crate::Result;
 
 /// A matrix within a slice, `rows` x `columns`, element (i, j) at `i * strides[0] + j * strides[1]`.
@@ -124,7 +124,15 @@ pub fn multiply(
 }
 
 /// `x w^T + bias`: x [rows, inputs], w [outputs, inputs], bias [outputs] -> [rows, outputs].
-pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+pub fn linear(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    output_format: DType,
+) -> Result<Tensor> {
+    if cuda::takes(x) {
+        return cuda::linear::linear(x, weight, bias, output_format);
+    }
     let (rows, inputs) = x.dims2()?;
     let (outputs, _) = weight.dims2()?;
     let (x, weight) = (values(x)?, values(weight)?);
@@ -145,58 +153,67 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
         write,
         Threads::All,
     );
-    tensor(output, (rows, outputs))
+    tensor_in(output_format, output, (rows, outputs))
 }
 
 /// The gradient of `linear` by x, `g w`, added to `so_far`: g [rows, outputs] -> [rows, inputs].
+///
+/// In `output_format`, which is that of `so_far`.
 pub fn linear_backward_input(
     gradient: &Tensor,
     weight: &Tensor,
     so_far: Option<Tensor>,
+    output_format: DType,
 ) -> Result<Tensor> {
+    if cuda::takes(gradient) {
+        return cuda::linear::linear_backward_input(gradient, weight, so_far, output_format);
+    }
     let (rows, outputs) = gradient.dims2()?;
     let (_, inputs) = weight.dims2()?;
     let (gradient, weight) = (values(gradient)?, values(weight)?);
     let a = Matrix::new(&gradient, rows, outputs);
     let b = Matrix::new(&weight, outputs, inputs);
-    product(a, b, so_far)
+    match so_far {
+        Some(sum) if sum.dtype() == DType::F32 => {
+            product(a, b, &Target { tensor: sum.clone(), write: Write::Add })?;
+            Ok(sum)
+        }
+        so_far => {
+            let (mut output, write) = match so_far {
+                None => (vec![0.0; rows * inputs], Write::Replace),
+                Some(sum) => (values(&sum)?.to_vec(), Write::Add),
+            };
+            multiply(MatrixMut::new(&mut output, rows, inputs), a, b, 1.0, write, Threads::All);
+            tensor_in(output_format, output, (rows, inputs))
+        }
+    }
 }
 
-/// The gradient of `linear` by w, `g^T x`, added to `so_far`: -> [outputs, inputs].
-pub fn linear_backward_weight(
-    gradient: &Tensor,
-    x: &Tensor,
-    so_far: Option<Tensor>,
-) -> Result<Tensor> {
+/// The gradient of `linear` by w, `g^T x`: [outputs, inputs].
+pub fn linear_backward_weight(gradient: &Tensor, x: &Tensor, target: &Target) -> Result<()> {
+    if cuda::takes(gradient) {
+        return cuda::linear::linear_backward_weight(gradient, x, target);
+    }
     let (rows, outputs) = gradient.dims2()?;
     let (_, inputs) = x.dims2()?;
     let (gradient, x) = (values(gradient)?, values(x)?);
     let a = Matrix::new(&gradient, rows, outputs).transposed();
     let b = Matrix::new(&x, rows, inputs);
-    product(a, b, so_far)
+    product(a, b, target)
 }
 
-fn product(a: Matrix<'_>, b: Matrix<'_>, so_far: Option<Tensor>) -> Result<Tensor> {
-    let (rows, columns) = (a.rows, b.columns);
-    match so_far {
-        None => {
-            let mut output = vec![0.0; rows * columns];
-            let output_matrix = MatrixMut::new(&mut output, rows, columns);
-            multiply(output_matrix, a, b, 1.0, Write::Replace, Threads::All);
-            tensor(output, (rows, columns))
-        }
-        Some(sum) => {
-            update(&sum, |sum| {
-                let sum = MatrixMut::new(sum, rows, columns);
-                multiply(sum, a, b, 1.0, Write::Add, Threads::All);
-            })?;
-            Ok(sum)
-        }
-    }
+fn product(a: Matrix<'_>, b: Matrix<'_>, target: &Target) -> Result<()> {
+    update(&target.tensor, |output| {
+        let output = MatrixMut::new(output, a.rows, b.columns);
+        multiply(output, a, b, 1.0, target.write, Threads::All);
+    })
 }
 
 /// The sum over rows: [rows, columns] -> [columns]; the gradient of a bias.
-pub fn column_sums(x: &Tensor) -> Result<Tensor> {
+pub fn column_sums(x: &Tensor, target: &Target) -> Result<()> {
+    if cuda::takes(x) {
+        return cuda::linear::column_sums(x, target);
+    }
     let (_, columns) = x.dims2()?;
     let x = values(x)?;
     let partial: Vec<Vec<f32>> = x
@@ -207,7 +224,7 @@ pub fn column_sums(x: &Tensor) -> Result<Tensor> {
             sums
         })
         .collect();
-    tensor(sum_in_order(partial, columns), columns)
+    target.put(&sum_in_order(partial, columns))
 }
 
 /// Adds each row of `rows` to `sums`.
@@ -232,7 +249,8 @@ pub(super) fn sum_in_order(partial: Vec<Vec<f32>>, width: usize) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{assert_close, random};
+    use super::super::tensor;
+    use super::super::tests::{assert_close, random, target};
     use super::*;
 
     fn plain(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
@@ -277,20 +295,43 @@ mod tests {
         let b = tensor(random(outputs, 5), outputs).unwrap();
         let g = tensor(random(rows * outputs, 6), (rows, outputs)).unwrap();
 
-        let y = linear(&x, &w, Some(&b)).unwrap();
+        let y = linear(&x, &w, Some(&b), DType::F32).unwrap();
         let expected = x.matmul(&w.t().unwrap()).unwrap().broadcast_add(&b).unwrap();
         assert_close(&values(&y).unwrap(), &values(&expected).unwrap(), 1e-5);
 
-        let twice = linear_backward_input(&g, &w, None).unwrap();
-        let twice = linear_backward_input(&g, &w, Some(twice)).unwrap();
+        let twice = linear_backward_input(&g, &w, None, DType::F32).unwrap();
+        let twice = linear_backward_input(&g, &w, Some(twice), DType::F32).unwrap();
         let expected = (g.matmul(&w).unwrap() * 2.0).unwrap();
         assert_close(&values(&twice).unwrap(), &values(&expected).unwrap(), 1e-5);
 
-        let dw = linear_backward_weight(&g, &x, None).unwrap();
+        let by_weight = target((outputs, inputs));
+        linear_backward_weight(&g, &x, &by_weight).unwrap();
         let expected = g.t().unwrap().matmul(&x).unwrap();
-        assert_close(&values(&dw).unwrap(), &values(&expected).unwrap(), 1e-5);
+        assert_close(&values(&by_weight.tensor).unwrap(), &values(&expected).unwrap(), 1e-5);
 
-        let db = column_sums(&g).unwrap();
-        assert_close(&values(&db).unwrap(), &values(&g.sum(0).unwrap()).unwrap(), 1e-5);
+        let by_bias = target(outputs);
+        column_sums(&g, &by_bias).unwrap();
+        let expected = g.sum(0).unwrap();
+        assert_close(&values(&by_bias.tensor).unwrap(), &values(&expected).unwrap(), 1e-5);
+
+        let again = Target { write: Write::Add, ..by_bias };
+        column_sums(&g, &again).unwrap();
+        let expected = (expected * 2.0).unwrap();
+        assert_close(&values(&again.tensor).unwrap(), &values(&expected).unwrap(), 1e-5);
+    }
+
+    #[test]
+    fn half_operands_are_widened_and_results_rounded_once() {
+        for (format, epsilon) in [(DType::F16, 2f32.powi(-11)), (DType::BF16, 2f32.powi(-8))] {
+            let x = tensor(random(9 * 40, 1), (9, 40)).unwrap().to_dtype(format).unwrap();
+            let w = tensor(random(7 * 40, 2), (7, 40)).unwrap().to_dtype(format).unwrap();
+            let wide = |t: &Tensor| t.to_dtype(DType::F32).unwrap();
+            let expected = linear(&wide(&x), &wide(&w), None, DType::F32).unwrap();
+            let found = linear(&x, &w, None, DType::F32).unwrap();
+            assert_eq!(*values(&found).unwrap(), *values(&expected).unwrap());
+            let rounded = linear(&x, &w, None, format).unwrap();
+            assert_eq!(rounded.dtype(), format);
+            assert_close(&values(&rounded).unwrap(), &values(&expected).unwrap(), epsilon);
+        }
     }
 }

@@ -1,9 +1,16 @@
-//! The numerical inner loops: plain functions over contiguous f32 tensors, forward and backward.
+//! The numerical inner loops: plain functions over contiguous tensors, forward and backward.
 //!
 //! Each file holds one operation: the formula, its gradient, and (in tests) a comparison with a
 //! straightforward f64 reference. Loops are written as if for one element and compiled for the
 //! widest vector instructions the machine has ([`simd`]); rows are shared among rayon's threads
 //! such that their results do not depend on how many there are (products are `gemm`'s affair).
+//!
+//! **Formats.** Arithmetic is in f32. Activations and the weights of products may be held in half
+//! precision (f16 or bf16) and are then rounded when they are stored; the residual stream,
+//! statistics, losses and all gradients of parameters are f32. The gradient of an activation has
+//! the activation's format.
+//!
+//! **Devices.** A function looks at where its tensors are and hands those of a GPU to [`cuda`].
 //!
 //! Nothing here knows about layers, tapes or names; that is `nn`.
 
@@ -23,9 +30,11 @@ pub mod scalar;
 use std::cell::RefCell;
 use std::ops::{Deref, Range};
 
-use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Shape, Storage, Tensor, bail};
+use half::{bf16, f16};
+use rayon::prelude::*;
 
-pub use indices::{Indices, Segments};
+pub use indices::{Indices, Offsets, Segments};
 pub use matmul::Write;
 
 use crate::Result;
@@ -65,63 +74,140 @@ pub struct Target {
     pub write: Write,
 }
 
+impl Target {
+    /// Writes a gradient that was computed elsewhere.
+    fn put(&self, gradient: &[f32]) -> Result<()> {
+        update(&self.tensor, |target| match self.write {
+            Write::Replace => target.copy_from_slice(gradient),
+            Write::Add => target.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g),
+        })
+    }
+}
+
 /// A new CPU tensor that takes over `values`.
 fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape.into(), &Device::Cpu)?)
 }
 
-/// Borrows the values of a contiguous f32 CPU tensor.
+/// As [`tensor`], rounded to `format`.
+fn tensor_in(format: DType, values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
+    Ok(tensor(values, shape)?.to_dtype(format)?)
+}
+
+/// The values of a contiguous CPU tensor: borrowed if they are f32, widened if they are half.
 fn values(tensor: &Tensor) -> Result<impl Deref<Target = [f32]> + '_> {
     let (storage, layout) = tensor.storage_and_layout();
-    let range = f32_range(&storage, layout)?;
-    Ok(Values { storage, range })
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        return Err(refused());
+    };
+    let range = start..end;
+    let widened = match &*storage {
+        Storage::Cpu(CpuStorage::F32(_)) => None,
+        Storage::Cpu(CpuStorage::F16(half)) => Some(widened(&half[range.clone()])),
+        Storage::Cpu(CpuStorage::BF16(half)) => Some(widened(&half[range.clone()])),
+        _ => return Err(refused()),
+    };
+    Ok(Values { storage, range, widened })
 }
 
 struct Values<G> {
     storage: G,
     range: Range<usize>,
+    widened: Option<Vec<f32>>,
 }
 
 impl<G: Deref<Target = Storage>> Deref for Values<G> {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        match &*self.storage {
-            Storage::Cpu(CpuStorage::F32(values)) => &values[self.range.clone()],
-            _ => unreachable!("f32_range has checked the storage"),
+        match (&self.widened, &*self.storage) {
+            (Some(widened), _) => widened,
+            (None, Storage::Cpu(CpuStorage::F32(values))) => &values[self.range.clone()],
+            _ => unreachable!("`values` has checked the storage"),
         }
     }
 }
 
-fn f32_range(storage: &Storage, layout: &Layout) -> candle_core::Result<Range<usize>> {
-    match (storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(CpuStorage::F32(_)), Some((start, end))) => Ok(start..end),
-        _ => bail!("this kernel takes contiguous f32 tensors on the CPU"),
-    }
+fn widened<H: Copy + Into<f32>>(half: &[H]) -> Vec<f32> {
+    half.iter().map(|&x| x.into()).collect()
+}
+
+fn refused() -> crate::Error {
+    candle_core::Error::Msg("this kernel takes contiguous f32, f16 or bf16 tensors".into()).into()
 }
 
 /// Changes the values of a contiguous f32 CPU tensor, and so of every tensor that shares them.
 pub(crate) fn update(tensor: &Tensor, change: impl FnOnce(&mut [f32])) -> Result<()> {
-    struct Update<F>(RefCell<Option<F>>);
+    in_place(tensor, |storage, range| {
+        let CpuStorage::F32(values) = storage else {
+            return Err(candle_core::Error::Msg("an update takes an f32 tensor".into()));
+        };
+        change(&mut values[range]);
+        Ok(())
+    })
+}
 
-    impl<F: FnOnce(&mut [f32])> InplaceOp1 for Update<F> {
+/// Gives a contiguous CPU tensor new values, rounded to its format.
+pub(crate) fn store(tensor: &Tensor, values: &[f32]) -> Result<()> {
+    fn round<H: From32>(target: &mut [H], values: &[f32]) {
+        target.par_chunks_mut(TASK_ELEMENTS).zip(values.par_chunks(TASK_ELEMENTS)).for_each(
+            |(target, values)| {
+                target.iter_mut().zip(values).for_each(|(t, &x)| *t = H::from_f32(x));
+            },
+        );
+    }
+    in_place(tensor, |storage, range| {
+        match storage {
+            CpuStorage::F32(target) => target[range].copy_from_slice(values),
+            CpuStorage::F16(target) => round(&mut target[range], values),
+            CpuStorage::BF16(target) => round(&mut target[range], values),
+            _ => return Err(candle_core::Error::Msg("only floats are stored".into())),
+        }
+        Ok(())
+    })
+}
+
+/// A half-precision format.
+trait From32: Send {
+    fn from_f32(x: f32) -> Self;
+}
+
+impl From32 for f16 {
+    fn from_f32(x: f32) -> Self {
+        Self::from_f32(x)
+    }
+}
+
+impl From32 for bf16 {
+    fn from_f32(x: f32) -> Self {
+        Self::from_f32(x)
+    }
+}
+
+fn in_place(
+    tensor: &Tensor,
+    change: impl FnOnce(&mut CpuStorage, Range<usize>) -> candle_core::Result<()>,
+) -> Result<()> {
+    struct Change<F>(RefCell<Option<F>>);
+
+    impl<F> InplaceOp1 for Change<F>
+    where
+        F: FnOnce(&mut CpuStorage, Range<usize>) -> candle_core::Result<()>,
+    {
         fn name(&self) -> &'static str {
-            "update"
+            "change"
         }
 
         fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-            let (CpuStorage::F32(values), Some((start, end))) =
-                (storage, layout.contiguous_offsets())
-            else {
-                bail!("only contiguous f32 tensors are updated in place");
+            let Some((start, end)) = layout.contiguous_offsets() else {
+                bail!("only contiguous tensors are changed in place");
             };
             let change = self.0.take().expect("applied once");
-            change(&mut values[start..end]);
-            Ok(())
+            change(storage, start..end)
         }
     }
 
-    Ok(tensor.inplace_op1(&Update(RefCell::new(Some(change))))?)
+    Ok(tensor.inplace_op1(&Change(RefCell::new(Some(change))))?)
 }
 
 #[cfg(test)]
@@ -129,6 +215,13 @@ mod tests {
     //! What the kernels' own tests share.
 
     use super::random::RandomKey;
+    use super::*;
+
+    /// Where a gradient is put that is asked for alone.
+    pub fn target(shape: impl Into<Shape>) -> Target {
+        let tensor = Tensor::zeros(shape, DType::F32, &Device::Cpu).expect("a small tensor");
+        Target { tensor, write: Write::Replace }
+    }
 
     /// `n` numbers spread evenly over -1..1.
     pub fn random(n: usize, seed: u64) -> Vec<f32> {

@@ -1,7 +1,5 @@
 //! Disentangled self-attention: the projections around `kernels::attention`.
 
-use std::sync::Arc;
-
 use candle_core::Tensor;
 
 use super::config::DebertaConfig;
@@ -9,7 +7,8 @@ use super::relative_position::Reach;
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::kernels::attention::{Attention, Operands, Queries};
-use crate::kernels::rows;
+use crate::kernels::cuda::attention::{Stacked, backward_stacked, forward_stacked};
+use crate::kernels::{Indices, Offsets, rows};
 use crate::nn::{Dropout, Linear, Weights, select_rows};
 
 #[derive(Clone)]
@@ -21,16 +20,23 @@ pub(super) struct SelfAttention {
     position_key: Option<Linear>,
     /// What turns relative embeddings into queries for p2c.
     position_query: Option<Linear>,
+    /// Keys, queries and values of content as one layer, where a GPU trains: fewer and larger
+    /// products. Its first two thirds are the positions' layer.
+    stacked: Option<Linear>,
     position_dropout: Dropout,
     dropout: Dropout,
     heads: usize,
     scale: f32,
 }
 
+/// What the weights of [`SelfAttention`]'s stacked layer are called: `key_proj`, `query_proj` and
+/// `value_proj`, in this order, [3 * hidden_size, ..].
+pub const STACKED: &str = "key_query_value";
+
 /// The relative-position rows that one forward pass uses.
 pub(super) enum Positions<'a> {
     /// Embeddings [rows, hidden_size] that every layer projects for itself.
-    Embedded { embeddings: &'a Value, expansion: Option<&'a [u32]> },
+    Embedded { embeddings: &'a Value, expansion: Option<&'a Indices> },
     /// This layer's projections of the whole table, and the row of each distance.
     Projected { table: &'a ProjectedPositions, reach: &'a Reach },
     /// A model without relative attention.
@@ -54,6 +60,12 @@ impl SelfAttention {
             (true, true) => Ok(Some(shared.clone())),
             (true, false) => linear(own).map(Some),
         };
+        let both = config.has_c2p() && config.has_p2c() && config.share_att_key;
+        let width = config.hidden_size;
+        let stacked = match both && weights.part(STACKED).has("weight") {
+            true => Some(Linear::new(&weights.part(STACKED), width, 3 * width)?),
+            false => None,
+        };
         let scale = 1.0 / ((config.head_dim() * config.score_terms()) as f32).sqrt();
         Ok(Self {
             value: linear("value_proj")?,
@@ -61,6 +73,7 @@ impl SelfAttention {
             position_query: position(config.has_p2c(), &query, "pos_query_proj")?,
             query,
             key,
+            stacked,
             position_dropout: Dropout(config.hidden_dropout_prob),
             dropout: Dropout(config.attention_probs_dropout_prob),
             heads: config.num_attention_heads,
@@ -74,10 +87,15 @@ impl SelfAttention {
         x: &Value,
         asking: &Value,
         queries: Queries,
-        offsets: &Arc<[usize]>,
+        offsets: &Offsets,
         positions: &Positions<'_>,
         tape: Option<&Tape>,
     ) -> Result<Value> {
+        if let (Some(stacked), Queries::All, Positions::Embedded { embeddings, expansion: None }) =
+            (&self.stacked, queries, positions)
+        {
+            return self.forward_stacked(stacked, x, offsets, embeddings, tape);
+        }
         let (position_key, position_query) = self.positions(positions, tape)?;
         let operands = Operands {
             query: self.query.forward(asking, tape)?,
@@ -109,6 +127,37 @@ impl SelfAttention {
                 }
             }
             Ok(())
+        }))
+    }
+
+    /// As [`forward`](Self::forward) by the layer that has all projections.
+    fn forward_stacked(
+        &self,
+        stacked: &Linear,
+        x: &Value,
+        offsets: &Offsets,
+        embeddings: &Value,
+        tape: Option<&Tape>,
+    ) -> Result<Value> {
+        let format = stacked.format();
+        let embeddings = self.position_dropout.forward(embeddings, tape)?;
+        let of_positions = stacked.first_outputs(2 * embeddings.tensor().dim(1)?)?;
+        let (operand, rows) = stacked.apply(format, x)?;
+        let (position_operand, positions) = of_positions.apply(format, &embeddings)?;
+        let attention = Attention {
+            offsets: offsets.clone(),
+            heads: self.heads,
+            queries: Queries::All,
+            scale: self.scale,
+            mask: self.dropout.mask(tape),
+        };
+        let products = Stacked { rows, positions };
+        let (context, saved) = forward_stacked(&attention, &products)?;
+        let (x, stacked) = (x.clone(), stacked.clone());
+        Ok(Value::output(tape, context, move |gradient, gradients| {
+            let found = backward_stacked(&attention, &gradient, &products, &saved)?;
+            stacked.backward(&x, &operand, &found.rows, gradients)?;
+            of_positions.backward(&embeddings, &position_operand, &found.positions, gradients)
         }))
     }
 
@@ -147,7 +196,7 @@ impl SelfAttention {
                     let rows = linear.forward(&embeddings, tape)?;
                     match expansion {
                         None => Ok(Some(rows)),
-                        Some(indices) => select_rows(&rows, indices.to_vec(), tape).map(Some),
+                        Some(indices) => select_rows(&rows, indices, tape).map(Some),
                     }
                 };
                 Ok((project(&self.position_key)?, project(&self.position_query)?))

@@ -67,7 +67,7 @@ impl Classifier {
         let first_tokens = self.encoder.forward(x, batch, projected, tape)?;
         let first_tokens = self.pooler_dropout.forward(&first_tokens, tape)?;
         let pooled = self.pooler.forward_gelu(&first_tokens, tape)?;
-        self.classifier.forward(&self.dropout.forward(&pooled, tape)?, tape)
+        self.classifier.forward_f32(&self.dropout.forward(&pooled, tape)?, tape)
     }
 }
 

@@ -61,7 +61,7 @@ impl Embeddings {
         }
         if let Some(token_types) = &self.token_types {
             // A classifier of single texts knows only the first type.
-            let first = vec![0; batch.input_ids().len()];
+            let first = vec![0; batch.input_ids().len()].into();
             x = add(&x, &token_types.forward(&first, tape)?, tape)?;
         }
         if let Some(projection) = &self.projection {

@@ -6,6 +6,7 @@ use super::relative_position::Reach;
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::batch::Batch;
+use crate::kernels::Indices;
 use crate::kernels::attention::Queries;
 use crate::nn::{Dropout, Embedding, LayerNorm, Linear, Weights, select_rows};
 
@@ -65,7 +66,7 @@ impl Encoder {
             let positions = match (&embeddings, projected) {
                 (_, Some(tables)) => Positions::Projected { table: &tables[n], reach: &reach },
                 (Some(embeddings), None) => {
-                    Positions::Embedded { embeddings, expansion: reach.expansion.as_deref() }
+                    Positions::Embedded { embeddings, expansion: reach.expansion.as_ref() }
                 }
                 (None, None) => Positions::Unused,
             };
@@ -82,7 +83,7 @@ impl Encoder {
             return Ok(Vec::new());
         };
         let all: Vec<u32> = (0..relative.table.entries() as u32).collect();
-        let embeddings = relative.forward(&all, None)?;
+        let embeddings = relative.forward(&all.into(), None)?;
         self.layers.iter().map(|layer| layer.attention.project_positions(&embeddings)).collect()
     }
 }
@@ -148,7 +149,7 @@ impl RelativeEmbeddings {
     }
 
     /// -> [rows, hidden_size].
-    fn forward(&self, rows: &[u32], tape: Option<&Tape>) -> Result<Value> {
+    fn forward(&self, rows: &Indices, tape: Option<&Tape>) -> Result<Value> {
         let embeddings = self.table.forward(rows, tape)?;
         match &self.norm {
             None => Ok(embeddings),

@@ -1,14 +1,15 @@
 //! From distances between tokens to rows of the relative-position table.
 
 use super::config::DebertaConfig;
+use crate::kernels::Indices;
 
 /// The rows that texts of up to some length can reach, and where each distance finds its own.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Reach {
     /// Distinct rows of the table, the row of the largest distance i - j first.
-    pub rows: Vec<u32>,
+    pub rows: Indices,
     /// For each distance, the largest first, its index in `rows`; none where that is 0, 1, 2, ...
-    pub expansion: Option<Vec<u32>>,
+    pub expansion: Option<Indices>,
 }
 
 impl Reach {
@@ -26,15 +27,13 @@ impl Reach {
             })
             .collect();
         let one_to_one = rows.len() == expansion.len();
-        Self { rows, expansion: (!one_to_one).then_some(expansion) }
+        Self { rows: rows.into(), expansion: (!one_to_one).then(|| expansion.into()) }
     }
 
     /// For each distance, the largest first, its row of the table.
-    pub fn row_of_each_distance(&self) -> Vec<u32> {
-        match &self.expansion {
-            None => self.rows.clone(),
-            Some(expansion) => expansion.iter().map(|&index| self.rows[index as usize]).collect(),
-        }
+    pub fn row_of_each_distance(&self) -> Indices {
+        let Some(expansion) = &self.expansion else { return self.rows.clone() };
+        expansion.iter().map(|&index| self.rows[index as usize]).collect::<Vec<_>>().into()
     }
 }
 
@@ -79,8 +78,8 @@ mod tests {
     #[test]
     fn below_the_middle_bucket_each_distance_has_its_row() {
         let reach = Reach::new(&base(), 129);
-        assert_eq!(reach.rows, (256 - 128..=256 + 128).rev().collect::<Vec<u32>>());
-        assert_eq!(reach.expansion, None);
+        assert_eq!(*reach.rows, (256 - 128..=256 + 128).rev().collect::<Vec<u32>>());
+        assert!(reach.expansion.is_none());
     }
 
     #[test]
@@ -99,7 +98,7 @@ mod tests {
         config.position_buckets = None;
         config.max_relative_positions = 3;
         let reach = Reach::new(&config, 6);
-        assert_eq!(reach.row_of_each_distance(), [5, 5, 5, 5, 4, 3, 2, 1, 0, 0, 0]);
+        assert_eq!(*reach.row_of_each_distance(), [5, 5, 5, 5, 4, 3, 2, 1, 0, 0, 0]);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Dropout (Srivastava et al., 2014): active with a tape, the identity without.
 
+use candle_core::Tensor;
+
 use crate::Result;
-use crate::autograd::{Tape, Value};
+use crate::autograd::{Gradients, Tape, Value};
 use crate::kernels::elementwise;
 use crate::kernels::random::DropoutMask;
 
@@ -20,10 +22,11 @@ impl Dropout {
         let Some(mask) = self.mask(tape) else {
             return Ok(x.clone());
         };
-        let output = elementwise::dropout(x.tensor(), mask)?;
+        let (output, half) = elementwise::dropout(x.tensor(), mask, x.half_format())?;
         let x = x.clone();
-        Ok(Value::output(tape, output, move |gradient, gradients| {
-            gradients.add(&x, elementwise::dropout(&gradient, mask)?)
-        }))
+        let backward = move |gradient: Tensor, gradients: &mut Gradients<'_>| {
+            gradients.add(&x, elementwise::dropout(&gradient, mask, None)?.0)
+        };
+        Ok(Value::output(tape, output, backward).with_half(half))
     }
 }

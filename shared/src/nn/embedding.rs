@@ -6,7 +6,7 @@ use super::Weights;
 use super::encoded_table::EncodedTable;
 use crate::Result;
 use crate::autograd::{Parameter, Tape, Value};
-use crate::kernels::rows;
+use crate::kernels::{Indices, rows};
 
 /// A table [entries, width].
 #[derive(Clone)]
@@ -40,7 +40,7 @@ impl Embedding {
     ///
     /// # Panics
     /// If an index is not below the number of entries, or an encoded table is to be trained.
-    pub fn forward(&self, indices: &[u32], tape: Option<&Tape>) -> Result<Value> {
+    pub fn forward(&self, indices: &Indices, tape: Option<&Tape>) -> Result<Value> {
         let table = match &self.table {
             Table::Parameter(table) => table.clone(),
             Table::Encoded(table) => {
@@ -49,11 +49,9 @@ impl Embedding {
             }
         };
         let output = rows::gather(table.tensor(), indices)?;
-        let (padding, entries, indices) = (self.padding, self.entries, indices.to_vec());
+        let (padding, indices) = (self.padding, indices.clone());
         Ok(Value::output(tape, output, move |gradient, gradients| {
-            gradients.update_parameter(&table, |so_far| {
-                rows::scatter_add(&gradient, &indices, padding, entries, so_far)
-            })
+            rows::scatter_add(&gradient, &indices, padding, &gradients.target(&table)?)
         }))
     }
 
@@ -63,11 +61,11 @@ impl Embedding {
 }
 
 /// Rows of a value, picked by index; its backward sends each gradient to the row it came from.
-pub fn select_rows(x: &Value, indices: Vec<u32>, tape: Option<&Tape>) -> Result<Value> {
-    let output = rows::gather(x.tensor(), &indices)?;
-    let x = x.clone();
+pub fn select_rows(x: &Value, indices: &Indices, tape: Option<&Tape>) -> Result<Value> {
+    let output = rows::gather(x.tensor(), indices)?;
+    let (x, indices) = (x.clone(), indices.clone());
     Ok(Value::output(tape, output, move |gradient, gradients| {
         let entries = x.tensor().dim(0)?;
-        gradients.update(&x, |so_far| rows::scatter_add(&gradient, &indices, None, entries, so_far))
+        gradients.update(&x, |so_far| rows::scattered(&gradient, &indices, entries, so_far))
     }))
 }

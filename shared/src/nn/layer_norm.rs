@@ -1,9 +1,15 @@
 //! Layer normalisation, alone or as the end of a transformer sublayer.
 
+use candle_core::{DType, Tensor};
+
 use super::{Dropout, Linear, Weights};
 use crate::Result;
 use crate::autograd::{Gradients, Parameter, Tape, Value};
-use crate::kernels::add_norm::{self, AddNormGradients, Summed};
+use crate::kernels::Target;
+use crate::kernels::add_norm::{
+    self, InputGradients, Normalised, Output, ParameterTargets, Summed,
+};
+use crate::kernels::random::DropoutMask;
 
 /// gamma and beta, each [width].
 #[derive(Clone)]
@@ -11,29 +17,25 @@ pub struct LayerNorm {
     gamma: Parameter,
     beta: Parameter,
     eps: f64,
+    /// The format of the products that read the output.
+    half: Option<DType>,
 }
 
 impl LayerNorm {
     pub fn new(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
         let (gamma, beta) = (weights.get("weight", &[width])?, weights.get("bias", &[width])?);
-        Ok(Self { gamma, beta, eps })
+        Ok(Self { gamma, beta, eps, half: weights.half_format() })
     }
 
     /// x [rows, width] -> [rows, width].
     pub fn forward(&self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
-        let (output, normalised) = add_norm::forward(
-            x.tensor(),
-            Summed::Alone,
-            self.gamma.tensor(),
-            self.beta.tensor(),
-            self.eps,
-        )?;
+        let Output { y, half, normalised } = self.norm(x.tensor(), Summed::Alone)?;
         let (x, norm) = (x.clone(), self.clone());
-        Ok(Value::output(tape, output, move |gradient, gradients| {
-            let found = add_norm::backward(&gradient, &normalised, norm.gamma.tensor(), None)?;
-            let by_x = norm.add_parameters(found, gradients)?.sum;
-            gradients.add(&x, by_x)
-        }))
+        let backward = move |gradient: Tensor, gradients: &mut Gradients<'_>| {
+            let found = norm.backward(&gradient, &normalised, None, gradients)?;
+            gradients.add(&x, found.sum)
+        };
+        Ok(Value::output(tape, y, backward).with_half(half))
     }
 
     /// norm(dropout(dense(x)) + residual): x [rows, inputs], residual [rows, width].
@@ -45,33 +47,42 @@ impl LayerNorm {
         residual: &Value,
         tape: Option<&Tape>,
     ) -> Result<Value> {
-        let product = dense.product(x)?;
+        let (operand, product) = dense.product(x)?;
         let mask = dropout.mask(tape);
         let summed =
             Summed::Sublayer { bias: dense.bias().tensor(), residual: residual.tensor(), mask };
-        let (output, normalised) =
-            add_norm::forward(&product, summed, self.gamma.tensor(), self.beta.tensor(), self.eps)?;
-        let (x, residual) = (x.clone(), residual.clone());
+        let Output { y, half, normalised } = self.norm(&product, summed)?;
+        let (x, residual, format) = (x.clone(), residual.clone(), product.dtype());
         let (norm, dense) = (self.clone(), dense.clone());
-        Ok(Value::output(tape, output, move |gradient, gradients| {
-            let gamma = norm.gamma.tensor();
-            let found = add_norm::backward(&gradient, &normalised, gamma, Some(mask))?;
-            let found = norm.add_parameters(found, gradients)?;
+        let backward = move |gradient: Tensor, gradients: &mut Gradients<'_>| {
+            let bias = gradients.target(dense.bias())?;
+            let sublayer = Some((mask, format, &bias));
+            let found = norm.backward(&gradient, &normalised, sublayer, gradients)?;
             gradients.add(&residual, found.sum)?;
-            let (by_product, by_bias) = found.sublayer.expect("asked for");
-            gradients.add_parameter(dense.bias(), by_bias)?;
-            dense.product_backward(&x, &by_product, gradients)
-        }))
+            let by_product = found.x.expect("asked for");
+            dense.product_backward(&x, &operand, &by_product, gradients)
+        };
+        Ok(Value::output(tape, y, backward).with_half(half))
     }
 
-    /// Hands gamma's and beta's gradients over and returns the others.
-    fn add_parameters(
+    fn norm(&self, x: &Tensor, summed: Summed<'_>) -> Result<Output> {
+        add_norm::forward(x, summed, self.gamma.tensor(), self.beta.tensor(), self.eps, self.half)
+    }
+
+    /// `sublayer`: the dropout and format of the summed product, and where its bias' gradient goes.
+    fn backward(
         &self,
-        found: AddNormGradients,
-        gradients: &mut Gradients,
-    ) -> Result<AddNormGradients> {
-        gradients.add_parameter(&self.gamma, found.gamma.clone())?;
-        gradients.add_parameter(&self.beta, found.beta.clone())?;
-        Ok(found)
+        gradient: &Tensor,
+        normalised: &Normalised,
+        sublayer: Option<(Option<DropoutMask>, DType, &Target)>,
+        gradients: &mut Gradients<'_>,
+    ) -> Result<InputGradients> {
+        let targets = ParameterTargets {
+            gamma: &gradients.target(&self.gamma)?,
+            beta: &gradients.target(&self.beta)?,
+            bias: sublayer.map(|(_, _, bias)| bias),
+        };
+        let sublayer = sublayer.map(|(mask, format, _)| (mask, format));
+        add_norm::backward(gradient, normalised, self.gamma.tensor(), sublayer, &targets)
     }
 }

@@ -1,11 +1,11 @@
 //! The affine map y = x w^T + b.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::Weights;
 use crate::Result;
 use crate::autograd::{Gradients, Parameter, Tape, Value};
-use crate::kernels::{gelu, matmul};
+use crate::kernels::{elementwise, gelu, matmul};
 
 /// w [outputs, inputs], b [outputs].
 #[derive(Clone)]
@@ -24,52 +24,98 @@ impl Linear {
         Ok(Self { weight: weights.get("weight", &[outputs, inputs])?, bias: None })
     }
 
-    /// x [rows, inputs] -> [rows, outputs].
+    /// The first outputs alone; their gradients add to those of the whole layer.
+    pub(crate) fn first_outputs(&self, outputs: usize) -> Result<Self> {
+        let bias = self.bias.as_ref().map(|bias| bias.first_rows(outputs)).transpose()?;
+        Ok(Self { weight: self.weight.first_rows(outputs)?, bias })
+    }
+
+    /// x [rows, inputs] -> [rows, outputs], in the format of the product's weight.
     pub fn forward(&self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
-        let bias = self.bias.as_ref().map(Parameter::tensor);
-        let output = matmul::linear(x.tensor(), self.weight.tensor(), bias)?;
+        self.forward_in(self.format(), x, tape)
+    }
+
+    /// As [`forward`](Self::forward), in f32: what comes out at the end is not rounded again.
+    pub fn forward_f32(&self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
+        self.forward_in(DType::F32, x, tape)
+    }
+
+    fn forward_in(&self, format: DType, x: &Value, tape: Option<&Tape>) -> Result<Value> {
+        let (operand, output) = self.apply(format, x)?;
         let (x, layer) = (x.clone(), self.clone());
         Ok(Value::output(tape, output, move |gradient, gradients| {
-            if let Some(bias) = &layer.bias {
-                gradients.add_parameter(bias, matmul::column_sums(&gradient)?)?;
-            }
-            layer.product_backward(&x, &gradient, gradients)
+            layer.backward(&x, &operand, &gradient, gradients)
         }))
+    }
+
+    /// x as an operand, and the output, for an operation that calls [`backward`](Self::backward) in
+    /// its own.
+    pub(crate) fn apply(&self, format: DType, x: &Value) -> Result<(Tensor, Tensor)> {
+        let operand = x.operand(self.format())?;
+        let bias = self.bias.as_ref().map(Parameter::tensor);
+        let output = matmul::linear(&operand, self.weight.operand(), bias, format)?;
+        Ok((operand, output))
+    }
+
+    /// Hands on the `gradient` of what [`apply`](Self::apply) returned.
+    pub(crate) fn backward(
+        &self,
+        x: &Value,
+        operand: &Tensor,
+        gradient: &Tensor,
+        gradients: &mut Gradients<'_>,
+    ) -> Result<()> {
+        if let Some(bias) = &self.bias {
+            matmul::column_sums(gradient, &gradients.target(bias)?)?;
+        }
+        self.product_backward(x, operand, gradient, gradients)
     }
 
     /// As [`forward`](Self::forward), followed by GELU.
     pub fn forward_gelu(&self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
-        let product = self.product(x)?;
+        let (operand, product) = self.product(x)?;
         let output = gelu::forward(&product, self.bias().tensor())?;
         let (x, layer) = (x.clone(), self.clone());
         Ok(Value::output(tape, output, move |gradient, gradients| {
-            let (by_product, by_bias) = gelu::backward(&gradient, &product, layer.bias().tensor())?;
-            gradients.add_parameter(layer.bias(), by_bias)?;
-            layer.product_backward(&x, &by_product, gradients)
+            let bias = layer.bias();
+            let by_bias = gradients.target(bias)?;
+            let by_product = gelu::backward(&gradient, &product, bias.tensor(), &by_bias)?;
+            layer.product_backward(&x, &operand, &by_product, gradients)
         }))
     }
 
-    /// x w^T alone, for an operation that adds [`bias`](Self::bias) in its own pass and calls
-    /// [`product_backward`](Self::product_backward) in its backward.
-    pub(super) fn product(&self, x: &Value) -> Result<Tensor> {
-        matmul::linear(x.tensor(), self.weight.tensor(), None)
+    /// x as an operand and x w^T alone, for an operation that adds [`bias`](Self::bias) in its own
+    /// pass and calls [`product_backward`](Self::product_backward) in its backward.
+    pub(super) fn product(&self, x: &Value) -> Result<(Tensor, Tensor)> {
+        let operand = x.operand(self.format())?;
+        let product = matmul::linear(&operand, self.weight.operand(), None, self.format())?;
+        Ok((operand, product))
     }
 
     pub(super) fn product_backward(
         &self,
         x: &Value,
+        operand: &Tensor,
         gradient: &Tensor,
-        gradients: &mut Gradients,
+        gradients: &mut Gradients<'_>,
     ) -> Result<()> {
-        gradients.update_parameter(&self.weight, |so_far| {
-            matmul::linear_backward_weight(gradient, x.tensor(), so_far)
-        })?;
+        let gradient = match gradient.dtype() == self.format() {
+            true => gradient.clone(),
+            false => elementwise::cast(gradient, self.format())?,
+        };
+        matmul::linear_backward_weight(&gradient, operand, &gradients.target(&self.weight)?)?;
         gradients.update(x, |so_far| {
-            matmul::linear_backward_input(gradient, self.weight.tensor(), so_far)
+            let format = x.tensor().dtype();
+            matmul::linear_backward_input(&gradient, self.weight.operand(), so_far, format)
         })
     }
 
     pub(super) fn bias(&self) -> &Parameter {
         self.bias.as_ref().expect("a layer fused with its bias has one")
+    }
+
+    /// That of both operands of a product.
+    pub(crate) fn format(&self) -> DType {
+        self.weight.operand().dtype()
     }
 }

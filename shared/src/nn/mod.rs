@@ -17,10 +17,11 @@ pub use weights::{EncodedTables, Weights};
 
 use crate::Result;
 use crate::autograd::{Tape, Value};
+use crate::kernels::elementwise;
 
 /// The sum of two values of one shape.
 pub fn add(a: &Value, b: &Value, tape: Option<&Tape>) -> Result<Value> {
-    let output = (a.tensor() + b.tensor())?;
+    let output = elementwise::add_assign(a.tensor().copy()?, b.tensor())?;
     let (a, b) = (a.clone(), b.clone());
     Ok(Value::output(tape, output, move |gradient, gradients| {
         gradients.add(&a, gradient.copy()?)?;

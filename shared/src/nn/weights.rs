@@ -19,6 +19,7 @@ static NO_TABLES: EncodedTables = BTreeMap::new();
 #[derive(Clone)]
 pub struct Weights<'a> {
     tensors: &'a BTreeMap<String, Tensor>,
+    halves: Option<&'a BTreeMap<String, Tensor>>,
     tables: &'a EncodedTables,
     prefix: String,
 }
@@ -30,7 +31,23 @@ impl<'a> Weights<'a> {
 
     /// As [`new`](Self::new), where some embeddings are not among the tensors but stay encoded.
     pub fn with_tables(tensors: &'a BTreeMap<String, Tensor>, tables: &'a EncodedTables) -> Self {
-        Self { tensors, tables, prefix: String::new() }
+        Self { tensors, halves: None, tables, prefix: String::new() }
+    }
+
+    /// Products are in half precision, with these copies of the tensors: all of one format.
+    #[must_use]
+    pub fn with_halves(self, halves: &'a BTreeMap<String, Tensor>) -> Self {
+        Self { halves: Some(halves), ..self }
+    }
+
+    /// That of the copies, if there are any.
+    pub(super) fn half_format(&self) -> Option<DType> {
+        self.halves?.values().next().map(Tensor::dtype)
+    }
+
+    /// Whether there is a tensor called `name` in this part.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(&format!("{}{name}", self.prefix))
     }
 
     /// The weights of a part, whose names go on with `name` and a dot.
@@ -50,7 +67,8 @@ impl<'a> Weights<'a> {
         };
         check_shape(&name, shape, tensor.dims())?;
         let tensor = tensor.to_dtype(DType::F32)?.contiguous()?;
-        Ok(Parameter::new(name, tensor))
+        let half = self.halves.and_then(|halves| halves.get(&name)).cloned();
+        Ok(Parameter::new(name, tensor, half))
     }
 
     /// The table of embeddings called `name` in this part.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use shared::autograd::{Gradients, Tape};
+use shared::autograd::{ParameterGradients, Tape};
 use shared::batch::Batch;
-use shared::kernels::cross_entropy::binary_cross_entropy;
+use shared::kernels::cross_entropy::{Share, binary_cross_entropy};
+use shared::kernels::optimizer::StepState;
+use shared::kernels::{Target, Write};
 use shared::model::{Classifier, DebertaConfig};
 use shared::nn::Weights;
 
@@ -46,11 +48,20 @@ pub fn loss_and_gradients(
     classifier: &Classifier,
     batch: &Batch,
     labels: &[f32],
-) -> (f32, Gradients) {
+) -> (f32, ParameterGradients) {
     let tape = Tape::new(1);
     let logits = classifier.forward(batch, Some(&tape)).unwrap();
-    let (loss, gradient) = binary_cross_entropy(logits.tensor(), labels).unwrap();
-    (loss, tape.backward(&logits, gradient).unwrap())
+    let targets = Tensor::from_slice(labels, logits.tensor().shape(), &Device::Cpu).unwrap();
+    let loss = Target {
+        tensor: Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap(),
+        write: Write::Replace,
+    };
+    let state = StepState::new(1.0, &Device::Cpu).unwrap();
+    let share = Share { elements: labels.len(), state: &state };
+    let gradient = binary_cross_entropy(logits.tensor(), &targets, share, &loss).unwrap();
+    let mut gradients = ParameterGradients::default();
+    tape.backward(&logits, gradient, &mut gradients).unwrap();
+    (loss.tensor.to_vec1::<f32>().unwrap()[0], gradients)
 }
 
 pub fn largest(tensor: &Tensor) -> f32 {

@@ -2,10 +2,13 @@
 
 use std::fmt::Write;
 
+use anyhow::Result;
+
 use super::{inputs::Inputs, material::Material};
 use crate::{
     commands::{counted, thousands},
-    config::TrainConfig,
+    config::{ParallelFolds, TrainConfig},
+    device,
     evaluation::table::align,
     training::{lr_scheduler::LinearSchedule, vocabulary::CompactVocabulary},
 };
@@ -127,14 +130,47 @@ fn memory(config: &TrainConfig, inputs: &Inputs, material: &Material) -> usize {
     const TRAINING: usize = 5;
     /// A checkpoint in memory: the moments once more, then all but the gradients in a row.
     const CHECKPOINT: usize = 6;
-    let (model, ids) = (&material.pretrained.config, &material.examples.input_ids);
-    // Embeddings of ids that no text holds take part in nothing but the final decay.
-    let vocabulary = CompactVocabulary::new(ids.iter().map(Vec::as_slice), model.pad_token_id);
-    let idle = (model.vocab_size - vocabulary.len()) * model.embedding_size;
-    let trained = parameters(inputs, material) - idle;
+    let (model, trained) = (&material.pretrained.config, trained(inputs, material));
     let table = model.vocab_size * model.embedding_size;
     let step = step(config, material).max(CHECKPOINT * trained);
     REST + BYTES * (table + TRAINING * trained + step)
+}
+
+/// How many folds train side by side.
+///
+/// # Errors
+/// If the card cannot be asked for its memory.
+pub fn parallel_folds(config: &TrainConfig, inputs: &Inputs, material: &Material) -> Result<usize> {
+    let wanted = if config.only_fold.is_some() { 1 } else { config.folds };
+    match config.parallel_folds {
+        ParallelFolds::Only(folds) => Ok(folds.min(wanted)),
+        ParallelFolds::Auto => match device::memory(&device::open(config.device)?)? {
+            None => Ok(1),
+            Some(memory) => {
+                let free = usize::try_from(memory.free).expect("a machine of 64 bits");
+                Ok((free / on_card(config, inputs, material)).clamp(1, wanted))
+            }
+        },
+    }
+}
+
+/// Bytes of a card that a fold's training takes at most.
+fn on_card(config: &TrainConfig, inputs: &Inputs, material: &Material) -> usize {
+    /// cuBLAS' workspace, and what the driver keeps for a stream.
+    const REST: usize = 200_000_000;
+    /// Weights, gradients and two moments in f32, a copy of the weights in half precision.
+    const BYTES: usize = 4 * 4 + 2;
+    // A number of a step is counted as f32: half of them are, in half precision.
+    REST + BYTES * trained(inputs, material) + 4 * step(config, material)
+}
+
+/// Numbers that training changes: embeddings of ids that no text holds take part in nothing but the
+/// final decay.
+fn trained(inputs: &Inputs, material: &Material) -> usize {
+    let (model, ids) = (&material.pretrained.config, &material.examples.input_ids);
+    let vocabulary = CompactVocabulary::new(ids.iter().map(Vec::as_slice), model.pad_token_id);
+    let idle = (model.vocab_size - vocabulary.len()) * model.embedding_size;
+    parameters(inputs, material) - idle
 }
 
 /// Numbers that the forward pass of the longest possible batch keeps for the backward pass.
@@ -142,7 +178,7 @@ fn step(config: &TrainConfig, material: &Material) -> usize {
     let (model, ids) = (&material.pretrained.config, &material.examples.input_ids);
     let mut lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
     lengths.sort_unstable_by(|a, b| b.cmp(a));
-    lengths.truncate(config.batch_size);
+    lengths.truncate(config.batch_size.div_ceil(config.grad_accumulation));
     let tokens: usize = lengths.iter().sum();
     let pairs: usize = lengths.iter().map(|length| length * length).sum();
     let a_token = 12 * model.hidden_size + 3 * model.intermediate_size;

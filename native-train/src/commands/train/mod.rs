@@ -13,7 +13,12 @@ mod material;
 mod results;
 mod settings;
 
-use std::{io::Write, path::Path, process, time::Instant};
+use std::{
+    io::Write,
+    path::Path,
+    process,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 
@@ -33,7 +38,7 @@ use crate::{
 /// If settings, data or model do not do, or a training or its files fail.
 pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     let started = Instant::now();
-    let mut config = settings::resolve(args)?;
+    let mut config = settings::resolve(args, progress)?;
     set_threads(Some(config.threads))?;
     let inputs = Inputs::read(&config, progress)?;
     config.labels = Some(inputs.dataset.labels.clone());
@@ -61,6 +66,10 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
         folds: &inputs.folds,
         only_fold: config.only_fold,
         hyperparameters: &hyperparameters,
+        device: config.device,
+        precision: config.precision,
+        checkpoint_interval: Duration::from_secs(config.checkpoint_seconds),
+        parallel_folds: forecast::parallel_folds(&config, &inputs, &material)?,
         test: material.test.as_deref(),
     };
     let outcome = cross_validation::run(&plan, &run, progress)?;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{fingerprint, inputs::Inputs, material::Material};
 use crate::{
     cli::TrainArgs,
-    config::{Difference, Settings, TrainConfig},
+    config::{DeviceChoice, Difference, Settings, TrainConfig},
     error::UserError,
     progress::Progress,
     run::{
@@ -19,7 +19,7 @@ use crate::{
 ///
 /// # Errors
 /// If the config file cannot be read, or a setting is missing or out of range.
-pub fn resolve(args: &TrainArgs) -> Result<TrainConfig> {
+pub fn resolve(args: &TrainArgs, progress: &Progress) -> Result<TrainConfig> {
     let mut given = args.settings.clone();
     if let Some(path) = &args.config {
         given = given.or(Settings::read(path)?);
@@ -29,7 +29,12 @@ pub fn resolve(args: &TrainArgs) -> Result<TrainConfig> {
     {
         given = given.or(saved);
     }
-    TrainConfig::resolve(given)
+    let device = given.device.unwrap_or(DeviceChoice::Auto);
+    let config = TrainConfig::resolve(given)?;
+    if let Some(reason) = device.why_cpu() {
+        progress.note(format_args!("no CUDA device: {reason}; training on the CPU"));
+    }
+    Ok(config)
 }
 
 /// The settings of the run to be resumed, if it has got so far.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::kernels::random::RandomKey;
+use crate::kernels::tensor;
 use crate::kernels::tests::{assert_close, assert_gradient, random, weighted_sum};
 
 const HEADS: usize = 2;
@@ -28,7 +29,7 @@ fn operands(queries: Queries) -> Operands<Vec<f32>> {
     }
 }
 
-fn run(attention: &Attention, operands: &Operands<Vec<f32>>) -> (Tensor, Probabilities) {
+fn run(attention: &Attention, operands: &Operands<Vec<f32>>) -> (Tensor, Saved) {
     attention.forward(&tensors(operands)).unwrap()
 }
 

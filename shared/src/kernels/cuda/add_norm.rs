@@ -5,8 +5,7 @@ use candle_core::{DType, Tensor};
 use super::columns::sum_partials;
 use super::launch::{Arg, Launch, empty, pointer, suffix, vector};
 use crate::Result;
-use crate::kernels::Target;
-use crate::kernels::add_norm::Summed;
+use crate::kernels::add_norm::{ParameterTargets, Summed};
 use crate::kernels::random::DropoutMask;
 
 /// Neighbouring elements that a thread has.
@@ -19,14 +18,6 @@ const BLOCKS: usize = 256;
 pub struct Normalised {
     values: Tensor,
     inverse_deviation: Tensor,
-}
-
-/// The targets of the gradients of the parameters.
-pub struct Targets<'a> {
-    pub gamma: &'a Target,
-    pub beta: &'a Target,
-    /// Of the bias, within a sublayer.
-    pub bias: Option<&'a Target>,
 }
 
 fn launch(function: String, blocks: usize, width: usize, floats: usize) -> Launch {
@@ -83,19 +74,19 @@ pub fn forward(
     Ok((y, copy, Normalised { values, inverse_deviation }))
 }
 
-/// The gradients by s, f32, and within a sublayer by x, in `x_format`.
+/// The gradients by s, f32, and within a sublayer by x, in its format.
 ///
-/// `gradient` is that of y, f32; `sublayer` the mask given to `forward`, within `Some` for a sublayer.
+/// `gradient` is that of y, f32; `sublayer` holds the mask given to `forward` and the format of x.
 pub fn backward(
     gradient: &Tensor,
     normalised: &Normalised,
     gamma: &Tensor,
-    sublayer: Option<Option<DropoutMask>>,
-    x_format: DType,
-    targets: &Targets<'_>,
+    sublayer: Option<(Option<DropoutMask>, DType)>,
+    targets: &ParameterTargets<'_>,
 ) -> Result<(Tensor, Option<Tensor>)> {
     let ((rows, width), device) = (gradient.dims2()?, gradient.device());
     let by_sum = empty((rows, width), DType::F32, device)?;
+    let (mask, x_format) = sublayer.unwrap_or((None, DType::F32));
     let by_x = sublayer.map(|_| empty((rows, width), x_format, device)).transpose()?;
     let mut all = vec![targets.gamma, targets.beta];
     if sublayer.is_some() {
@@ -114,7 +105,7 @@ pub fn backward(
     let [g, hat, gamma, to_sum, to_x] = arrays;
     let args = [
         &[g, hat, pointer(&normalised.inverse_deviation)?, gamma][..],
-        &Arg::mask(sublayer.flatten()),
+        &Arg::mask(mask),
         &[to_sum, to_x, pointer(&partial)?, Arg::size(rows), Arg::size(width)],
         &[Arg::size(rows_a_block), vector(&arrays, width, EACH)],
     ]

@@ -30,13 +30,23 @@ thread_local! {
 
 /// Runs `work` with the operations of this thread on CPU tensors done by the emulated kernels.
 pub fn emulate<R>(work: impl FnOnce() -> R) -> R {
+    switched(true, work)
+}
+
+/// Runs `work` with the CPU's own operations, within [`emulate`].
+#[cfg(test)]
+pub(super) fn natively<R>(work: impl FnOnce() -> R) -> R {
+    switched(false, work)
+}
+
+fn switched<R>(emulating: bool, work: impl FnOnce() -> R) -> R {
     struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {
             EMULATING.set(self.0);
         }
     }
-    let _restore = Restore(EMULATING.replace(true));
+    let _restore = Restore(EMULATING.replace(emulating));
     work()
 }
 

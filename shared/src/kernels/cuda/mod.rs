@@ -36,7 +36,7 @@ mod emulator;
 #[cfg(test)]
 mod tests;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 #[cfg(feature = "cuda-emulator")]
 pub use emulator::emulate;
@@ -45,8 +45,13 @@ pub use launch::launches;
 /// Whether operations on this tensor are done here.
 #[inline]
 pub fn takes(tensor: &Tensor) -> bool {
-    (cfg!(feature = "cuda") && tensor.device().is_cuda())
-        || (cfg!(feature = "cuda-emulator") && tensor.device().is_cpu() && emulating())
+    runs_on(tensor.device())
+}
+
+/// Whether tensors on `device` are taken.
+pub fn runs_on(device: &Device) -> bool {
+    (cfg!(feature = "cuda") && device.is_cuda())
+        || (cfg!(feature = "cuda-emulator") && device.is_cpu() && emulating())
 }
 
 #[cfg(feature = "cuda-emulator")]

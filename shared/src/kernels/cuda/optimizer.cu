@@ -29,11 +29,13 @@ __device__ double power(double base, u32 exponent) {
 
 // As torch.amp.GradScaler.update and clip_grad_norm_.
 __device__ void decide(double squares, double* state, double max_norm, double beta1, double beta2,
-                       double growth, double backoff, u32 interval, bool dynamic) {
+                       double growth, double backoff, u32 interval, bool dynamic,
+                       float* norm_copy) {
   double scale = state[SCALE];
   double norm = sqrt(squares) / scale;
   bool finite = isfinite(norm);
   state[NORM] = norm;
+  if (norm_copy) *norm_copy = float(norm);
   state[SKIPPED] = finite ? 0 : 1;
   if (finite) {
     state[FACTOR] = fmin(1.0, max_norm / (norm + 1e-6)) / scale;
@@ -61,7 +63,8 @@ __device__ void decide(double squares, double* state, double max_norm, double be
 // that have finished, zero before and after.
 KERNEL(256) norm_and_decide(const float* gradients, double* partial, double* state, u32 n,
                             double max_norm, double beta1, double beta2, double growth,
-                            double backoff, u32 interval, u32 dynamic, u32 vector) {
+                            double backoff, u32 interval, u32 dynamic, float* norm,
+                            u32 vector) {
   __shared__ u32 finished;
   double squares = 0;
   size_t step = size_t(gridDim.x) * blockDim.x * EACH;
@@ -86,7 +89,7 @@ KERNEL(256) norm_and_decide(const float* gradients, double* partial, double* sta
     sum += *const_cast<volatile double*>(partial + block);
   sum = block_sum(sum);
   if (threadIdx.x == 0) {
-    decide(sum, state, max_norm, beta1, beta2, growth, backoff, interval, dynamic);
+    decide(sum, state, max_norm, beta1, beta2, growth, backoff, interval, dynamic, norm);
     *counter = 0;
   }
 }

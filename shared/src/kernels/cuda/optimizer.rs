@@ -102,12 +102,13 @@ pub fn scratch(elements: usize, device: &Device) -> Result<Tensor> {
 ///
 /// The norm is without the loss scale. A step whose norm is not finite is skipped, whether the scale
 /// is dynamic or not. The scale that counts is the one at the time of the call; after it, `state`
-/// (f64 [16]) holds the scale of the next step.
+/// (f64 [16]) holds the scale of the next step. The norm goes to `norm`, f32 [1], as well.
 pub fn norm_and_decide(
     gradients: &Tensor,
     scratch: &Tensor,
     state: &Tensor,
     settings: &Settings,
+    norm: Option<&Tensor>,
 ) -> Result<()> {
     let elements = gradients.elem_count();
     assert_eq!(scratch.elem_count(), blocks(elements) + 1, "scratch of another arena");
@@ -125,6 +126,7 @@ pub fn norm_and_decide(
         Arg::F64(settings.backoff),
         Arg::U32(settings.interval),
         Arg::flag(settings.dynamic),
+        Arg::optional(norm)?,
         vector(&[from], 0, EACH),
     ];
     launch("norm_and_decide".into(), elements).run(gradients.device(), &args)

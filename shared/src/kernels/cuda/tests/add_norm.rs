@@ -5,8 +5,8 @@ use candle_core::DType;
 use super::reference;
 use super::{FORMATS, Input, TargetCheck, close, device_test, epsilon, same_bits};
 use crate::kernels::Write;
-use crate::kernels::add_norm::Summed;
-use crate::kernels::cuda::add_norm::{Targets, backward, forward};
+use crate::kernels::add_norm::{ParameterTargets, Summed};
+use crate::kernels::cuda::add_norm::{backward, forward};
 use crate::kernels::random::{DropoutMask, RandomKey};
 
 const EPS: f64 = 1e-7;
@@ -46,7 +46,7 @@ fn check(rows: usize, width: usize, format: DType, case: Case, device: &candle_c
         Case::Sublayer(_) => (
             Summed::Sublayer { bias: &bias.device, residual: &residual.device, mask },
             Summed::Sublayer { bias: &bias.cpu, residual: &residual.cpu, mask },
-            Some(mask),
+            Some((mask, format)),
         ),
     };
     let expected = reference::add_norm(&x.cpu, summed_cpu, &gamma.cpu, &beta.cpu, EPS, &g.cpu);
@@ -58,9 +58,9 @@ fn check(rows: usize, width: usize, format: DType, case: Case, device: &candle_c
         let targets = [9, 10, 11].map(|seed| TargetCheck::new(width, write, seed, device));
         let [by_gamma, by_beta, by_bias] = &targets;
         let bias = sublayer.map(|_| &by_bias.target);
-        let places = Targets { gamma: &by_gamma.target, beta: &by_beta.target, bias };
+        let places = ParameterTargets { gamma: &by_gamma.target, beta: &by_beta.target, bias };
         let (by_sum, by_x) =
-            backward(&g.device, &normalised, &gamma.device, sublayer, format, &places).unwrap();
+            backward(&g.device, &normalised, &gamma.device, sublayer, &places).unwrap();
         (y, copy, by_sum, by_x, targets)
     };
     for write in [Write::Replace, Write::Add] {

@@ -48,7 +48,12 @@ impl Case {
 
     fn attention(&self) -> Attention {
         Attention {
-            offsets: self.offsets().iter().map(|&offset| offset as usize).collect(),
+            offsets: self
+                .offsets()
+                .iter()
+                .map(|&offset| offset as usize)
+                .collect::<Vec<_>>()
+                .into(),
             heads: self.heads,
             queries: self.queries,
             scale: 1.0 / ((3 * self.size) as f32).sqrt(),

@@ -44,6 +44,14 @@ fn on_device(body: impl FnOnce(&Device)) {
     super::emulate(|| body(&Device::Cpu));
 }
 
+/// Runs the CPU's own functions, for comparison.
+fn natively<T>(body: impl FnOnce() -> T) -> T {
+    #[cfg(feature = "cuda-emulator")]
+    return super::emulator::natively(body);
+    #[cfg(not(feature = "cuda-emulator"))]
+    body()
+}
+
 /// One operand: on the device in its format, and the same values in f32 on the CPU.
 struct Input {
     device: Tensor,

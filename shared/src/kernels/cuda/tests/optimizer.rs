@@ -2,13 +2,13 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Input, device_test, epsilon, read};
+use super::{Input, device_test, epsilon, natively, read};
 use crate::kernels::cuda::optimizer::state::{
     CLEAN_STEPS, CORRECTIONS, FACTOR, LEN, NORM, SCALE, SKIPPED, STEPS,
 };
 use crate::kernels::cuda::optimizer::{AdamW, Arenas, Settings, adamw, norm_and_decide, scratch};
 use crate::kernels::optimizer as cpu;
-use crate::kernels::tests::random;
+use crate::kernels::tests::{random, target};
 
 fn new_state(scale: f64, device: &Device) -> Tensor {
     let mut state = [0.0; LEN];
@@ -32,7 +32,7 @@ device_test! {
                 let state = new_state(scale, device);
                 let scratch = scratch(n, device).unwrap();
                 let settings = Settings::new(1.0, true);
-                norm_and_decide(&gradients, &scratch, &state, &settings).unwrap();
+                norm_and_decide(&gradients, &scratch, &state, &settings, None).unwrap();
                 let found = numbers(&state);
                 assert!((found[NORM] / exact - 1.0).abs() < 1e-12, "{} {exact}", found[NORM]);
                 let clip = (1.0 / (exact + 1e-6)).min(1.0);
@@ -40,7 +40,7 @@ device_test! {
                 assert_eq!(found[SKIPPED], 0.0);
 
                 let again = new_state(scale, device);
-                norm_and_decide(&gradients, &scratch, &again, &settings).unwrap();
+                norm_and_decide(&gradients, &scratch, &again, &settings, None).unwrap();
                 assert_eq!(numbers(&again), found, "the scratch is as it was, and so are the bits");
             }
         }
@@ -69,7 +69,7 @@ device_test! {
             (&infinite, [16384.0, 0.0, 5.0, 1.0]),
         ];
         for (step, (gradients, expected)) in course.into_iter().enumerate() {
-            norm_and_decide(gradients, &scratch, &state, &settings).unwrap();
+            norm_and_decide(gradients, &scratch, &state, &settings, None).unwrap();
             let found = numbers(&state);
             let found_of = [SCALE, CLEAN_STEPS, STEPS, SKIPPED].map(|place| found[place]);
             assert_eq!(found_of, expected, "step {step}");
@@ -89,7 +89,7 @@ device_test! {
         let settings = Settings { interval: 1, ..Settings::new(1.0, false) };
         for (gradients, skipped) in [([0.1f32, 0.2], 0.0), ([f32::NAN, 0.2], 1.0)] {
             let gradients = Tensor::new(&gradients, device).unwrap();
-            norm_and_decide(&gradients, &scratch, &state, &settings).unwrap();
+            norm_and_decide(&gradients, &scratch, &state, &settings, None).unwrap();
             let found = numbers(&state);
             assert_eq!((found[SCALE], found[SKIPPED]), (1.0, skipped));
         }
@@ -101,7 +101,7 @@ device_test! {
         let state = new_state(2f64.powi(127), device);
         let gradients = Tensor::new(&[0f32], device).unwrap();
         let settings = Settings { interval: 1, ..Settings::new(1.0, true) };
-        norm_and_decide(&gradients, &scratch(1, device).unwrap(), &state, &settings).unwrap();
+        norm_and_decide(&gradients, &scratch(1, device).unwrap(), &state, &settings, None).unwrap();
         assert_eq!(numbers(&state)[SCALE], 2f64.powi(127));
     }
 }
@@ -125,13 +125,17 @@ fn adamw_beside_the_cpu(n: usize, half: Option<DType>, device: &Device) {
     let state = new_state(256.0, device);
     let scratch = scratch(n, device).unwrap();
 
-    // On the CPU one tensor a group.
+    // On the CPU one range a group, which are decided about together.
     let groups = [0..decayed, decayed..n];
-    let mut moments: Vec<[Vec<f32>; 2]> =
-        groups.iter().map(|group| [vec![0.0; group.len()], vec![0.0; group.len()]]).collect();
-    let expected = groups
-        .clone()
-        .map(|group| Tensor::from_slice(&start[group.clone()], group.len(), &Device::Cpu).unwrap());
+    let on_cpu = |values: &[f32]| Tensor::from_slice(values, values.len(), &Device::Cpu).unwrap();
+    let ranges = groups.clone().map(|group| cpu::Range {
+        weights: on_cpu(&start[group.clone()]),
+        half: None,
+        gradients: on_cpu(&vec![0.0; group.len()]),
+        first: on_cpu(&vec![0.0; group.len()]),
+        second: on_cpu(&vec![0.0; group.len()]),
+    });
+    let cpu_state = natively(|| cpu::StepState::new(256.0, &Device::Cpu)).unwrap();
 
     for step in 0..5 {
         let mut gradient: Vec<f32> = random(n, 10 + step).iter().map(|g| g * 256.0).collect();
@@ -140,7 +144,7 @@ fn adamw_beside_the_cpu(n: usize, half: Option<DType>, device: &Device) {
         }
         let gradients = there(&gradient);
         let clip = Settings::new([1e9, 0.5][step as usize % 2], true);
-        norm_and_decide(&gradients, &scratch, &state, &clip).unwrap();
+        norm_and_decide(&gradients, &scratch, &state, &clip, None).unwrap();
         let arenas = Arenas {
             weights: &weights,
             gradients: &gradients,
@@ -152,24 +156,19 @@ fn adamw_beside_the_cpu(n: usize, half: Option<DType>, device: &Device) {
 
         let decided = numbers(&state);
         assert_eq!(decided[SKIPPED] == 1.0, step == 2);
-        if step != 2 {
+        natively(|| {
+            let rules = cpu::Rules { max_grad_norm: clip.max_norm, scaling: true };
+            cpu::decide(&on_cpu(&gradient), rules, &cpu_state, &target(1)).unwrap();
             for (which, group) in groups.iter().enumerate() {
-                let [m, v] = &mut moments[which];
-                let adamw = cpu::AdamW {
-                    learning_rate: settings.learning_rate,
-                    beta1: settings.beta1,
-                    beta2: settings.beta2,
-                    eps: settings.eps,
-                    weight_decay: if which == 0 { settings.weight_decay } else { 0.0 },
-                    step: decided[STEPS] as u32,
-                    gradient_scale: decided[FACTOR],
-                };
-                let gradient =
-                    Tensor::from_slice(&gradient[group.clone()], group.len(), &Device::Cpu);
-                adamw.update(&expected[which], &gradient.unwrap(), m, v).unwrap();
+                let decay = if which == 0 { settings.weight_decay } else { 0.0 };
+                let adamw =
+                    cpu::AdamW { learning_rate: settings.learning_rate, weight_decay: decay };
+                let gradients = on_cpu(&gradient[group.clone()]);
+                let range = cpu::Range { gradients, ..ranges[which].clone() };
+                adamw.update(&range, &cpu_state).unwrap();
             }
-        }
-        let expected: Vec<f32> = expected.iter().flat_map(read).collect();
+        });
+        let expected: Vec<f32> = ranges.iter().flat_map(|range| read(&range.weights)).collect();
         assert_eq!(read(&weights), expected, "the CPU's bits in step {step}");
         if let Some(copy) = &copy {
             for (copy, weight) in read(copy).iter().zip(&expected) {
@@ -179,9 +178,8 @@ fn adamw_beside_the_cpu(n: usize, half: Option<DType>, device: &Device) {
             }
         }
     }
-    let [m, v] = [0, 1].map(|moment| -> Vec<f32> {
-        moments.iter().flat_map(|group| group[moment].clone()).collect()
-    });
+    let m: Vec<f32> = ranges.iter().flat_map(|range| read(&range.first)).collect();
+    let v: Vec<f32> = ranges.iter().flat_map(|range| read(&range.second)).collect();
     assert_eq!((read(&first), read(&second)), (m, v), "the moments' bits");
 }
 
@@ -210,7 +208,7 @@ device_test! {
         let scratch = scratch(n, device).unwrap();
         let mut expected = read(&weights.cpu);
         for step in 1..=5 {
-            norm_and_decide(&gradients, &scratch, &state, &Settings::new(1.0, true)).unwrap();
+            norm_and_decide(&gradients, &scratch, &state, &Settings::new(1.0, true), None).unwrap();
             let settings = AdamW {
                 learning_rate: 1e-3 * f64::from(step),
                 beta1: 0.9,

@@ -1,42 +1,69 @@
 //! The CPU's functions, as these tests call them: f32 in, f32 out.
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
-use super::read;
-use crate::kernels::add_norm::{self, Summed};
+use super::{natively, read};
+use crate::Result;
+use crate::kernels::add_norm::{self, ParameterTargets, Summed};
 use crate::kernels::attention::{Attention, Operands};
+use crate::kernels::cross_entropy::{Share, binary_cross_entropy};
+use crate::kernels::optimizer::StepState;
 use crate::kernels::random::DropoutMask;
-use crate::kernels::{elementwise, gelu, matmul};
+use crate::kernels::tests::target;
+use crate::kernels::{Indices, Target, elementwise, gelu, matmul, rows};
 
-/// Runs on the CPU's own functions, whatever the thread emulates.
+/// What an operation of the CPU puts into a target.
+fn put(shape: impl Into<candle_core::Shape>, f: impl FnOnce(&Target) -> Result<()>) -> Tensor {
+    let target = target(shape);
+    natively(|| f(&target)).unwrap();
+    target.tensor
+}
+
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Vec<f32> {
-    read(&matmul::linear(x, weight, bias).unwrap())
+    read(&natively(|| matmul::linear(x, weight, bias, DType::F32)).unwrap())
 }
 
 pub fn linear_backward_input(gradient: &Tensor, weight: &Tensor) -> Vec<f32> {
-    read(&matmul::linear_backward_input(gradient, weight, None).unwrap())
+    let by_x = natively(|| matmul::linear_backward_input(gradient, weight, None, DType::F32));
+    read(&by_x.unwrap())
 }
 
 pub fn linear_backward_weight(gradient: &Tensor, x: &Tensor) -> Vec<f32> {
-    read(&matmul::linear_backward_weight(gradient, x, None).unwrap())
+    let shape = (gradient.dim(1).unwrap(), x.dim(1).unwrap());
+    read(&put(shape, |target| matmul::linear_backward_weight(gradient, x, target)))
 }
 
 pub fn column_sums(x: &Tensor) -> Vec<f32> {
-    read(&matmul::column_sums(x).unwrap())
+    read(&put(x.dim(1).unwrap(), |target| matmul::column_sums(x, target)))
 }
 
 pub fn gelu(product: &Tensor, bias: &Tensor) -> Vec<f32> {
-    read(&gelu::forward(product, bias).unwrap())
+    read(&natively(|| gelu::forward(product, bias)).unwrap())
 }
 
 /// By the product and by the bias.
 pub fn gelu_backward(gradient: &Tensor, product: &Tensor, bias: &Tensor) -> [Vec<f32>; 2] {
-    let (by_product, by_bias) = gelu::backward(gradient, product, bias).unwrap();
-    [read(&by_product), read(&by_bias)]
+    let by_bias = target(bias.shape());
+    let by_product = natively(|| gelu::backward(gradient, product, bias, &by_bias)).unwrap();
+    [read(&by_product), read(&by_bias.tensor)]
 }
 
 pub fn dropout(x: &Tensor, mask: DropoutMask) -> Vec<f32> {
-    read(&elementwise::dropout(x, mask).unwrap())
+    read(&natively(|| elementwise::dropout(x, mask, None)).unwrap().0)
+}
+
+/// [n, width]
+pub fn scatter_add(gradient: &Tensor, indices: &[u32], skip: Option<u32>, n: usize) -> Tensor {
+    let indices = Indices::new(indices);
+    put((n, gradient.dim(1).unwrap()), |target| rows::scatter_add(gradient, &indices, skip, target))
+}
+
+/// The loss and its gradient.
+pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> (f32, Vec<f32>) {
+    let (loss, state) = (target(1), natively(|| StepState::new(1.0, &Device::Cpu)).unwrap());
+    let share = Share { elements: logits.elem_count(), state: &state };
+    let gradient = natively(|| binary_cross_entropy(logits, targets, share, &loss)).unwrap();
+    (read(&loss.tensor)[0], read(&gradient))
 }
 
 /// The output, and the gradients for one of it.
@@ -57,20 +84,24 @@ pub fn add_norm(
     eps: f64,
     gradient: &Tensor,
 ) -> AddNorm {
-    let (y, normalised) = add_norm::forward(x, summed, gamma, beta, eps).unwrap();
+    let output = natively(|| add_norm::forward(x, summed, gamma, beta, eps, None)).unwrap();
     let sublayer = match summed {
         Summed::Alone => None,
-        Summed::Sublayer { mask, .. } => Some(mask),
+        Summed::Sublayer { mask, .. } => Some((mask, DType::F32)),
     };
-    let found = add_norm::backward(gradient, &normalised, gamma, sublayer).unwrap();
-    let (by_x, by_bias) = found.sublayer.map(|(x, bias)| (read(&x), read(&bias))).unzip();
+    let [by_gamma, by_beta, by_bias] = [(); 3].map(|()| target(gamma.shape()));
+    let bias = sublayer.map(|_| &by_bias);
+    let targets = ParameterTargets { gamma: &by_gamma, beta: &by_beta, bias };
+    let found =
+        natively(|| add_norm::backward(gradient, &output.normalised, gamma, sublayer, &targets));
+    let found = found.unwrap();
     AddNorm {
-        y: read(&y),
+        y: read(&output.y),
         by_sum: read(&found.sum),
-        by_x,
-        by_gamma: read(&found.gamma),
-        by_beta: read(&found.beta),
-        by_bias,
+        by_x: found.x.as_ref().map(read),
+        by_gamma: read(&by_gamma.tensor),
+        by_beta: read(&by_beta.tensor),
+        by_bias: sublayer.map(|_| read(&by_bias.tensor)),
     }
 }
 
@@ -80,7 +111,9 @@ pub fn attention(
     operands: &Operands<Tensor>,
     gradient: &Tensor,
 ) -> (Vec<f32>, Operands<Vec<f32>>) {
-    let (context, probabilities) = attention.forward(operands).unwrap();
-    let found = attention.backward(gradient, operands, &probabilities).unwrap();
-    (read(&context), found.map(|tensor| Ok(read(tensor))).unwrap())
+    natively(|| {
+        let (context, saved) = attention.forward(operands).unwrap();
+        let found = attention.backward(gradient, operands, &saved).unwrap();
+        (read(&context), found.map(|tensor| Ok(read(tensor))).unwrap())
+    })
 }

@@ -1,0 +1,112 @@
+//! Running a program for no longer than it may take.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::failed;
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// Time to end by itself after it was told to.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Runs `command` with all that it prints going to `log`, and returns what that is.
+///
+/// # Errors
+/// If it cannot start, fails or takes longer than `limit`; its last line of output is part of the message.
+pub fn run(command: &mut Command, log: &Path, limit: Duration) -> Result<String> {
+    let output = File::create(log).with_context(|| failed("write", log))?;
+    let errors = output.try_clone().with_context(|| failed("write", log))?;
+    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    in_a_group_of_its_own(command);
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+    let deadline = Instant::now() + limit;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() >= deadline {
+            end(&mut child)?;
+            bail!("it took longer than {} s", limit.as_secs());
+        }
+        thread::sleep(POLL);
+    };
+    let said =
+        String::from_utf8_lossy(&fs::read(log).with_context(|| failed("read", log))?).into_owned();
+    if !status.success() {
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("silence");
+        bail!("{status}: {}", last.trim());
+    }
+    Ok(said)
+}
+
+/// So that the processes it starts in turn can be ended with it.
+fn in_a_group_of_its_own(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(not(unix))]
+    let _ = command;
+}
+
+fn end(child: &mut Child) -> Result<()> {
+    let group = format!("-{}", child.id());
+    let signal = |name: &str| {
+        let mut kill = Command::new("kill");
+        drop(kill.args([name, "--", &group]).stderr(Stdio::null()).status());
+    };
+    signal("-TERM");
+    let deadline = Instant::now() + GRACE;
+    while child.try_wait()?.is_none() && Instant::now() < deadline {
+        thread::sleep(POLL);
+    }
+    // Also what it may have left behind.
+    signal("-KILL");
+    child.kill().ok();
+    child.wait()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, name: &str, limit: Duration) -> Result<String> {
+        let log = std::env::temp_dir().join(format!("quintet-{name}-{}.log", std::process::id()));
+        let outcome = run(Command::new("sh").args(["-c", script]), &log, limit);
+        fs::remove_file(&log).expect("it was written");
+        outcome
+    }
+
+    #[test]
+    fn both_outputs_are_returned() {
+        let said = shell("echo out; echo err >&2", "both", Duration::from_secs(9));
+        assert_eq!(said.expect("it passes"), "out\nerr\n");
+    }
+
+    #[test]
+    fn a_failure_carries_the_last_words() {
+        let error = shell("echo why; exit 3", "failure", Duration::from_secs(9)).unwrap_err();
+        assert_eq!(error.to_string(), "exit status: 3: why");
+    }
+
+    #[test]
+    fn what_takes_too_long_is_ended_with_its_children() {
+        let begin = Instant::now();
+        let script = "sleep 60 & echo $!; wait";
+        let log = std::env::temp_dir().join(format!("quintet-long-{}.log", std::process::id()));
+        let error = run(Command::new("sh").args(["-c", script]), &log, Duration::from_millis(300));
+        assert!(error.unwrap_err().to_string().starts_with("it took longer than"));
+        assert!(begin.elapsed() < Duration::from_secs(30));
+        let sleeper = fs::read_to_string(&log).expect("it was written");
+        fs::remove_file(&log).expect("it was written");
+        // Killed, it may still be listed until it is reaped: as a zombie.
+        let status = fs::read_to_string(format!("/proc/{}/status", sleeper.trim()));
+        assert!(status.is_err() || status.is_ok_and(|status| status.contains("State:\tZ")));
+    }
+}

@@ -1,0 +1,93 @@
+//! `cargo xtask gpu-check`: packs what a GPU machine needs that has neither Rust nor a network, and what runs there.
+//!
+//! ```text
+//! here:   build -> pack (programs, tests, texts, tokenizer, the rival) -> a folder, and the same as one file
+//! there:  ./run -> parts, each with a time limit: tests, comparisons with PyTorch, bench -> results/
+//! ```
+//!
+//! What runs there is this program again (`gpu-run`), so that its tables and limits are tested here. `--rehearse` does
+//! both here, on the CPU with a tiny model.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::shell;
+use crate::workspace::Workspace;
+
+mod compare;
+mod limited;
+mod pack;
+mod parts;
+mod plan;
+mod report;
+
+pub use parts::run as run_there;
+
+const README: &str = include_str!("README.txt");
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where to pack [default: TARGET/gpu-check].
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+
+    /// Pack a tiny model's job for the CPU, with the same programs, and run it here. QUINTET_PYTHON names a Python with PyTorch.
+    #[arg(long)]
+    rehearse: bool,
+}
+
+/// What the packed script passes on.
+#[derive(clap::Args)]
+pub struct ThereArguments {
+    /// The packed folder.
+    #[arg(long)]
+    folder: PathBuf,
+
+    /// Where to leave what was found [default: results in the packed folder].
+    #[arg(long)]
+    results: Option<PathBuf>,
+
+    /// All parts together take no longer than this.
+    #[arg(long, default_value_t = 570)]
+    seconds: u64,
+
+    /// Only the parts whose name contains this, `tests` say.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    let name = if arguments.rehearse { "gpu-check-rehearsal" } else { "gpu-check" };
+    let folder = arguments.output.clone().unwrap_or_else(|| workspace.target.join(name));
+    let packed = pack::pack(workspace, &folder, arguments.rehearse)?;
+    println!("packed into {}: {}", folder.display(), megabytes(packed.bytes));
+    println!("the same as one file, {}: {}", packed.file.display(), megabytes(packed.file_bytes));
+    if !arguments.rehearse {
+        println!(
+            "carry either to a machine with a GPU and start `run` there; README.txt in it says more"
+        );
+        return Ok(());
+    }
+    let script = folder.join(pack::SCRIPT);
+    shell::run(&mut Command::new(script), "each part that failed says why in the folder's results/")
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+fn failed(what: &str, path: &Path) -> String {
+    format!("cannot {what} {}", path.display())
+}
+
+/// The last line that is a JSON object: what a program answers, whatever it said before.
+fn answer(said: &str) -> Result<serde_json::Value> {
+    said.lines()
+        .rev()
+        .find_map(|line| {
+            serde_json::from_str(line).ok().filter(|value: &serde_json::Value| value.is_object())
+        })
+        .context("it printed no answer")
+}
