@@ -19,7 +19,7 @@ pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
             for (output, input) in output.chunks_exact_mut(width).zip(input.chunks_exact(width)) {
                 for ((y, x), b) in output.iter_mut().zip(input).zip(&*bias) {
                     let z = x + b;
-                    *y = z * normal_cdf(z);
+                    *y = gelu(z);
                 }
             }
         });
@@ -54,6 +54,12 @@ pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor) -> Result<(Tensor,
         })
         .collect();
     Ok((tensor(by_x, x.shape())?, tensor(sum_in_order(by_bias, width), width)?))
+}
+
+/// z Phi(z).
+#[inline(always)]
+pub(super) fn gelu(z: f32) -> f32 {
+    z * normal_cdf(z)
 }
 
 #[inline(always)]

@@ -14,6 +14,7 @@ pub mod elementwise;
 pub mod gelu;
 pub mod matmul;
 pub mod optimizer;
+pub mod packed;
 pub mod random;
 pub mod rows;
 pub mod scalar;

@@ -5,6 +5,8 @@ use super::config::DebertaConfig;
 /// The rows that texts of up to some length can reach, and where each distance finds its own.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reach {
+    /// Of the table.
+    table_rows: u32,
     /// Distinct rows of the table, the row of the largest distance i - j first.
     pub rows: Vec<u32>,
     /// For each distance, the largest first, its index in `rows`; none where that is 0, 1, 2, ...
@@ -26,7 +28,14 @@ impl Reach {
             })
             .collect();
         let one_to_one = rows.len() == expansion.len();
-        Self { rows, expansion: (!one_to_one).then_some(expansion) }
+        let table_rows = config.relative_rows() as u32;
+        Self { table_rows, rows, expansion: (!one_to_one).then_some(expansion) }
+    }
+
+    /// For each distance, the largest first, its row of the table, counted from the last: these rise.
+    pub fn place_of_each_distance(&self) -> Vec<u32> {
+        let rows = self.row_of_each_distance().into_iter();
+        rows.map(|row| self.table_rows - 1 - row).collect()
     }
 
     /// For each distance, the largest first, its row of the table.
