@@ -7,15 +7,16 @@
 
 use std::ops::Range;
 
+use candle_core::Tensor;
+use rayon::prelude::*;
+
 use super::rows::softmax;
-use super::{Attention, Queries, Text};
+use super::{Attention, Text};
 use crate::Result;
 use crate::kernels::packed::{
     Activations, COLUMNS, Columns, Factor, Isa, ROWS, Sum, Weight, add, pack,
 };
 use crate::kernels::{simd, tensor, values};
-use candle_core::Tensor;
-use rayon::prelude::*;
 
 /// The projections of a model's relative positions, for [`Attention::context`].
 pub struct PositionTables(Numbers);
