@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 LENGTHS = [16, 32, 64, 128]
+LABELS = ["anger", "fear", "joy", "sadness", "surprise"]
 WORDS = "the return value of this function can be used to open a file and read one line more than it should have".split()
 
 
@@ -51,6 +52,8 @@ def main():
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, length, dtype=torch.long)).logits
         texts[length] = {"text": text, "ids": ids, "logits": logits[0].tolist()}
+    model.config.id2label = dict(enumerate(LABELS))
+    model.config.label2id = {label: place for place, label in enumerate(LABELS)}
     model.config.save_pretrained(folder)
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, os.path.join(folder, "model.safetensors"))
     shutil.copy(tokenizer_file, folder)

@@ -86,10 +86,10 @@ proptest! {
         for isa in Isa::available() {
             prop_assert_eq!(&product(&layer, &x, &bias, isa), &portable, "{:?}", isa);
         }
-        // At these sizes a weight has eleven bits and more.
+        // For 900 weights spread evenly, a step is 1 / 580 of the largest; half of one is the largest error of each.
         let exact = product(&PackedLinear::f32(&weights, inputs), &x, &bias, Isa::Portable);
         let error = portable.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        prop_assert!(error <= 1e-3 * (inputs as f32).sqrt(), "{}", error);
+        prop_assert!(error <= 2e-3 * (inputs as f32).sqrt(), "{}", error);
     }
 
     #[test]
