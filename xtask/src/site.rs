@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 pub const DATA: &str = "native-train/assets/demo.csv";
 
 /// The encodings that the browser tests load; the second is what `export` writes unless told otherwise.
-const ENCODINGS: [&str; 3] = ["f32", "int16", "f16"];
+const ENCODINGS: [&str; 4] = ["f32", "int16", "f16", "int8"];
 
 /// The folders of the page and its tests.
 pub struct Site {

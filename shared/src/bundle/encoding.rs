@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::refuse;
 use crate::Result;
+use crate::kernels::packed::PackedLinear;
 
 /// The table that stays encoded in memory.
 const WORD_EMBEDDINGS: &str = "deberta.embeddings.word_embeddings.weight";
@@ -35,6 +36,16 @@ pub(super) enum Numbers {
     /// With one f32 a row to multiply with; so is [`Numbers::Int8`].
     Int16,
     Int8,
+}
+
+/// What one tensor is in a loaded fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InMemory {
+    F32,
+    /// As it is stored: the rows that are read are decoded then.
+    Encoded,
+    /// A linear layer's weights in the order of its product: whole numbers of eight bits as such, others as f32.
+    Packed,
 }
 
 /// Rows as they are stored.
@@ -71,7 +82,7 @@ impl Encoding {
 
     /// What the tensor of this name and shape is stored as.
     pub(super) fn of(self, name: &str, shape: &[usize]) -> Numbers {
-        let few = shape.len() != 2 || name.starts_with("classifier.");
+        let few = shape.len() != 2 || is_classifier(name);
         match self {
             _ if few => Numbers::F32,
             Self::F32 => Numbers::F32,
@@ -81,19 +92,37 @@ impl Encoding {
         }
     }
 
-    /// Whether a loaded fold keeps the tensor as it is stored and decodes the rows that it reads.
-    pub(super) fn kept_encoded(self, name: &str) -> bool {
-        self != Self::F32 && name == WORD_EMBEDDINGS
-    }
-
-    /// Of the table that is kept encoded.
-    pub(super) fn bytes_a_row(self, width: u64) -> u64 {
-        match self {
-            Self::F32 => width.saturating_mul(4),
-            Self::F16 | Self::Int16 => width.saturating_mul(2).saturating_add(4),
-            Self::Int8 => width.saturating_add(4),
+    /// What a loaded fold makes of the tensor of this name and shape.
+    pub(super) fn in_memory(self, name: &str, shape: &[usize]) -> InMemory {
+        let is_linear =
+            shape.len() == 2 && !name.ends_with("_embeddings.weight") && !is_classifier(name);
+        match self.of(name, shape) {
+            Numbers::Int16 | Numbers::Int8 if name == WORD_EMBEDDINGS => InMemory::Encoded,
+            Numbers::Int8 if is_linear => InMemory::Packed,
+            Numbers::F32 | Numbers::F16 | Numbers::Int16
+                if is_linear && PackedLinear::HOLDS_F32 =>
+            {
+                InMemory::Packed
+            }
+            _ => InMemory::F32,
         }
     }
+
+    /// Of a matrix that is whole numbers in memory, too.
+    pub(super) fn in_memory_bytes_a_row(self, name: &str, shape: &[usize]) -> Option<u64> {
+        let size = match (self.in_memory(name, shape), self.of(name, shape)) {
+            (InMemory::Encoded, Numbers::Int16) => 2,
+            (InMemory::Encoded | InMemory::Packed, Numbers::Int8) => 1,
+            _ => return None,
+        };
+        let scale = size_of::<f32>() as u64;
+        Some((shape[1] as u64).saturating_mul(size).saturating_add(scale))
+    }
+}
+
+/// Whether the tensor is of the last layer, which has a row a label.
+fn is_classifier(name: &str) -> bool {
+    name.starts_with("classifier.")
 }
 
 /// Whether the tensor is of a layer's feed-forward part: most of the layer, and where rounding shows least in the

@@ -123,16 +123,16 @@ pub(super) fn check_shards(contents: &Contents, shards: &[Shard]) -> Result<()> 
     Ok(())
 }
 
-/// What one loaded fold takes: linear weights as f32, the word embeddings as they are stored, the projections of the
+/// What one loaded fold takes: linear weights as f32 or int8, the word embeddings as they are stored, the projections of the
 /// relative positions, the tokenizer, and room to work in. The layers must be within bounds.
 pub(super) fn resident_bytes(config: &DebertaConfig, labels: usize, encoding: Encoding) -> u64 {
     let product = |numbers: &[usize]| {
         numbers.iter().fold(1_u64, |product, &number| product.saturating_mul(number as u64))
     };
     let tensors = config.tensor_shapes(labels).into_iter().map(|(name, shape)| {
-        match encoding.kept_encoded(&name) {
-            true => encoding.bytes_a_row(shape[1] as u64).saturating_mul(shape[0] as u64),
-            false => product(&shape).saturating_mul(4),
+        match encoding.in_memory_bytes_a_row(&name, &shape) {
+            Some(bytes) => bytes.saturating_mul(shape[0] as u64),
+            None => product(&shape).saturating_mul(4),
         }
     });
     let terms = usize::from(config.has_c2p()) + usize::from(config.has_p2c());

@@ -11,7 +11,7 @@ use super::shard::OpenShard;
 use super::sink::{Arrival, Filled, Sink};
 use super::{Encoding, Manifest, ROWS, SCALES, refuse};
 use crate::model::{Classifier, DebertaConfig};
-use crate::nn::Weights;
+use crate::nn::{Prepared, Weights};
 use crate::tokenizer::CompactTokenizer;
 use crate::{Error, Result};
 
@@ -82,13 +82,14 @@ impl FoldLoader {
             return refuse(format!("{} shards of the fold have not come", self.awaited.len()));
         }
         let mut sinks = self.sinks;
-        let (mut tensors, mut tables) = (BTreeMap::new(), BTreeMap::new());
+        let (mut tensors, mut prepared) = (BTreeMap::new(), Prepared::default());
         for name in self.shapes.into_keys() {
             match sinks.remove(&name).filter(Sink::is_full) {
                 None => return Err(Error::MissingTensor { name }),
                 Some(sink) => match sink.finish()? {
                     Filled::Dense(tensor) => drop(tensors.insert(name, tensor)),
-                    Filled::Encoded(table) => drop(tables.insert(name, table)),
+                    Filled::Encoded(table) => drop(prepared.tables.insert(name, table)),
+                    Filled::Packed(weight) => drop(prepared.linear.insert(name, weight)),
                 },
             }
         }
@@ -98,7 +99,7 @@ impl FoldLoader {
         if tokenizer.vocab_size() > self.config.vocab_size {
             return refuse("its tokenizer has more ids than its model");
         }
-        let weights = Weights::with_tables(&tensors, &tables);
+        let weights = Weights::with_prepared(&tensors, &prepared);
         let classifier = Classifier::new(&self.config, self.labels, &weights)?.freeze()?;
         Ok(FoldModel::new(tokenizer, classifier, self.max_len, self.labels))
     }
@@ -128,10 +129,9 @@ impl FoldLoader {
         let runs = runs(tensors.tensor(&format!("{name}{ROWS}")).ok(), shape[0])?;
         let rows = view.shape()[0];
         let scales = scales(tensors.tensor(&format!("{name}{SCALES}")).ok(), stored, rows)?;
-        let sink = self
-            .sinks
-            .entry(name.to_owned())
-            .or_insert_with(|| Sink::new(shape.clone(), stored, self.encoding.kept_encoded(name)));
+        let sink = self.sinks.entry(name.to_owned()).or_insert_with(|| {
+            Sink::new(shape.clone(), stored, self.encoding.in_memory(name, shape))
+        });
         let arrived = Arrival { data: view.data(), scales };
         match sink.take(runs.into_iter(), &arrived) {
             true => Ok(()),

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use half::f16;
 
-use super::encoding::{Numbers, f16_numbers, f32_numbers, i8_numbers, i16_numbers};
+use super::encoding::{InMemory, Numbers, f16_numbers, f32_numbers, i8_numbers, i16_numbers};
 use crate::Result;
+use crate::kernels::packed::PackedLinear;
 use crate::nn::EncodedTable;
 
 /// Room for a whole tensor.
 pub(super) struct Sink {
     shape: Vec<usize>,
     stored: Numbers,
+    becomes: InMemory,
     kept: Kept,
     filled: Vec<bool>,
     missing: usize,
@@ -29,6 +31,7 @@ enum Kept {
 pub(super) enum Filled {
     Dense(Tensor),
     Encoded(Arc<EncodedTable>),
+    Packed(Arc<PackedLinear>),
 }
 
 /// Rows from one shard: their bytes, and for int8 their scales.
@@ -38,19 +41,18 @@ pub(super) struct Arrival<'a> {
 }
 
 impl Sink {
-    /// `keep_encoded` keeps whole numbers as they are stored; all others become f32.
-    pub fn new(shape: Vec<usize>, stored: Numbers, keep_encoded: bool) -> Self {
+    pub fn new(shape: Vec<usize>, stored: Numbers, becomes: InMemory) -> Self {
         let (rows, numbers) = (shape[0], shape.iter().product());
-        let kept = match (keep_encoded, stored) {
-            (false, _) | (true, Numbers::F32 | Numbers::F16) => Kept::F32(vec![0.0; numbers]),
-            (true, Numbers::Int16) => {
+        let kept = match (becomes, stored) {
+            (InMemory::Encoded, Numbers::Int16) => {
                 Kept::Int16 { values: vec![0; numbers], scales: vec![0.0; rows] }
             }
-            (true, Numbers::Int8) => {
+            (InMemory::Encoded | InMemory::Packed, Numbers::Int8) => {
                 Kept::Int8 { values: vec![0; numbers], scales: vec![0.0; rows] }
             }
+            _ => Kept::F32(vec![0.0; numbers]),
         };
-        Self { shape, stored, kept, filled: vec![false; rows], missing: rows }
+        Self { shape, stored, becomes, kept, filled: vec![false; rows], missing: rows }
     }
 
     pub fn is_full(&self) -> bool {
@@ -92,6 +94,12 @@ impl Sink {
     pub fn finish(self) -> Result<Filled> {
         debug_assert_eq!(self.missing, 0);
         Ok(match self.kept {
+            Kept::F32(values) if self.becomes == InMemory::Packed => {
+                Filled::Packed(PackedLinear::f32(&values, self.shape[1]).into())
+            }
+            Kept::Int8 { values, scales } if self.becomes == InMemory::Packed => {
+                Filled::Packed(PackedLinear::int8(&values, scales).into())
+            }
             Kept::F32(values) => Filled::Dense(Tensor::from_vec(values, self.shape, &Device::Cpu)?),
             Kept::Int16 { values, scales } => {
                 Filled::Encoded(EncodedTable::int16(values, scales).into())

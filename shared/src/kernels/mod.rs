@@ -23,6 +23,7 @@ pub mod gelu;
 mod indices;
 pub mod matmul;
 pub mod optimizer;
+pub mod packed;
 pub mod random;
 pub mod rows;
 pub mod scalar;

@@ -1,14 +1,12 @@
 //! Disentangled self-attention: the projections around `kernels::attention`.
 
-use candle_core::Tensor;
-
 use super::config::DebertaConfig;
 use super::relative_position::Reach;
 use crate::Result;
 use crate::autograd::{Tape, Value};
-use crate::kernels::attention::{Attention, Operands, Queries};
+use crate::kernels::attention::{Attention, Operands, PositionTables, Queries};
 use crate::kernels::cuda::attention::{Stacked, backward_stacked, forward_stacked};
-use crate::kernels::{Indices, Offsets, rows};
+use crate::kernels::{Indices, Offsets};
 use crate::nn::{Dropout, Linear, Weights, select_rows};
 
 #[derive(Clone)]
@@ -44,11 +42,7 @@ pub(super) enum Positions<'a> {
 }
 
 /// One layer's projections of all relative embeddings [2 * span, hidden_size].
-#[derive(Clone)]
-pub(super) struct ProjectedPositions {
-    key: Option<Tensor>,
-    query: Option<Tensor>,
-}
+pub(super) struct ProjectedPositions(PositionTables);
 
 impl SelfAttention {
     pub fn new(config: &DebertaConfig, weights: &Weights<'_>) -> Result<Self> {
@@ -92,6 +86,9 @@ impl SelfAttention {
         positions: &Positions<'_>,
         tape: Option<&Tape>,
     ) -> Result<Value> {
+        if let Positions::Projected { table, reach } = positions {
+            return self.infer(x, asking, queries, offsets, table, reach);
+        }
         if let (Some(stacked), Queries::All, Positions::Embedded { embeddings, expansion: None }) =
             (&self.stacked, queries, positions)
         {
@@ -164,14 +161,39 @@ impl SelfAttention {
 
     /// Projects the embeddings of all relative positions, for a model whose weights stay.
     pub fn project_positions(&self, embeddings: &Value) -> Result<ProjectedPositions> {
-        let project = |linear: &Option<Linear>| -> Result<Option<Tensor>> {
+        let project = |linear: &Option<Linear>| -> Result<Option<Value>> {
             let Some(linear) = linear else { return Ok(None) };
-            Ok(Some(linear.forward(embeddings, None)?.tensor().clone()))
+            linear.forward(embeddings, None).map(Some)
         };
-        Ok(ProjectedPositions {
-            key: project(&self.position_key)?,
-            query: project(&self.position_query)?,
-        })
+        let (key, query) = (project(&self.position_key)?, project(&self.position_query)?);
+        let [key, query] = [&key, &query].map(|value| value.as_ref().map(Value::tensor));
+        let is_integer = self.query.is_integer();
+        PositionTables::new(key, query, self.heads, is_integer).map(ProjectedPositions)
+    }
+
+    /// [`forward`](Self::forward) with positions that were projected before.
+    fn infer(
+        &self,
+        x: &Value,
+        asking: &Value,
+        queries: Queries,
+        offsets: &Offsets,
+        positions: &ProjectedPositions,
+        reach: &Reach,
+    ) -> Result<Value> {
+        let attention = Attention {
+            offsets: offsets.clone(),
+            heads: self.heads,
+            queries,
+            scale: self.scale,
+            mask: None,
+        };
+        let query = self.query.forward(asking, None)?;
+        let key = self.key.forward(x, None)?;
+        let value = self.value.forward(x, None)?;
+        let [query, key, value] = [&query, &key, &value].map(Value::tensor);
+        let places = reach.place_of_each_distance();
+        attention.context(query, key, value, &positions.0, &places).map(Value::constant)
     }
 
     /// Position keys and queries, one row a distance, the largest distance first.
@@ -182,14 +204,7 @@ impl SelfAttention {
     ) -> Result<(Option<Value>, Option<Value>)> {
         match positions {
             Positions::Unused => Ok((None, None)),
-            Positions::Projected { table, reach } => {
-                let indices = reach.row_of_each_distance();
-                let pick = |table: &Option<Tensor>| -> Result<Option<Value>> {
-                    let Some(table) = table else { return Ok(None) };
-                    rows::gather(table, &indices).map(Value::constant).map(Some)
-                };
-                Ok((pick(&table.key)?, pick(&table.query)?))
-            }
+            Positions::Projected { .. } => unreachable!("those are for `infer`"),
             Positions::Embedded { embeddings, expansion } => {
                 let embeddings = self.position_dropout.forward(embeddings, tape)?;
                 let project = |linear: &Option<Linear>| -> Result<Option<Value>> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 
-use super::super::encoding::{Encoded, Numbers};
+use super::super::encoding::{Encoded, InMemory, Numbers};
 use super::super::sink::{Arrival, Filled, Sink};
 use super::super::{LARGEST_SHARD, Verification};
 use super::*;
@@ -197,6 +197,7 @@ fn int8_keeps_a_row_within_half_a_step() {
 fn decoded(filled: Filled, rows: usize) -> Vec<f32> {
     let tensor = match filled {
         Filled::Dense(tensor) => tensor,
+        Filled::Packed(_) => unreachable!("compared as it is"),
         Filled::Encoded(table) => {
             let all: Vec<u32> = (0..rows as u32).collect();
             table.gather(&all).unwrap()
@@ -217,8 +218,9 @@ proptest! {
         let encoded = numbers.encode(&random(17 * WIDTH, 1, 1), WIDTH).unwrap();
         let ends: Vec<usize> = cuts.into_iter().chain([17]).collect();
         let mut results = Vec::new();
-        for keep in [false, true] {
-            let mut sink = Sink::new(vec![17, WIDTH], numbers, keep);
+        let mut packed = Vec::new();
+        for becomes in [InMemory::F32, InMemory::Encoded, InMemory::Packed] {
+            let mut sink = Sink::new(vec![17, WIDTH], numbers, becomes);
             let mut start = 0;
             for &end in &ends {
                 let mut arrived = Encoded::default();
@@ -235,13 +237,23 @@ proptest! {
                 start = end;
             }
             prop_assert!(sink.is_full());
-            results.push(decoded(sink.finish().unwrap(), 17));
+            match sink.finish().unwrap() {
+                Filled::Packed(weight) => packed.push(weight),
+                other => results.push(decoded(other, 17)),
+            }
         }
-        let mut whole = Sink::new(vec![17, WIDTH], numbers, false);
-        let all = Arrival { data: &encoded.data, scales: &encoded.scales };
-        prop_assert!(whole.take([(0, 17)].into_iter(), &all));
-        let whole = decoded(whole.finish().unwrap(), 17);
-        prop_assert!(results.iter().all(|result| *result == whole));
+        for becomes in [InMemory::F32, InMemory::Packed] {
+            let mut whole = Sink::new(vec![17, WIDTH], numbers, becomes);
+            let all = Arrival { data: &encoded.data, scales: &encoded.scales };
+            prop_assert!(whole.take([(0, 17)].into_iter(), &all));
+            match whole.finish().unwrap() {
+                Filled::Packed(weight) => packed.push(weight),
+                other => results.push(decoded(other, 17)),
+            }
+        }
+        prop_assert_eq!((results.len(), packed.len()), (3, 2));
+        prop_assert!(results.iter().all(|result| *result == results[0]));
+        prop_assert!(packed[0] == packed[1], "packed of the same numbers");
     }
 
     /// Whatever folds have in common, every fold gets its own numbers back.
