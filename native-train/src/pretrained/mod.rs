@@ -16,6 +16,7 @@ mod test_files;
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -156,13 +157,15 @@ impl Pretrained {
         load::load(&self.config, self.weights.as_ref(), num_labels, seed)
     }
 
-    /// One tensor of a complete classifier (see [`Self::report`]), f32, row by row.
+    /// Some rows of a tensor of a complete classifier (see [`Self::report`]), f32.
     ///
     /// # Errors
     /// If the files do not hold it by that name, or are damaged.
-    pub fn read_tensor(&self, name: &str) -> Result<Vec<f32>> {
+    pub fn read_rows(&self, name: &str, rows: Range<usize>) -> Result<Vec<f32>> {
         match &self.weights {
-            Some(weights) if weights.names().any(|stored| stored == name) => weights.read(name),
+            Some(weights) if weights.names().any(|stored| stored == name) => {
+                weights.read_rows(name, rows)
+            }
             _ => Err(shared::Error::MissingTensor { name: name.to_owned() }.into()),
         }
     }

@@ -12,6 +12,7 @@ pub mod attention;
 pub mod cross_entropy;
 pub mod elementwise;
 pub mod gelu;
+pub mod low_bits;
 pub mod matmul;
 pub mod optimizer;
 pub mod random;
