@@ -144,12 +144,12 @@ pub struct ExportArgs {
     ///
     /// MATRICES, and WORDS for the word embeddings, are f32 (as trained, to the bit), f16 (floats in
     /// the feed-forward matrices, the others as int16), int16, int8 (whole numbers with a scale for
-    /// each row) or int4 (a scale for each 128 numbers). With +BITS the folds' mean is stored once
-    /// so, and of what sets each fold apart 4, 2 or 1 bits a number; of word embeddings the second
-    /// BITS, else they are the same for all folds. `auto` measures --candidates and takes the
-    /// smallest bundle within --max-f1-drop.
+    /// each row) or int4 (a scale for each 128 numbers). With +BITS the model that the run began with
+    /// is stored once so, and of what sets each fold apart 4, 2 or 1 bits a number; of word
+    /// embeddings the second BITS, else they are the same for all folds. `auto` measures
+    /// --candidates and takes the smallest bundle within --max-f1-drop.
     #[arg(long, value_name = "ENCODING", default_value = "int16", display_order = 2)]
-    #[arg(value_parser = encoding_choice, verbatim_doc_comment)]
+    #[arg(value_parser = encoding_choice)]
     pub encoding: EncodingChoice,
 
     /// With `--encoding auto`: by how much macro-F1 of the held-out rows may be lower than the run's
@@ -160,6 +160,11 @@ pub struct ExportArgs {
     #[arg(long, value_name = "ENCODINGS", value_delimiter = ',', value_parser = encoding)]
     #[arg(display_order = 2)]
     pub candidates: Vec<Encoding>,
+
+    /// The model that the run began with, which +BITS needs: a folder or hub id [default: as the run's
+    /// settings say]
+    #[arg(long, value_name = "MODEL", display_order = 2)]
+    pub base_model: Option<String>,
 
     /// Export one model with the mean of the folds' weights: the light choice for phones
     ///

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use shared::bundle::{
-    About, Contents, Encoding, FoldLoader, LabelScores, Manifest, Provenance, Scores, Shard,
-    TextAnswer, write,
+    About, Base, Contents, Encoding, FoldLoader, LabelScores, Manifest, Provenance, Scores, Shard,
+    TextAnswer, Whose, write,
 };
 use shared::model::DebertaConfig;
 use shared::tokenizer::Tokenizer;
@@ -55,17 +55,20 @@ impl Sample {
         };
         let mut files = BTreeMap::new();
         let shapes: BTreeMap<_, _> = contents.config.tensor_shapes(2).into_iter().collect();
-        let read = |fold, name: &str, rows: Range<usize>| -> Result<Vec<f32>, Error> {
+        let read = |whose, name: &str, rows: Range<usize>| -> Result<Option<Vec<f32>>, Error> {
+            // The first fold is as good an ancestor as any.
+            let fold = if let Whose::Fold(fold) = whose { fold } else { 0 };
             let width: usize = shapes[name][1..].iter().product();
             let values = if encoding.has_deltas() { near_values } else { values };
             let all = values(fold, name, shapes[name].iter().product());
-            Ok(all[rows.start * width..rows.end * width].to_vec())
+            Ok(Some(all[rows.start * width..rows.end * width].to_vec()))
         };
         let emit = |shard: &Shard, bytes| -> Result<(), Error> {
             files.insert(shard.file_name(), bytes);
             Ok(())
         };
-        let manifest = write(contents, &[tokenizer.clone(), tokenizer], read, emit).unwrap();
+        let manifest =
+            write(contents, &[tokenizer.clone(), tokenizer], Base::Ancestor, read, emit).unwrap();
         Self { manifest, files }
     }
 

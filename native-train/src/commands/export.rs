@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use shared::bundle::{self, Encoding, Manifest};
+use shared::bundle::{self, Base, Encoding, Manifest, Whose};
 use shared::tokenizer::CompactTokenizer;
 
 use super::{counted, print};
@@ -37,10 +37,12 @@ pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
     let mut export = Export {
         args,
         models: if args.soup { Models::Soup } else { Models::Folds },
+        base: Base::Mean,
         source,
         tokenizer,
         reference: None,
     };
+    export.find_base(progress)?;
     let mut folder = BundleFolder::open(&args.output)?;
     let (chosen, table) = match args.encoding {
         EncodingChoice::This(encoding) => {
@@ -49,10 +51,7 @@ pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
             (candidate, None)
         }
         EncodingChoice::Auto => {
-            let encodings = match args.candidates.is_empty() {
-                true => candidates::usual(export.tokenizers().len()),
-                false => args.candidates.clone(),
-            };
+            let encodings = export.candidates(progress);
             let measure =
                 |encoding, folder: &mut BundleFolder| export.measure(encoding, folder, progress);
             let (mut all, chosen) =
@@ -70,6 +69,7 @@ pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
 struct Export<'a> {
     args: &'a ExportArgs,
     models: Models,
+    base: Base,
     source: Source,
     tokenizer: CompactTokenizer,
     reference: Option<Reference>,
@@ -82,6 +82,49 @@ impl Export<'_> {
             Models::Soup => 1,
         };
         vec![self.tokenizer.clone(); models]
+    }
+
+    /// What deltas are to be told from, if there may be any.
+    fn find_base(&mut self, progress: &Progress) -> Result<()> {
+        let args = self.args;
+        let may_have_deltas = match args.encoding {
+            EncodingChoice::This(encoding) => encoding.has_deltas(),
+            EncodingChoice::Auto => {
+                args.candidates.is_empty() || args.candidates.iter().any(|it| it.has_deltas())
+            }
+        };
+        let several = self.models == Models::Folds && self.source.folds.len() > 1;
+        if !(may_have_deltas && several) {
+            return Ok(());
+        }
+        if self.source.find_ancestor(args.base_model.as_deref(), progress)? {
+            self.base = Base::Ancestor;
+        } else if matches!(args.encoding, EncodingChoice::This(_)) {
+            progress.warn(
+                "the folds' mean is the base of their deltas: each fold has a little of those that were trained on \
+                 the rows it held out, and scores too well on them",
+            );
+        }
+        Ok(())
+    }
+
+    /// What `auto` is to measure. Deltas from the folds' mean cannot be measured: see [`Base::Mean`].
+    fn candidates(&self, progress: &Progress) -> Vec<Encoding> {
+        let several = self.models == Models::Folds && self.source.folds.len() > 1;
+        let mut encodings = match self.args.candidates.is_empty() {
+            true => candidates::usual(),
+            false => self.args.candidates.clone(),
+        };
+        if self.base == Base::Mean {
+            encodings.retain(|encoding| !encoding.has_deltas());
+            if several {
+                progress.note(
+                    "deltas are not measured: without the model that the run began with (`--base-model`) they would be \
+                     from the folds' mean, which has seen the held-out rows",
+                );
+            }
+        }
+        encodings
     }
 
     /// Writes a bundle in this encoding and compares it with the run.
@@ -102,11 +145,13 @@ impl Export<'_> {
         let manifest = bundle::write(
             contents,
             &self.tokenizers(),
-            |place, name, rows| {
+            self.base,
+            |whose, name, rows| {
                 progress.tensor(name);
-                match self.models {
-                    Models::Folds => source.read(place, name, rows),
-                    Models::Soup => source.read_soup(name, rows),
+                match (whose, self.models) {
+                    (Whose::Base, _) => source.read_ancestor(name, rows),
+                    (Whose::Fold(place), Models::Folds) => source.read(place, name, rows).map(Some),
+                    (Whose::Fold(_), Models::Soup) => source.read_soup(name, rows).map(Some),
                 }
             },
             |shard, bytes| folder.add(shard, &bytes),

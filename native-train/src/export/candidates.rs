@@ -7,22 +7,21 @@ use super::BundleFolder;
 use super::verify::drop;
 use crate::error::UserError;
 
-/// Tried where nothing else is asked for, largest first. Of one model there is nothing that sets folds apart.
-const OF_FOLDS: [&str; 12] = [
+/// Tried where nothing else is asked for, from the nearest to the smallest.
+const USUAL: [&str; 12] = [
     "int16",
     "int8",
     "int8/int4",
     "int4",
     "int8+4/4",
+    "int8+2/4",
     "int8+2/2",
-    "int8+2",
-    "int8+1/1",
+    "int8+1/2",
+    "int8+1",
     "int8/int4+2/2",
-    "int8/int4+1/1",
     "int4+2/2",
     "int4+1/1",
 ];
-const OF_ONE: [&str; 4] = ["int16", "int8", "int8/int4", "int4"];
 
 /// A bundle that lies in the folder, unpublished.
 #[derive(Debug, Clone)]
@@ -31,10 +30,8 @@ pub struct Candidate {
     pub found: Verification,
 }
 
-/// The usual candidates for so many models.
-pub fn usual(models: usize) -> Vec<Encoding> {
-    let names = if models > 1 { &OF_FOLDS[..] } else { &OF_ONE[..] };
-    names.iter().map(|name| name.parse().expect("an encoding")).collect()
+pub fn usual() -> Vec<Encoding> {
+    USUAL.iter().map(|name| name.parse().expect("an encoding")).collect()
 }
 
 /// Measures all, by `measure`, and gives them in the order asked for, with the place of the one to take. Of the bundles that

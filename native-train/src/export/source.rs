@@ -37,6 +37,7 @@ pub struct Source {
     run: Run,
     model: DebertaConfig,
     weights: Vec<Pretrained>,
+    ancestor: Option<Pretrained>,
     summary: Summary,
 }
 
@@ -96,8 +97,27 @@ impl Source {
             run,
             model,
             weights,
+            ancestor: None,
             summary,
         })
+    }
+
+    /// Finds the model that the run began with: `named`, else what the run's settings name. Nothing, if it began with random
+    /// numbers or the model is not to be had any more, which is said.
+    ///
+    /// # Errors
+    /// If `named` cannot be used.
+    pub fn find_ancestor(&mut self, named: Option<&str>, progress: &Progress) -> Result<bool> {
+        let model = named.map_or_else(|| self.config.model.to_string(), str::to_owned);
+        self.ancestor = match pretrained::resolve(&model, progress.downloads()) {
+            Ok(found) => found.has_weights().then_some(found),
+            Err(error) if named.is_some() => return Err(error),
+            Err(error) => {
+                progress.note(format_args!("the model that the run began with: {error:#}"));
+                None
+            }
+        };
+        Ok(self.ancestor.is_some())
     }
 
     /// Some rows of a tensor of the fold at `place` of [`folds`](Self::folds).
@@ -108,6 +128,16 @@ impl Source {
         self.weights[place]
             .read_rows(name, rows)
             .map_err(|error| inference::of_fold(error, &self.fold_folder(place)))
+    }
+
+    /// The same of the model that the run began with, where it has the tensor.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_ancestor(&self, name: &str, rows: Range<usize>) -> Result<Option<Vec<f32>>> {
+        let Some(ancestor) = &self.ancestor else { return Ok(None) };
+        let shapes = self.model.tensor_shapes(self.labels.len());
+        ancestor.read_backbone_rows(name, &shapes[name], rows)
     }
 
     /// The same of the folds' averaged weights.

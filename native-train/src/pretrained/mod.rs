@@ -170,6 +170,27 @@ impl Pretrained {
         }
     }
 
+    /// Whether there are weights: not of `mini`.
+    pub fn has_weights(&self) -> bool {
+        self.weights.is_some()
+    }
+
+    /// Some rows of the tensor that a classifier knows by this name and shape, f32; `None` where the files have none such.
+    ///
+    /// # Errors
+    /// If the files are damaged.
+    pub fn read_backbone_rows(
+        &self,
+        name: &str,
+        shape: &[usize],
+        rows: Range<usize>,
+    ) -> Result<Option<Vec<f32>>> {
+        let Some(weights) = &self.weights else { return Ok(None) };
+        let is_it = |stored: &&str| load::is_named(stored, name) && weights.shape(stored) == shape;
+        let stored = weights.names().find(is_it);
+        stored.map(|stored| weights.read_rows(stored, rows)).transpose()
+    }
+
     /// The bytes of the weight files, piece by piece; none for `mini`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Folds as a base and what sets each apart. They come from one pretrained model and have gone little ways from it, so
-//! their mean is near them all, and of the differences a few bits a number say nearly everything (for one model, down to one
-//! bit: J. Liu et al., "BitDelta: Your Fine-Tune May Only Be Worth One Bit", <https://arxiv.org/abs/2402.10193>).
+//! of the differences a few bits a number say nearly everything (for one model, down to one bit: J. Liu et al., "BitDelta: Your
+//! Fine-Tune May Only Be Worth One Bit", <https://arxiv.org/abs/2402.10193>).
 //!
 //! A difference is that of the fold from the base as it is decoded, so that it mends the base's own rounding as well.
 
@@ -28,19 +28,19 @@ struct Apart {
     moved: Vec<Vec<usize>>,
 }
 
-/// Stores the block's rows: a base for all folds, and each fold's differences where `deltas` says as what.
+/// Stores the block's rows: `common` for all folds, and each fold's differences where `deltas` says as what.
 pub(super) fn write<E: From<Error>, F: FnMut(&Shard, Vec<u8>) -> Result<(), E>>(
     block: &Block<'_>,
+    common: &[f32],
     numbers: Numbers,
     deltas: Option<Numbers>,
     packer: &mut Packer<F>,
 ) -> Result<(), E> {
-    let mean = mean(&block.versions);
-    let encoded = block.encode(numbers, &mean)?;
-    let mut base = vec![0.0; mean.len()];
+    let encoded = block.encode(numbers, common)?;
+    let mut base = vec![0.0; common.len()];
     numbers.add(&encoded.data, &encoded.scales, block.width(), &mut base);
 
-    let Apart { far, near, moved } = apart(block, &mean, &base);
+    let Apart { far, near, moved } = apart(block, common, &base);
     let all = FoldSet::MAX >> (FoldSet::BITS as usize - block.versions.len());
     block.pack(all, "", numbers, &near, &encoded, packer)?;
     for (fold, (version, moved)) in block.versions.iter().zip(moved).enumerate() {
@@ -57,20 +57,20 @@ pub(super) fn write<E: From<Error>, F: FnMut(&Shard, Vec<u8>) -> Result<(), E>>(
 }
 
 /// The folds' mean. Its sums are in f64, so that of equal numbers it is that number.
-fn mean(versions: &[Vec<f32>]) -> Vec<f32> {
+pub(super) fn mean(versions: &[Vec<f32>]) -> Vec<f32> {
     let folds = versions.len() as f64;
     let at = |place| versions.iter().map(|version| f64::from(version[place])).sum::<f64>();
     (0..versions[0].len()).map(|place| (at(place) / folds) as f32).collect()
 }
 
-fn apart(block: &Block<'_>, mean: &[f32], base: &[f32]) -> Apart {
+fn apart(block: &Block<'_>, common: &[f32], base: &[f32]) -> Apart {
     // Word embeddings are the same for all folds, so that folds in one memory have them there once.
     let may_be_far = !shared_by_row(block.name);
     let mut apart =
         Apart { far: Vec::new(), near: Vec::new(), moved: vec![Vec::new(); block.versions.len()] };
     for place in 0..block.rows.len() {
         let row = place * block.width()..(place + 1) * block.width();
-        let (mean, base) = (&mean[row.clone()], &base[row.clone()]);
+        let (common, base) = (&common[row.clone()], &base[row.clone()]);
         let versions = block.versions.iter().map(|version| &version[row.clone()]);
         let energy_apart: f64 = versions.clone().map(|version| squares(version, base)).sum();
         let energy: f64 = versions.clone().flatten().map(|&x| f64::from(x).powi(2)).sum();
@@ -79,7 +79,7 @@ fn apart(block: &Block<'_>, mean: &[f32], base: &[f32]) -> Apart {
             continue;
         }
         apart.near.push(place);
-        let rounding = largest(mean, base);
+        let rounding = largest(common, base);
         for (version, moved) in versions.zip(&mut apart.moved) {
             if largest(version, base) > rounding * NEAR {
                 moved.push(place);

@@ -38,11 +38,11 @@
 //! differ by less than half a step at the largest number: weight decay over some epochs more or less is no more than that in int8.
 //!
 //! **Deltas.** Folds come from one pretrained model and stay near it. An `encoding` that ends in `+BITS` or `+BITS/BITS` (of 1, 2 or
-//! 4) stores their mean once, as what stands before the `+`, and beside it, of each fold, what is to be added to rows: `NAME.delta`,
+//! 4) stores that model (or the folds' mean) once, as what stands before the `+`, and beside it, of each fold, what is to be added to rows: `NAME.delta`,
 //! U8 [rows, packed columns], of the first number of bits in the layers' matrices, of the second in the word embeddings (without a
 //! second all folds have the same) and of four in the others. Code c of b bits is (c - (2^b - 1) / 2) times its row's scale,
 //! `NAME.delta.scales`, f32 [rows]; `NAME.delta.rows` is as for `NAME`. A row has a delta at most once over all shards of a
-//! fold, and none where the base alone is as near. Rows that have gone far from their mean, such as those of a head that began
+//! fold, and none where the base alone is as near. Rows that have gone far from the base, such as those of a head that began
 //! with other random numbers in each fold, are each fold's own and stored as what stands before the `+`.
 //!
 //! # Trust
@@ -74,7 +74,7 @@ pub use loader::FoldLoader;
 pub use manifest::{About, Contents, Manifest, VERSION};
 pub use model::{FoldModel, TextAnswer};
 pub use shard::{LARGEST_SHARD, OpenShard, Shard};
-pub use writer::write;
+pub use writer::{Base, Whose, write};
 
 use crate::{Error, Result};
 

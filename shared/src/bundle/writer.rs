@@ -16,6 +16,25 @@ use crate::{Error, Result};
 /// Numbers of a fold's table that are in memory at a time, where its rows stand for themselves.
 const BLOCK_NUMBERS: usize = 4 << 20;
 
+/// Whose tensors are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Of the fold at this place.
+    Fold(usize),
+    /// Of what the folds have in common ([`Base`]).
+    Base,
+}
+
+/// What folds are told apart from, where an encoding has deltas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// The model that all were trained from, read as [`Whose::Base`]. A tensor that it lacks is each fold's own.
+    Ancestor,
+    /// The folds' mean: nearer to them, but each fold has then a little of the others, which were trained on the rows that it
+    /// held out. Its scores on them are too good.
+    Mean,
+}
+
 /// Some rows of a tensor in every fold.
 pub(super) struct Block<'a> {
     pub name: &'a str,
@@ -28,8 +47,8 @@ pub(super) struct Block<'a> {
 
 /// Writes a bundle's shards and gives the manifest that names them, which says nothing of a verification yet.
 ///
-/// `read` gives rows of a tensor of a fold, by the fold's place, the tensor's name and which rows (a vector's have one number);
-/// `emit` takes each shard's bytes as soon as it is full. There is a tokenizer a fold.
+/// `read` gives rows of a tensor, by whose it is, its name and which rows (a vector's have one number): each that a fold is asked
+/// for, and of the base those that there are. `emit` takes each shard's bytes as soon as it is full. There is a tokenizer a fold.
 ///
 /// # Errors
 /// Those of `read` and `emit`; if a tensor has not the size the config asks for or cannot be encoded; if a
@@ -37,7 +56,8 @@ pub(super) struct Block<'a> {
 pub fn write<E: From<Error>>(
     contents: Contents,
     tokenizers: &[CompactTokenizer],
-    mut read: impl FnMut(usize, &str, Range<usize>) -> Result<Vec<f32>, E>,
+    base: Base,
+    mut read: impl FnMut(Whose, &str, Range<usize>) -> Result<Option<Vec<f32>>, E>,
     emit: impl FnMut(&Shard, Vec<u8>) -> Result<(), E>,
 ) -> Result<Manifest, E> {
     let (folds, encoding) = (contents.folds.len(), contents.encoding);
@@ -54,17 +74,24 @@ pub fn write<E: From<Error>>(
             let rows = first..all.min(first + step);
             let mut versions = Vec::with_capacity(folds);
             for fold in 0..folds {
-                versions.push(read(fold, &name, rows.clone())?);
+                let version = read(Whose::Fold(fold), &name, rows.clone())?;
+                versions.push(version.ok_or_else(|| Error::MissingTensor { name: name.clone() })?);
             }
             let block = Block { name: &name, shape: &shape, rows, versions };
-            block.check()?;
+            block.versions.iter().try_for_each(|version| block.check(version))?;
+            let common = match base {
+                _ if !encoding.has_base(&name, &shape) => None,
+                Base::Ancestor => read(Whose::Base, &name, block.rows.clone())?,
+                Base::Mean => Some(apart::mean(&block.versions)),
+            };
             let numbers = encoding.of(&name, &shape);
-            match encoding.has_base(&name, &shape) {
-                true => {
+            match common {
+                Some(common) => {
+                    block.check(&common)?;
                     let deltas = encoding.delta_of(&name, &shape);
-                    apart::write(&block, numbers, deltas, &mut packer)?;
+                    apart::write(&block, &common, numbers, deltas, &mut packer)?;
                 }
-                false => write_whole(&block, numbers, by_row, &mut packer)?,
+                None => write_whole(&block, numbers, by_row, &mut packer)?,
             }
         }
     }
@@ -103,19 +130,12 @@ fn write_whole<E: From<Error>, F: FnMut(&Shard, Vec<u8>) -> Result<(), E>>(
 }
 
 impl Block<'_> {
-    fn check(&self) -> Result<()> {
-        let expected = self.rows.len() * self.width();
-        match self.versions.iter().find(|version| version.len() != expected) {
-            None => Ok(()),
-            Some(version) => {
-                let (name, found) = (self.name.to_owned(), vec![version.len()]);
-                Err(Error::TensorShape {
-                    name,
-                    expected: vec![self.rows.len(), self.width()],
-                    found,
-                })
-            }
+    fn check(&self, version: &[f32]) -> Result<()> {
+        if version.len() == self.rows.len() * self.width() {
+            return Ok(());
         }
+        let (name, found) = (self.name.to_owned(), vec![version.len()]);
+        Err(Error::TensorShape { name, expected: vec![self.rows.len(), self.width()], found })
     }
 
     pub fn width(&self) -> usize {

@@ -82,10 +82,7 @@ fn Provenance(ensemble: Ensemble) -> impl IntoView {
             }),
         ),
         ("Reads", format!("the first {} tokens of a text", ensemble.max_len)),
-        (
-            "Download",
-            format!("{}, weights as {}", bytes(ensemble.download_bytes), card.encoding),
-        ),
+        ("Download", format!("{}, weights as {}", bytes(ensemble.download_bytes), card.encoding)),
         ("Licence of the weights", card.licence.unwrap_or_else(|| "not stated".to_owned())),
         ("Made by", versions.join(", ")),
     ];

@@ -68,7 +68,9 @@ fn folds_that_are_the_same_have_no_deltas_and_a_fold_alone_has_none() {
 
 #[test]
 fn a_fold_beside_another_has_the_word_embeddings_in_common_with_it() {
-    for (name, in_common) in [("int8+2/2", true), ("int4+1", true), ("int8", false), ("f32+4", false)] {
+    for (name, in_common) in
+        [("int8+2/2", true), ("int4+1", true), ("int8", false), ("f32+4", false)]
+    {
         let bundle = delta_bundle(name);
         let first = bundle.load(0).unwrap();
         let mut loader = FoldLoader::beside(&bundle.manifest, 2, &first);
@@ -92,7 +94,10 @@ fn a_fold_beside_another_has_the_word_embeddings_in_common_with_it() {
 type Stored = (Dtype, Vec<usize>, Vec<u8>);
 
 /// Loads fold 0 of a bundle in which the tensors of the last shard of this fold, its own one, were changed.
-fn loaded_with(name: &str, change: impl FnOnce(&mut BTreeMap<String, Stored>)) -> Result<FoldModel> {
+fn loaded_with(
+    name: &str,
+    change: impl FnOnce(&mut BTreeMap<String, Stored>),
+) -> Result<FoldModel> {
     let Bundle { manifest, mut shards } = delta_bundle(name);
     let own = *manifest.shards_of(0).last().unwrap();
     let mut tensors: BTreeMap<String, Stored> = SafeTensors::deserialize(&shards[own])
@@ -116,7 +121,8 @@ fn loaded_with(name: &str, change: impl FnOnce(&mut BTreeMap<String, Stored>)) -
 
 #[test]
 fn every_kind_of_lie_about_a_delta_is_refused() {
-    let numbers = |numbers: &[u32]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
+    let numbers =
+        |numbers: &[u32]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
     let packed = |rows: usize, bytes: usize| (Dtype::U8, vec![rows, bytes], vec![0; rows * bytes]);
     let scales = |shape: &[usize]| {
         (Dtype::F32, shape.to_vec(), vec![0; 4 * shape.iter().product::<usize>()])
@@ -199,11 +205,12 @@ proptest! {
     #[test]
     fn a_fold_is_nearer_to_its_own_numbers_than_the_base_is(
         apart in 0.01_f32..0.15,
+        base in prop::sample::select(vec![Base::Ancestor, Base::Mean]),
         name in prop::sample::select(vec!["f32+1/1", "int16+2/1", "int8+2/2", "int8/int4+4/4", "f16+1/4"]),
     ) {
         let config = config(40);
         let folds = relatives(&config, apart);
-        let with = bundle_of(contents(encoding(name), config.clone(), FOLDS), &folds);
+        let with = bundle_from(base, contents(encoding(name), config.clone(), FOLDS), &folds);
         for (place, fold) in folds.iter().enumerate() {
             let read = Reader { bundle: &with, fold: place };
             for tensor in [LAYER, WORDS, POOLER] {
@@ -234,7 +241,9 @@ impl Reader<'_> {
         for index in manifest.shards_of(self.fold) {
             let tensors = SafeTensors::deserialize(&self.bundle.shards[index]).unwrap();
             let delta = encoding.delta_of(name, shape).map(|numbers| (".delta", numbers));
-            for (ending, numbers) in [Some(("", encoding.of(name, shape))), delta].into_iter().flatten() {
+            for (ending, numbers) in
+                [Some(("", encoding.of(name, shape))), delta].into_iter().flatten()
+            {
                 let Ok(view) = tensors.tensor(&format!("{name}{ending}")) else { continue };
                 let part = |part: &str| tensors.tensor(&format!("{name}{ending}.{part}")).ok();
                 let scales = part("scales").map_or(&[][..], |view| view.data());

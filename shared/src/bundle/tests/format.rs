@@ -30,8 +30,7 @@ pub(super) fn largest_logit_difference(bundle: &Bundle, folds: &[Tensors]) -> f3
             classifier.logits(&batch).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
         };
         let dense = dense(tensors, config);
-        let expected =
-            Classifier::new(config, 2, &Weights::new(&dense)).unwrap().freeze().unwrap();
+        let expected = Classifier::new(config, 2, &Weights::new(&dense)).unwrap().freeze().unwrap();
         for (found, expected) in logits(model.classifier()).iter().zip(logits(&expected)) {
             largest = largest.max((found - expected).abs());
         }
@@ -184,7 +183,8 @@ fn weights_that_are_no_numbers_are_refused_by_name() {
         let outcome = write(
             contents(encoding, config.clone(), FOLDS),
             &vec![tokenizer().clone(); FOLDS],
-            |fold, name, rows| Ok::<_, crate::Error>(rows_of(&folds, fold, name, rows, &config)),
+            Base::Mean,
+            |whose, name, rows| Ok::<_, crate::Error>(rows_of(&folds, whose, name, rows, &config)),
             |_, _| Ok(()),
         );
         outcome.unwrap_err().to_string()

@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use candle_core::{Device, Tensor};
 
 use super::{
-    About, Contents, Encoding, FoldLoader, FoldModel, LabelScores, Manifest, Provenance, Scores,
-    Shard, write,
+    About, Base, Contents, Encoding, FoldLoader, FoldModel, LabelScores, Manifest, Provenance,
+    Scores, Shard, Whose, write,
 };
 use crate::kernels::random::RandomKey;
 use crate::model::DebertaConfig;
@@ -131,13 +131,12 @@ fn relatives(config: &DebertaConfig, apart: f32) -> Vec<Tensors> {
         let moved = ancestor.iter().zip(100..).map(|((name, values), site)| {
             let width: usize = shapes[name][1..].iter().product();
             let own = random(values.len(), site, fold);
-            let moved = values.iter().zip(own).enumerate().map(|(place, (value, own))| {
-                match &**name {
+            let moved =
+                values.iter().zip(own).enumerate().map(|(place, (value, own))| match &**name {
                     WORDS if place >= 10 * width => *value,
                     "pooler.dense.weight" => own,
                     _ => value + own * apart,
-                }
-            });
+                });
             (name.clone(), moved.collect())
         });
         moved.collect::<Tensors>()
@@ -151,25 +150,36 @@ fn random(count: usize, seed: u64, site: u32) -> Vec<f32> {
     (0..count).map(|i| key.bits(i as u32) as f32 / 2f32.powi(32) - 0.5).collect()
 }
 
+/// What a fold has, or those of the ancestor's rows that it has: as other models it lacks a pooler.
 fn rows_of(
     folds: &[Tensors],
-    fold: usize,
+    whose: Whose,
     name: &str,
     rows: Range<usize>,
     config: &DebertaConfig,
-) -> Vec<f32> {
+) -> Option<Vec<f32>> {
     let width: usize = config.tensor_shapes(2)[name][1..].iter().product();
-    folds[fold][name][rows.start * width..rows.end * width].to_vec()
+    let range = rows.start * width..rows.end * width;
+    match whose {
+        Whose::Fold(fold) => Some(folds[fold][name][range].to_vec()),
+        Whose::Base if name.starts_with("pooler") => None,
+        Whose::Base => Some(tensors(config)[0][name][range].to_vec()),
+    }
 }
 
 fn bundle_of(contents: Contents, folds: &[Tensors]) -> Bundle {
+    bundle_from(Base::Mean, contents, folds)
+}
+
+fn bundle_from(base: Base, contents: Contents, folds: &[Tensors]) -> Bundle {
     let mut written: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let tokenizers = vec![tokenizer().clone(); folds.len()];
     let config = contents.config.clone();
     let manifest = write(
         contents,
         &tokenizers,
-        |fold, name, rows| Ok::<_, crate::Error>(rows_of(folds, fold, name, rows, &config)),
+        base,
+        |whose, name, rows| Ok::<_, crate::Error>(rows_of(folds, whose, name, rows, &config)),
         |shard: &Shard, bytes| {
             written.insert(shard.sha256.clone(), bytes);
             Ok(())
@@ -186,11 +196,11 @@ fn encoding(name: &str) -> Encoding {
     name.parse().unwrap()
 }
 
-/// Of relatives.
+/// Of relatives and their ancestor.
 fn delta_bundle(name: &str) -> Bundle {
     let config = config(40);
     let folds = relatives(&config, 0.05);
-    bundle_of(contents(encoding(name), config, FOLDS), &folds)
+    bundle_from(Base::Ancestor, contents(encoding(name), config, FOLDS), &folds)
 }
 
 fn bundle(encoding: Encoding) -> Bundle {

@@ -12,8 +12,9 @@ use super::*;
 
 const FIVE: usize = 5;
 
-/// One word in so many is in the training texts, and so is moved by fine-tuning: some 10,000, as in some 7,000 short texts.
-const MOVED_WORDS: usize = 12;
+/// One word in so many is in the training texts, and so is moved by fine-tuning: some 8,500 (6,827 short texts of English have
+/// 8,351 different ids).
+const MOVED_WORDS: usize = 15;
 
 /// Folds differ from their ancestor by this share of its deviation.
 const APART: f32 = 0.02;
@@ -34,16 +35,25 @@ fn number(key: RandomKey, place: usize) -> f32 {
     (sum - 510) as f32 * (0.02 / 147.8)
 }
 
-/// Rows of a fold's tensor.
-fn read(fold: usize, name: &str, width: usize, rows: Range<usize>) -> Vec<f32> {
+/// Rows of a tensor.
+fn read(whose: Whose, name: &str, width: usize, rows: Range<usize>) -> Option<Vec<f32>> {
     let site = name.bytes().fold(7_u32, |site, byte| site.wrapping_mul(31) ^ u32::from(byte));
-    let (ancestor, own) = (RandomKey::new(1, site), RandomKey::new(2 + fold as u64, site));
-    let value = |place: usize| match name {
-        WORDS if !(place / width).is_multiple_of(MOVED_WORDS) => number(ancestor, place),
-        _ if name.starts_with("pooler") || name.starts_with("classifier") => number(own, place),
-        _ => number(ancestor, place) + APART * number(own, place),
+    let is_head = name.starts_with("pooler") || name.starts_with("classifier");
+    let ancestor = RandomKey::new(1, site);
+    let own = match whose {
+        Whose::Base if is_head => return None,
+        Whose::Base => None,
+        Whose::Fold(fold) => Some(RandomKey::new(2 + fold as u64, site)),
     };
-    (rows.start * width..rows.end * width).into_par_iter().map(value).collect()
+    let value = |place: usize| match own {
+        None => number(ancestor, place),
+        Some(own) if is_head => number(own, place),
+        Some(_) if name == WORDS && !(place / width).is_multiple_of(MOVED_WORDS) => {
+            number(ancestor, place)
+        }
+        Some(own) => number(ancestor, place) + APART * number(own, place),
+    };
+    Some((rows.start * width..rows.end * width).into_par_iter().map(value).collect())
 }
 
 /// The manifest of five folds; their shards are not kept.
@@ -52,9 +62,10 @@ fn weighed(name: &str, config: &DebertaConfig, tokenizer: &CompactTokenizer) -> 
     let manifest = write(
         contents(encoding(name), config.clone(), FIVE),
         &vec![tokenizer.clone(); FIVE],
-        |fold, name, rows| {
+        Base::Ancestor,
+        |whose, name, rows| {
             let width = shapes[name][1..].iter().product();
-            Ok::<_, crate::Error>(read(fold, name, width, rows))
+            Ok::<_, crate::Error>(read(whose, name, width, rows))
         },
         |_, _| Ok(()),
     );
@@ -86,16 +97,18 @@ fn five_folds_of_base_are_at_most_250_megabytes() {
         eprintln!("{name:<16}  {download:>8.1}  {a_fold:>8.1}  {common:>8.1}");
         download
     };
-    for name in ["int8+1/1", "int8/int4+2/2"] {
+    for name in ["int8+1", "int8/int4+1/2", "int4+2/2"] {
         assert!(told(name, &whole_vocabulary) <= 250.0);
     }
-    for name in ["int8", "int8/int4", "int4", "int8+4/4", "int8+2/2", "int8+1", "int8/int4+1/1", "int4+2/2", "int4+1/1"]
-    {
+    for name in [
+        "int8", "int8/int4", "int4", "int8+4/4", "int8+2/2", "int8+1/1", "int8/int4+2/2", "int4+4/4",
+        "int4+1/1",
+    ] {
         told(name, &whole_vocabulary);
     }
     eprintln!("with a vocabulary of 32,000:");
     let trimmed = base(32_000);
-    for name in ["int8+1/1", "int8/int4+2/2", "int8/int4+1/1"] {
+    for name in ["int8+1/1", "int8/int4+1/2", "int4+2/2"] {
         assert!(told(name, &trimmed) < 200.0);
     }
 }
