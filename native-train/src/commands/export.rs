@@ -225,9 +225,11 @@ impl Export<'_> {
 }
 
 const TABLE_NOTES: &str = "\
-* the smallest bundle within --max-f1-drop. macro-F1: each training text by the fold that held it out,
-  at the run's thresholds; folds' mean: of each fold's own; ensemble: all folds together on other texts
-  (those of --test-csv, else training texts, which it has seen); |dp|: difference of a probability
+* the smallest bundle within --max-f1-drop whose probabilities move by at most 0.02 on average.
+  macro-F1: each training text by the fold that held it out, at the run's thresholds; folds' mean: of
+  each fold's own; ensemble: all folds together on other texts (those of --test-csv, else training
+  texts, which it has seen); |dp|: difference of a single fold's probability; agree: decisions of the
+  ensemble that are as the run's
 ";
 
 pub(super) fn megabytes(bytes: u64) -> String {

@@ -122,6 +122,8 @@ impl Bits {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -136,11 +138,12 @@ mod tests {
         sums
     }
 
-    /// Twelve evens make a bell near enough.
+    /// By Box and Muller.
     fn bell(count: u32) -> Vec<f32> {
         let key = RandomKey::new(7, 7);
-        let even = |i| key.bits(i) as f32 / 2f32.powi(32);
-        (0..count).map(|i| (0..12).map(|j| even(12 * i + j)).sum::<f32>() - 6.0).collect()
+        let even = |i| (f64::from(key.bits(i)) + 0.5) / 2f64.powi(32);
+        let normal = |i| (-2.0 * even(2 * i).ln()).sqrt() * (2.0 * PI * even(2 * i + 1)).cos();
+        (0..count).map(|i| normal(i) as f32).collect()
     }
 
     /// The squared error of evenly spaced levels for a normal distribution of variance one: Max's table II, N = 2, 4, 16.

@@ -49,7 +49,6 @@ fn every_kind_of_lie_in_a_manifest_is_refused() {
         ("/encoding", json!("int3"), "the manifest: bundle: there is no encoding `int3`"),
         ("/encoding", json!("int8+3"), "the manifest: bundle: there is no encoding `int8+3`"),
         ("/encoding", json!({"int8": 2}), "the manifest: invalid type"),
-        ("/provenance/averaged_folds", json!([0, 1]), "averaged weights, which are of one model"),
         ("/folds", json!([]), "it must hold 1 to 64 different folds"),
         ("/folds", json!([1, 2, 1]), "it must hold 1 to 64 different folds"),
         ("/folds", json!((0..65).collect::<Vec<_>>()), "it must hold 1 to 64 different folds"),
@@ -81,6 +80,14 @@ fn every_kind_of_lie_in_a_manifest_is_refused() {
         let message = said(pointer, value);
         assert!(message.contains(expected), "{pointer}: {message}");
     }
+}
+
+#[test]
+fn averaged_weights_are_of_one_model() {
+    let mut json = json_of(&bundle(Encoding::INT8).manifest);
+    json["provenance"]["averaged_folds"] = json!([0, 1]);
+    let message = read(&json).unwrap_err().to_string();
+    assert!(message.contains("averaged weights, which are of one model"), "{message}");
 }
 
 #[test]

@@ -101,7 +101,14 @@ fn five_folds_of_base_are_at_most_250_megabytes() {
         assert!(told(name, &whole_vocabulary) <= 250.0);
     }
     for name in [
-        "int8", "int8/int4", "int4", "int8+4/4", "int8+2/2", "int8+1/1", "int8/int4+2/2", "int4+4/4",
+        "int8",
+        "int8/int4",
+        "int4",
+        "int8+4/4",
+        "int8+2/2",
+        "int8+1/1",
+        "int8/int4+2/2",
+        "int4+4/4",
         "int4+1/1",
     ] {
         told(name, &whole_vocabulary);
