@@ -21,6 +21,7 @@ pub mod cuda;
 pub mod elementwise;
 pub mod gelu;
 mod indices;
+pub mod low_bits;
 pub mod matmul;
 pub mod optimizer;
 pub mod packed;
