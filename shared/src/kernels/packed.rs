@@ -5,9 +5,11 @@
 //! the weights leave, see [`PackedLinear::largest_activation`].
 //!
 //! The product is made tile by tile (`tile`): a few rows of activations (`activations`) by a panel of some outputs
-//! (`panels`). A block of a panel stays in the first-level cache while all rows pass by it. Weights of eight bits are
-//! widened on their way into a register, which costs nothing: memory and caches hold them as they are. The `epilogue`
-//! turns sums into outputs, with bias and GELU. Integer sums do not depend on their order, so every instruction set gives the same bits.
+//! (`panels`). A block of a panel stays in the first-level cache while all rows pass by it. In memory, weights of eight
+//! bits stay what they are: for few rows they are widened on their way into a register, for many once a block. The
+//! `epilogue` turns sums into outputs, with bias and GELU.
+//!
+//! Integer sums do not depend on their order, so every instruction set gives the same bits.
 
 mod activations;
 mod columns;
@@ -21,7 +23,7 @@ mod tile;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::{tensor, values};
+use super::{simd, tensor, values};
 use crate::Result;
 pub(super) use activations::Activations;
 pub(super) use columns::Columns;
@@ -39,6 +41,9 @@ pub(super) const ROWS: usize = 4;
 
 /// Of a panel's part that all rows pass by: half of a first-level cache.
 const BLOCK_BYTES: usize = 16 * 1024;
+
+/// From how many rows on weights of eight bits are widened once a block instead of once a tile.
+const ROWS_TO_WIDEN: usize = 40;
 
 /// What the largest activation of a row becomes where the weights are made to fit it.
 const LARGEST_BESIDE_F32: i16 = 8191;
@@ -163,19 +168,34 @@ fn pass<W: Weight>(
     isa: Isa,
 ) -> Vec<f32> {
     let step = W::Factor::STEP * COLUMNS;
-    let most_steps = BLOCK_BYTES / (step * size_of::<W>());
+    let widens = size_of::<W>() < size_of::<W::Factor>() && x.rows() >= ROWS_TO_WIDEN;
+    let size = if widens { size_of::<W::Factor>() } else { size_of::<W>() };
+    let most_steps = BLOCK_BYTES / (step * size);
     // Blocks of one size, as far as that goes.
     let block_steps = x.steps().div_ceil(x.steps().div_ceil(most_steps));
     Columns::filled(x.rows(), epilogue.scales.len(), |columns| {
         let panels = panels.par_chunks_exact(x.steps() * step).enumerate();
-        panels.for_each_init(Vec::new, |sums, (p, panel)| {
+        let buffers = || (Vec::new(), Vec::new());
+        panels.for_each_init(buffers, |(sums, widened), (p, panel)| {
             sums.clear();
             sums.resize(x.rows(), [<W::Factor as Factor>::Sum::default(); COLUMNS]);
             for start in (0..x.steps()).step_by(block_steps) {
                 let steps = start..x.steps().min(start + block_steps);
                 let block = &panel[steps.start * step..steps.end * step];
+                if widens {
+                    widened.resize(block.len(), W::Factor::default());
+                    simd(|| {
+                        for (wide, &weight) in widened.iter_mut().zip(block) {
+                            *wide = weight.into();
+                        }
+                    });
+                }
                 for (t, sums) in sums.chunks_mut(ROWS).enumerate() {
-                    add(isa, x.tile(t, &steps), block, sums);
+                    let tile = x.tile(t, &steps);
+                    match widens {
+                        true => add(isa, tile, widened, sums),
+                        false => add(isa, tile, block, sums),
+                    }
                 }
             }
             epilogue.write(sums, x.scales(), p * COLUMNS, columns);

@@ -155,23 +155,51 @@ fn print_table(rows: &[Value]) {
     }
 }
 
-/// Ours as a share of the rival's, at each length: below 1 is better.
-const RATIOS: [(&str, (&str, u64), (&str, u64), &str); 5] = [
-    ("int8 / ort-web q8, CPU ms", ("ours int8", 1), ("ort-web q8", 1), "cpu_ms"),
-    ("int8 / ort-web q8, logit error", ("ours int8", 1), ("ort-web q8", 1), "logit_error"),
-    ("f32 / ort-web f32, CPU ms", ("ours f32", 1), ("ort-web f32", 1), "cpu_ms"),
-    ("int8 / transformers.js q8, ms", ("ours int8", 1), ("transformers.js q8", 1), "ms"),
-    (
-        "five folds / transformers.js q8, ms",
-        ("ours int8, five folds", 2),
-        ("transformers.js q8", 1),
-        "ms",
-    ),
+/// One of our sides by one of the rival's, each with its threads.
+struct Ratio {
+    name: &'static str,
+    ours: (&'static str, u64),
+    rival: (&'static str, u64),
+    field: &'static str,
+}
+
+const RATIOS: [Ratio; 5] = [
+    Ratio {
+        name: "int8 / ort-web q8, CPU ms",
+        ours: ("ours int8", 1),
+        rival: ("ort-web q8", 1),
+        field: "cpu_ms",
+    },
+    Ratio {
+        name: "int8 / ort-web q8, logit error",
+        ours: ("ours int8", 1),
+        rival: ("ort-web q8", 1),
+        field: "logit_error",
+    },
+    Ratio {
+        name: "f32 / ort-web f32, CPU ms",
+        ours: ("ours f32", 1),
+        rival: ("ort-web f32", 1),
+        field: "cpu_ms",
+    },
+    Ratio {
+        name: "int8 / transformers.js q8, ms",
+        ours: ("ours int8", 1),
+        rival: ("transformers.js q8", 1),
+        field: "ms",
+    },
+    Ratio {
+        name: "five folds / transformers.js q8, ms",
+        ours: ("ours int8, five folds", 2),
+        rival: ("transformers.js q8", 1),
+        field: "ms",
+    },
 ];
 
+/// Ours as a share of the rival's, at each length: below 1 is better.
 fn print_ratios(rows: &[Value]) {
     println!();
-    for (name, ours, rival, field) in RATIOS {
+    for Ratio { name, ours, rival, field } in RATIOS {
         let of = |(side, threads): (&str, u64), length: &Value| {
             let found = rows.iter().find(|row| {
                 row["side"] == side && row["threads"] == threads && row["length"] == *length

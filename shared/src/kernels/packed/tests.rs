@@ -43,7 +43,8 @@ proptest! {
 
     #[test]
     fn int8_is_exact_whatever_the_shape_and_the_instruction_set(
-        rows in 1_usize..11,
+        // From some on, weights are widened block by block.
+        rows in prop_oneof![1_usize..11, ROWS_TO_WIDEN - 1..ROWS_TO_WIDEN + 6],
         inputs in 1_usize..70,
         // More than one block of a panel.
         many in prop::bool::weighted(0.2),

@@ -32,9 +32,9 @@ pub trait Factor: Copy + Default + Send + Sync + 'static {
 }
 
 /// What a panel is made of: i8, i16 or f32.
-pub trait Weight: Copy + Default + Sync + 'static {
+pub trait Weight: Copy + Default + Sync + Into<Self::Factor> + 'static {
     /// What it is multiplied as.
-    type Factor: Factor;
+    type Factor: Factor + Weight<Factor = Self::Factor>;
 
     /// `sums[r][c] += x[r] . w[c]` for x [steps, R, STEP] and w [steps, COLUMNS, STEP].
     fn add<const R: usize>(
