@@ -13,7 +13,7 @@ use crate::run::tensors::Tensors;
 
 /// Each tensor begins at a multiple of this, so that a GPU loads it in whole vectors and cuBLAS
 /// takes it as an aligned operand.
-const ALIGNMENT: usize = 64;
+const ALIGNMENT: usize = 16;
 
 /// Flat tensors [len], in which the weights that decay lie before those that do not.
 pub struct Arena {
@@ -284,7 +284,7 @@ mod tests {
             .iter()
             .map(|(range, decays)| (range.weights.elem_count(), *decays))
             .collect();
-        assert_eq!(decays, [(3 * ALIGNMENT, true), (2 * ALIGNMENT, false)]);
+        assert_eq!(decays, [(8 * ALIGNMENT, true), (2 * ALIGNMENT, false)]);
     }
 
     #[test]
@@ -292,7 +292,7 @@ mod tests {
         let stacked = |sizes: [usize; 3]| {
             let mut end = 0;
             let place = |(part, rows): (&str, usize)| {
-                let place = Place { start: end, shape: vec![rows, 16] };
+                let place = Place { start: end, shape: vec![rows, 3] };
                 end = (end + place.len()).next_multiple_of(ALIGNMENT);
                 (format!("0.self.{part}_proj.weight"), place)
             };
@@ -305,9 +305,9 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let name = format!("0.self.{STACKED}.weight");
-        assert_eq!(stacked([8, 8, 8]), [(name, 0, vec![24, 16])]);
+        assert_eq!(stacked([16, 16, 16]), [(name, 0, vec![48, 3])]);
         assert_eq!(stacked([5, 5, 5]), [], "there is a gap between them");
-        assert_eq!(stacked([8, 8, 4]), [], "they are not of one shape");
+        assert_eq!(stacked([16, 16, 8]), [], "they are not of one shape");
     }
 
     #[test]

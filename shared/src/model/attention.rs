@@ -62,7 +62,8 @@ impl SelfAttention {
         };
         let both = config.has_c2p() && config.has_p2c() && config.share_att_key;
         let width = config.hidden_size;
-        let stacked = match both && weights.part(STACKED).has("weight") {
+        let has_stack = ["weight", "bias"].into_iter().all(|kind| weights.part(STACKED).has(kind));
+        let stacked = match both && has_stack {
             true => Some(Linear::new(&weights.part(STACKED), width, 3 * width)?),
             false => None,
         };
