@@ -1,4 +1,4 @@
-//! Builds the CUDA kernels of `src/kernels/cuda`: with the feature `cuda` into PTX that the library
+//! Builds the CUDA kernels of `src/kernels/cuda`: with the feature `cuda` into code that the library
 //! embeds, with `cuda-emulator` into C++ that runs them on the CPU. Without them there is nothing to
 //! build.
 
@@ -18,9 +18,11 @@ fn main() {
         }
         let output = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
         let nvcc = nvcc();
-        for kernel in KERNELS {
-            compile_to_ptx(&nvcc, kernel, &output);
-        }
+        std::thread::scope(|scope| {
+            for kernel in KERNELS {
+                scope.spawn(|| compile_for_card(&nvcc, kernel, &output));
+            }
+        });
     }
     #[cfg(feature = "cuda-emulator")]
     compile_emulator();
@@ -33,16 +35,19 @@ fn nvcc() -> PathBuf {
     named.into_iter().find(|nvcc| nvcc.is_file()).unwrap_or_else(|| "nvcc".into())
 }
 
-/// PTX for the compute capability `CUDA_COMPUTE_CAP` (80: Ampere), which the driver of that and of
-/// every later card translates.
-fn compile_to_ptx(nvcc: &Path, kernel: &str, output: &Path) {
+/// Machine code for the compute capability `CUDA_COMPUTE_CAP` (80: Ampere), and PTX, which the driver
+/// of a later card translates when the kernels are loaded.
+fn compile_for_card(nvcc: &Path, kernel: &str, output: &Path) {
     let capability = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "80".into());
+    let capability = capability.replace('.', "");
     let mut command = Command::new(nvcc);
     command
-        .args(["-ptx", "-O3", "-std=c++17", "--extra-device-vectorization"])
-        .arg(format!("-arch=compute_{}", capability.replace('.', "")))
+        .args(["-fatbin", "-O3", "-std=c++17", "--extra-device-vectorization"])
+        .arg(format!(
+            "-gencode=arch=compute_{capability},code=[sm_{capability},compute_{capability}]"
+        ))
         .arg("-o")
-        .arg(output.join(format!("{kernel}.ptx")))
+        .arg(output.join(format!("{kernel}.fatbin")))
         .arg(format!("{FOLDER}/{kernel}.cu"));
     match command.status() {
         Ok(status) if status.success() => {}

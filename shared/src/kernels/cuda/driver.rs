@@ -3,14 +3,16 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
+use std::sync::Arc;
 
 use candle_core::cuda_backend::cudarc::cublas::{result as cublas, sys as cublas_sys};
 use candle_core::cuda_backend::cudarc::driver::sys::{
     CUdevice_attribute, CUfunction_attribute_enum,
 };
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaFunction, CudaSlice, DevicePtr, LaunchConfig, PushKernelArg,
+    CudaFunction, CudaModule, CudaSlice, DevicePtr, LaunchConfig, PushKernelArg,
 };
+use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::cuda_backend::{CudaStorageSlice, DeviceId};
 use candle_core::{CudaDevice, CudaStorage, DType, Error};
 
@@ -21,22 +23,29 @@ use crate::Result;
 /// What a block may use without asking for more.
 const PLAIN_SHARED_BYTES: u32 = 48 << 10;
 
-/// A kernel that has been looked up, and the dynamic shared memory it has been allowed.
-struct Known {
+/// What this thread has loaded on one device.
+#[derive(Default)]
+struct Loaded {
+    modules: HashMap<&'static str, Arc<CudaModule>>,
+    kernels: HashMap<String, Kernel>,
+}
+
+/// A kernel, and the dynamic shared memory it has been allowed.
+struct Kernel {
     function: CudaFunction,
     shared_bytes: u32,
 }
 
 thread_local! {
-    static KNOWN: RefCell<HashMap<DeviceId, HashMap<String, Known>>> = RefCell::default();
+    static LOADED: RefCell<HashMap<DeviceId, Loaded>> = RefCell::default();
 }
 
-/// The PTX of a `.cu` file.
-fn ptx(module: &str) -> &'static str {
+/// What the build has made of a `.cu` file.
+fn image(module: &str) -> &'static [u8] {
     macro_rules! embedded {
         ($($name:literal)*) => {
             match module {
-                $($name => include_str!(concat!(env!("OUT_DIR"), "/", $name, ".ptx")),)*
+                $($name => include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".fatbin")),)*
                 _ => unreachable!("no kernels in {module}"),
             }
         };
@@ -44,28 +53,40 @@ fn ptx(module: &str) -> &'static str {
     embedded!("add_norm" "attention" "elementwise" "gelu" "linear" "loss" "optimizer" "rows")
 }
 
-fn look_up(launch: &Launch, device: &CudaDevice) -> Result<Known> {
-    let module = format!("quintet_{}", launch.module);
-    let function = device.get_or_load_custom_func(&launch.function, &module, ptx(launch.module))?;
-    Ok(Known { function: function.into_cuda_function(), shared_bytes: PLAIN_SHARED_BYTES })
+impl Loaded {
+    fn kernel(&mut self, launch: &Launch, device: &CudaDevice) -> Result<&mut Kernel> {
+        if !self.kernels.contains_key(&launch.function) {
+            let module = self.module(launch.module, device)?;
+            let function = module.load_function(&launch.function).map_err(Error::wrap)?;
+            let kernel = Kernel { function, shared_bytes: PLAIN_SHARED_BYTES };
+            self.kernels.insert(launch.function.clone(), kernel);
+        }
+        Ok(self.kernels.get_mut(&launch.function).expect("just inserted"))
+    }
+
+    fn module(&mut self, name: &'static str, device: &CudaDevice) -> Result<&Arc<CudaModule>> {
+        if !self.modules.contains_key(name) {
+            let image = Ptx::from_binary(image(name).to_vec());
+            let stream = device.cuda_stream();
+            let module = stream.context().load_module(image).map_err(Error::wrap)?;
+            self.modules.insert(name, module);
+        }
+        Ok(&self.modules[name])
+    }
 }
 
 pub fn launch(launch: &Launch, device: &CudaDevice, args: &[Arg]) -> Result<()> {
     let stream = device.cuda_stream();
-    KNOWN.with_borrow_mut(|known| {
-        let known = known.entry(device.id()).or_default();
-        if !known.contains_key(&launch.function) {
-            known.insert(launch.function.clone(), look_up(launch, device)?);
-        }
-        let known = known.get_mut(&launch.function).expect("just inserted");
-        if launch.shared_bytes > known.shared_bytes {
+    LOADED.with_borrow_mut(|loaded| {
+        let kernel = loaded.entry(device.id()).or_default().kernel(launch, device)?;
+        if launch.shared_bytes > kernel.shared_bytes {
             let attribute =
                 CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             let bytes = launch.shared_bytes as i32;
-            known.function.set_attribute(attribute, bytes).map_err(Error::wrap)?;
-            known.shared_bytes = launch.shared_bytes;
+            kernel.function.set_attribute(attribute, bytes).map_err(Error::wrap)?;
+            kernel.shared_bytes = launch.shared_bytes;
         }
-        let mut builder = stream.launch_builder(&known.function);
+        let mut builder = stream.launch_builder(&kernel.function);
         for arg in args {
             match arg {
                 Arg::Pointer(value) => builder.arg(value),

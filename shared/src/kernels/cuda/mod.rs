@@ -6,7 +6,7 @@
 //! parameters in f32. Every sum has one order, and random masks are the CPU's: the same input gives
 //! the same bits, and differs from the CPU's by rounding alone.
 //!
-//! **Two machines.** With the feature `cuda` the kernels run on the card, as PTX that the build has
+//! **Two machines.** With the feature `cuda` the kernels run on the card, as code that the build has
 //! embedded. With `cuda-emulator`, which is for tests, [`emulate`] runs the same sources on the CPU
 //! (`emulator/emulator.hpp` says what it is strict about); products are then the CPU's, rounded.
 //! Without either feature nothing ever is taken.
