@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Parser;
 use native_train::export::BundleFolder;
-use shared::bundle::{About, Contents, Encoding, LabelScores, Provenance, Scores, write};
+use shared::bundle::{
+    About, Base, Contents, Encoding, LabelScores, Provenance, Scores, Whose, write,
+};
 use shared::model::DebertaConfig;
 use shared::tokenizer::Tokenizer;
 use shared::{LabelSet, Thresholds};
@@ -46,7 +48,7 @@ fn main() -> Result<()> {
         arguments.model.join("model.safetensors"),
         &candle_core::Device::Cpu,
     )?;
-    let encoding = if arguments.encoding == "f32" { Encoding::F32 } else { Encoding::Int8 };
+    let encoding = if arguments.encoding == "f32" { Encoding::F32 } else { Encoding::INT8 };
     let labels = LabelSet::new(LABELS.map(str::to_owned).to_vec())?;
     let contents = Contents {
         about: about(&labels, arguments.folds),
@@ -61,15 +63,18 @@ fn main() -> Result<()> {
     let manifest = write(
         contents,
         &vec![tokenizer; arguments.folds],
-        |fold, name| -> Result<Vec<f32>> {
+        Base::Mean,
+        |whose, name, rows| -> Result<Option<Vec<f32>>> {
+            let Whose::Fold(fold) = whose else { unreachable!("no encoding here has a base") };
             let tensor = tensors.get(name).with_context(|| format!("no tensor `{name}`"))?;
+            let tensor = tensor.narrow(0, rows.start, rows.len())?;
             let mut values = tensor.flatten_all()?.to_vec1::<f32>()?;
             if fold > 0 && !name.contains("word_embeddings") {
                 for (i, value) in values.iter_mut().enumerate() {
                     *value *= 1.0 + 0.01 * ((i + fold) % 7) as f32;
                 }
             }
-            Ok(values)
+            Ok(Some(values))
         },
         |shard, bytes| folder.add(shard, &bytes),
     )?;
@@ -92,6 +97,7 @@ fn about(labels: &LabelSet, folds: usize) -> About {
             model: "random".to_owned(),
             seed: 0,
             run_folds: folds,
+            averaged_folds: None,
             rows: 0,
             versions: BTreeMap::new(),
         },
