@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use shared::bundle::Encoding;
 
 use crate::{
@@ -135,6 +135,7 @@ pub struct InferenceArgs {
 /// manifest.json, loads them again as a browser does, and compares what they say of the run's
 /// held-out rows with what the run says. What differs by more than the encoding may is not
 /// published: DIR is then as it was. Other files in DIR are let be, an older bundle is replaced.
+/// Rows are read and written a few megabytes at a time; to compare, one model is in memory.
 #[derive(Debug, Args)]
 #[command(after_help = EXPORT_EXAMPLES)]
 pub struct ExportArgs {
@@ -146,9 +147,40 @@ pub struct ExportArgs {
     #[arg(long, value_name = "DIR", display_order = 1)]
     pub output: PathBuf,
 
-    /// What to store the matrices as
-    #[arg(long, value_enum, default_value_t = BundleEncoding::Int16, display_order = 2)]
-    pub encoding: BundleEncoding,
+    /// What to store the matrices as: auto, or MATRICES[/WORDS][+BITS[/BITS]]
+    ///
+    /// MATRICES, and WORDS for the word embeddings, are f32 (as trained, to the bit), f16 (floats in
+    /// the feed-forward matrices, the others as int16), int16, int8 (whole numbers with a scale for
+    /// each row) or int4 (a scale for each 128 numbers). With +BITS the model that the run began with
+    /// is stored once so, and of what sets each fold apart 4, 2 or 1 bits a number; of word
+    /// embeddings the second BITS, else they are the same for all folds. `auto` measures
+    /// --candidates and takes the smallest bundle within --max-f1-drop whose probabilities move by at
+    /// most 0.02 on average.
+    #[arg(long, value_name = "ENCODING", default_value = "int16", display_order = 2)]
+    #[arg(value_parser = encoding_choice)]
+    pub encoding: EncodingChoice,
+
+    /// With `--encoding auto`: by how much macro-F1 of the held-out rows may be lower than the run's
+    #[arg(long, value_name = "DROP", default_value_t = 0.002, display_order = 2)]
+    pub max_f1_drop: f64,
+
+    /// With `--encoding auto`: the encodings to measure, as int8,int8+2/2 [default: some twelve]
+    #[arg(long, value_name = "ENCODINGS", value_delimiter = ',', value_parser = encoding)]
+    #[arg(display_order = 2)]
+    pub candidates: Vec<Encoding>,
+
+    /// The model that the run began with, which +BITS needs: a folder or hub id [default: as the run's
+    /// settings say]
+    #[arg(long, value_name = "MODEL", display_order = 2)]
+    pub base_model: Option<String>,
+
+    /// Export one model with the mean of the folds' weights: the light choice for phones
+    ///
+    /// Its score cannot be cross-validated, as each training text was seen by nearly every fold.
+    /// With a labelled --test-csv it is scored on that, else it is told how often it decides as the
+    /// ensemble does. Folds that began with different random weights (`mini`) have no useful mean.
+    #[arg(long, display_order = 3)]
+    pub soup: bool,
 
     /// Folds to export: all, or their numbers, as 0,2
     #[arg(long, value_name = "FOLDS", default_value = "all", value_parser = fold_choice)]
@@ -167,33 +199,34 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE", display_order = 6)]
     pub train_csv: Option<PathBuf>,
 
+    /// CSV of texts that the run was not trained on, to compare the ensembles on; with a column for
+    /// each label they are scored as well [default: a sample of the training texts]
+    #[arg(long, value_name = "FILE", display_order = 7)]
+    pub test_csv: Option<PathBuf>,
+
     /// CPU threads [default: as many as the machine has cores]
     #[arg(long, value_name = "N", display_order = 13)]
     pub threads: Option<usize>,
 }
 
-/// [`Encoding`] as a flag's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BundleEncoding {
-    /// As trained, to the bit: 4 bytes a number
-    F32,
-    /// Floats in the feed-forward matrices, the others as int16: 2 bytes a number
-    F16,
-    /// Whole numbers with a scale for each row: 2 bytes a number, and closer than f16
-    Int16,
-    /// The same in 1 byte a number
-    Int8,
+/// What `--encoding` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncodingChoice {
+    This(Encoding),
+    /// The smallest that is hardly worse than the run.
+    Auto,
 }
 
-impl From<BundleEncoding> for Encoding {
-    fn from(encoding: BundleEncoding) -> Self {
-        match encoding {
-            BundleEncoding::F32 => Self::F32,
-            BundleEncoding::F16 => Self::F16,
-            BundleEncoding::Int16 => Self::Int16,
-            BundleEncoding::Int8 => Self::Int8,
-        }
+fn encoding_choice(text: &str) -> Result<EncodingChoice, String> {
+    match text {
+        "auto" => Ok(EncodingChoice::Auto),
+        _ => encoding(text).map(EncodingChoice::This),
     }
+}
+
+fn encoding(text: &str) -> Result<Encoding, String> {
+    text.parse()
+        .map_err(|_| "it is none of f32, f16, int16, int8, int8/int4, int8+2/1 ..".to_owned())
 }
 
 fn fold_choice(text: &str) -> Result<FoldChoice, String> {
@@ -252,7 +285,10 @@ Examples:
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   native-train export --run runs/base --output static/bundle
-  native-train export --run runs/base --output bundle --encoding int8 --title \"Emotions\" --license MIT";
+  native-train export --run runs/base --output bundle --encoding int8 --title \"Emotions\" --license MIT
+  The smallest that is hardly worse; one model for phones:
+    native-train export --run runs/base --output bundle --encoding auto
+    native-train export --run runs/base --output light --encoding int8 --soup --test-csv labelled.csv";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:

@@ -162,6 +162,21 @@ impl Progress {
         }
     }
 
+    /// Rows of a tensor are being written to a bundle.
+    pub fn tensor(&mut self, name: &str) {
+        match self.voice {
+            Voice::Quiet => {}
+            Voice::Bars => {
+                if self.bar.is_hidden() {
+                    self.bar = spinner();
+                }
+                self.bar.set_message(format!("writing {name}"));
+                self.bar.tick();
+            }
+            Voice::Lines => self.line_if_due(|_, _| format!("writing {name}")),
+        }
+    }
+
     /// Takes the bar off the screen.
     pub fn clear(&mut self) {
         self.bar.finish_and_clear();

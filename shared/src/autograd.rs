@@ -156,6 +156,13 @@ impl Parameter {
         &self.tensor
     }
 
+    /// The first rows alone.
+    pub(crate) fn first_rows(&self, rows: usize) -> Result<Self> {
+        let first = |tensor: &Tensor| tensor.narrow(0, 0, rows);
+        let half = self.half.as_ref().map(first).transpose()?;
+        Ok(Self { name: self.name.clone(), tensor: first(&self.tensor)?, half })
+    }
+
     /// What products take: the copy in half precision if there is one.
     pub(crate) fn operand(&self) -> &Tensor {
         self.half.as_ref().unwrap_or(&self.tensor)
@@ -187,6 +194,8 @@ impl ParameterGradients {
     }
 
     /// Where the next contribution to the gradient of `parameter` goes.
+    ///
+    /// A parameter that is the first rows of a larger one adds to the gradient of that.
     fn target(&mut self, parameter: &Parameter) -> Result<Target> {
         if !self.slots.contains_key(&parameter.name) {
             let tensor = parameter.tensor.zeros_like()?;
@@ -197,6 +206,11 @@ impl ParameterGradients {
             true => Write::Add,
             false => Write::Replace,
         };
+        let (rows, all) = (parameter.tensor.dim(0)?, slot.tensor.dim(0)?);
+        if rows < all {
+            assert_eq!(write, Write::Add, "the larger parameter's gradient comes first");
+            return Ok(Target { tensor: slot.tensor.narrow(0, 0, rows)?, write });
+        }
         Ok(Target { tensor: slot.tensor.clone(), write })
     }
 }

@@ -14,6 +14,7 @@ use shared::batch::Batch;
 use shared::kernels::optimizer::{AdamW, Range, Rules, StepState, decide};
 use shared::kernels::{Target, Write};
 use shared::model::{Classifier, DebertaConfig};
+use shared::nn::Weights;
 
 use common::{Tensors, largest, loss_and_gradients, pack, read_tensors, relative_error, to_vec};
 
@@ -102,6 +103,52 @@ fn loss_and_all_gradients_equal_the_references() {
         }
     }
     println!("worst relative error of {} gradients: {} in {}", expected.len(), worst.0, worst.1);
+}
+
+/// Half precision rounds operands and results of products, some thirty of them one after another.
+#[test]
+fn half_precision_stays_near_the_reference() {
+    let Some(reference) = Reference::load() else { return };
+    let expected = reference.tensors("grads.safetensors");
+    let length = |tensor: &Tensor| {
+        let squares = to_vec(tensor).into_iter().map(|x| f64::from(x).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    let steepest = expected.values().map(length).fold(0.0, f64::max);
+    for (format, tolerance) in [(DType::BF16, 4e-2), (DType::F16, 5e-3)] {
+        let halves: Tensors = reference
+            .weights
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.to_dtype(format).unwrap()))
+            .collect();
+        let mut config = reference.config.clone();
+        config.hidden_dropout_prob = 0.0;
+        config.attention_probs_dropout_prob = 0.0;
+        let weights = Weights::new(&reference.weights).with_halves(&halves);
+        let classifier = Classifier::new(&config, 5, &weights).unwrap();
+
+        let trained = classifier.forward(&reference.batch, Some(&Tape::new(1))).unwrap();
+        let frozen = classifier.freeze().unwrap().logits(&reference.batch).unwrap();
+        for logits in [trained.tensor(), &frozen] {
+            assert_eq!(logits.dtype(), DType::F32, "the last product is not rounded");
+            let error = relative_error(logits, &reference.expected["logits"]);
+            assert!(error < tolerance as f32, "{format:?}: relative error of the logits: {error}");
+            assert!(error > 1e-6, "{format:?}: nothing was rounded");
+        }
+        let (_, gradients) = reference.loss_and_gradients(&classifier);
+        let mut worst = (0.0, "");
+        for (name, gradient) in gradients.iter() {
+            assert_eq!(gradient.dtype(), DType::F32);
+            // What shifts all scores of a query alike has no gradient but rounding.
+            if length(&expected[name]) < 1e-5 * steepest {
+                continue;
+            }
+            let error = length(&(gradient - &expected[name]).unwrap()) / length(&expected[name]);
+            worst = if error > worst.0 { (error, name) } else { worst };
+        }
+        println!("{format:?}: worst relative error of a gradient: {worst:?}");
+        assert!(worst.0 < tolerance, "{format:?}: {worst:?}");
+    }
 }
 
 #[test]

@@ -225,5 +225,9 @@ fn scheduler(manifest: &Manifest) -> Scheduler {
     let resident: Vec<u64> = folds.clone().map(|fold| manifest.resident_bytes(fold)).collect();
     let shards_of = folds.map(|fold| manifest.shards_of(fold)).collect();
     let bytes: Vec<u64> = manifest.shards().iter().map(|shard| shard.bytes).collect();
-    Scheduler::new(plan::plan(&resident, &Machine::here()), shards_of, &bytes)
+    Scheduler::new(
+        plan::plan(&resident, manifest.common_bytes(), &Machine::here()),
+        shards_of,
+        &bytes,
+    )
 }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::shell::Shell;
 use crate::workspace::Workspace;
 
+pub mod browser;
 mod contender;
 pub(crate) mod machine;
 
@@ -64,7 +65,7 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     if let Some(load) = machine::load().filter(|load| *load > BUSY) {
         eprintln!("warning: the machine is busy (load {load}), so these times will mean little");
     }
-    let ours = build_ours(&shell)?;
+    let ours = build_bench(&shell, "cpu")?;
     let shared = shared_folder(workspace);
     let mut results = Vec::new();
     for case in CASES.iter().filter(|case| case.name(arguments).contains(&arguments.only)) {
@@ -168,20 +169,20 @@ fn python() -> Result<PathBuf> {
     python.map(PathBuf::from).context(NO_PYTHON)
 }
 
-/// Builds native-train's bench `cpu` and gives its path, which only cargo knows.
-fn build_ours(shell: &Shell) -> Result<PathBuf> {
+/// Builds a bench of native-train's and gives its path, which only cargo knows.
+fn build_bench(shell: &Shell, name: &str) -> Result<PathBuf> {
     let mut command = shell.cargo("build");
     // The whole workspace's features, so that the tests' build of the dependencies serves here too.
-    command.args(["--workspace", "--bench", "cpu"]);
+    command.args(["--workspace", "--bench", name]);
     command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
     let output = command.output().context("cannot start cargo")?;
-    ensure!(output.status.success(), "native-train's bench `cpu` does not build: see above");
+    ensure!(output.status.success(), "native-train's bench `{name}` does not build: see above");
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|message| message["target"]["kind"][0] == "bench")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo names no executable for native-train's bench `cpu`")
+        .with_context(|| format!("cargo names no executable for native-train's bench `{name}`"))
 }
 
 /// The medians of `repeats` turns, after those that are not counted.
@@ -217,14 +218,8 @@ fn print_table(results: &[Duel]) {
 }
 
 fn append_rows(workspace: &Workspace, shell: &Shell, results: &[Duel]) -> Result<()> {
-    let path = workspace.root.join(ROWS);
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    for duel in results {
-        let row = json!({
+    let rows = results.iter().map(|duel| {
+        json!({
             "date": machine::today(),
             "commit": machine::commit(shell),
             "machine": machine::description(),
@@ -235,10 +230,20 @@ fn append_rows(workspace: &Workspace, shell: &Shell, results: &[Duel]) -> Result
             "ratio": rounded(duel.ratio()),
             "ours_mib": duel.ours.peak_mib.round(),
             "rival_mib": duel.rival.peak_mib.round(),
-        });
-        writeln!(file, "{row}").with_context(|| format!("cannot write {}", path.display()))?;
+        })
+    });
+    append(&workspace.root.join(ROWS), rows)
+}
+
+/// Appends rows to a file of them.
+fn append(path: &Path, rows: impl ExactSizeIterator<Item = Value>) -> Result<()> {
+    let cannot_write = || format!("cannot write {}", path.display());
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    let mut file = opened.with_context(cannot_write)?;
+    eprintln!("bench: {} rows for {}", rows.len(), path.display());
+    for row in rows {
+        writeln!(file, "{row}").with_context(cannot_write)?;
     }
-    eprintln!("bench: {} rows appended to {ROWS}", results.len());
     Ok(())
 }
 

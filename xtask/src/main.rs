@@ -42,6 +42,8 @@ enum Command {
 enum Bench {
     /// Train step and inference on the CPU, beside PyTorch.
     Cpu(bench::Arguments),
+    /// The models in Chromium, beside onnxruntime-web and transformers.js.
+    Browser(bench::browser::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +64,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(arguments) => demo::run(&workspace, &arguments),
         Command::Package => package::run(&workspace),
         Command::Bench(Bench::Cpu(arguments)) => bench::run(&workspace, &arguments),
+        Command::Bench(Bench::Browser(arguments)) => bench::browser::run(&workspace, &arguments),
         Command::Cuda(command) => cuda::run(&workspace, &command),
         Command::GpuCheck(arguments) => gpu_check::run(&workspace, &arguments),
         Command::GpuRun(arguments) => gpu_check::run_there(&arguments),

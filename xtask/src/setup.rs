@@ -24,6 +24,7 @@ const CHROMIUM_NAMES: [&str; 5] =
 pub fn run(workspace: &Workspace) -> Result<()> {
     let shell = Shell::new(workspace);
     for_the_page(workspace)?;
+    cpp_compiler(&shell)?;
     rust_component(&shell, "rustfmt", "fmt")?;
     rust_component(&shell, "clippy", "clippy")?;
     cargo_deny(workspace, &shell)?;
@@ -53,6 +54,17 @@ fn c_compiler(shell: &Shell) -> Result<()> {
         bail!("no C compiler found: install one (Debian: `apt-get install gcc libc6-dev`)");
     }
     Ok(())
+}
+
+/// Tests compile the CUDA kernels' sources by it, to run them on the CPU.
+fn cpp_compiler(shell: &Shell) -> Result<()> {
+    if shell.find(&["c++", "g++", "clang++", "cl"]).is_some() {
+        return Ok(());
+    }
+    let Some(apt_get) = apt_get(shell) else {
+        bail!("no C++ compiler found: install one (Debian, as root: `apt-get install g++`)");
+    };
+    install(shell, apt_get, &["g++"])
 }
 
 /// The browser that the page is tried in: `QUINTET_CHROMIUM`, else the first on PATH.
@@ -200,15 +212,19 @@ fn chromium(shell: &Shell) -> Result<()> {
             PACKAGES.join(" ")
         );
     };
-    eprintln!("setup: installing Chromium and its driver by apt-get");
+    install(shell, apt_get, &PACKAGES)
+}
+
+fn install(shell: &Shell, apt_get: &[&str], packages: &[&str]) -> Result<()> {
+    eprintln!("setup: installing {} by apt-get", packages.join(" and "));
     let apt = |arguments: &[&str]| {
-        shell::run(
-            shell.command(apt_get[0]).args(&apt_get[1..]).args(arguments),
-            "see apt's message above, or install Chromium another way",
-        )
+        let mut command = shell.command(apt_get[0]);
+        command.args(&apt_get[1..]).args(arguments);
+        shell::run(&mut command, "see apt's message above, or install them another way")
     };
     apt(&["update", "-qq"])?;
-    apt(&["install", "-qq", "--yes", "--no-install-recommends", PACKAGES[0], PACKAGES[1]])
+    let options = ["install", "-qq", "--yes", "--no-install-recommends"];
+    apt(&[&options[..], packages].concat())
 }
 
 /// How to call apt-get with the rights to install; None where there is no way.

@@ -12,7 +12,10 @@ use crate::workspace::Workspace;
 pub const DATA: &str = "native-train/assets/demo.csv";
 
 /// The encodings that the browser tests load; the second is what `export` writes unless told otherwise.
-const ENCODINGS: [&str; 3] = ["f32", "int16", "f16"];
+const ENCODINGS: [&str; 4] = ["f32", "int16", "f16", "int8"];
+
+/// One that the tests load of a run whose folds have an ancestor in common.
+pub const DELTAS: &str = "int8+4/4";
 
 /// The folders of the page and its tests.
 pub struct Site {
@@ -22,6 +25,8 @@ pub struct Site {
     pub package: PathBuf,
     /// A small run that only the tests know.
     pub run: PathBuf,
+    /// A run that begins with a fold of that one.
+    pub related_run: PathBuf,
     /// Pictures of the page, named after what they show.
     pub screenshots: PathBuf,
     scratch: PathBuf,
@@ -34,32 +39,43 @@ impl Site {
             dist: workspace.root.join("dist"),
             package: workspace.target.join("package"),
             run: scratch.join("run"),
+            related_run: scratch.join("related-run"),
             screenshots: workspace.target.join("screenshots"),
             scratch,
         }
     }
 
-    /// The bundle of the small run in `encoding`.
+    /// The bundle of the small run in `encoding`, in [`DELTAS`] of the related one.
     pub fn bundle(&self, encoding: &str) -> PathBuf {
-        self.scratch.join(format!("bundle-{encoding}"))
+        self.scratch.join(format!("bundle-{}", encoding.replace('/', "-")))
     }
 
     /// Makes the small run and its bundles, whatever was there.
     pub fn make_bundles(&self, workspace: &Workspace) -> Result<()> {
-        const REMEDY: &str = "see native-train's message above";
-        let shell = Shell::new(workspace);
-        let program = workspace.program("native-train");
         remove(&self.scratch)?;
-        let mut train = shell.command(&program);
-        train.args(["train", "--quiet", "--model", "mini", "--train-csv", DATA]);
-        shell::run(train.arg("--output").arg(&self.run), REMEDY)?;
+        train(workspace, &self.run, &["--model", "mini"])?;
+        let ancestor = self.run.join("fold-0").display().to_string();
+        let near = ["--model", &ancestor, "--epochs", "1", "--lr", "5e-5"];
+        train(workspace, &self.related_run, &near)?;
         for encoding in ENCODINGS {
-            let mut export = shell.command(&program);
-            export.args(["export", "--quiet", "--encoding", encoding, "--run"]).arg(&self.run);
-            shell::run(export.arg("--output").arg(self.bundle(encoding)), REMEDY)?;
+            self.export(workspace, &self.run, encoding)?;
         }
-        Ok(())
+        self.export(workspace, &self.related_run, DELTAS)
     }
+
+    fn export(&self, workspace: &Workspace, run: &Path, encoding: &str) -> Result<()> {
+        let mut export = Shell::new(workspace).command(workspace.program("native-train"));
+        export.args(["export", "--quiet", "--encoding", encoding, "--run"]).arg(run);
+        shell::run(export.arg("--output").arg(self.bundle(encoding)), REMEDY)
+    }
+}
+
+const REMEDY: &str = "see native-train's message above";
+
+fn train(workspace: &Workspace, run: &Path, settings: &[&str]) -> Result<()> {
+    let mut train = Shell::new(workspace).command(workspace.program("native-train"));
+    train.args(["train", "--quiet", "--train-csv", DATA]).args(settings);
+    shell::run(train.arg("--output").arg(run), REMEDY)
 }
 
 /// `trunk build`: the page and what lies in `static/`, into `dist`.

@@ -1,16 +1,24 @@
 //! `export`: a run becomes a bundle, which is compared with it before anyone can see it.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use anyhow::Result;
-use shared::bundle::{self, Manifest, Verification};
+use shared::bundle::{self, Base, Encoding, Manifest, Whose};
+use shared::tokenizer::CompactTokenizer;
 
 use super::{counted, print};
 use crate::{
-    cli::ExportArgs,
+    cli::{EncodingChoice, ExportArgs},
     config::set_threads,
+    data::{ColumnChoice, Dataset, Texts},
     error::UserError,
-    export::{BundleFolder, Source, verify},
+    export::{
+        BundleFolder, Models, Reference, Source,
+        candidates::{self, Candidate},
+        verify,
+    },
+    grid::Targets,
     progress::Progress,
 };
 
@@ -22,50 +30,207 @@ use crate::{
 pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
     set_threads(args.threads)?;
     let source = Source::open(&args.run, &args.folds, args.train_csv.as_deref(), progress)?;
-    let encoding = args.encoding.into();
-    let contents = source.contents(encoding, args.title.clone(), args.license.clone());
     let tokenizer = source.tokenizer.compact().map_err(|error| {
         UserError::new(format!("`{}`: {error}", args.run.display()))
             .hint("a bundle takes tokenizers of DeBERTa-v3's own form")
     })?;
-    let tokenizers = vec![tokenizer; source.folds.len()];
+    let mut export = Export {
+        args,
+        models: if args.soup { Models::Soup } else { Models::Folds },
+        base: Base::Mean,
+        source,
+        tokenizer,
+        reference: None,
+    };
+    export.find_base(progress)?;
     let mut folder = BundleFolder::open(&args.output)?;
-    progress.note(format_args!(
-        "writing {} as {} to `{}`",
-        counted(source.folds.len(), "fold"),
-        encoding.name(),
-        args.output.display()
-    ));
-    let manifest = bundle::write(
-        contents,
-        &tokenizers,
-        |place, name| source.read(place, name),
-        |shard, bytes| folder.add(shard, &bytes),
-    )?;
-    progress
-        .note(format_args!("comparing with the run on {}", counted(source.dataset.len(), "row")));
-    let found = verify::compare(&source, &manifest, &folder, |place| {
-        progress.note(format_args!("fold {}: compared", source.folds[place]));
-    })?;
-    verify::check(&found, encoding)?;
-    let manifest = manifest.verified(found.clone());
+    let (chosen, table) = match args.encoding {
+        EncodingChoice::This(encoding) => {
+            let candidate = export.measure(encoding, &mut folder, progress)?;
+            verify::check(&candidate.found, encoding)?;
+            (candidate, None)
+        }
+        EncodingChoice::Auto => {
+            let encodings = export.candidates(progress);
+            let measure =
+                |encoding, folder: &mut BundleFolder| export.measure(encoding, folder, progress);
+            let (mut all, chosen) =
+                candidates::choose(&encodings, args.max_f1_drop, &mut folder, measure)?;
+            let table = candidates::table(&all, chosen);
+            (all.swap_remove(chosen), Some(table))
+        }
+    };
+    let manifest = chosen.manifest.verified(chosen.found);
     folder.publish(&manifest)?;
-    print(&account(args, &manifest, &found))
+    print(&export.account(&manifest, table))
 }
 
-fn account(args: &ExportArgs, manifest: &Manifest, found: &Verification) -> String {
-    let mut account = format!("bundle `{}`\n", args.output.display());
-    let mut line = |text: String| writeln!(account, "  {text}").expect("a string takes all");
-    line(format!(
-        "{} as {}: {}, {}",
-        counted(manifest.folds(), "fold"),
-        manifest.encoding().name(),
-        counted(manifest.shards().len(), "shard"),
-        megabytes(manifest.download_bytes()),
-    ));
-    super::inspect::bundle::verification(found).into_iter().for_each(&mut line);
-    account
+/// One run, and what it says once that was asked.
+struct Export<'a> {
+    args: &'a ExportArgs,
+    models: Models,
+    base: Base,
+    source: Source,
+    tokenizer: CompactTokenizer,
+    reference: Option<Reference>,
 }
+
+impl Export<'_> {
+    fn tokenizers(&self) -> Vec<CompactTokenizer> {
+        let models = match self.models {
+            Models::Folds => self.source.folds.len(),
+            Models::Soup => 1,
+        };
+        vec![self.tokenizer.clone(); models]
+    }
+
+    /// What deltas are to be told from, if there may be any.
+    fn find_base(&mut self, progress: &Progress) -> Result<()> {
+        let args = self.args;
+        let may_have_deltas = match args.encoding {
+            EncodingChoice::This(encoding) => encoding.has_deltas(),
+            EncodingChoice::Auto => {
+                args.candidates.is_empty() || args.candidates.iter().any(|it| it.has_deltas())
+            }
+        };
+        let several = self.models == Models::Folds && self.source.folds.len() > 1;
+        if !(may_have_deltas && several) {
+            return Ok(());
+        }
+        if self.source.find_ancestor(args.base_model.as_deref(), progress)? {
+            self.base = Base::Ancestor;
+        } else if matches!(args.encoding, EncodingChoice::This(_)) {
+            progress.warn(
+                "the folds' mean is the base of their deltas: each fold has a little of those that were trained on \
+                 the rows it held out, and scores too well on them",
+            );
+        }
+        Ok(())
+    }
+
+    /// What `auto` is to measure. Deltas from the folds' mean cannot be measured: see [`Base::Mean`].
+    fn candidates(&self, progress: &Progress) -> Vec<Encoding> {
+        let several = self.models == Models::Folds && self.source.folds.len() > 1;
+        let mut encodings = match self.args.candidates.is_empty() {
+            true => candidates::usual(),
+            false => self.args.candidates.clone(),
+        };
+        if self.base == Base::Mean {
+            encodings.retain(|encoding| !encoding.has_deltas());
+            if several {
+                progress.note(
+                    "deltas are not measured: without the model that the run began with (`--base-model`) they would be \
+                     from the folds' mean, which has seen the held-out rows",
+                );
+            }
+        }
+        encodings
+    }
+
+    /// Writes a bundle in this encoding and compares it with the run.
+    fn measure(
+        &mut self,
+        encoding: Encoding,
+        folder: &mut BundleFolder,
+        progress: &mut Progress,
+    ) -> Result<Candidate> {
+        let (source, args) = (&self.source, self.args);
+        let contents =
+            source.contents(encoding, self.models, args.title.clone(), args.license.clone());
+        progress.note(format_args!(
+            "writing {} as {encoding} to `{}`",
+            self.what(),
+            args.output.display()
+        ));
+        let manifest = bundle::write(
+            contents,
+            &self.tokenizers(),
+            self.base,
+            |whose, name, rows| {
+                progress.tensor(name);
+                match (whose, self.models) {
+                    (Whose::Base, _) => source.read_ancestor(name, rows),
+                    (Whose::Fold(place), Models::Folds) => source.read(place, name, rows).map(Some),
+                    (Whose::Fold(_), Models::Soup) => source.read_soup(name, rows).map(Some),
+                }
+            },
+            |shard, bytes| folder.add(shard, &bytes),
+        )?;
+        progress.clear();
+        progress.note(format_args!(
+            "{}, {}; comparing with the run",
+            counted(manifest.shards().len(), "shard"),
+            megabytes(manifest.download_bytes()),
+        ));
+        if self.reference.is_none() {
+            let unseen = args.test_csv.as_deref().map(|path| self.unseen(path, progress));
+            let done =
+                |fold| progress.note(format_args!("fold {fold}: what the run says is known"));
+            self.reference =
+                Some(Reference::new(&self.source, self.models, unseen.transpose()?, done)?);
+        }
+        let reference = self.reference.as_ref().expect("made above");
+        let found = verify::compare(&self.source, reference, &manifest, folder, |place| {
+            progress.note(format_args!("{encoding}: {} compared", self.model(place)));
+        })?;
+        Ok(Candidate { manifest, found })
+    }
+
+    /// Texts of `--test-csv`, with targets if it has a column for each label.
+    fn unseen(&self, path: &Path, progress: &Progress) -> Result<(Vec<String>, Option<Targets>)> {
+        let config = &self.source.config;
+        let columns =
+            ColumnChoice { text: config.text_column.clone(), id: config.id_column.clone() };
+        let header = crate::data::csv::Reader::open(path)?.header().to_vec();
+        let labels = self.source.labels.names();
+        if labels.iter().all(|label| header.contains(label)) {
+            let loaded = Dataset::read(path, &columns, Some(labels))?;
+            loaded.warnings.iter().for_each(|warning| progress.warn(warning));
+            return Ok((loaded.dataset.texts, Some(loaded.dataset.targets)));
+        }
+        let (texts, warnings) = Texts::read(path, &columns)?;
+        warnings.iter().for_each(|warning| progress.warn(warning));
+        Ok((texts.texts, None))
+    }
+
+    fn what(&self) -> String {
+        let folds = counted(self.source.folds.len(), "fold");
+        match self.models {
+            Models::Folds => folds,
+            Models::Soup => format!("the averaged weights of {folds}"),
+        }
+    }
+
+    fn model(&self, place: usize) -> String {
+        match self.models {
+            Models::Folds => format!("fold {}", self.source.folds[place]),
+            Models::Soup => "the model".to_owned(),
+        }
+    }
+
+    fn account(&self, manifest: &Manifest, table: Option<String>) -> String {
+        let mut account = table.map(|table| table + TABLE_NOTES + "\n").unwrap_or_default();
+        writeln!(account, "bundle `{}`", self.args.output.display()).expect("a string takes all");
+        let mut line = |text: String| writeln!(account, "  {text}").expect("a string takes all");
+        line(format!(
+            "{} as {}: {}, {}",
+            self.what(),
+            manifest.encoding(),
+            counted(manifest.shards().len(), "shard"),
+            megabytes(manifest.download_bytes()),
+        ));
+        super::inspect::bundle::verification(manifest).into_iter().for_each(&mut line);
+        account
+    }
+}
+
+const TABLE_NOTES: &str = "\
+* the smallest bundle within --max-f1-drop whose probabilities move by at most 0.02 on average.
+  macro-F1: each training text by the fold that held it out, at the run's thresholds; folds' mean: of
+  each fold's own; ensemble: all folds together on other texts (those of --test-csv, else training
+  texts, which it has seen); |dp|: difference of a single fold's probability; agree: decisions of the
+  ensemble that are as the run's
+";
 
 pub(super) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)

@@ -77,6 +77,23 @@ impl BundleFolder {
         read_shard(&self.folder, shard)
     }
 
+    /// Takes away what was written for a bundle that is not to be published, except what another needs.
+    pub fn discard(&mut self, manifest: &Manifest, needed_by: Option<&Manifest>) {
+        let files = |manifest: &Manifest| -> BTreeSet<PathBuf> {
+            manifest.shards().iter().map(|shard| self.folder.join(shard.file_name())).collect()
+        };
+        let needed = needed_by.map(files).unwrap_or_default();
+        let unneeded = &files(manifest) - &needed;
+        self.added.retain(|path| {
+            let is_unneeded = unneeded.contains(path);
+            if is_unneeded {
+                // What stays behind goes when a bundle is published.
+                let _ = fs::remove_file(path);
+            }
+            !is_unneeded
+        });
+    }
+
     /// Makes `manifest` the folder's.
     ///
     /// # Errors

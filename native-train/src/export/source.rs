@@ -1,11 +1,14 @@
 //! What a bundle takes from a run: trained folds, tokenizer, thresholds, scores, and the texts they were measured on.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
+use candle_core::{Device, Tensor};
 use shared::bundle::{About, Contents, Encoding, LabelScores, Provenance, Scores};
-use shared::model::DebertaConfig;
+use shared::model::{Classifier, DebertaConfig, FrozenClassifier};
+use shared::nn::Weights;
 use shared::tokenizer::Tokenizer;
 use shared::{LabelSet, Thresholds};
 
@@ -34,6 +37,7 @@ pub struct Source {
     run: Run,
     model: DebertaConfig,
     weights: Vec<Pretrained>,
+    ancestor: Option<Pretrained>,
     summary: Summary,
 }
 
@@ -42,6 +46,15 @@ pub struct Source {
 pub enum FoldChoice {
     All,
     These(Vec<usize>),
+}
+
+/// What models a bundle is to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Models {
+    /// Each fold's.
+    Folds,
+    /// One, with the mean of the folds' weights.
+    Soup,
 }
 
 impl Source {
@@ -84,18 +97,76 @@ impl Source {
             run,
             model,
             weights,
+            ancestor: None,
             summary,
         })
     }
 
-    /// One tensor of the fold at `place` of [`folds`](Self::folds).
+    /// Finds the model that the run began with: `named`, else what the run's settings name. Nothing, if it began with random
+    /// numbers or the model is not to be had any more, which is said.
+    ///
+    /// # Errors
+    /// If `named` cannot be used.
+    pub fn find_ancestor(&mut self, named: Option<&str>, progress: &Progress) -> Result<bool> {
+        let model = named.map_or_else(|| self.config.model.to_string(), str::to_owned);
+        self.ancestor = match pretrained::resolve(&model, progress.downloads()) {
+            Ok(found) => found.has_weights().then_some(found),
+            Err(error) if named.is_some() => return Err(error),
+            Err(error) => {
+                progress.note(format_args!("the model that the run began with: {error:#}"));
+                None
+            }
+        };
+        Ok(self.ancestor.is_some())
+    }
+
+    /// Some rows of a tensor of the fold at `place` of [`folds`](Self::folds).
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn read(&self, place: usize, name: &str) -> Result<Vec<f32>> {
+    pub fn read(&self, place: usize, name: &str, rows: Range<usize>) -> Result<Vec<f32>> {
         self.weights[place]
-            .read_tensor(name)
+            .read_rows(name, rows)
             .map_err(|error| inference::of_fold(error, &self.fold_folder(place)))
+    }
+
+    /// The same of the model that the run began with, where it has the tensor.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_ancestor(&self, name: &str, rows: Range<usize>) -> Result<Option<Vec<f32>>> {
+        let Some(ancestor) = &self.ancestor else { return Ok(None) };
+        let shapes = self.model.tensor_shapes(self.labels.len());
+        ancestor.read_backbone_rows(name, &shapes[name], rows)
+    }
+
+    /// The same of the folds' averaged weights.
+    ///
+    /// # Errors
+    /// If a fold's cannot be read.
+    pub fn read_soup(&self, name: &str, rows: Range<usize>) -> Result<Vec<f32>> {
+        let mut sums: Vec<f64> = Vec::new();
+        for place in 0..self.folds.len() {
+            let values = self.read(place, name, rows.clone())?;
+            sums.resize(values.len(), 0.0);
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += f64::from(value));
+        }
+        let folds = self.folds.len() as f64;
+        Ok(sums.into_iter().map(|sum| (sum / folds) as f32).collect())
+    }
+
+    /// The model of the folds' averaged weights, in f32.
+    ///
+    /// # Errors
+    /// If a fold's cannot be read.
+    pub fn soup(&self) -> Result<FrozenClassifier> {
+        let mut tensors = BTreeMap::new();
+        for (name, shape) in self.model.tensor_shapes(self.labels.len()) {
+            let values = self.read_soup(&name, 0..shape[0])?;
+            tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu)?);
+        }
+        let weights = Weights::new(&tensors);
+        Ok(Classifier::new(&self.model, self.labels.len(), &weights)?.freeze()?)
     }
 
     /// The folder of the fold at `place` of [`folds`](Self::folds).
@@ -113,6 +184,7 @@ impl Source {
     pub fn contents(
         &self,
         encoding: Encoding,
+        models: Models,
         title: Option<String>,
         licence: Option<String>,
     ) -> Contents {
@@ -122,7 +194,7 @@ impl Source {
             about: About {
                 title: title.unwrap_or_else(name),
                 licence,
-                provenance: self.provenance(),
+                provenance: self.provenance(models),
                 scores: scores(&self.summary),
             },
             config: self.model.clone(),
@@ -130,11 +202,14 @@ impl Source {
             thresholds: self.thresholds.clone(),
             max_len: self.config.max_len,
             encoding,
-            folds: self.folds.clone(),
+            folds: match models {
+                Models::Folds => self.folds.clone(),
+                Models::Soup => vec![0],
+            },
         }
     }
 
-    fn provenance(&self) -> Provenance {
+    fn provenance(&self, models: Models) -> Provenance {
         let mut versions: BTreeMap<String, String> = self.summary.versions.clone();
         let exported_by = concat!(env!("CARGO_PKG_NAME"), " export").to_owned();
         versions.insert(exported_by, env!("CARGO_PKG_VERSION").to_owned());
@@ -142,6 +217,10 @@ impl Source {
             model: public_name(&self.summary.model),
             seed: self.summary.seed,
             run_folds: self.summary.folds,
+            averaged_folds: match models {
+                Models::Folds => None,
+                Models::Soup => Some(self.folds.clone()),
+            },
             rows: self.summary.rows,
             versions,
         }

@@ -131,13 +131,22 @@ fn plan<'a>(
 /// Files of the bare backbone lack its prefix; files in TensorFlow's naming call a LayerNorm's weight and bias
 /// gamma and beta.
 fn known_name(stored: &str, shapes: &BTreeMap<String, Vec<usize>>) -> Option<String> {
+    possible_names(stored).into_iter().find(|name| shapes.contains_key(name))
+}
+
+/// Whether the classifier may know a stored tensor by this name.
+pub(super) fn is_named(stored: &str, name: &str) -> bool {
+    possible_names(stored).iter().any(|possible| possible == name)
+}
+
+fn possible_names(stored: &str) -> [String; 2] {
     let modern = match stored.rsplit_once('.') {
         Some((module, "gamma")) => format!("{module}.weight"),
         Some((module, "beta")) => format!("{module}.bias"),
         _ => stored.to_owned(),
     };
     let prefixed = format!("deberta.{modern}");
-    [modern, prefixed].into_iter().find(|name| shapes.contains_key(name))
+    [modern, prefixed]
 }
 
 /// Whether fine-tuning usually has to make the tensor anew.

@@ -16,6 +16,7 @@ mod test_files;
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -156,15 +157,38 @@ impl Pretrained {
         load::load(&self.config, self.weights.as_ref(), num_labels, seed)
     }
 
-    /// One tensor of a complete classifier (see [`Self::report`]), f32, row by row.
+    /// Some rows of a tensor of a complete classifier (see [`Self::report`]), f32.
     ///
     /// # Errors
     /// If the files do not hold it by that name, or are damaged.
-    pub fn read_tensor(&self, name: &str) -> Result<Vec<f32>> {
+    pub fn read_rows(&self, name: &str, rows: Range<usize>) -> Result<Vec<f32>> {
         match &self.weights {
-            Some(weights) if weights.names().any(|stored| stored == name) => weights.read(name),
+            Some(weights) if weights.names().any(|stored| stored == name) => {
+                weights.read_rows(name, rows)
+            }
             _ => Err(shared::Error::MissingTensor { name: name.to_owned() }.into()),
         }
+    }
+
+    /// Whether there are weights: not of `mini`.
+    pub fn has_weights(&self) -> bool {
+        self.weights.is_some()
+    }
+
+    /// Some rows of the tensor that a classifier knows by this name and shape, f32; `None` where the files have none such.
+    ///
+    /// # Errors
+    /// If the files are damaged.
+    pub fn read_backbone_rows(
+        &self,
+        name: &str,
+        shape: &[usize],
+        rows: Range<usize>,
+    ) -> Result<Option<Vec<f32>>> {
+        let Some(weights) = &self.weights else { return Ok(None) };
+        let is_it = |stored: &&str| load::is_named(stored, name) && weights.shape(stored) == shape;
+        let stored = weights.names().find(is_it);
+        stored.map(|stored| weights.read_rows(stored, rows)).transpose()
     }
 
     /// The bytes of the weight files, piece by piece; none for `mini`.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -108,6 +109,11 @@ impl WeightFiles {
 
     /// The numbers of a listed tensor, row by row.
     pub fn read(&self, name: &str) -> Result<Vec<f32>> {
+        self.read_rows(name, 0..self.shape(name).first().copied().unwrap_or(1))
+    }
+
+    /// Some rows of a listed tensor. In an archive that costs the reading of the rows before them.
+    pub fn read_rows(&self, name: &str, rows: Range<usize>) -> Result<Vec<f32>> {
         let (file, stored) = &self.tensors[name];
         let path = &self.files[*file];
         if let Encoding::Unusable(kind) = &stored.encoding {
@@ -118,7 +124,7 @@ impl WeightFiles {
             .into());
         }
         let values = stored
-            .read(path)
+            .read(path, rows)
             .map_err(|error| broken(path, &format!("tensor `{name}`: {error}")))?;
         if !values.iter().all(|value| value.is_finite()) {
             let what = format!("tensor `{name}` holds values that are infinite or not a number");
@@ -197,18 +203,22 @@ fn shards(weight_map: &BTreeMap<String, String>) -> std::collections::BTreeSet<&
 }
 
 impl Stored {
-    fn read(&self, path: &Path) -> io::Result<Vec<f32>> {
+    fn read(&self, path: &Path, rows: Range<usize>) -> io::Result<Vec<f32>> {
+        let number_bytes = if self.encoding == Encoding::F32 { 4 } else { 2 };
+        let width: usize = self.shape.iter().skip(1).product();
+        let before = (rows.start * width * number_bytes) as u64;
+        let count = rows.len() * width;
         let mut file = File::open(path)?;
         match &self.place {
             Place::At(offset) => {
-                file.seek(SeekFrom::Start(*offset))?;
-                self.decode(&mut file)
+                file.seek(SeekFrom::Start(*offset + before))?;
+                self.decode(&mut file, number_bytes, count)
             }
             Place::ZipEntry { name, skip } => {
                 let mut archive = zip::ZipArchive::new(io::BufReader::new(file))?;
                 let mut entry = archive.by_name(name)?;
-                io::copy(&mut entry.by_ref().take(*skip), &mut io::sink())?;
-                let values = self.decode(&mut entry)?;
+                io::copy(&mut entry.by_ref().take(*skip + before), &mut io::sink())?;
+                let values = self.decode(&mut entry, number_bytes, count)?;
                 // The checksum is compared at the entry's end only.
                 io::copy(&mut entry, &mut io::sink())?;
                 Ok(values)
@@ -216,13 +226,16 @@ impl Stored {
         }
     }
 
-    fn decode(&self, reader: &mut impl Read) -> io::Result<Vec<f32>> {
-        let width = if self.encoding == Encoding::F32 { 4 } else { 2 };
-        let count: usize = self.shape.iter().product();
+    fn decode(
+        &self,
+        reader: &mut impl Read,
+        number_bytes: usize,
+        count: usize,
+    ) -> io::Result<Vec<f32>> {
         let mut values = Vec::with_capacity(count);
-        let mut piece = vec![0; PIECE.min(count * width)];
+        let mut piece = vec![0; PIECE.min(count * number_bytes)];
         while values.len() < count {
-            let bytes = &mut piece[..PIECE.min((count - values.len()) * width)];
+            let bytes = &mut piece[..PIECE.min((count - values.len()) * number_bytes)];
             reader.read_exact(bytes)?;
             match self.encoding {
                 Encoding::F32 => values.extend(numbers(bytes, f32::from_le_bytes)),

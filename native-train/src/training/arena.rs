@@ -5,18 +5,21 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
-use shared::kernels::elementwise;
 use shared::kernels::optimizer::Range;
+use shared::kernels::{cuda, elementwise};
+use shared::model::STACKED;
 
 use crate::run::tensors::Tensors;
 
 /// Each tensor begins at a multiple of this, so that a GPU loads it in whole vectors and cuBLAS
 /// takes it as an aligned operand.
-const ALIGNMENT: usize = 64;
+const ALIGNMENT: usize = 16;
 
 /// Flat tensors [len], in which the weights that decay lie before those that do not.
 pub struct Arena {
     places: BTreeMap<String, Place>,
+    /// Neighbours under a name of their own: what a GPU multiplies at once.
+    stacks: BTreeMap<String, Place>,
     flat: Range,
     decayed: usize,
 }
@@ -49,24 +52,36 @@ impl Arena {
             first: zeros(DType::F32)?,
             second: zeros(DType::F32)?,
         };
-        let arena = Self { places, flat, decayed };
+        let stacks = match cuda::runs_on(device) {
+            true => stacks(&places),
+            false => BTreeMap::new(),
+        };
+        let arena = Self { places, stacks, flat, decayed };
         arena.set_weights(initial)?;
         Ok(arena)
     }
 
-    /// The weights by name. They change with every update.
+    /// The weights by name, stacks among them. They change with every update.
     pub fn weights(&self) -> Result<Tensors> {
-        self.views(&self.flat.weights)
+        self.views_and_stacks(&self.flat.weights)
     }
 
     /// The weights in the format of products, by name; none if that is f32.
     pub fn halves(&self) -> Result<Option<Tensors>> {
-        self.flat.half.as_ref().map(|half| self.views(half)).transpose()
+        self.flat.half.as_ref().map(|half| self.views_and_stacks(half)).transpose()
     }
 
     /// Where the gradients go, by name.
     pub fn gradients(&self) -> Result<Tensors> {
-        self.views(&self.flat.gradients)
+        self.views_and_stacks(&self.flat.gradients)
+    }
+
+    /// The stack that a tensor is part of.
+    pub fn stack_of(&self, name: &str) -> Option<&str> {
+        let place = self.places.get(name)?;
+        let within =
+            |stack: &Place| (stack.start..stack.start + stack.len()).contains(&place.start);
+        self.stacks.iter().find(|(_, stack)| within(stack)).map(|(name, _)| &**name)
     }
 
     /// All gradients [len].
@@ -83,8 +98,7 @@ impl Arena {
             if !took_part(name) {
                 continue;
             }
-            let size: usize = place.shape.iter().product();
-            let end = (place.start + size).next_multiple_of(ALIGNMENT);
+            let end = (place.start + place.len()).next_multiple_of(ALIGNMENT);
             match bounds.last_mut() {
                 Some((_, last)) if *last == place.start && place.start != self.decayed => {
                     *last = end;
@@ -161,16 +175,43 @@ impl Arena {
     }
 
     fn views(&self, flat: &Tensor) -> Result<Tensors> {
-        let view = |(name, place): (&String, &Place)| {
-            let size = place.shape.iter().product();
-            Ok((name.clone(), flat.narrow(0, place.start, size)?.reshape(&*place.shape)?))
-        };
-        self.places.iter().map(view).collect()
+        self.places.iter().map(|place| view(flat, place)).collect()
+    }
+
+    fn views_and_stacks(&self, flat: &Tensor) -> Result<Tensors> {
+        self.places.iter().chain(&self.stacks).map(|place| view(flat, place)).collect()
     }
 
     fn on_cpu(&self, flat: &Tensor) -> Result<Tensors> {
         self.views(&flat.to_device(&Device::Cpu)?)
     }
+}
+
+impl Place {
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+fn view(flat: &Tensor, (name, place): (&String, &Place)) -> Result<(String, Tensor)> {
+    Ok((name.clone(), flat.narrow(0, place.start, place.len())?.reshape(&*place.shape)?))
+}
+
+/// The projections of each layer that follow each other without a gap.
+fn stacks(places: &BTreeMap<String, Place>) -> BTreeMap<String, Place> {
+    let stack = |(name, key): (&String, &Place)| {
+        let (layer, kind) = name.rsplit_once("key_proj.")?;
+        let part = |part: &str| places.get(&format!("{layer}{part}.{kind}"));
+        let adjacent = |place: &&Place, before| {
+            place.shape == key.shape && place.start == key.start + before * key.len()
+        };
+        part("query_proj").filter(|query| adjacent(query, 1))?;
+        part("value_proj").filter(|value| adjacent(value, 2))?;
+        let mut shape = key.shape.clone();
+        shape[0] *= 3;
+        Some((format!("{layer}{STACKED}.{kind}"), Place { start: key.start, shape }))
+    };
+    places.iter().filter_map(stack).collect()
 }
 
 /// Biases and layer norms are not decayed.
@@ -243,7 +284,30 @@ mod tests {
             .iter()
             .map(|(range, decays)| (range.weights.elem_count(), *decays))
             .collect();
-        assert_eq!(decays, [(3 * ALIGNMENT, true), (2 * ALIGNMENT, false)]);
+        assert_eq!(decays, [(8 * ALIGNMENT, true), (2 * ALIGNMENT, false)]);
+    }
+
+    #[test]
+    fn projections_are_stacked_where_they_follow_each_other() {
+        let stacked = |sizes: [usize; 3]| {
+            let mut end = 0;
+            let place = |(part, rows): (&str, usize)| {
+                let place = Place { start: end, shape: vec![rows, 3] };
+                end = (end + place.len()).next_multiple_of(ALIGNMENT);
+                (format!("0.self.{part}_proj.weight"), place)
+            };
+            let names = ["key", "query", "value"];
+            let places = names.into_iter().zip(sizes).map(place).collect();
+            let stacks: Vec<_> = super::stacks(&places).into_iter().collect();
+            stacks
+                .into_iter()
+                .map(|(name, place)| (name, place.start, place.shape))
+                .collect::<Vec<_>>()
+        };
+        let name = format!("0.self.{STACKED}.weight");
+        assert_eq!(stacked([16, 16, 16]), [(name, 0, vec![48, 3])]);
+        assert_eq!(stacked([5, 5, 5]), [], "there is a gap between them");
+        assert_eq!(stacked([16, 16, 8]), [], "they are not of one shape");
     }
 
     #[test]

@@ -123,7 +123,10 @@ impl Optimizer {
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
         let norm = Target { tensor: self.norms.narrow(0, self.unread, 1)?, write: Write::Replace };
         decide(self.arena.all_gradients(), self.rules, &self.state, &norm)?;
-        let took_part = |name: &str| self.gradients.get(name).is_some();
+        let took_part = |name: &str| {
+            let names = [Some(name), self.arena.stack_of(name)];
+            names.into_iter().flatten().any(|name| self.gradients.get(name).is_some())
+        };
         for (range, decays) in self.arena.ranges(took_part)? {
             self.adamw(decays, learning_rate).update(&range, &self.state)?;
         }

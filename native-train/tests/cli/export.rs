@@ -38,7 +38,7 @@ fn named(manifest: &Value) -> Vec<String> {
 #[test]
 fn a_bundle_holds_what_it_says_and_inspect_tells_it() {
     let folder = trained();
-    for encoding in ["f32", "f16", "int16", "int8"] {
+    for encoding in ["f32", "f16", "int16", "int8", "int8/int4", "int4"] {
         let line = format!("{EXPORT} --encoding {encoding} --title Moods --license MIT");
         let said = folder.run(&line);
         assert!(said.starts_with("exit code: 0\n--- stdout\nbundle `out/bundle`\n"), "{said}");
@@ -90,6 +90,110 @@ fn the_same_run_gives_the_same_bytes_and_other_files_are_let_be() {
     assert_eq!(second.remove("README.md").unwrap(), b"ours");
     assert_eq!(second.remove("model.safetensors").unwrap(), b"ours");
     assert!(first == second);
+}
+
+/// Folds that come from one model, in `near`.
+fn related() -> Folder {
+    let folder = trained();
+    let line = "train --model run/fold-0 --folds 2 --epochs 1 --lr 1e-5 --threads 2 --output near";
+    let said = folder.run(&format!("{line} --train-csv train.csv --quiet"));
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
+    folder
+}
+
+#[test]
+fn deltas_are_from_the_model_that_the_run_began_with() {
+    let folder = related();
+    let export = "export --run near --output out/bundle --quiet --encoding";
+    let bytes = |encoding: &str| {
+        let said = folder.run(&format!("{export} {encoding}"));
+        assert!(said.starts_with("exit code: 0\n"), "{said}");
+        assert!(!said.contains("warning"), "{said}");
+        assert_eq!(manifest(&folder)["encoding"], encoding);
+        bundle(&folder).values().map(Vec::len).sum::<usize>()
+    };
+    // A seventh of the two folds' numbers is the tokenizer's and the vectors', which no encoding makes smaller.
+    let (whole, deltas) = (bytes("int8"), bytes("int8+1/1"));
+    assert!(deltas * 4 < whole * 3, "{deltas} bytes, whole {whole}");
+    let difference = manifest(&folder)["verification"]["mean_probability_difference"].as_f64();
+    assert!(difference.unwrap() < 0.01, "folds that hardly moved: {difference:?}");
+
+    fs::rename(folder.path().join("run"), folder.path().join("moved")).unwrap();
+    let said = folder.run(&format!("{export} int8+1/1"));
+    assert!(said.contains("warning: the folds' mean is the base of their deltas"), "{said}");
+    let said = folder.run(&format!("{export} int8+1/1 --base-model moved/fold-0"));
+    assert!(!said.contains("warning"), "{said}");
+    let said = folder.run(&format!("{export} int8+1/1 --base-model run/fold-0/none"));
+    assert!(said.starts_with("exit code: 2\n"), "{said}");
+}
+
+#[test]
+fn auto_takes_the_smallest_that_is_hardly_worse() {
+    let folder = related();
+    let auto = "export --run near --output out/bundle --quiet --encoding auto";
+    let said = folder.run(&format!("{auto} --candidates int16,int8,int8+1/1 --max-f1-drop 1"));
+    let table: Vec<&str> = said.lines().skip(2).take(4).collect();
+    assert!(table[0].starts_with("encoding  "), "{said}");
+    for (line, start) in table[1..].iter().zip(["int16  ", "int8  ", "int8+1/1 *  "]) {
+        assert!(line.starts_with(start), "{said}");
+    }
+    let manifest = manifest(&folder);
+    assert_eq!(manifest["encoding"], "int8+1/1");
+    let files: Vec<String> = bundle(&folder).into_keys().collect();
+    assert_eq!(files, named(&manifest), "of the other candidates nothing is left");
+    let verification = &manifest["verification"];
+    assert_eq!(verification["folds"].as_array().unwrap().len(), 2);
+    assert_eq!(verification["ensemble"]["seen_in_training"], true);
+    assert!(verification["ensemble"]["macro_f1_bundle"].is_f64());
+
+    // Folds that began with random numbers have no base.
+    let said = folder.run("export --run run --output other --encoding auto --max-f1-drop 1");
+    assert!(said.contains("deltas are not measured: without the model that the run began with"));
+    assert!(said.contains("\nint4 *  ") && !said.contains("+1"), "{said}");
+}
+
+#[test]
+fn auto_publishes_nothing_where_nothing_will_do() {
+    let folder = trained();
+    take_the_poolers_range(&folder);
+    let auto = "export --run run --output out --quiet --encoding auto";
+    insta::assert_snapshot!(folder.run(&format!("{auto} --candidates int9")), @r"
+    exit code: 2
+    --- stderr
+    error: invalid value 'int9' for '--candidates <ENCODINGS>': it is none of f32, f16, int16, int8, int8/int4, int8+2/1 ..
+
+    For more information, try '--help'.
+    ");
+    let said = folder.run(&format!("{auto} --candidates int8,int4 --max-f1-drop 0"));
+    let error =
+        "exit code: 2\n--- stderr\nerror: every candidate lowers macro-F1 by more than 0 or moves ";
+    assert!(said.starts_with(error), "{said}");
+    assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn a_soup_is_one_model_that_says_what_it_is() {
+    let folder = related();
+    folder.write("unseen.csv", sentences(23));
+    let soup = "export --run near --output out/bundle --quiet --soup --encoding int8";
+    let said = folder.run(&format!("{soup} --test-csv unseen.csv"));
+    assert!(said.contains("the averaged weights of 2 folds as int8: 1 shard, "), "{said}");
+    assert!(said.contains("every text was seen in training, so that says nothing"), "{said}");
+    assert!(
+        said.contains("as the run's ensemble does, on 23 other texts; macro-F1 there 0."),
+        "{said}"
+    );
+    let manifest = manifest(&folder);
+    assert_eq!(manifest["folds"], serde_json::json!([0]));
+    assert_eq!(manifest["provenance"]["averaged_folds"], serde_json::json!([0, 1]));
+    let ensemble = &manifest["verification"]["ensemble"];
+    assert_eq!((&ensemble["rows"], &ensemble["seen_in_training"]), (&23.into(), &false.into()));
+    let told = folder.run("inspect out/bundle");
+    assert!(told.contains("the averaged weights of folds 0, 1 of 2, trained from "), "{told}");
+
+    folder.write("texts.csv", "text\none text\nanother\n");
+    let said = folder.run(&format!("{soup} --test-csv texts.csv"));
+    assert!(said.trim_end().ends_with("as the run's ensemble does, on 2 other texts"), "{said}");
 }
 
 #[test]

@@ -13,6 +13,9 @@ pub struct Provenance {
     pub seed: u64,
     /// Folds of the run, of which a bundle may hold a part.
     pub run_folds: usize,
+    /// The folds whose weights were averaged into the bundle's one model, where that is what it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averaged_folds: Option<Vec<usize>>,
     /// Training rows, of which each fold has held out its own.
     pub rows: usize,
     /// Program versions by name: of the training and of the export.
@@ -62,7 +65,36 @@ pub struct Verification {
     pub probability_difference: f64,
     /// The most that the export allows of `probability_difference`.
     pub tolerance: f64,
+    /// The mean difference of a probability, over single folds.
+    pub mean_fold_probability_difference: f64,
+    /// The mean difference of a probability of the ensemble.
+    pub mean_probability_difference: f64,
     /// Macro-F1 over the held-out rows at the thresholds, by the run and by the bundle.
     pub macro_f1_run: f64,
     pub macro_f1_bundle: f64,
+    /// The same of each fold over its own held-out rows.
+    pub folds: Vec<FoldScores>,
+    /// Of all folds' mean.
+    pub ensemble: EnsembleScores,
+}
+
+/// A fold over the rows that it held out.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FoldScores {
+    pub macro_f1_run: f64,
+    pub macro_f1_bundle: f64,
+}
+
+/// The bundle's mean over its models beside the mean over the run's folds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnsembleScores {
+    /// Texts that went through every model.
+    pub rows: usize,
+    /// Whether they are the run's training texts, of which nearly every fold has seen nearly all.
+    pub seen_in_training: bool,
+    /// The share of rows and labels that both decide alike.
+    pub agreement: f64,
+    /// Macro-F1 at the thresholds, where labels are known.
+    pub macro_f1_run: Option<f64>,
+    pub macro_f1_bundle: Option<f64>,
 }

@@ -1,99 +1,154 @@
-//! What a bundle stores numbers as, both ways: f32 rows to bytes, bytes to f32 rows.
+//! What a bundle stores its matrices as. The words for it: `int8`, or with more to say `int8/int4+2/1`, which is the layers'
+//! matrices as int8, the word embeddings as int4, and of what sets each fold apart two bits a number, of word
+//! embeddings one.
 
-use half::f16;
-use safetensors::Dtype;
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
+use super::numbers::Numbers;
 use super::refuse;
-use crate::Result;
+use crate::kernels::low_bits::Bits;
+use crate::kernels::packed::PackedLinear;
+use crate::{Error, Result};
 
 /// The table that stays encoded in memory.
-const WORD_EMBEDDINGS: &str = "deberta.embeddings.word_embeddings.weight";
-
-/// The largest magnitudes of whole numbers; -128 and -32768 are not used, so that ranges are symmetric.
-const LARGEST_INT8: f32 = 127.0;
-const LARGEST_INT16: f32 = 32767.0;
+pub(super) const WORD_EMBEDDINGS: &str = "deberta.embeddings.word_embeddings.weight";
 
 /// What the matrices of a bundle are stored as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoding {
+#[serde(try_from = "String", into = "String")]
+pub struct Encoding {
+    matrices: Kind,
+    words: Kind,
+    deltas: Option<Deltas>,
+}
+
+/// Of the numbers of one matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
     F32,
-    /// Floats in the feed-forward matrices; the others are as in [`Encoding::Int16`].
+    /// Floats in the feed-forward matrices; the others are as in [`Kind::Int16`].
     F16,
     /// As large as f16 and some ten times as close: of f16's bits five are an exponent, which numbers of one row do
     /// not need each.
     Int16,
     Int8,
+    /// In word embeddings and the encoder's layers; the others are few, and as in [`Kind::Int8`].
+    Int4,
 }
 
-/// What one tensor is stored as.
+/// What is stored of a fold where all folds have a base in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Numbers {
+struct Deltas {
+    matrices: Bits,
+    /// `None`: the folds have one table of word embeddings.
+    words: Option<Bits>,
+}
+
+/// What one tensor is in a loaded fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InMemory {
     F32,
-    F16,
-    /// With one f32 a row to multiply with; so is [`Numbers::Int8`].
-    Int16,
-    Int8,
+    /// As it is stored: the rows that are read are decoded then.
+    Encoded,
+    /// A linear layer's weights in the order of its product: whole numbers of eight bits as such, others as f32.
+    Packed,
+    /// The same, as whole numbers of as many bits as its sums allow: of fewer bits that were stored, or of a base and
+    /// a delta.
+    PackedFinely,
 }
 
-/// Rows as they are stored.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Encoded {
-    pub data: Vec<u8>,
-    /// Empty but for whole numbers.
-    pub scales: Vec<u8>,
-}
-
-impl Encoded {
-    /// Some rows of `width` numbers and their scales.
-    pub fn rows(
-        &self,
-        numbers: Numbers,
-        width: usize,
-        first: usize,
-        count: usize,
-    ) -> (&[u8], &[u8]) {
-        let part = |bytes_a_row: usize| first * bytes_a_row..(first + count) * bytes_a_row;
-        (&self.data[part(width * numbers.size())], &self.scales[part(numbers.scale_size())])
-    }
-}
+const KINDS: [(&str, Kind); 5] = [
+    ("f32", Kind::F32),
+    ("f16", Kind::F16),
+    ("int16", Kind::Int16),
+    ("int8", Kind::Int8),
+    ("int4", Kind::Int4),
+];
 
 impl Encoding {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Int16 => "int16",
-            Self::Int8 => "int8",
+    pub const F32: Self = Self::whole(Kind::F32);
+    pub const F16: Self = Self { words: Kind::Int16, ..Self::whole(Kind::F16) };
+    pub const INT16: Self = Self::whole(Kind::Int16);
+    pub const INT8: Self = Self::whole(Kind::Int8);
+    pub const INT4: Self = Self::whole(Kind::Int4);
+
+    const fn whole(kind: Kind) -> Self {
+        Self { matrices: kind, words: kind, deltas: None }
+    }
+
+    /// Whether folds are a common base and what sets each apart.
+    pub fn has_deltas(self) -> bool {
+        self.deltas.is_some()
+    }
+
+    /// Whether all numbers are the run's own, to the bit.
+    pub fn is_exact(self) -> bool {
+        self == Self::F32
+    }
+
+    /// What the tensor of this name and shape is stored as; where there are deltas, the folds' base of it.
+    pub(super) fn of(self, name: &str, shape: &[usize]) -> Numbers {
+        if is_small(name, shape) {
+            return Numbers::F32;
+        }
+        let kind = if name == WORD_EMBEDDINGS { self.words } else { self.matrices };
+        match kind {
+            Kind::F32 => Numbers::F32,
+            Kind::F16 if is_feed_forward(name) => Numbers::F16,
+            Kind::F16 | Kind::Int16 => Numbers::Int16,
+            Kind::Int4 if name == WORD_EMBEDDINGS || is_of_a_layer(name) => Numbers::Int4,
+            Kind::Int4 | Kind::Int8 => Numbers::Int8,
         }
     }
 
-    /// What the tensor of this name and shape is stored as.
-    pub(super) fn of(self, name: &str, shape: &[usize]) -> Numbers {
-        let few = shape.len() != 2 || name.starts_with("classifier.");
-        match self {
-            _ if few => Numbers::F32,
-            Self::F32 => Numbers::F32,
-            Self::F16 if is_feed_forward(name) => Numbers::F16,
-            Self::F16 | Self::Int16 => Numbers::Int16,
-            Self::Int8 => Numbers::Int8,
+    /// Whether the folds have a base of the tensor in common.
+    pub(super) fn has_base(self, name: &str, shape: &[usize]) -> bool {
+        self.has_deltas() && !is_small(name, shape)
+    }
+
+    /// What is stored of the tensor beside such a base. Matrices outside of the layers are few, and get four bits.
+    pub(super) fn delta_of(self, name: &str, shape: &[usize]) -> Option<Numbers> {
+        let deltas = self.deltas.filter(|_| !is_small(name, shape))?;
+        let bits = match name {
+            WORD_EMBEDDINGS => deltas.words?,
+            _ if is_of_a_layer(name) => deltas.matrices,
+            _ => Bits::Four,
+        };
+        Some(Numbers::Delta(bits))
+    }
+
+    /// What a loaded fold makes of the tensor of this name and shape.
+    pub(super) fn in_memory(self, name: &str, shape: &[usize]) -> InMemory {
+        if self.kept_encoded(name) {
+            return InMemory::Encoded;
+        }
+        if is_small(name, shape) || name.ends_with("_embeddings.weight") {
+            return InMemory::F32;
+        }
+        match self.of(name, shape) {
+            Numbers::Int8 if !self.has_deltas() => InMemory::Packed,
+            Numbers::Int8 | Numbers::Int4 => InMemory::PackedFinely,
+            _ if PackedLinear::HOLDS_F32 => InMemory::Packed,
+            _ => InMemory::F32,
         }
     }
 
     /// Whether a loaded fold keeps the tensor as it is stored and decodes the rows that it reads.
     pub(super) fn kept_encoded(self, name: &str) -> bool {
-        self != Self::F32 && name == WORD_EMBEDDINGS
+        self.words != Kind::F32 && name == WORD_EMBEDDINGS
     }
+}
 
-    /// Of the table that is kept encoded.
-    pub(super) fn bytes_a_row(self, width: u64) -> u64 {
-        match self {
-            Self::F32 => width.saturating_mul(4),
-            Self::F16 | Self::Int16 => width.saturating_mul(2).saturating_add(4),
-            Self::Int8 => width.saturating_add(4),
-        }
-    }
+/// Vectors, and the classifier's few rows.
+fn is_small(name: &str, shape: &[usize]) -> bool {
+    shape.len() != 2 || name.starts_with("classifier.")
+}
+
+fn is_of_a_layer(name: &str) -> bool {
+    name.starts_with("deberta.encoder.layer.")
 }
 
 /// Whether the tensor is of a layer's feed-forward part: most of the layer, and where rounding shows least in the
@@ -108,108 +163,123 @@ pub(super) fn shared_by_row(name: &str) -> bool {
     name == WORD_EMBEDDINGS
 }
 
-impl Numbers {
-    pub fn dtype(self) -> Dtype {
-        match self {
-            Self::F32 => Dtype::F32,
-            Self::F16 => Dtype::F16,
-            Self::Int16 => Dtype::I16,
-            Self::Int8 => Dtype::I8,
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.matrices.name())?;
+        if self.words != self.matrices.usual_words() {
+            write!(f, "/{}", self.words.name())?;
         }
+        let Some(Deltas { matrices, words }) = self.deltas else { return Ok(()) };
+        write!(f, "+{}", matrices.count())?;
+        words.map_or(Ok(()), |words| write!(f, "/{}", words.count()))
     }
+}
 
-    /// Bytes of one number.
-    pub fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Int16 => 2,
-            Self::Int8 => 1,
-        }
-    }
+impl FromStr for Encoding {
+    type Err = Error;
 
-    /// Bytes of a row's scale.
-    pub fn scale_size(self) -> usize {
-        match self {
-            Self::F32 | Self::F16 => 0,
-            Self::Int16 | Self::Int8 => size_of::<f32>(),
-        }
-    }
-
-    /// Whether two scales of the same whole numbers mean the same row: at its largest number they are less than half a step
-    /// apart, which is what storing it may have cost anyway.
-    pub fn same_scale(self, a: &[u8], b: &[u8]) -> bool {
-        let largest = match self {
-            Self::F32 | Self::F16 => return a == b,
-            Self::Int16 => LARGEST_INT16,
-            Self::Int8 => LARGEST_INT8,
+    fn from_str(text: &str) -> Result<Self> {
+        let parsed = || {
+            let (whole, deltas) = match text.split_once('+') {
+                Some((whole, deltas)) => (whole, Some(Deltas::parse(deltas)?)),
+                None => (text, None),
+            };
+            let (matrices, words) = match whole.split_once('/') {
+                Some((matrices, words)) => (Kind::parse(matrices)?, Kind::parse(words)?),
+                None => {
+                    let matrices = Kind::parse(whole)?;
+                    (matrices, matrices.usual_words())
+                }
+            };
+            (words != Kind::F16).then_some(Self { matrices, words, deltas })
         };
-        f32_numbers(a).zip(f32_numbers(b)).all(|(a, b)| (a - b).abs() * largest <= a.min(b) / 2.0)
+        match parsed() {
+            Some(encoding) => Ok(encoding),
+            None => refuse(format!("there is no encoding `{}`", text.escape_debug())),
+        }
+    }
+}
+
+impl TryFrom<String> for Encoding {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Encoding> for String {
+    fn from(encoding: Encoding) -> Self {
+        encoding.to_string()
+    }
+}
+
+impl Kind {
+    fn parse(text: &str) -> Option<Self> {
+        KINDS.iter().find(|(name, _)| *name == text).map(|&(_, kind)| kind)
     }
 
-    /// Encodes rows of `width` numbers each.
-    ///
-    /// # Errors
-    /// If a number is not finite, or too large for f16.
-    pub fn encode(self, rows: &[f32], width: usize) -> Result<Encoded> {
-        if !rows.iter().all(|number| number.is_finite()) {
-            return refuse("a weight is not a finite number");
-        }
-        let mut encoded = Encoded::default();
-        encoded.data.reserve_exact(rows.len() * self.size());
+    fn name(self) -> &'static str {
+        KINDS.iter().find(|(_, kind)| *kind == self).expect("all are there").0
+    }
+
+    /// What word embeddings are where nothing is said of them.
+    fn usual_words(self) -> Self {
         match self {
-            Self::F32 => encoded.data.extend(rows.iter().flat_map(|number| number.to_le_bytes())),
-            Self::F16 => {
-                let numbers = rows.iter().map(|&number| f16::from_f32(number));
-                if numbers.clone().any(f16::is_infinite) {
-                    return refuse("a weight is too large for f16: export with another encoding");
-                }
-                encoded.data.extend(numbers.flat_map(f16::to_le_bytes));
-            }
-            Self::Int16 => {
-                for row in rows.chunks_exact(width) {
-                    let (scale, numbers) = whole_numbers(row, LARGEST_INT16);
-                    encoded.data.extend(numbers.flat_map(|number| (number as i16).to_le_bytes()));
-                    encoded.scales.extend(scale.to_le_bytes());
-                }
-            }
-            Self::Int8 => {
-                for row in rows.chunks_exact(width) {
-                    let (scale, numbers) = whole_numbers(row, LARGEST_INT8);
-                    encoded.data.extend(numbers.map(|number| number as i8 as u8));
-                    encoded.scales.extend(scale.to_le_bytes());
-                }
-            }
+            Self::F16 => Self::Int16,
+            other => other,
         }
-        Ok(encoded)
     }
 }
 
-/// A row as multiples of a scale, by which its largest magnitude is `largest`.
-fn whole_numbers(row: &[f32], largest: f32) -> (f32, impl Iterator<Item = f32> + '_) {
-    let scale = row.iter().fold(0.0_f32, |most, number| most.max(number.abs())) / largest;
-    // Of a row of zeros, or one so small that its scale has no inverse, nothing is kept.
-    let inverse = if scale >= f32::MIN_POSITIVE { scale.recip() } else { 0.0 };
-    (scale, row.iter().map(move |number| (number * inverse).round().clamp(-largest, largest)))
+impl Deltas {
+    fn parse(text: &str) -> Option<Self> {
+        let bits = |text: &str| Bits::ALL.into_iter().find(|bits| bits.count().to_string() == text);
+        match text.split_once('/') {
+            Some((matrices, words)) => {
+                Some(Self { matrices: bits(matrices)?, words: Some(bits(words)?) })
+            }
+            None => Some(Self { matrices: bits(text)?, words: None }),
+        }
+    }
 }
 
-/// Little-endian f32, of whole numbers of four bytes.
-pub(super) fn f32_numbers(bytes: &[u8]) -> impl Iterator<Item = f32> + '_ {
-    let (numbers, _) = bytes.as_chunks();
-    numbers.iter().copied().map(f32::from_le_bytes)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Little-endian f16, of whole numbers of two bytes.
-pub(super) fn f16_numbers(bytes: &[u8]) -> impl Iterator<Item = f16> + '_ {
-    let (numbers, _) = bytes.as_chunks();
-    numbers.iter().copied().map(f16::from_le_bytes)
-}
+    #[test]
+    fn every_encoding_has_one_name() {
+        for name in ["f32", "f16", "int16", "int8", "int4", "int8/int4", "f16/f32"] {
+            for deltas in ["", "+1", "+2/4", "+4/1"] {
+                let name = format!("{name}{deltas}");
+                assert_eq!(name.parse::<Encoding>().unwrap().to_string(), name);
+            }
+        }
+        assert_eq!("int8/int8".parse::<Encoding>().unwrap(), Encoding::INT8);
+        for name in
+            ["", "int3", "int8/", "int8/f16", "int8+", "int8+3", "int8+1/", "INT8", "int8+1+1"]
+        {
+            assert!(name.parse::<Encoding>().is_err(), "{name}");
+        }
+    }
 
-/// Little-endian i16, of whole numbers of two bytes.
-pub(super) fn i16_numbers(bytes: &[u8]) -> impl Iterator<Item = i16> + '_ {
-    let (numbers, _) = bytes.as_chunks();
-    numbers.iter().copied().map(i16::from_le_bytes)
-}
-
-pub(super) fn i8_numbers(bytes: &[u8]) -> impl Iterator<Item = i8> + '_ {
-    bytes.iter().map(|&byte| byte as i8)
+    #[test]
+    fn each_tensor_is_stored_as_its_part_asks() {
+        let encoding: Encoding = "int4+1/2".parse().unwrap();
+        let layer = "deberta.encoder.layer.3.attention.self.query_proj.weight";
+        for (name, shape, base, delta) in [
+            (WORD_EMBEDDINGS, &[9, 4][..], Numbers::Int4, Some(Numbers::Delta(Bits::Two))),
+            (layer, &[4, 4], Numbers::Int4, Some(Numbers::Delta(Bits::One))),
+            ("pooler.dense.weight", &[4, 4], Numbers::Int8, Some(Numbers::Delta(Bits::Four))),
+            ("pooler.dense.bias", &[4], Numbers::F32, None),
+            ("classifier.weight", &[2, 4], Numbers::F32, None),
+        ] {
+            assert_eq!((encoding.of(name, shape), encoding.delta_of(name, shape)), (base, delta));
+            assert_eq!(encoding.has_base(name, shape), delta.is_some());
+        }
+        let shared: Encoding = "int8+1".parse().unwrap();
+        assert_eq!(shared.delta_of(WORD_EMBEDDINGS, &[9, 4]), None);
+        assert!(shared.has_base(WORD_EMBEDDINGS, &[9, 4]));
+    }
 }

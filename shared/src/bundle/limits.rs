@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::account::Scores;
+use super::encoding::InMemory;
 use super::manifest::Contents;
+use super::numbers::{Numbers, width_of};
 use super::{Encoding, LARGEST_SHARD, Shard, refuse};
 use crate::model::DebertaConfig;
 use crate::{LabelSet, Result};
@@ -32,7 +34,13 @@ pub(super) fn check_contents(contents: &Contents) -> Result<()> {
     check_words(contents)?;
     check_scores(&contents.about.scores, &contents.labels)?;
     check_geometry(contents)?;
-    check_folds(&contents.folds)
+    check_folds(&contents.folds)?;
+    match &contents.about.provenance.averaged_folds {
+        Some(averaged) if contents.folds.len() > 1 || averaged.len() > FOLDS => {
+            refuse("it is said to hold averaged weights, which are of one model")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_words(contents: &Contents) -> Result<()> {
@@ -110,7 +118,7 @@ pub(super) fn check_shards(contents: &Contents, shards: &[Shard]) -> Result<()> 
     if distinct.len() != shards.len() {
         return refuse("it names a shard twice");
     }
-    let most = resident_bytes(&contents.config, contents.labels.len(), contents.encoding);
+    let most = stored_bytes(&contents.config, contents.labels.len(), contents.encoding);
     for fold in 0..folds {
         let of_fold = shards.iter().filter(|shard| shard.folds.contains(&fold));
         let bytes: u64 = of_fold.map(|shard| shard.bytes).sum();
@@ -123,16 +131,17 @@ pub(super) fn check_shards(contents: &Contents, shards: &[Shard]) -> Result<()> 
     Ok(())
 }
 
-/// What one loaded fold takes: linear weights as f32, the word embeddings as they are stored, the projections of the
+/// What one loaded fold takes: linear weights as f32 or int8, the word embeddings as they are stored, the projections of the
 /// relative positions, the tokenizer, and room to work in. The layers must be within bounds.
 pub(super) fn resident_bytes(config: &DebertaConfig, labels: usize, encoding: Encoding) -> u64 {
-    let product = |numbers: &[usize]| {
-        numbers.iter().fold(1_u64, |product, &number| product.saturating_mul(number as u64))
-    };
     let tensors = config.tensor_shapes(labels).into_iter().map(|(name, shape)| {
-        match encoding.kept_encoded(&name) {
-            true => encoding.bytes_a_row(shape[1] as u64).saturating_mul(shape[0] as u64),
-            false => product(&shape).saturating_mul(4),
+        match (encoding.in_memory(&name, &shape), encoding.of(&name, &shape)) {
+            (InMemory::Encoded, _) => {
+                common(&name, &shape, encoding).saturating_add(own(&name, &shape, encoding))
+            }
+            (InMemory::Packed, numbers @ Numbers::Int8) => rows_bytes(numbers, &shape),
+            // What is packed finely is f32 until all of it has come.
+            _ => product(&shape).saturating_mul(4),
         }
     });
     let terms = usize::from(config.has_c2p()) + usize::from(config.has_p2c());
@@ -143,6 +152,47 @@ pub(super) fn resident_bytes(config: &DebertaConfig, labels: usize, encoding: En
         terms,
         size_of::<f32>(),
     ]);
-    let tokenizer = TOKENIZER_BYTES_A_PIECE.saturating_mul(config.vocab_size as u64);
-    tensors.chain([projections, tokenizer, WORKING_BYTES]).fold(0, u64::saturating_add)
+    tensors
+        .chain([projections, tokenizer_bytes(config), WORKING_BYTES])
+        .fold(0, u64::saturating_add)
+}
+
+/// What of it is there already where another fold of the bundle is: word embeddings that all folds have in common.
+pub(super) fn common_bytes(config: &DebertaConfig, labels: usize, encoding: Encoding) -> u64 {
+    let tensors = config.tensor_shapes(labels).into_iter();
+    let shared = tensors.filter(|(name, _)| encoding.has_deltas() && encoding.kept_encoded(name));
+    shared.map(|(name, shape)| common(&name, &shape, encoding)).fold(0, u64::saturating_add)
+}
+
+/// The most that the shards of one fold may have: its tensors, each in a shard of its own if need be.
+fn stored_bytes(config: &DebertaConfig, labels: usize, encoding: Encoding) -> u64 {
+    let tensors = config.tensor_shapes(labels).into_iter().map(|(name, shape)| {
+        common(&name, &shape, encoding).saturating_add(own(&name, &shape, encoding))
+    });
+    tensors.chain([tokenizer_bytes(config), WORKING_BYTES]).fold(0, u64::saturating_add)
+}
+
+/// Bytes of a tensor, or its base.
+fn common(name: &str, shape: &[usize], encoding: Encoding) -> u64 {
+    rows_bytes(encoding.of(name, shape), shape)
+}
+
+/// Bytes of the deltas beside a base, if every row has one.
+fn own(name: &str, shape: &[usize], encoding: Encoding) -> u64 {
+    encoding.delta_of(name, shape).map_or(0, |numbers| rows_bytes(numbers, shape))
+}
+
+/// With two u32 a row: it may be a run of its own.
+fn rows_bytes(numbers: Numbers, shape: &[usize]) -> u64 {
+    let width = width_of(shape);
+    let row = numbers.row_bytes(width).saturating_add(numbers.scale_bytes(width)) as u64;
+    row.saturating_add(8).saturating_mul(shape[0] as u64)
+}
+
+fn tokenizer_bytes(config: &DebertaConfig) -> u64 {
+    TOKENIZER_BYTES_A_PIECE.saturating_mul(config.vocab_size as u64)
+}
+
+fn product(numbers: &[usize]) -> u64 {
+    numbers.iter().fold(1_u64, |product, &number| product.saturating_mul(number as u64))
 }

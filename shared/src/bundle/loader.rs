@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::encoding::Numbers;
-use super::model::FoldModel;
+use super::encoding::WORD_EMBEDDINGS;
+use super::model::{CommonWords, FoldModel};
+use super::numbers::{Numbers, width_of};
 use super::shard::OpenShard;
 use super::sink::{Arrival, Filled, Sink};
-use super::{Encoding, Manifest, ROWS, SCALES, refuse};
+use super::{DELTA, Encoding, Manifest, ROWS, SCALES, refuse};
 use crate::model::{Classifier, DebertaConfig};
-use crate::nn::Weights;
+use crate::nn::{Prepared, Weights};
 use crate::tokenizer::CompactTokenizer;
 use crate::{Error, Result};
 
@@ -29,6 +30,18 @@ pub struct FoldLoader {
     /// Tensors of which rows have come.
     sinks: BTreeMap<String, Sink>,
     tokenizer: BTreeMap<String, (Dtype, Vec<u8>)>,
+    /// The shards that word embeddings have come from, deltas not counted.
+    words_from: BTreeSet<usize>,
+    /// Of these the word embeddings are in memory.
+    words_known: BTreeSet<usize>,
+}
+
+/// What a name in a shard stands for.
+struct Part {
+    /// The model's tensor.
+    name: String,
+    shape: Vec<usize>,
+    stored: Numbers,
 }
 
 impl FoldLoader {
@@ -49,7 +62,24 @@ impl FoldLoader {
                 .collect(),
             sinks: BTreeMap::new(),
             tokenizer: BTreeMap::new(),
+            words_from: BTreeSet::new(),
+            words_known: BTreeSet::new(),
         }
+    }
+
+    /// As [`new`](Self::new), beside a loaded fold of the same bundle: if both have their word embeddings from the same
+    /// shards, the new one uses those in memory.
+    pub fn beside(manifest: &Manifest, fold: usize, loaded: &FoldModel) -> Self {
+        let mut loader = Self::new(manifest, fold);
+        let Some(CommonWords { rows, shards }) = loaded.common_words() else { return loader };
+        if shards.iter().all(|shard| loader.awaited.contains_key(shard)) {
+            let shape = loader.shapes[WORD_EMBEDDINGS].clone();
+            let stored = loader.encoding.of(WORD_EMBEDDINGS, &shape);
+            let sink = Sink::beside(rows.clone(), shape, stored);
+            loader.sinks.insert(WORD_EMBEDDINGS.to_owned(), sink);
+            loader.words_known = shards.clone();
+        }
+        loader
     }
 
     /// Decodes a shard, which is at place `index` of the manifest's.
@@ -63,7 +93,7 @@ impl FoldLoader {
         let tensors = shard.tensors();
         let names: BTreeSet<&str> = tensors.names().into_iter().collect();
         for name in names {
-            let taken = self.take_tensor(name, &tensors);
+            let taken = self.take_tensor(index, name, &tensors);
             taken.map_err(|reason| Error::Shard {
                 file: format!("{}.safetensors", shard.sha256()),
                 reason: format!("tensor `{name}` {reason}"),
@@ -82,13 +112,19 @@ impl FoldLoader {
             return refuse(format!("{} shards of the fold have not come", self.awaited.len()));
         }
         let mut sinks = self.sinks;
-        let (mut tensors, mut tables) = (BTreeMap::new(), BTreeMap::new());
+        let mut common_words = None;
+        let (mut tensors, mut prepared) = (BTreeMap::new(), Prepared::default());
         for name in self.shapes.into_keys() {
             match sinks.remove(&name).filter(Sink::is_full) {
                 None => return Err(Error::MissingTensor { name }),
                 Some(sink) => match sink.finish()? {
                     Filled::Dense(tensor) => drop(tensors.insert(name, tensor)),
-                    Filled::Encoded(table) => drop(tables.insert(name, table)),
+                    Filled::Packed(weight) => drop(prepared.linear.insert(name, weight)),
+                    Filled::Encoded(table) => {
+                        let shards = self.words_from.union(&self.words_known).copied().collect();
+                        common_words = Some(CommonWords { rows: table.rows().clone(), shards });
+                        prepared.tables.insert(name, table);
+                    }
                 },
             }
         }
@@ -98,16 +134,22 @@ impl FoldLoader {
         if tokenizer.vocab_size() > self.config.vocab_size {
             return refuse("its tokenizer has more ids than its model");
         }
-        let weights = Weights::with_tables(&tensors, &tables);
+        let weights = Weights::with_prepared(&tensors, &prepared);
         let classifier = Classifier::new(&self.config, self.labels, &weights)?.freeze()?;
-        Ok(FoldModel::new(tokenizer, classifier, self.max_len, self.labels))
+        let model = FoldModel::new(tokenizer, classifier, self.max_len, self.labels);
+        Ok(model.with_common_words(common_words))
     }
 
     /// What is wrong with a tensor is said without its name.
-    fn take_tensor(&mut self, name: &str, tensors: &SafeTensors<'_>) -> Result<(), String> {
+    fn take_tensor(
+        &mut self,
+        index: usize,
+        name: &str,
+        tensors: &SafeTensors<'_>,
+    ) -> Result<(), String> {
         let view = tensors.tensor(name).expect("a name that is there");
         if let Some(whole) = name.strip_suffix(ROWS).or(name.strip_suffix(SCALES)) {
-            let of_a_part = tensors.tensor(whole).is_ok() && self.shapes.contains_key(whole);
+            let of_a_part = tensors.tensor(whole).is_ok() && self.part(whole).is_some();
             return if of_a_part { Ok(()) } else { Err("belongs to no other".to_owned()) };
         }
         if CompactTokenizer::has_tensor(name) {
@@ -117,26 +159,48 @@ impl FoldLoader {
                 Some(_) => Err("has come before".to_owned()),
             };
         }
-        let Some(shape) = self.shapes.get(name) else {
+        let Some(Part { name: of, shape, stored }) = self.part(name) else {
             return Err("is none that the model has".to_owned());
         };
-        let stored = self.encoding.of(name, shape);
-        if view.dtype() != stored.dtype() || view.shape().get(1..) != shape.get(1..) {
+        let rows = view.shape().first().copied().unwrap_or(0);
+        if view.dtype() != stored.dtype() || view.shape() != stored.stored_shape(rows, &shape) {
             let (dtype, found) = (view.dtype(), view.shape());
             return Err(format!("is {dtype} {found:?}, which does not make {shape:?}"));
         }
-        let runs = runs(tensors.tensor(&format!("{name}{ROWS}")).ok(), shape[0])?;
-        let rows = view.shape()[0];
-        let scales = scales(tensors.tensor(&format!("{name}{SCALES}")).ok(), stored, rows)?;
-        let sink = self
-            .sinks
-            .entry(name.to_owned())
-            .or_insert_with(|| Sink::new(shape.clone(), stored, self.encoding.kept_encoded(name)));
+        let runs = runs(tensors.tensor(&format!("{name}{ROWS}")).ok(), shape[0])?.into_iter();
+        let scales = tensors.tensor(&format!("{name}{SCALES}")).ok();
+        let scales = self::scales(scales, stored, rows, width_of(&shape))?;
         let arrived = Arrival { data: view.data(), scales };
-        match sink.take(runs.into_iter(), &arrived) {
+        let (becomes, base) = (self.encoding.in_memory(&of, &shape), self.encoding.of(&of, &shape));
+        let is_words = of == WORD_EMBEDDINGS;
+        let sink = self.sinks.entry(of).or_insert_with(|| Sink::new(shape, base, becomes));
+        let taken = match stored {
+            Numbers::Delta(bits) => sink.take_deltas(bits, runs, &arrived),
+            _ if is_words && self.words_known.contains(&index) => true,
+            _ => {
+                if is_words {
+                    self.words_from.insert(index);
+                }
+                sink.take(runs, &arrived)
+            }
+        };
+        match taken {
             true => Ok(()),
             false => Err("has rows that the model has not, or that came before".to_owned()),
         }
+    }
+
+    /// `None`: a shard of this bundle may not hold it.
+    fn part(&self, name: &str) -> Option<Part> {
+        let (name, shape, stored) = match self.shapes.get(name) {
+            Some(shape) => (name, shape, self.encoding.of(name, shape)),
+            None => {
+                let name = name.strip_suffix(DELTA)?;
+                let shape = self.shapes.get(name)?;
+                (name, shape, self.encoding.delta_of(name, shape)?)
+            }
+        };
+        Some(Part { name: name.to_owned(), shape: shape.clone(), stored })
     }
 }
 
@@ -152,11 +216,19 @@ fn runs(stored: Option<TensorView<'_>>, all: usize) -> Result<Vec<(usize, usize)
     Ok(pairs.iter().map(|&[first, count]| (number(first), number(count))).collect())
 }
 
-fn scales(stored: Option<TensorView<'_>>, numbers: Numbers, rows: usize) -> Result<&[u8], String> {
-    match (stored, numbers) {
-        (None, Numbers::F32 | Numbers::F16) => Ok(&[]),
-        (Some(view), Numbers::Int16 | Numbers::Int8)
-            if view.dtype() == Dtype::F32 && view.shape() == [rows] =>
+fn scales(
+    stored: Option<TensorView<'_>>,
+    numbers: Numbers,
+    rows: usize,
+    width: usize,
+) -> Result<&[u8], String> {
+    let needs_some = numbers.scales(width) > 0;
+    match stored {
+        None if !needs_some => Ok(&[]),
+        Some(view)
+            if needs_some
+                && view.dtype() == Dtype::F32
+                && view.shape() == numbers.scales_shape(rows, width) =>
         {
             Ok(view.data())
         }

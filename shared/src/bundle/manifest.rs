@@ -225,6 +225,11 @@ impl Manifest {
         self.shards.iter().map(|shard| shard.bytes).sum()
     }
 
+    /// Of [`resident_bytes`](Self::resident_bytes), what folds that are loaded beside each other have in common.
+    pub fn common_bytes(&self) -> u64 {
+        limits::common_bytes(&self.config, self.labels.len(), self.encoding)
+    }
+
     /// Roughly what one loaded fold takes in memory, the loading of it included.
     pub fn resident_bytes(&self, _fold: usize) -> u64 {
         limits::resident_bytes(&self.config, self.labels.len(), self.encoding)

@@ -19,7 +19,7 @@
 //! exactly once.
 //!
 //! **Numbers.** Vectors (biases, LayerNorm) and the classifier's few rows are f32. All other matrices are stored as
-//! `encoding` says:
+//! `encoding` says, which is `MATRICES`, or `MATRICES/WORDS` where the word embeddings are stored otherwise:
 //!
 //! | `encoding` | dtype | bytes | value |
 //! |---|---|---|---|
@@ -27,11 +27,23 @@
 //! | `f16` | F16 | 2 | itself, in the feed-forward matrices; the others are as in `int16` |
 //! | `int16` | I16 | 2 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 32767 |
 //! | `int8` | I8 | 1 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 127 |
+//! | `int4` | U8 | 1/2 | in the layers' matrices and the word embeddings (others as in `int8`): code c is (c - 7.5) times the scale of its group of 128 numbers of a row, `NAME.scales`, f32 [rows, groups] |
+//!
+//! Numbers of less than a byte lie packed, the first in the lowest bits, each row from a byte of its own: of `int4` a tensor has
+//! the shape [rows, half as many columns].
 //!
 //! **Sharing.** What is equal in several folds is stored once: a shard belongs to one set of folds and holds what is
 //! equal in just those. Tensors are compared whole, and the word embeddings row by row: those of words that no text of a
 //! run has are hardly changed by training. Rows of whole numbers are taken for equal if their numbers are and their scales
 //! differ by less than half a step at the largest number: weight decay over some epochs more or less is no more than that in int8.
+//!
+//! **Deltas.** Folds come from one pretrained model and stay near it. An `encoding` that ends in `+BITS` or `+BITS/BITS` (of 1, 2 or
+//! 4) stores that model (or the folds' mean) once, as what stands before the `+`, and beside it, of each fold, what is to be added to rows: `NAME.delta`,
+//! U8 [rows, packed columns], of the first number of bits in the layers' matrices, of the second in the word embeddings (without a
+//! second all folds have the same) and of four in the others. Code c of b bits is (c - (2^b - 1) / 2) times its row's scale,
+//! `NAME.delta.scales`, f32 [rows]; `NAME.delta.rows` is as for `NAME`. A row has a delta at most once over all shards of a
+//! fold, and none where the base alone is as near. Rows that have gone far from the base, such as those of a head that began
+//! with other random numbers in each fold, are each fold's own and stored as what stands before the `+`.
 //!
 //! # Trust
 //!
@@ -41,11 +53,13 @@
 //! model, but not a panic.
 
 mod account;
+mod apart;
 mod encoding;
 mod limits;
 mod loader;
 mod manifest;
 mod model;
+mod numbers;
 mod packing;
 mod shard;
 mod sink;
@@ -54,21 +68,24 @@ mod sink;
 mod tests;
 mod writer;
 
-pub use account::{LabelScores, Provenance, Scores, Verification};
+pub use account::{EnsembleScores, FoldScores, LabelScores, Provenance, Scores, Verification};
 pub use encoding::Encoding;
 pub use loader::FoldLoader;
 pub use manifest::{About, Contents, Manifest, VERSION};
 pub use model::{FoldModel, TextAnswer};
 pub use shard::{LARGEST_SHARD, OpenShard, Shard};
-pub use writer::write;
+pub use writer::{Base, Whose, write};
 
 use crate::{Error, Result};
 
 /// Rows of a tensor that a shard holds a part of: beside `NAME`, `NAME.rows`.
 const ROWS: &str = ".rows";
 
-/// One scale a row of whole numbers: beside `NAME`, `NAME.scales`.
+/// The scales of whole numbers: beside `NAME`, `NAME.scales`.
 const SCALES: &str = ".scales";
+
+/// What is to be added to rows of `NAME`: `NAME.delta`.
+const DELTA: &str = ".delta";
 
 fn refuse<T>(reason: impl Into<String>) -> Result<T> {
     Err(Error::Bundle(reason.into()))

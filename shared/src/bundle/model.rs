@@ -1,10 +1,14 @@
 //! A loaded fold: texts in, probabilities out.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::batch::Batch;
 use crate::model::FrozenClassifier;
+use crate::nn::encoded_table::Rows;
 use crate::tokenizer::{CompactTokenizer, Encoding};
 
 /// Tokens that go through the model together. Nothing is padded, so this bounds memory, not waste.
@@ -16,6 +20,14 @@ pub struct FoldModel {
     classifier: FrozenClassifier,
     max_len: usize,
     labels: usize,
+    common_words: Option<CommonWords>,
+}
+
+/// Word embeddings that other folds may have in common with this one.
+pub(super) struct CommonWords {
+    pub rows: Arc<Rows>,
+    /// The shards they came from, by their places in the manifest.
+    pub shards: BTreeSet<usize>,
 }
 
 /// What one fold says of a text.
@@ -34,7 +46,15 @@ impl FoldModel {
         max_len: usize,
         labels: usize,
     ) -> Self {
-        Self { tokenizer, classifier, max_len, labels }
+        Self { tokenizer, classifier, max_len, labels, common_words: None }
+    }
+
+    pub(super) fn with_common_words(self, common_words: Option<CommonWords>) -> Self {
+        Self { common_words, ..self }
+    }
+
+    pub(super) fn common_words(&self) -> Option<&CommonWords> {
+        self.common_words.as_ref()
     }
 
     /// One answer a text, in their order.

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize};
 
-use super::encoding::{Encoded, Numbers};
-use super::writer::FoldSet;
+use super::numbers::{Encoded, Numbers, width_of};
 use super::{LARGEST_SHARD, ROWS, SCALES, Shard};
 use crate::tokenizer::TokenizerTensor;
 use crate::{Error, Result};
+
+/// A set of folds: bit f stands for the fold at place f.
+pub(super) type FoldSet = u64;
 
 /// What an entry of the header takes beside its name, generously: three names of fields, a type, four numbers.
 const HEADER_BYTES_AN_ENTRY: usize = 160;
@@ -23,19 +25,32 @@ pub(super) struct Packer<F> {
     emit: F,
 }
 
-/// One fold's version of a tensor.
+/// Some rows of a tensor.
 pub(super) struct Piece<'a> {
     pub name: &'a str,
+    /// Of the whole tensor.
     pub shape: &'a [usize],
     pub numbers: Numbers,
-    pub source: &'a Encoded,
+    /// Which they are, ascending.
+    pub rows: &'a [usize],
+    /// These rows and no others.
+    pub encoded: &'a Encoded,
 }
 
 #[derive(Default)]
 struct Unfinished {
-    entries: Vec<Entry>,
+    tables: Vec<Entry>,
+    parts: BTreeMap<String, Part>,
     /// At most what the file will have.
     bytes: usize,
+}
+
+/// What a shard has of a tensor so far.
+struct Part {
+    shape: Vec<usize>,
+    numbers: Numbers,
+    rows: Vec<usize>,
+    encoded: Encoded,
 }
 
 struct Entry {
@@ -61,27 +76,27 @@ impl<E: From<Error>, F: FnMut(&Shard, Vec<u8>) -> Result<(), E>> Packer<F> {
         if self.open(set).room() < entry.size() {
             self.close(set)?;
         }
-        self.open(set).add(entry);
+        let unfinished = self.open(set);
+        unfinished.bytes += entry.size();
+        unfinished.tables.push(entry);
         Ok(())
     }
 
-    /// Adds rows of a tensor, ascending, cut where a shard is full.
-    pub fn add_rows(&mut self, set: FoldSet, piece: &Piece<'_>, rows: &[usize]) -> Result<(), E> {
-        let mut left = rows;
-        while !left.is_empty() {
-            let fitting = piece.fitting(left, self.open(set).room());
-            if fitting == 0 && self.open(set).entries.is_empty() {
+    /// Adds rows of a tensor, cut where a shard is full. They come after those of the tensor that the set has already.
+    pub fn add_rows(&mut self, set: FoldSet, piece: &Piece<'_>) -> Result<(), E> {
+        let mut done = 0;
+        while done < piece.rows.len() {
+            let unfinished = self.open(set);
+            let fitting = piece.fitting(done, unfinished.room(), unfinished.parts.get(piece.name));
+            if fitting == 0 && unfinished.is_empty() {
                 let reason = format!("a row of `{}` does not fit a shard", piece.name);
                 return Err(Error::Bundle(reason).into());
             }
-            let (now, rest) = left.split_at(fitting);
-            if !now.is_empty() {
-                piece.entries(now).into_iter().for_each(|entry| self.open(set).add(entry));
-            }
-            if !rest.is_empty() {
+            unfinished.add(piece, done, fitting);
+            done += fitting;
+            if done < piece.rows.len() {
                 self.close(set)?;
             }
-            left = rest;
         }
         Ok(())
     }
@@ -103,7 +118,7 @@ impl<E: From<Error>, F: FnMut(&Shard, Vec<u8>) -> Result<(), E>> Packer<F> {
 
     fn close(&mut self, set: FoldSet) -> Result<(), E> {
         let unfinished = self.open.remove(&set).unwrap_or_default();
-        if unfinished.entries.is_empty() {
+        if unfinished.is_empty() {
             return Ok(());
         }
         let bytes = unfinished.serialize();
@@ -120,17 +135,38 @@ fn members(set: FoldSet) -> Vec<usize> {
 }
 
 impl Unfinished {
+    fn is_empty(&self) -> bool {
+        self.tables.is_empty() && self.parts.is_empty()
+    }
+
     fn room(&self) -> usize {
         (LARGEST_SHARD as usize - HEADER_BYTES_AN_ENTRY).saturating_sub(self.bytes)
     }
 
-    fn add(&mut self, entry: Entry) {
-        self.bytes += entry.size();
-        self.entries.push(entry);
+    /// Adds `count` rows of a piece from its place `first` on.
+    fn add(&mut self, piece: &Piece<'_>, first: usize, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let rows = &piece.rows[first..first + count];
+        self.bytes += piece.bytes(rows, self.parts.get(piece.name));
+        let part = self.parts.entry(piece.name.to_owned()).or_insert_with(|| Part {
+            shape: piece.shape.to_vec(),
+            numbers: piece.numbers,
+            rows: Vec::new(),
+            encoded: Encoded::default(),
+        });
+        let width = width_of(piece.shape);
+        let (data, scales) = piece.encoded.rows(piece.numbers, width, first, count);
+        part.rows.extend(rows);
+        part.encoded.data.extend_from_slice(data);
+        part.encoded.scales.extend_from_slice(scales);
     }
 
-    fn serialize(&self) -> Vec<u8> {
-        let views = self.entries.iter().map(|entry| {
+    fn serialize(self) -> Vec<u8> {
+        let parts = self.parts.into_iter().flat_map(|(name, part)| part.entries(&name));
+        let entries: Vec<Entry> = self.tables.into_iter().chain(parts).collect();
+        let views = entries.iter().map(|entry| {
             let view = TensorView::new(entry.dtype, entry.shape.clone(), &entry.data);
             (&entry.name, view.expect("as many bytes as its shape has"))
         });
@@ -149,49 +185,66 @@ impl Entry {
     }
 }
 
-impl Piece<'_> {
-    /// How many of the first rows fit into `room` bytes of a shard.
-    fn fitting(&self, rows: &[usize], room: usize) -> usize {
-        let row_bytes = self.width() * self.numbers.size() + self.numbers.scale_size();
-        let mut bytes = 3 * (HEADER_BYTES_AN_ENTRY + self.name.len() + SCALES.len());
-        let full = (0..rows.len()).position(|place| {
-            let begins_a_run = place == 0 || rows[place] != rows[place - 1] + 1;
-            bytes += row_bytes + if begins_a_run { RUN_BYTES } else { 0 };
-            bytes > room
-        });
-        full.unwrap_or(rows.len())
-    }
-
+impl Part {
     /// The rows as they lie in a shard: numbers, scales, and which rows they are if they are not all.
-    fn entries(&self, rows: &[usize]) -> Vec<Entry> {
-        let runs = runs(rows);
-        let (mut data, mut scales) = (Vec::new(), Vec::new());
-        for &(first, count) in &runs {
-            let (run, run_scales) = self.source.rows(self.numbers, self.width(), first, count);
-            data.extend_from_slice(run);
-            scales.extend_from_slice(run_scales);
-        }
+    fn entries(self, name: &str) -> Vec<Entry> {
+        let Self { shape, numbers, rows, encoded } = self;
         let entry = |ending: &str, dtype, shape, data| Entry {
-            name: format!("{}{ending}", self.name),
+            name: format!("{name}{ending}"),
             dtype,
             shape,
             data,
         };
-        let shape = [&[rows.len()], &self.shape[1..]].concat();
-        let mut entries = vec![entry("", self.numbers.dtype(), shape, data)];
-        if !scales.is_empty() {
-            entries.push(entry(SCALES, Dtype::F32, vec![rows.len()], scales));
+        let stored_shape = numbers.stored_shape(rows.len(), &shape);
+        let mut entries = vec![entry("", numbers.dtype(), stored_shape, encoded.data)];
+        if !encoded.scales.is_empty() {
+            let scales_shape = numbers.scales_shape(rows.len(), width_of(&shape));
+            entries.push(entry(SCALES, Dtype::F32, scales_shape, encoded.scales));
         }
-        if rows.len() < self.shape[0] {
+        if rows.len() < shape[0] {
+            let runs = runs(&rows);
             let numbers = runs.iter().flat_map(|&(first, count)| [first as u32, count as u32]);
             let bytes = numbers.flat_map(u32::to_le_bytes).collect();
             entries.push(entry(ROWS, Dtype::U32, vec![runs.len(), 2], bytes));
         }
         entries
     }
+}
 
-    fn width(&self) -> usize {
-        self.shape[1..].iter().product()
+impl Piece<'_> {
+    /// How many rows from the place `first` on fit into `room` bytes of a shard that has `part` of the tensor.
+    fn fitting(&self, first: usize, room: usize, part: Option<&Part>) -> usize {
+        let rows = &self.rows[first..];
+        let mut bytes = self.head_bytes(part);
+        let mut last = part.and_then(|part| part.rows.last()).copied();
+        let full = rows.iter().position(|&row| {
+            bytes += self.row_bytes(last, row);
+            last = Some(row);
+            bytes > room
+        });
+        full.unwrap_or(rows.len())
+    }
+
+    /// What these rows add to such a shard.
+    fn bytes(&self, rows: &[usize], part: Option<&Part>) -> usize {
+        let mut last = part.and_then(|part| part.rows.last()).copied();
+        let rows = rows.iter().map(|&row| self.row_bytes(last.replace(row), row));
+        self.head_bytes(part) + rows.sum::<usize>()
+    }
+
+    fn head_bytes(&self, part: Option<&Part>) -> usize {
+        match part {
+            Some(_) => 0,
+            None => 3 * (HEADER_BYTES_AN_ENTRY + self.name.len() + SCALES.len()),
+        }
+    }
+
+    fn row_bytes(&self, last: Option<usize>, row: usize) -> usize {
+        let width = width_of(self.shape);
+        let begins_a_run = last.is_none_or(|last| last + 1 != row);
+        self.numbers.row_bytes(width)
+            + self.numbers.scale_bytes(width)
+            + if begins_a_run { RUN_BYTES } else { 0 }
     }
 }
 

@@ -1,60 +1,91 @@
-//! A tensor on its way in: rows arrive from shards in any order, each exactly once, and are decoded on arrival.
+//! A tensor on its way in: rows arrive from shards in any order, each exactly once, and are decoded on arrival. Where
+//! folds have a base in common, what is to be added to some of its rows arrives likewise.
 
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use half::f16;
 
-use super::encoding::{Numbers, f16_numbers, f32_numbers, i8_numbers, i16_numbers};
+use super::encoding::InMemory;
+use super::numbers::{Numbers, f32_numbers, i8_numbers, i16_numbers, width_of};
 use crate::Result;
-use crate::nn::EncodedTable;
+use crate::kernels::low_bits::Bits;
+use crate::kernels::packed::PackedLinear;
+use crate::nn::encoded_table::{Additions, EncodedTable, Rows};
 
 /// Room for a whole tensor.
 pub(super) struct Sink {
     shape: Vec<usize>,
     stored: Numbers,
+    becomes: InMemory,
     kept: Kept,
-    filled: Vec<bool>,
-    missing: usize,
+    arrived: Ledger,
+    deltas_arrived: Ledger,
+    /// Deltas of a table that is kept encoded; others are added at once.
+    additions: Option<Additions>,
 }
 
 /// What rows become in memory.
 enum Kept {
     F32(Vec<f32>),
-    Int16 { values: Vec<i16>, scales: Vec<f32> },
-    Int8 { values: Vec<i8>, scales: Vec<f32> },
+    Int16 {
+        values: Vec<i16>,
+        scales: Vec<f32>,
+    },
+    Int8 {
+        values: Vec<i8>,
+        scales: Vec<f32>,
+    },
+    Int4 {
+        packed: Vec<u8>,
+        scales: Vec<f32>,
+    },
+    /// In memory already, for another fold.
+    Common(Arc<Rows>),
 }
 
 /// What a sink has become.
 pub(super) enum Filled {
     Dense(Tensor),
     Encoded(Arc<EncodedTable>),
+    Packed(Arc<PackedLinear>),
 }
 
-/// Rows from one shard: their bytes, and for int8 their scales.
+/// Rows from one shard: their bytes, and the scales of those that have some.
 pub(super) struct Arrival<'a> {
     pub data: &'a [u8],
     pub scales: &'a [u8],
 }
 
 impl Sink {
-    /// `keep_encoded` keeps whole numbers as they are stored; all others become f32.
-    pub fn new(shape: Vec<usize>, stored: Numbers, keep_encoded: bool) -> Self {
+    pub fn new(shape: Vec<usize>, stored: Numbers, becomes: InMemory) -> Self {
         let (rows, numbers) = (shape[0], shape.iter().product());
-        let kept = match (keep_encoded, stored) {
-            (false, _) | (true, Numbers::F32 | Numbers::F16) => Kept::F32(vec![0.0; numbers]),
-            (true, Numbers::Int16) => {
+        let kept = match (becomes, stored) {
+            (InMemory::Encoded, Numbers::Int16) => {
                 Kept::Int16 { values: vec![0; numbers], scales: vec![0.0; rows] }
             }
-            (true, Numbers::Int8) => {
+            (InMemory::Encoded | InMemory::Packed, Numbers::Int8) => {
                 Kept::Int8 { values: vec![0; numbers], scales: vec![0.0; rows] }
             }
+            (InMemory::Encoded, Numbers::Int4) => {
+                let width = width_of(&shape);
+                let packed = vec![0; rows * stored.row_bytes(width)];
+                Kept::Int4 { packed, scales: vec![0.0; rows * stored.scales(width)] }
+            }
+            _ => Kept::F32(vec![0.0; numbers]),
         };
-        Self { shape, stored, kept, filled: vec![false; rows], missing: rows }
+        let (arrived, deltas_arrived) = (Ledger::new(rows), Ledger::new(rows));
+        Self { shape, stored, becomes, kept, arrived, deltas_arrived, additions: None }
+    }
+
+    /// For a table whose rows are in memory, and whole.
+    pub fn beside(rows: Arc<Rows>, shape: Vec<usize>, stored: Numbers) -> Self {
+        let (arrived, deltas_arrived) = (Ledger::full(shape[0]), Ledger::new(shape[0]));
+        let (kept, becomes) = (Kept::Common(rows), InMemory::Encoded);
+        Self { shape, stored, becomes, kept, arrived, deltas_arrived, additions: None }
     }
 
     pub fn is_full(&self) -> bool {
-        self.missing == 0
+        self.arrived.missing == 0
     }
 
     /// Takes rows, a run of them at a time: first row and number of rows. `false` if a row lies beyond the tensor or
@@ -64,8 +95,106 @@ impl Sink {
         runs: impl Iterator<Item = (usize, usize)>,
         arrived: &Arrival<'_>,
     ) -> bool {
-        let (row_bytes, scale_bytes) =
-            (self.width() * self.stored.size(), self.stored.scale_size());
+        let (stored, width) = (self.stored, width_of(&self.shape));
+        let kept = &mut self.kept;
+        self.arrived.take(runs, stored, width, arrived, |first, data, scales| {
+            kept.decode(stored, first, width, data, scales);
+        })
+    }
+
+    /// Takes what is to be added to rows; otherwise as [`take`](Self::take). A row need not have any.
+    pub fn take_deltas(
+        &mut self,
+        bits: Bits,
+        runs: impl Iterator<Item = (usize, usize)>,
+        arrived: &Arrival<'_>,
+    ) -> bool {
+        let (numbers, width, rows) = (Numbers::Delta(bits), width_of(&self.shape), self.shape[0]);
+        let Self { kept, additions, deltas_arrived, .. } = self;
+        deltas_arrived.take(runs, numbers, width, arrived, |first, data, scales| match kept {
+            Kept::F32(values) => numbers.add(data, scales, width, &mut values[first * width..]),
+            _ => {
+                let additions = additions.get_or_insert_with(|| Additions::none(bits, rows));
+                additions.push(first, data, f32_numbers(scales));
+            }
+        })
+    }
+
+    /// The tensor, all of whose rows have come.
+    pub fn finish(self) -> Result<Filled> {
+        debug_assert!(self.is_full());
+        let width = width_of(&self.shape);
+        let packed = |weight: PackedLinear| Ok(Filled::Packed(weight.into()));
+        let rows = match self.kept {
+            Kept::F32(values) if self.becomes == InMemory::Packed => {
+                return packed(PackedLinear::f32(&values, width));
+            }
+            Kept::F32(values) if self.becomes == InMemory::PackedFinely => {
+                return packed(PackedLinear::int16_of(&values, width));
+            }
+            Kept::F32(values) => {
+                let tensor = Tensor::from_vec(values, self.shape, &Device::Cpu)?;
+                return Ok(Filled::Dense(tensor));
+            }
+            Kept::Int8 { values, scales } if self.becomes == InMemory::Packed => {
+                return packed(PackedLinear::int8(&values, scales));
+            }
+            Kept::Int16 { values, scales } => Rows::int16(values, scales).into(),
+            Kept::Int8 { values, scales } => Rows::int8(values, scales).into(),
+            Kept::Int4 { packed, scales } => Rows::int4(packed, scales, width).into(),
+            Kept::Common(rows) => rows,
+        };
+        Ok(Filled::Encoded(EncodedTable::new(rows, self.additions).into()))
+    }
+}
+
+impl Kept {
+    fn decode(&mut self, stored: Numbers, first: usize, width: usize, data: &[u8], scales: &[u8]) {
+        match self {
+            // Added to zeros, or to what is to be added.
+            Self::F32(values) => stored.add(data, scales, width, &mut values[first * width..]),
+            Self::Int16 { values, scales: kept } => {
+                write(&mut values[first * width..], i16_numbers(data));
+                write(&mut kept[first..], f32_numbers(scales));
+            }
+            Self::Int8 { values, scales: kept } => {
+                write(&mut values[first * width..], i8_numbers(data));
+                write(&mut kept[first..], f32_numbers(scales));
+            }
+            Self::Int4 { packed, scales: kept } => {
+                packed[first * stored.row_bytes(width)..][..data.len()].copy_from_slice(data);
+                write(&mut kept[first * stored.scales(width)..], f32_numbers(scales));
+            }
+            Self::Common(_) => unreachable!("all of its rows have come"),
+        }
+    }
+}
+
+/// Which rows have come.
+struct Ledger {
+    filled: Vec<bool>,
+    missing: usize,
+}
+
+impl Ledger {
+    fn new(rows: usize) -> Self {
+        Self { filled: vec![false; rows], missing: rows }
+    }
+
+    fn full(rows: usize) -> Self {
+        Self { filled: vec![true; rows], missing: 0 }
+    }
+
+    /// Hands on each run's first row, bytes and scales; see [`Sink::take`].
+    fn take(
+        &mut self,
+        runs: impl Iterator<Item = (usize, usize)>,
+        numbers: Numbers,
+        width: usize,
+        arrived: &Arrival<'_>,
+        mut decode: impl FnMut(usize, &[u8], &[u8]),
+    ) -> bool {
+        let (row_bytes, scale_bytes) = (numbers.row_bytes(width), numbers.scale_bytes(width));
         let (mut data, mut scales) = (arrived.data, arrived.scales);
         for (first, count) in runs {
             let Some(filled) =
@@ -82,71 +211,13 @@ impl Sink {
             let (Some((run, rest)), Some((run_scales, rest_scales))) = parts else { return false };
             filled.fill(true);
             self.missing -= count;
-            self.decode(first, run, run_scales);
+            decode(first, run, run_scales);
             (data, scales) = (rest, rest_scales);
         }
         data.is_empty() && scales.is_empty()
-    }
-
-    /// The tensor, all of whose rows have come.
-    pub fn finish(self) -> Result<Filled> {
-        debug_assert_eq!(self.missing, 0);
-        Ok(match self.kept {
-            Kept::F32(values) => Filled::Dense(Tensor::from_vec(values, self.shape, &Device::Cpu)?),
-            Kept::Int16 { values, scales } => {
-                Filled::Encoded(EncodedTable::int16(values, scales).into())
-            }
-            Kept::Int8 { values, scales } => {
-                Filled::Encoded(EncodedTable::int8(values, scales).into())
-            }
-        })
-    }
-
-    fn decode(&mut self, first: usize, data: &[u8], scales: &[u8]) {
-        let width = self.width();
-        let place = first * width;
-        match (&mut self.kept, self.stored) {
-            (Kept::F32(values), Numbers::F32) => write(&mut values[place..], f32_numbers(data)),
-            (Kept::F32(values), Numbers::F16) => {
-                write(&mut values[place..], f16_numbers(data).map(f16::to_f32));
-            }
-            (Kept::F32(values), Numbers::Int16) => {
-                let numbers = i16_numbers(data).map(f32::from);
-                write_scaled(&mut values[place..], numbers, f32_numbers(scales), width);
-            }
-            (Kept::F32(values), Numbers::Int8) => {
-                let numbers = i8_numbers(data).map(f32::from);
-                write_scaled(&mut values[place..], numbers, f32_numbers(scales), width);
-            }
-            (Kept::Int16 { values, scales: kept }, _) => {
-                write(&mut values[place..], i16_numbers(data));
-                write(&mut kept[first..], f32_numbers(scales));
-            }
-            (Kept::Int8 { values, scales: kept }, _) => {
-                write(&mut values[place..], i8_numbers(data));
-                write(&mut kept[first..], f32_numbers(scales));
-            }
-        }
-    }
-
-    /// Numbers a row; a vector's rows have one.
-    fn width(&self) -> usize {
-        self.shape[1..].iter().product()
     }
 }
 
 fn write<T>(place: &mut [T], values: impl Iterator<Item = T>) {
     place.iter_mut().zip(values).for_each(|(place, value)| *place = value);
-}
-
-/// Rows of `width` numbers, each times its row's scale.
-fn write_scaled(
-    place: &mut [f32],
-    mut numbers: impl Iterator<Item = f32>,
-    scales: impl Iterator<Item = f32>,
-    width: usize,
-) {
-    for (row, scale) in place.chunks_exact_mut(width).zip(scales) {
-        write(row, numbers.by_ref().map(|number| number * scale));
-    }
 }

@@ -16,6 +16,7 @@
 
 mod bands;
 mod head;
+mod inference;
 mod rows;
 
 use std::ops::Range;
@@ -29,6 +30,7 @@ use super::{Offsets, cuda, simd, tensor_in, values};
 use crate::Result;
 use bands::{add_key_band, add_query_band, spread_key_band, spread_query_band};
 use head::Head;
+pub use inference::PositionTables;
 use rows::{drop_out, softmax, softmax_backward};
 
 /// Texts that one task handles. Fixed, for the gradients of the position tables are summed first

@@ -22,7 +22,7 @@ pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
             for (output, input) in output.chunks_exact_mut(width).zip(input.chunks_exact(width)) {
                 for ((y, x), b) in output.iter_mut().zip(input).zip(&*bias) {
                     let z = x + b;
-                    *y = z * normal_cdf(z);
+                    *y = gelu(z);
                 }
             }
         });
@@ -61,6 +61,12 @@ pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor, by_bias: &Target) 
         .collect();
     by_bias.put(&sum_in_order(partial, width))?;
     tensor_in(format, by_x, x.shape())
+}
+
+/// z Phi(z).
+#[inline(always)]
+pub(super) fn gelu(z: f32) -> f32 {
+    z * normal_cdf(z)
 }
 
 #[inline(always)]

@@ -390,6 +390,43 @@ mod tests {
         assert_eq!(scales(2000, 1.0), 2048.0);
     }
 
+    /// PyTorch 2.15's `GradScaler("cpu")` over 6,200 steps with AdamW and `clip_grad_norm_`, where
+    /// the gradients of eight steps were not finite.
+    #[test]
+    fn the_scale_takes_the_course_of_pytorchs() {
+        const NOT_FINITE: [usize; 8] = [0, 1, 2, 5, 1500, 1501, 3502, 5600];
+        /// After which step the scale changed, to what, and how many updates there were by then.
+        const CHANGES: [(usize, f64, f64); 10] = [
+            (0, 32768.0, 0.0),
+            (1, 16384.0, 0.0),
+            (2, 8192.0, 0.0),
+            (5, 4096.0, 2.0),
+            (1500, 2048.0, 1496.0),
+            (1501, 1024.0, 1496.0),
+            (3501, 2048.0, 3496.0),
+            (3502, 1024.0, 3496.0),
+            (5502, 2048.0, 5496.0),
+            (5600, 1024.0, 5593.0),
+        ];
+        let state = state(INITIAL_SCALE);
+        let mut changes = Vec::new();
+        for step in 0..6200 {
+            let before = state.numbers().unwrap().scale;
+            let mut gradient = [0.1, -0.2, 0.3].map(|g| g * before as f32);
+            if NOT_FINITE.contains(&step) {
+                gradient[1] = if step % 2 == 0 { f32::INFINITY } else { f32::NAN };
+            }
+            decided(&gradient, RULES, &state);
+            let Numbers { scale, updates, .. } = state.numbers().unwrap();
+            if scale != before {
+                changes.push((step, scale, updates));
+            }
+        }
+        assert_eq!(changes, CHANGES);
+        let Numbers { clean_steps, updates, .. } = state.numbers().unwrap();
+        assert_eq!((clean_steps, updates), (599.0, 6192.0));
+    }
+
     #[test]
     fn without_scaling_the_scale_stays() {
         let state = state(1.0);

@@ -6,8 +6,8 @@ use super::relative_position::Reach;
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::batch::Batch;
-use crate::kernels::Indices;
 use crate::kernels::attention::Queries;
+use crate::kernels::{Indices, cuda};
 use crate::nn::{Dropout, Embedding, LayerNorm, Linear, Weights, select_rows};
 
 #[derive(Clone)]
@@ -77,13 +77,17 @@ impl Encoder {
         Ok(x)
     }
 
-    /// Each layer's projections of the whole relative-position table.
+    /// Each layer's projections of the whole relative-position table, in the layout of the CPU's kernels;
+    /// none on a GPU, which projects what a batch can reach.
     pub fn project_positions(&self) -> Result<Vec<ProjectedPositions>> {
         let Some(relative) = &self.relative else {
             return Ok(Vec::new());
         };
         let all: Vec<u32> = (0..relative.table.entries() as u32).collect();
         let embeddings = relative.forward(&all.into(), None)?;
+        if cuda::takes(embeddings.tensor()) {
+            return Ok(Vec::new());
+        }
         self.layers.iter().map(|layer| layer.attention.project_positions(&embeddings)).collect()
     }
 }

@@ -22,5 +22,6 @@ mod embeddings;
 mod encoder;
 mod relative_position;
 
+pub use attention::STACKED;
 pub use classifier::{Classifier, FrozenClassifier};
 pub use config::DebertaConfig;

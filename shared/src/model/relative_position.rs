@@ -6,6 +6,8 @@ use crate::kernels::Indices;
 /// The rows that texts of up to some length can reach, and where each distance finds its own.
 #[derive(Debug)]
 pub(super) struct Reach {
+    /// Of the table.
+    table_rows: u32,
     /// Distinct rows of the table, the row of the largest distance i - j first.
     pub rows: Indices,
     /// For each distance, the largest first, its index in `rows`; none where that is 0, 1, 2, ...
@@ -27,7 +29,14 @@ impl Reach {
             })
             .collect();
         let one_to_one = rows.len() == expansion.len();
-        Self { rows: rows.into(), expansion: (!one_to_one).then(|| expansion.into()) }
+        let table_rows = config.relative_rows() as u32;
+        Self { table_rows, rows: rows.into(), expansion: (!one_to_one).then(|| expansion.into()) }
+    }
+
+    /// For each distance, the largest first, its row of the table, counted from the last: these rise.
+    pub fn place_of_each_distance(&self) -> Vec<u32> {
+        let rows = self.row_of_each_distance();
+        rows.iter().map(|row| self.table_rows - 1 - row).collect()
     }
 
     /// For each distance, the largest first, its row of the table.

@@ -1,27 +1,50 @@
 //! The affine map y = x w^T + b.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Tensor};
 
 use super::Weights;
 use crate::Result;
 use crate::autograd::{Gradients, Parameter, Tape, Value};
+use crate::kernels::packed::{Activation, PackedLinear};
 use crate::kernels::{elementwise, gelu, matmul};
 
 /// w [outputs, inputs], b [outputs].
 #[derive(Clone)]
 pub struct Linear {
-    weight: Parameter,
+    weight: LinearWeight,
     bias: Option<Parameter>,
+}
+
+/// Where a layer's w comes from.
+#[derive(Clone)]
+pub enum LinearWeight {
+    Parameter(Parameter),
+    /// For inference: it takes no gradient.
+    Packed(Arc<PackedLinear>),
 }
 
 impl Linear {
     pub fn new(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         let bias = Some(weights.get("bias", &[outputs])?);
-        Ok(Self { weight: weights.get("weight", &[outputs, inputs])?, bias })
+        Ok(Self { weight: weights.linear("weight", [outputs, inputs])?, bias })
     }
 
     pub fn without_bias(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
-        Ok(Self { weight: weights.get("weight", &[outputs, inputs])?, bias: None })
+        Ok(Self { weight: weights.linear("weight", [outputs, inputs])?, bias: None })
+    }
+
+    /// Whether its products are of whole numbers.
+    pub fn is_integer(&self) -> bool {
+        matches!(&self.weight, LinearWeight::Packed(weight) if weight.is_integer())
+    }
+
+    /// The first outputs alone; their gradients add to those of the whole layer.
+    pub(crate) fn first_outputs(&self, outputs: usize) -> Result<Self> {
+        let bias = self.bias.as_ref().map(|bias| bias.first_rows(outputs)).transpose()?;
+        let weight = LinearWeight::Parameter(self.parameter().first_rows(outputs)?);
+        Ok(Self { weight, bias })
     }
 
     /// x [rows, inputs] -> [rows, outputs], in the format of the product's weight.
@@ -34,21 +57,42 @@ impl Linear {
         self.forward_in(DType::F32, x, tape)
     }
 
-    fn forward_in(&self, output: DType, x: &Value, tape: Option<&Tape>) -> Result<Value> {
-        let operand = x.operand(self.format())?;
-        let bias = self.bias.as_ref().map(Parameter::tensor);
-        let output = matmul::linear(&operand, self.weight.operand(), bias, output)?;
+    fn forward_in(&self, format: DType, x: &Value, tape: Option<&Tape>) -> Result<Value> {
+        assert!(tape.is_none() || !self.is_packed(), "packed weights are for inference");
+        let (operand, output) = self.apply(format, x)?;
         let (x, layer) = (x.clone(), self.clone());
         Ok(Value::output(tape, output, move |gradient, gradients| {
-            if let Some(bias) = &layer.bias {
-                matmul::column_sums(&gradient, &gradients.target(bias)?)?;
-            }
-            layer.product_backward(&x, &operand, &gradient, gradients)
+            layer.backward(&x, &operand, &gradient, gradients)
         }))
+    }
+
+    /// x as an operand, and the output, for an operation that calls [`backward`](Self::backward) in
+    /// its own.
+    pub(crate) fn apply(&self, format: DType, x: &Value) -> Result<(Tensor, Tensor)> {
+        self.multiply(x, self.bias.as_ref().map(Parameter::tensor), format)
+    }
+
+    /// Hands on the `gradient` of what [`apply`](Self::apply) returned.
+    pub(crate) fn backward(
+        &self,
+        x: &Value,
+        operand: &Tensor,
+        gradient: &Tensor,
+        gradients: &mut Gradients<'_>,
+    ) -> Result<()> {
+        if let Some(bias) = &self.bias {
+            matmul::column_sums(gradient, &gradients.target(bias)?)?;
+        }
+        self.product_backward(x, operand, gradient, gradients)
     }
 
     /// As [`forward`](Self::forward), followed by GELU.
     pub fn forward_gelu(&self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
+        if let LinearWeight::Packed(weight) = &self.weight {
+            assert!(tape.is_none(), "packed weights are for inference");
+            let bias = Some(self.bias().tensor());
+            return weight.forward(x.tensor(), bias, Activation::Gelu).map(Value::constant);
+        }
         let (operand, product) = self.product(x)?;
         let output = gelu::forward(&product, self.bias().tensor())?;
         let (x, layer) = (x.clone(), self.clone());
@@ -63,9 +107,23 @@ impl Linear {
     /// x as an operand and x w^T alone, for an operation that adds [`bias`](Self::bias) in its own
     /// pass and calls [`product_backward`](Self::product_backward) in its backward.
     pub(super) fn product(&self, x: &Value) -> Result<(Tensor, Tensor)> {
+        self.multiply(x, None, self.format())
+    }
+
+    fn multiply(
+        &self,
+        x: &Value,
+        bias: Option<&Tensor>,
+        format: DType,
+    ) -> Result<(Tensor, Tensor)> {
         let operand = x.operand(self.format())?;
-        let product = matmul::linear(&operand, self.weight.operand(), None, self.format())?;
-        Ok((operand, product))
+        let output = match &self.weight {
+            LinearWeight::Parameter(weight) => {
+                matmul::linear(&operand, weight.operand(), bias, format)?
+            }
+            LinearWeight::Packed(weight) => weight.forward(&operand, bias, Activation::Identity)?,
+        };
+        Ok((operand, output))
     }
 
     pub(super) fn product_backward(
@@ -75,14 +133,15 @@ impl Linear {
         gradient: &Tensor,
         gradients: &mut Gradients<'_>,
     ) -> Result<()> {
+        let weight = self.parameter();
         let gradient = match gradient.dtype() == self.format() {
             true => gradient.clone(),
             false => elementwise::cast(gradient, self.format())?,
         };
-        matmul::linear_backward_weight(&gradient, operand, &gradients.target(&self.weight)?)?;
+        matmul::linear_backward_weight(&gradient, operand, &gradients.target(weight)?)?;
         gradients.update(x, |so_far| {
             let format = x.tensor().dtype();
-            matmul::linear_backward_input(&gradient, self.weight.operand(), so_far, format)
+            matmul::linear_backward_input(&gradient, weight.operand(), so_far, format)
         })
     }
 
@@ -91,7 +150,21 @@ impl Linear {
     }
 
     /// That of both operands of a product.
-    fn format(&self) -> DType {
-        self.weight.operand().dtype()
+    pub(crate) fn format(&self) -> DType {
+        match &self.weight {
+            LinearWeight::Parameter(weight) => weight.operand().dtype(),
+            LinearWeight::Packed(_) => DType::F32,
+        }
+    }
+
+    fn is_packed(&self) -> bool {
+        matches!(self.weight, LinearWeight::Packed(_))
+    }
+
+    fn parameter(&self) -> &Parameter {
+        match &self.weight {
+            LinearWeight::Parameter(weight) => weight,
+            LinearWeight::Packed(_) => unreachable!("packed weights take no gradient"),
+        }
     }
 }

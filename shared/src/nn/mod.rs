@@ -13,7 +13,7 @@ pub use embedding::select_rows;
 pub use encoded_table::EncodedTable;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
-pub use weights::{EncodedTables, Weights};
+pub use weights::{Prepared, Weights};
 
 use crate::Result;
 use crate::autograd::{Tape, Value};

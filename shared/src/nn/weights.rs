@@ -7,31 +7,39 @@ use candle_core::{DType, Tensor};
 
 use super::embedding::Table;
 use super::encoded_table::EncodedTable;
+use super::linear::LinearWeight;
 use crate::autograd::Parameter;
+use crate::kernels::packed::PackedLinear;
 use crate::{Error, Result};
 
-/// Tables of embeddings that stay encoded, by name.
-pub type EncodedTables = BTreeMap<String, Arc<EncodedTable>>;
+/// What is not among the tensors but in the form in which inference reads it, by name.
+#[derive(Default)]
+pub struct Prepared {
+    /// Embeddings that stay encoded.
+    pub tables: BTreeMap<String, Arc<EncodedTable>>,
+    /// The weights of linear layers.
+    pub linear: BTreeMap<String, Arc<PackedLinear>>,
+}
 
-static NO_TABLES: EncodedTables = BTreeMap::new();
+static NOTHING: Prepared = Prepared { tables: BTreeMap::new(), linear: BTreeMap::new() };
 
 /// Named tensors, and the name's beginning at this depth of the model.
 #[derive(Clone)]
 pub struct Weights<'a> {
     tensors: &'a BTreeMap<String, Tensor>,
     halves: Option<&'a BTreeMap<String, Tensor>>,
-    tables: &'a EncodedTables,
+    prepared: &'a Prepared,
     prefix: String,
 }
 
 impl<'a> Weights<'a> {
     pub fn new(tensors: &'a BTreeMap<String, Tensor>) -> Self {
-        Self::with_tables(tensors, &NO_TABLES)
+        Self::with_prepared(tensors, &NOTHING)
     }
 
-    /// As [`new`](Self::new), where some embeddings are not among the tensors but stay encoded.
-    pub fn with_tables(tensors: &'a BTreeMap<String, Tensor>, tables: &'a EncodedTables) -> Self {
-        Self { tensors, halves: None, tables, prefix: String::new() }
+    /// As [`new`](Self::new), where some weights are not among the tensors.
+    pub fn with_prepared(tensors: &'a BTreeMap<String, Tensor>, prepared: &'a Prepared) -> Self {
+        Self { tensors, halves: None, prepared, prefix: String::new() }
     }
 
     /// Products are in half precision, with these copies of the tensors: all of one format.
@@ -43,6 +51,11 @@ impl<'a> Weights<'a> {
     /// That of the copies, if there are any.
     pub(super) fn half_format(&self) -> Option<DType> {
         self.halves?.values().next().map(Tensor::dtype)
+    }
+
+    /// Whether there is a tensor called `name` in this part.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(&format!("{}{name}", self.prefix))
     }
 
     /// The weights of a part, whose names go on with `name` and a dot.
@@ -72,11 +85,24 @@ impl<'a> Weights<'a> {
     /// If it is missing or has another shape.
     pub(super) fn table(&self, name: &str, shape: [usize; 2]) -> Result<Table> {
         let full_name = format!("{}{name}", self.prefix);
-        let Some(table) = self.tables.get(&full_name) else {
+        let Some(table) = self.prepared.tables.get(&full_name) else {
             return self.get(name, &shape).map(Table::Parameter);
         };
         check_shape(&full_name, &shape, &table.shape())?;
         Ok(Table::Encoded(table.clone()))
+    }
+
+    /// The weights of a linear layer, called `name` in this part.
+    ///
+    /// # Errors
+    /// If they are missing or have another shape.
+    pub(super) fn linear(&self, name: &str, shape: [usize; 2]) -> Result<LinearWeight> {
+        let full_name = format!("{}{name}", self.prefix);
+        let Some(weight) = self.prepared.linear.get(&full_name) else {
+            return self.get(name, &shape).map(LinearWeight::Parameter);
+        };
+        check_shape(&full_name, &shape, &weight.shape())?;
+        Ok(LinearWeight::Packed(weight.clone()))
     }
 }
 

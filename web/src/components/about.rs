@@ -75,11 +75,14 @@ fn Provenance(ensemble: Ensemble) -> impl IntoView {
             "Trained on",
             format!("{} texts, in {} folds, seed {}", origin.rows, origin.run_folds, origin.seed),
         ),
-        ("Reads", format!("the first {} tokens of a text", ensemble.max_len)),
         (
-            "Download",
-            format!("{}, weights as {}", bytes(ensemble.download_bytes), card.encoding.name()),
+            "One model",
+            origin.averaged_folds.map_or_else(String::new, |folds| {
+                format!("the averaged weights of {} folds", folds.len())
+            }),
         ),
+        ("Reads", format!("the first {} tokens of a text", ensemble.max_len)),
+        ("Download", format!("{}, weights as {}", bytes(ensemble.download_bytes), card.encoding)),
         ("Licence of the weights", card.licence.unwrap_or_else(|| "not stated".to_owned())),
         ("Made by", versions.join(", ")),
     ];

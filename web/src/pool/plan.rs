@@ -40,18 +40,28 @@ impl Machine {
     }
 }
 
-/// Shares the folds, whose sizes in memory are given, among workers. Worker w begins with fold w.
+/// Shares the folds, whose sizes in memory are given, among workers. Worker w begins with fold w. Of each size,
+/// `common_bytes` are needed once a worker, however many folds it has.
 ///
-/// One worker a fold where cores and memory allow; otherwise several folds a worker, and where the
-/// memory does not hold them all, in turn. At least one fold is always tried.
-pub fn plan(resident_bytes: &[u64], machine: &Machine) -> Vec<Share> {
-    let largest = resident_bytes.iter().copied().max().unwrap_or(0).max(1);
-    let fitting = folds_within(machine.budget(), resident_bytes);
-    let workers = resident_bytes.len().min(machine.cores.max(1)).min(fitting);
-    let most_in_one = ((WORKER_LIMIT / largest) as usize).max(1);
+/// As many workers as there are cores and folds, unless fewer hold more folds at a time: what is in common is there once
+/// for each of them. Where the memory does not hold all folds they take turns. At least one fold is always tried.
+pub fn plan(resident_bytes: &[u64], common_bytes: u64, machine: &Machine) -> Vec<Share> {
+    let own: Vec<u64> = resident_bytes.iter().map(|all| all.saturating_sub(common_bytes)).collect();
+    let fitting = |workers: usize| {
+        let common = common_bytes.saturating_mul(workers as u64);
+        folds_within(machine.budget().saturating_sub(common), &own)
+    };
+    let possible = 1..=own.len().min(machine.cores.max(1));
+    let holding = possible.map(|workers| (fitting(workers), workers));
+    // A worker without a fold would hold nothing but what is in common.
+    let useful = holding.filter(|&(folds, workers)| workers == 1 || folds >= workers);
+    let Some((fitting, workers)) = useful.max() else { return Vec::new() };
+
+    let largest = own.iter().copied().max().unwrap_or(0).max(1);
+    let most_in_one = (WORKER_LIMIT.saturating_sub(common_bytes) / largest).max(1) as usize;
     (0..workers)
         .map(|worker| {
-            let folds: Vec<usize> = (worker..resident_bytes.len()).step_by(workers).collect();
+            let folds: Vec<usize> = (worker..own.len()).step_by(workers).collect();
             let fair = fitting / workers + usize::from(worker < fitting % workers);
             let resident = folds.len().min(fair).min(most_in_one);
             Share { folds, resident }
@@ -60,8 +70,8 @@ pub fn plan(resident_bytes: &[u64], machine: &Machine) -> Vec<Share> {
 }
 
 /// How many folds the budget holds whichever they are; at least one.
-fn folds_within(budget: u64, resident_bytes: &[u64]) -> usize {
-    let mut sizes = resident_bytes.to_vec();
+fn folds_within(budget: u64, bytes: &[u64]) -> usize {
+    let mut sizes = bytes.to_vec();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     let mut left = budget;
     let fitting = sizes.iter().take_while(|&&size| {
@@ -80,7 +90,7 @@ mod tests {
 
     fn shares(folds: usize, mib: u64, cores: usize, gib: u64) -> Vec<(Vec<usize>, usize)> {
         let machine = Machine { cores, memory_bytes: gib * GIB };
-        let plan = plan(&vec![mib * MIB; folds], &machine);
+        let plan = plan(&vec![mib * MIB; folds], 0, &machine);
         plan.into_iter().map(|share| (share.folds, share.resident)).collect()
     }
 
@@ -108,6 +118,21 @@ mod tests {
     #[test]
     fn a_worker_stays_below_the_end_of_its_address_space() {
         assert_eq!(shares(5, 1500, 1, 64), [(vec![0, 1, 2, 3, 4], 2)]);
+    }
+
+    #[test]
+    fn what_is_common_counts_once_a_worker() {
+        let shares = |common, gib| {
+            let machine = Machine { cores: 2, memory_bytes: gib * GIB };
+            let plan = plan(&[500 * MIB; 5], common * MIB, &machine);
+            plan.into_iter().map(|share| share.resident).collect::<Vec<_>>()
+        };
+        // 1638 MiB of 4 GiB hold three of 500; of 400 own and 100 common, two workers hold three and one does not four.
+        assert_eq!(shares(0, 4), [2, 1]);
+        assert_eq!(shares(100, 4), [2, 1]);
+        // One worker holds all, two would not.
+        assert_eq!(shares(250, 4), [5]);
+        assert_eq!(shares(250, 8), [3, 2]);
     }
 
     #[test]

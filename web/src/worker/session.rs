@@ -31,7 +31,10 @@ impl Session {
         if self.loading.as_ref().is_some_and(|loading| loading.fold == fold) {
             return;
         }
-        let loader = FoldLoader::new(&self.manifest, fold);
+        let loader = match self.folds.values().next() {
+            Some(loaded) => FoldLoader::beside(&self.manifest, fold, loaded),
+            None => FoldLoader::new(&self.manifest, fold),
+        };
         let shards = self.manifest.shards_of(fold);
         self.loading = Some(Loading { fold, loader, shards, taken: 0 });
     }

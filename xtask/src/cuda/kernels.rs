@@ -15,10 +15,13 @@ use crate::workspace::Workspace;
 
 const SOURCES: &str = "shared/src/kernels/cuda";
 
+/// Ampere, and Hopper.
+const CARDS: [u32; 2] = [80, 90];
+
 #[derive(clap::Args)]
 pub struct Arguments {
     /// What to compile for.
-    #[arg(long, value_name = "SM", value_delimiter = ',', default_value = "80,90")]
+    #[arg(long, value_name = "SM", value_delimiter = ',', default_values_t = CARDS)]
     sm: Vec<u32>,
 
     /// Sources to compile instead of those of `shared`.
@@ -36,6 +39,11 @@ struct Usage {
     stack: u32,
     spill_stores: u32,
     spill_loads: u32,
+}
+
+/// All of them, for all cards they are meant for.
+pub fn check(workspace: &Workspace) -> Result<()> {
+    run(workspace, &Arguments { sm: CARDS.to_vec(), files: Vec::new() })
 }
 
 pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {

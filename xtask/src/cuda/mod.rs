@@ -12,10 +12,14 @@ use crate::workspace::Workspace;
 mod kernels;
 mod toolkit;
 
+pub use kernels::check as check_kernels;
 pub use toolkit::{Toolkit, python};
 
 /// The Cargo feature.
 pub const FEATURE: &str = "cuda";
+
+/// The feature of tests, which runs the kernels' sources on the CPU.
+pub const EMULATOR: &str = "native-train/cuda-emulator";
 
 #[derive(clap::Subcommand)]
 pub enum Command {

@@ -47,7 +47,7 @@ enum Verdict {
     Skipped,
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step { name: "setup", needs: &[], run: steps::set_up },
     Step { name: "format", needs: &[], run: steps::format },
     Step { name: "dependencies", needs: &["setup"], run: steps::dependencies },
@@ -55,6 +55,7 @@ const STEPS: [Step; 13] = [
     Step { name: "clippy, native", needs: &[], run: steps::clippy_native },
     Step { name: "clippy, wasm32", needs: &["setup"], run: steps::clippy_wasm },
     Step { name: "tests", needs: &[], run: steps::tests },
+    Step { name: "CUDA kernels", needs: &[], run: steps::cuda_kernels },
     Step { name: "components", needs: &["setup"], run: steps::components },
     Step { name: "page", needs: &["setup"], run: steps::page },
     Step { name: "payload", needs: &["page"], run: steps::payload },

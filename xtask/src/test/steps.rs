@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::{Arguments, Outcome};
 use crate::chromium::{self, Driver, Programs};
+use crate::cuda::{self, EMULATOR, Toolkit};
 use crate::package;
 use crate::payload;
 use crate::setup::{self, WASM_TARGET};
@@ -54,7 +55,8 @@ pub fn advisories(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 
 pub fn clippy_native(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     let mut command = Shell::new(workspace).cargo("clippy");
-    command.args(["--workspace", "--all-targets", "--", "--deny", "warnings"]);
+    command.args(["--workspace", "--features", EMULATOR, "--all-targets"]);
+    command.args(["--", "--deny", "warnings"]);
     passed(&mut command, "mend what clippy names above")
 }
 
@@ -67,8 +69,18 @@ pub fn clippy_wasm(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 
 pub fn tests(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     let mut command = Shell::new(workspace).cargo("test");
-    command.args(["--workspace", "--no-fail-fast"]);
+    command.args(["--workspace", "--features", EMULATOR, "--no-fail-fast"]);
     passed(&mut command, "each failed test is named above")
+}
+
+/// The tests run the kernels' sources as C++; that they are CUDA is seen here.
+pub fn cuda_kernels(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    if let Err(error) = Toolkit::find_or_fetch(workspace) {
+        eprintln!("{error:#}");
+        return Ok(Outcome::Skipped("no CUDA compiler is here, and none can be fetched"));
+    }
+    cuda::check_kernels(workspace)?;
+    Ok(Outcome::Passed)
 }
 
 /// The tests of `web` that need a document, by wasm-bindgen's runner in Chromium.
@@ -117,7 +129,8 @@ pub fn stories(workspace: &Workspace, arguments: &Arguments) -> Result<Outcome> 
     let mut command = shell.cargo("test");
     // The whole workspace, as in the step `tests`: another choice of packages would be another build.
     command
-        .args(["--workspace", "--test", "browser", "--", "--ignored", "--test-threads=1"])
+        .args(["--workspace", "--features", EMULATOR, "--test", "browser"])
+        .args(["--", "--ignored", "--test-threads=1"])
         // Some stories print figures.
         .args(["--nocapture", &arguments.story])
         .env(DRIVER_VARIABLE, driver.url());

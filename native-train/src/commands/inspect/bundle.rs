@@ -30,14 +30,16 @@ pub fn describe(folder: &Path) -> Result<String> {
 fn lines(manifest: &Manifest) -> Vec<String> {
     let (config, provenance, scores) =
         (manifest.config(), manifest.provenance(), manifest.scores());
-    let numbers: Vec<String> = manifest.fold_numbers().iter().map(ToString::to_string).collect();
     let labels = manifest.labels().names().iter().zip(manifest.thresholds().values());
     let labels: Vec<String> = labels.map(|(label, t)| format!("{label} {t:.2}")).collect();
     let mut lines = vec![
         format!("licence: {}", manifest.licence().unwrap_or("not stated")),
         format!(
-            "folds {} of {}, trained from {}, seed {}",
-            numbers.join(", "),
+            "{} of {}, trained from {}, seed {}",
+            match &provenance.averaged_folds {
+                None => format!("folds {}", listed(manifest.fold_numbers())),
+                Some(folds) => format!("the averaged weights of folds {}", listed(folds)),
+            },
             provenance.run_folds,
             provenance.model,
             provenance.seed
@@ -47,7 +49,7 @@ fn lines(manifest: &Manifest) -> Vec<String> {
             config.num_hidden_layers,
             config.hidden_size,
             manifest.max_len(),
-            manifest.encoding().name()
+            manifest.encoding()
         ),
         format!("thresholds: {}", labels.join(", ")),
         format!(
@@ -61,21 +63,62 @@ fn lines(manifest: &Manifest) -> Vec<String> {
     if let Some(honest) = scores.macro_f1_cross_fitted {
         lines.push(format!("with thresholds of the other folds: {honest:.4}"));
     }
-    lines.extend(manifest.verification().into_iter().flat_map(verification));
+    lines.extend(verification(manifest));
     lines
 }
 
-/// How a bundle compares with its run.
-pub fn verification(found: &Verification) -> [String; 3] {
-    [
+fn listed(folds: &[usize]) -> String {
+    folds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// How a bundle compares with its run; nothing of one that was not compared.
+pub fn verification(manifest: &Manifest) -> Vec<String> {
+    let Some(found) = manifest.verification() else { return Vec::new() };
+    let mut lines = vec![
         format!(
             "probabilities differ from the run's by at most {:.1e} (taken are {:.0e}), a single fold's by {:.1e}",
             found.probability_difference, found.tolerance, found.fold_probability_difference
         ),
-        format!("logits differ by at most {:.1e}", found.logit_difference),
         format!(
+            "on average they differ by {:.1e}, a single fold's by {:.1e}",
+            found.mean_probability_difference, found.mean_fold_probability_difference
+        ),
+        format!("logits differ by at most {:.1e}", found.logit_difference),
+    ];
+    let averaged = manifest.provenance().averaged_folds.is_some();
+    lines.push(match averaged {
+        false => format!(
             "macro-F1 at the thresholds, on {} held-out rows: {:.4}, the run's is {:.4}",
             found.rows, found.macro_f1_bundle, found.macro_f1_run
         ),
-    ]
+        true => format!(
+            "macro-F1 at the thresholds, on {} training texts: {:.4}, of the same weights in f32 {:.4}; \
+             every text was seen in training, so that says nothing of how good it is",
+            found.rows, found.macro_f1_bundle, found.macro_f1_run
+        ),
+    });
+    lines.push(ensemble(found, averaged));
+    lines
+}
+
+/// The bundle's mean beside the run's.
+fn ensemble(found: &Verification, averaged: bool) -> String {
+    let scores = &found.ensemble;
+    let (whose, texts) = match (averaged, scores.seen_in_training) {
+        (true, true) => ("the one model", "training texts"),
+        (true, false) => ("the one model", "other texts"),
+        (false, true) => ("the ensemble", "training texts"),
+        (false, false) => ("the ensemble", "other texts"),
+    };
+    let mut line = format!(
+        "{whose} decides {:.2}% as the run's ensemble does, on {} {texts}",
+        100.0 * scores.agreement,
+        scores.rows
+    );
+    if let (Some(run), Some(bundle)) = (scores.macro_f1_run, scores.macro_f1_bundle)
+        && !scores.seen_in_training
+    {
+        line += &format!("; macro-F1 there {bundle:.4}, the run's is {run:.4}");
+    }
+    line
 }

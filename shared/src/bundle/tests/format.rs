@@ -5,28 +5,33 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 
-use super::super::encoding::{Encoded, Numbers};
+use super::super::encoding::InMemory;
+use super::super::numbers::{Encoded, Numbers};
 use super::super::sink::{Arrival, Filled, Sink};
-use super::super::{LARGEST_SHARD, Verification};
+use super::super::{EnsembleScores, FoldScores, LARGEST_SHARD, Verification};
 use super::*;
 use crate::batch::Batch;
 use crate::model::Classifier;
 use crate::nn::Weights;
 
-/// The largest difference of a logit between the bundle's folds and the tensors it was made of.
 fn logit_difference(encoding: Encoding) -> f32 {
-    let (bundle, config) = (bundle(encoding), config(40));
+    let config = config(40);
+    largest_logit_difference(&bundle(encoding), &tensors(&config))
+}
+
+/// The largest difference of a logit between the bundle's folds and the tensors it was made of.
+pub(super) fn largest_logit_difference(bundle: &Bundle, folds: &[Tensors]) -> f32 {
+    let config = bundle.manifest.config();
     let mut largest = 0.0_f32;
-    for (fold, tensors) in tensors(&config).iter().enumerate() {
+    for (fold, tensors) in folds.iter().enumerate() {
         let model = bundle.load(fold).unwrap();
         let ids = TEXTS.map(|text| model.tokenizer().encode(text, 16).input_ids);
         let batch = Batch::pack(ids.iter().map(Vec::as_slice));
         let logits = |classifier: &crate::model::FrozenClassifier| {
             classifier.logits(&batch).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
         };
-        let dense = dense(tensors, &config);
-        let expected =
-            Classifier::new(&config, 2, &Weights::new(&dense)).unwrap().freeze().unwrap();
+        let dense = dense(tensors, config);
+        let expected = Classifier::new(config, 2, &Weights::new(&dense)).unwrap().freeze().unwrap();
         for (found, expected) in logits(model.classifier()).iter().zip(logits(&expected)) {
             largest = largest.max((found - expected).abs());
         }
@@ -41,15 +46,18 @@ fn a_fold_says_what_its_tensors_say() {
     assert_eq!(logit_difference(Encoding::F32), 0.0);
     let f16 = logit_difference(Encoding::F16);
     assert!(0.0 < f16 && f16 < 2e-3, "{f16}");
-    let int16 = logit_difference(Encoding::Int16);
+    let int16 = logit_difference(Encoding::INT16);
     assert!(0.0 < int16 && int16 < f16 / 3.0, "{int16}");
-    let int8 = logit_difference(Encoding::Int8);
+    let int8 = logit_difference(Encoding::INT8);
     assert!(f16 < int8 && int8 < 5e-2, "{int8}");
+    // Sixteen levels instead of 255.
+    let int4 = logit_difference(Encoding::INT4);
+    assert!(int8 < int4 && int4 < 30.0 * int8, "{int4}");
 }
 
 #[test]
 fn answers_are_a_text_each_and_say_what_was_cut() {
-    let model = bundle(Encoding::Int8).load(0).unwrap();
+    let model = bundle(Encoding::INT8).load(0).unwrap();
     let long = "dog ".repeat(40);
     let texts: Vec<&str> = TEXTS.into_iter().chain([&*long]).collect();
     let together = model.classify(&texts).unwrap();
@@ -70,15 +78,25 @@ fn answers_are_a_text_each_and_say_what_was_cut() {
 
 #[test]
 fn the_manifest_reads_back() {
-    let manifest = bundle(Encoding::Int8).manifest;
+    let manifest = bundle(Encoding::INT8).manifest;
     let verification = Verification {
         rows: 20,
         logit_difference: 0.01,
         fold_probability_difference: 0.002,
         probability_difference: 0.001,
+        mean_fold_probability_difference: 0.0002,
+        mean_probability_difference: 0.0001,
         tolerance: 0.05,
         macro_f1_run: 0.7,
         macro_f1_bundle: 0.7,
+        folds: vec![FoldScores { macro_f1_run: 0.75, macro_f1_bundle: 0.625 }; FOLDS],
+        ensemble: EnsembleScores {
+            rows: 9,
+            seen_in_training: true,
+            agreement: 0.96875,
+            macro_f1_run: Some(0.875),
+            macro_f1_bundle: None,
+        },
     };
     for manifest in [manifest.clone(), manifest.verified(verification)] {
         assert_eq!(Manifest::from_json(manifest.to_json().as_bytes()).unwrap(), manifest);
@@ -87,14 +105,14 @@ fn the_manifest_reads_back() {
 
 #[test]
 fn the_same_run_gives_the_same_bytes() {
-    let (first, second) = (bundle(Encoding::Int8), bundle(Encoding::Int8));
+    let (first, second) = (bundle(Encoding::INT8), bundle(Encoding::INT8));
     assert_eq!(first.manifest.to_json(), second.manifest.to_json());
     assert!(first.shards == second.shards);
 }
 
 #[test]
 fn what_folds_have_in_common_is_stored_once() {
-    let Bundle { manifest, shards } = bundle(Encoding::Int8);
+    let Bundle { manifest, shards } = bundle(Encoding::INT8);
     let holders = |name: &str| -> Vec<(&[usize], usize)> {
         let rows = manifest.shards().iter().zip(&shards).filter_map(|(shard, bytes)| {
             let tensors = SafeTensors::deserialize(bytes).unwrap();
@@ -128,10 +146,10 @@ fn rows_that_differ_by_less_than_half_a_step_are_stored_once() {
         tensors.tensor(WORDS).map_or(0, |rows| rows.shape()[0])
     };
     assert!(
-        shared_rows(Encoding::Int8) >= 25,
+        shared_rows(Encoding::INT8) >= 25,
         "but for numbers that fall on the other side of a half"
     );
-    for encoding in [Encoding::Int16, Encoding::F16, Encoding::F32] {
+    for encoding in [Encoding::INT16, Encoding::F16, Encoding::F32] {
         assert_eq!(shared_rows(encoding), 0);
     }
 }
@@ -166,7 +184,8 @@ fn weights_that_are_no_numbers_are_refused_by_name() {
         let outcome = write(
             contents(encoding, config.clone(), FOLDS),
             &vec![tokenizer().clone(); FOLDS],
-            |fold, name| Ok::<_, crate::Error>(folds[fold][name].clone()),
+            Base::Mean,
+            |whose, name, rows| Ok::<_, crate::Error>(rows_of(&folds, whose, name, rows, &config)),
             |_, _| Ok(()),
         );
         outcome.unwrap_err().to_string()
@@ -197,6 +216,7 @@ fn int8_keeps_a_row_within_half_a_step() {
 fn decoded(filled: Filled, rows: usize) -> Vec<f32> {
     let tensor = match filled {
         Filled::Dense(tensor) => tensor,
+        Filled::Packed(_) => unreachable!("compared as it is"),
         Filled::Encoded(table) => {
             let all: Vec<u32> = (0..rows as u32).collect();
             table.gather(&all).unwrap()
@@ -211,14 +231,15 @@ proptest! {
     fn rows_find_their_place_whatever_the_blocks(
         order in Just((0..17_usize).collect::<Vec<_>>()).prop_shuffle(),
         cuts in prop::collection::btree_set(1..17_usize, 0..6),
-        numbers in prop::sample::select(vec![Numbers::F32, Numbers::F16, Numbers::Int16, Numbers::Int8]),
+        numbers in prop::sample::select(vec![Numbers::F32, Numbers::F16, Numbers::Int16, Numbers::Int8, Numbers::Int4]),
     ) {
         const WIDTH: usize = 3;
         let encoded = numbers.encode(&random(17 * WIDTH, 1, 1), WIDTH).unwrap();
         let ends: Vec<usize> = cuts.into_iter().chain([17]).collect();
         let mut results = Vec::new();
-        for keep in [false, true] {
-            let mut sink = Sink::new(vec![17, WIDTH], numbers, keep);
+        let mut packed = Vec::new();
+        for becomes in [InMemory::F32, InMemory::Encoded, InMemory::Packed] {
+            let mut sink = Sink::new(vec![17, WIDTH], numbers, becomes);
             let mut start = 0;
             for &end in &ends {
                 let mut arrived = Encoded::default();
@@ -235,13 +256,23 @@ proptest! {
                 start = end;
             }
             prop_assert!(sink.is_full());
-            results.push(decoded(sink.finish().unwrap(), 17));
+            match sink.finish().unwrap() {
+                Filled::Packed(weight) => packed.push(weight),
+                other => results.push(decoded(other, 17)),
+            }
         }
-        let mut whole = Sink::new(vec![17, WIDTH], numbers, false);
-        let all = Arrival { data: &encoded.data, scales: &encoded.scales };
-        prop_assert!(whole.take([(0, 17)].into_iter(), &all));
-        let whole = decoded(whole.finish().unwrap(), 17);
-        prop_assert!(results.iter().all(|result| *result == whole));
+        for becomes in [InMemory::F32, InMemory::Packed] {
+            let mut whole = Sink::new(vec![17, WIDTH], numbers, becomes);
+            let all = Arrival { data: &encoded.data, scales: &encoded.scales };
+            prop_assert!(whole.take([(0, 17)].into_iter(), &all));
+            match whole.finish().unwrap() {
+                Filled::Packed(weight) => packed.push(weight),
+                other => results.push(decoded(other, 17)),
+            }
+        }
+        prop_assert_eq!((results.len(), packed.len()), (3, 2));
+        prop_assert!(results.iter().all(|result| *result == results[0]));
+        prop_assert!(packed[0] == packed[1], "packed of the same numbers");
     }
 
     /// Whatever folds have in common, every fold gets its own numbers back.

@@ -20,7 +20,7 @@ fn read(json: &Value) -> Result<Manifest> {
 /// What is said of the manifest with the value at `pointer` replaced.
 fn said(pointer: &str, value: Value) -> String {
     static SOUND: OnceLock<Value> = OnceLock::new();
-    let mut json = SOUND.get_or_init(|| json_of(&bundle(Encoding::Int8).manifest)).clone();
+    let mut json = SOUND.get_or_init(|| json_of(&bundle(Encoding::INT8).manifest)).clone();
     *json.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is there")) = value;
     match read(&json) {
         Err(error) => error.to_string(),
@@ -46,7 +46,9 @@ fn every_kind_of_lie_in_a_manifest_is_refused() {
         ("/max_len", json!(1), "its `max_len` is 1"),
         ("/max_len", json!(33), "its `max_len` is 33, which its model cannot read"),
         ("/max_len", json!(-1), "the manifest: "),
-        ("/encoding", json!("int3"), "the manifest: unknown variant `int3`"),
+        ("/encoding", json!("int3"), "the manifest: bundle: there is no encoding `int3`"),
+        ("/encoding", json!("int8+3"), "the manifest: bundle: there is no encoding `int8+3`"),
+        ("/encoding", json!({"int8": 2}), "the manifest: invalid type"),
         ("/folds", json!([]), "it must hold 1 to 64 different folds"),
         ("/folds", json!([1, 2, 1]), "it must hold 1 to 64 different folds"),
         ("/folds", json!((0..65).collect::<Vec<_>>()), "it must hold 1 to 64 different folds"),
@@ -81,6 +83,14 @@ fn every_kind_of_lie_in_a_manifest_is_refused() {
 }
 
 #[test]
+fn averaged_weights_are_of_one_model() {
+    let mut json = json_of(&bundle(Encoding::INT8).manifest);
+    json["provenance"]["averaged_folds"] = json!([0, 1]);
+    let message = read(&json).unwrap_err().to_string();
+    assert!(message.contains("averaged weights, which are of one model"), "{message}");
+}
+
+#[test]
 fn a_manifest_that_is_none_is_refused() {
     for bytes in [&b""[..], b"{", b"[]", b"null", b"{}", &[0xFF; 9], &[b'['; 200_000]] {
         assert!(matches!(Manifest::from_json(bytes), Err(Error::Bundle(_))));
@@ -91,7 +101,7 @@ fn a_manifest_that_is_none_is_refused() {
 
 #[test]
 fn shards_named_twice_or_in_excess_are_refused() {
-    let sound = json_of(&bundle(Encoding::Int8).manifest);
+    let sound = json_of(&bundle(Encoding::INT8).manifest);
     let shard = sound["shards"][0].clone();
     let with = |shards: Vec<Value>| {
         let mut json = sound.clone();
@@ -114,7 +124,7 @@ type Stored = (Dtype, Vec<usize>, Vec<u8>);
 /// Loads fold 0 of a bundle in which the tensors of its first shard were changed, with a manifest that names the
 /// changed shard.
 fn loaded_with(change: impl FnOnce(&mut BTreeMap<String, Stored>)) -> String {
-    let Bundle { manifest, mut shards } = bundle(Encoding::Int8);
+    let Bundle { manifest, mut shards } = bundle(Encoding::INT8);
     let mut tensors: BTreeMap<String, Stored> = SafeTensors::deserialize(&shards[0])
         .unwrap()
         .iter()
@@ -198,7 +208,7 @@ fn a_tokenizer_with_more_ids_than_embeddings_is_refused() {
 
 #[test]
 fn shards_out_of_place_are_refused() {
-    let Bundle { manifest, shards } = bundle(Encoding::Int8);
+    let Bundle { manifest, shards } = bundle(Encoding::INT8);
     let open = |index: usize| manifest.shards()[index].open(shards[index].clone()).unwrap();
     let needed = manifest.shards_of(0);
     let foreign = (0..shards.len()).find(|index| !needed.contains(index)).unwrap();
@@ -238,7 +248,7 @@ proptest! {
         byte in any::<u8>(),
     ) {
         static SOUND: OnceLock<Bundle> = OnceLock::new();
-        let sound = SOUND.get_or_init(|| bundle(Encoding::Int8));
+        let sound = SOUND.get_or_init(|| bundle(Encoding::INT8));
         let index = sound.manifest.shards_of(0)[shard];
         let mut shards = sound.shards.clone();
         *place.get_mut(&mut shards[index]) = byte;

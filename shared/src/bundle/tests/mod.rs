@@ -1,16 +1,19 @@
 //! Bundles made here and read again: whole, and with every kind of lie.
 
+mod deltas;
 mod format;
 mod lies;
+mod size;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use candle_core::{Device, Tensor};
 
 use super::{
-    About, Contents, Encoding, FoldLoader, FoldModel, LabelScores, Manifest, Provenance, Scores,
-    Shard, write,
+    About, Base, Contents, Encoding, FoldLoader, FoldModel, LabelScores, Manifest, Provenance,
+    Scores, Shard, Whose, write,
 };
 use crate::kernels::random::RandomKey;
 use crate::model::DebertaConfig;
@@ -76,6 +79,7 @@ fn contents(encoding: Encoding, config: DebertaConfig, folds: usize) -> Contents
                 model: "mini".into(),
                 seed: u64::MAX,
                 run_folds: 5,
+                averaged_folds: None,
                 rows: 20,
                 versions: [("native-train".into(), "0.1.0".into())].into(),
             },
@@ -118,19 +122,64 @@ fn tensors(config: &DebertaConfig) -> Vec<Tensors> {
     folds
 }
 
+/// Folds as fine-tuning makes them of `tensors`' first: matrices differ by about `apart` of their numbers, word embeddings in the
+/// first ten rows only, and each has a pooler of its own.
+fn relatives(config: &DebertaConfig, apart: f32) -> Vec<Tensors> {
+    let ancestor = tensors(config).swap_remove(0);
+    let shapes = config.tensor_shapes(2);
+    let fold = |fold: u32| {
+        let moved = ancestor.iter().zip(100..).map(|((name, values), site)| {
+            let width: usize = shapes[name][1..].iter().product();
+            let own = random(values.len(), site, fold);
+            let moved =
+                values.iter().zip(own).enumerate().map(|(place, (value, own))| match &**name {
+                    WORDS if place >= 10 * width => *value,
+                    "pooler.dense.weight" => own,
+                    _ => value + own * apart,
+                });
+            (name.clone(), moved.collect())
+        });
+        moved.collect::<Tensors>()
+    };
+    (0..FOLDS as u32).map(fold).collect()
+}
+
 /// Within -1/2..1/2.
 fn random(count: usize, seed: u64, site: u32) -> Vec<f32> {
     let key = RandomKey::new(seed, site);
     (0..count).map(|i| key.bits(i as u32) as f32 / 2f32.powi(32) - 0.5).collect()
 }
 
+/// What a fold has, or those of the ancestor's rows that it has: as other models it lacks a pooler.
+fn rows_of(
+    folds: &[Tensors],
+    whose: Whose,
+    name: &str,
+    rows: Range<usize>,
+    config: &DebertaConfig,
+) -> Option<Vec<f32>> {
+    let width: usize = config.tensor_shapes(2)[name][1..].iter().product();
+    let range = rows.start * width..rows.end * width;
+    match whose {
+        Whose::Fold(fold) => Some(folds[fold][name][range].to_vec()),
+        Whose::Base if name.starts_with("pooler") => None,
+        Whose::Base => Some(tensors(config)[0][name][range].to_vec()),
+    }
+}
+
 fn bundle_of(contents: Contents, folds: &[Tensors]) -> Bundle {
+    bundle_from(Base::Mean, contents, folds)
+}
+
+fn bundle_from(base: Base, contents: Contents, folds: &[Tensors]) -> Bundle {
     let mut written: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let tokenizers = vec![tokenizer().clone(); folds.len()];
+    let config = contents.config.clone();
     let manifest = write(
         contents,
         &tokenizers,
-        |fold, name| Ok::<_, crate::Error>(folds[fold][name].clone()),
+        base,
+        |whose, name, rows| Ok::<_, crate::Error>(rows_of(folds, whose, name, rows, &config)),
         |shard: &Shard, bytes| {
             written.insert(shard.sha256.clone(), bytes);
             Ok(())
@@ -141,6 +190,17 @@ fn bundle_of(contents: Contents, folds: &[Tensors]) -> Bundle {
     let shards = shards.collect();
     assert!(written.is_empty(), "what was written is in the manifest");
     Bundle { manifest, shards }
+}
+
+fn encoding(name: &str) -> Encoding {
+    name.parse().unwrap()
+}
+
+/// Of relatives and their ancestor.
+fn delta_bundle(name: &str) -> Bundle {
+    let config = config(40);
+    let folds = relatives(&config, 0.05);
+    bundle_from(Base::Ancestor, contents(encoding(name), config, FOLDS), &folds)
 }
 
 fn bundle(encoding: Encoding) -> Bundle {

@@ -98,6 +98,45 @@ fn agrees_with_the_formula_whatever_the_terms() {
     }
 }
 
+/// Rows of a table that has one a distance, the largest first, as [`PositionTables`] takes them.
+fn reversed(rows: &[f32]) -> Tensor {
+    let values = rows.chunks(WIDTH).rev().flatten().copied().collect();
+    tensor(values, (rows.len() / WIDTH, WIDTH)).unwrap()
+}
+
+#[test]
+fn inference_agrees_with_the_formula_whatever_the_terms() {
+    // A row a distance, and rows that distances share or leave out.
+    let dense: Vec<u32> = (0..2 * LONGEST as u32 - 1).collect();
+    let shared = vec![0, 0, 2, 3, 4, 4, 5, 6, 7, 9, 9, 9, 10];
+    for (queries, places) in [Queries::All, Queries::First]
+        .into_iter()
+        .flat_map(|queries| [&dense, &shared].map(|places| (queries, places)))
+    {
+        for (with_key, with_query) in [(true, true), (true, false), (false, true), (false, false)] {
+            let attention = attention(queries, None);
+            let mut x = operands(queries);
+            let key = x.position_key.take().filter(|_| with_key);
+            let query = x.position_query.take().filter(|_| with_query);
+            let tables = [&key, &query].map(|table| table.as_ref().map(|rows| reversed(rows)));
+            let expand = |rows: Vec<f32>| {
+                let row = |&place: &u32| rows[place as usize * WIDTH..][..WIDTH].to_vec();
+                places.iter().flat_map(row).collect::<Vec<f32>>()
+            };
+            (x.position_key, x.position_query) = (key.map(expand), query.map(expand));
+            let expected = reference(&attention, &x);
+            let x = tensors(&x);
+            // Whole numbers are within 1 / 2^14 of a row's largest.
+            for (is_integer, tolerance) in [(false, 1e-6), (true, 3e-4)] {
+                let [key, query] = [tables[0].as_ref(), tables[1].as_ref()];
+                let tables = PositionTables::new(key, query, HEADS, is_integer).unwrap();
+                let context = attention.context(&x.query, &x.key, &x.value, &tables, places);
+                assert_close(&values(&context.unwrap()).unwrap(), &expected, tolerance);
+            }
+        }
+    }
+}
+
 #[test]
 fn gradients_are_the_slopes() {
     let mask = Some(DropoutMask::new(0.3, RandomKey::new(1, 1)));

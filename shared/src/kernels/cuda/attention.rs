@@ -189,6 +189,46 @@ pub fn backward_into(
     backward_tiled(attention, offsets, gradient, operands, saved, outputs, tile)
 }
 
+/// Keys, queries and values side by side in one matrix [tokens, 3 * width], position keys and position
+/// queries in another [positions, 2 * width].
+pub struct Stacked {
+    pub rows: Tensor,
+    pub positions: Tensor,
+}
+
+impl Stacked {
+    fn operands(&self) -> Result<Operands<Tensor>> {
+        let width = self.positions.dim(1)? / 2;
+        let block = |matrix: &Tensor, place| matrix.narrow(1, place * width, width);
+        Ok(Operands {
+            key: block(&self.rows, 0)?,
+            query: block(&self.rows, 1)?,
+            value: block(&self.rows, 2)?,
+            position_key: Some(block(&self.positions, 0)?),
+            position_query: Some(block(&self.positions, 1)?),
+        })
+    }
+}
+
+/// As [`forward`].
+pub fn forward_stacked(attention: &Attention, stacked: &Stacked) -> Result<(Tensor, Saved)> {
+    forward(attention, attention.offsets.indices(), &stacked.operands()?)
+}
+
+/// As [`backward`].
+pub fn backward_stacked(
+    attention: &Attention,
+    gradient: &Tensor,
+    stacked: &Stacked,
+    saved: &Saved,
+) -> Result<Stacked> {
+    let like = |tensor: &Tensor| empty(tensor.shape(), tensor.dtype(), tensor.device());
+    let outputs = Stacked { rows: like(&stacked.rows)?, positions: like(&stacked.positions)? };
+    let (offsets, operands) = (attention.offsets.indices(), stacked.operands()?);
+    backward_into(attention, offsets, gradient, &operands, saved, &outputs.operands()?)?;
+    Ok(outputs)
+}
+
 /// The addresses of all operands, and how far apart their rows are.
 fn pointers(operands: &Operands<Tensor>) -> Result<([Arg; 5], [Arg; 5])> {
     let mut found = ([Arg::NULL; 5], [Arg::U32(0); 5]);

@@ -1,4 +1,4 @@
-//! The requests that wait for folds, cut into slices of a few texts.
+//! The requests that wait for folds, cut into slices of a few texts of like length.
 
 use shared::bundle::TextAnswer;
 
@@ -7,6 +7,10 @@ use super::super::PoolEvent;
 /// Texts that a worker is given at once: enough for a product of matrices to be worth it, few enough
 /// that the next request does not wait long, and a bound on the memory of one pass.
 const SLICE: usize = 8;
+
+/// Of a slice's texts together, unless it is one text: some 500 tokens. Long texts go by themselves, so that a slice
+/// of them does not take many times as long as one of short ones.
+const SLICE_BYTES: usize = 2048;
 
 /// Requests in the order in which they came.
 pub struct Jobs {
@@ -19,7 +23,10 @@ struct Job {
     /// Tells an answer to this request from one to an earlier request of the same number.
     ticket: u32,
     request: u32,
+    /// The shortest first.
     texts: Vec<String>,
+    /// Where each of them stood in the request.
+    places: Vec<usize>,
     /// What each fold has said so far.
     answers: Vec<Vec<TextAnswer>>,
 }
@@ -33,7 +40,10 @@ impl Jobs {
     pub fn add(&mut self, request: u32, texts: Vec<String>) {
         self.cancel(request);
         let answers = vec![Vec::new(); self.folds];
-        self.jobs.push(Job { ticket: self.next_ticket, request, texts, answers });
+        let mut numbered: Vec<(usize, String)> = texts.into_iter().enumerate().collect();
+        numbered.sort_by_key(|(_, text)| text.len());
+        let (places, texts) = numbered.into_iter().unzip();
+        self.jobs.push(Job { ticket: self.next_ticket, request, texts, places, answers });
         self.next_ticket = self.next_ticket.wrapping_add(1);
     }
 
@@ -57,11 +67,11 @@ impl Jobs {
         singles.chain(others).find_map(|job| {
             let fold = folds.clone().find(|&fold| job.lacks(fold))?;
             let rest = &job.texts[job.answers[fold].len()..];
-            Some((job.ticket, fold, rest[..rest.len().min(SLICE)].to_vec()))
+            Some((job.ticket, fold, rest[..fitting(rest)].to_vec()))
         })
     }
 
-    /// Takes a slice's answers. The fold's whole answer if that was the last slice.
+    /// Takes a slice's answers. The fold's whole answer, in the order of the request, if that was the last slice.
     pub fn answer(
         &mut self,
         ticket: u32,
@@ -71,11 +81,13 @@ impl Jobs {
         let job = self.jobs.iter_mut().find(|job| job.ticket == ticket)?;
         let answers = job.answers.get_mut(fold)?;
         answers.extend(slice);
-        (answers.len() == job.texts.len()).then(|| PoolEvent::Answer {
-            request: job.request,
-            fold,
-            answers: answers.clone(),
-        })
+        if answers.len() < job.texts.len() {
+            return None;
+        }
+        let mut in_order: Vec<_> = job.places.iter().zip(answers.iter().cloned()).collect();
+        in_order.sort_by_key(|&(place, _)| place);
+        let answers = in_order.into_iter().map(|(_, answer)| answer).collect();
+        Some(PoolEvent::Answer { request: job.request, fold, answers })
     }
 
     /// Forgets what every fold has answered. The newest request also outlives failed folds, so that
@@ -87,6 +99,16 @@ impl Jobs {
             (0..failed.len()).any(|fold| job.lacks(fold) && (is_newest || !failed[fold]))
         });
     }
+}
+
+/// How many of the first texts make a slice: at least one.
+fn fitting(texts: &[String]) -> usize {
+    let mut bytes = 0;
+    let fits = |text: &&String| {
+        bytes += text.len();
+        bytes <= SLICE_BYTES
+    };
+    texts.iter().take(SLICE).take_while(fits).count().max(1)
 }
 
 impl Job {

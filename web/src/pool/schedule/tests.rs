@@ -141,6 +141,34 @@ fn a_long_request_goes_in_slices_and_a_single_text_goes_first() {
 }
 
 #[test]
+fn texts_go_by_length_and_come_back_in_their_order() {
+    let mut scheduler = listening(1);
+    load(&mut scheduler, 0, 0);
+    // Two that fill a slice each, between short ones.
+    let lengths = [3, 2000, 1, 2500, 2];
+    let request: Vec<String> = lengths.iter().map(|&length| "x".repeat(length)).collect();
+    let says = |length: usize| TextAnswer { probabilities: vec![length as f32], truncated: false };
+    let mut actions = scheduler.classify(1, request);
+    let mut slices = Vec::new();
+    let answered = loop {
+        let Some((ticket, texts)) = actions.iter().find_map(|action| match action {
+            Action::Send { message: ToWorker::Classify { ticket, texts, .. }, .. } => {
+                Some((*ticket, texts.iter().map(String::len).collect::<Vec<_>>()))
+            }
+            _ => None,
+        }) else {
+            break reports(actions);
+        };
+        let answers = texts.iter().map(|&length| says(length)).collect();
+        slices.push(texts);
+        actions = scheduler.message(0, FromWorker::Answer { ticket, fold: 0, answers });
+    };
+    assert_eq!(slices, [vec![1, 2, 3, 2000], vec![2500]]);
+    let answers = lengths.map(says).to_vec();
+    assert_eq!(answered, [PoolEvent::Answer { request: 1, fold: 0, answers }]);
+}
+
+#[test]
 fn a_cancelled_request_is_not_heard_of_again_even_if_its_number_is() {
     let mut scheduler = listening(1);
     load(&mut scheduler, 0, 0);

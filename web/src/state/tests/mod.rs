@@ -47,6 +47,7 @@ fn ensemble(folds: usize) -> Ensemble {
                 model: "mini".to_owned(),
                 seed: 42,
                 run_folds: folds,
+                averaged_folds: None,
                 rows: 10,
                 versions: BTreeMap::new(),
             },

@@ -3,8 +3,9 @@
 //
 // Blocks run one after another; the threads of a block are fibers of the calling thread, each left
 // only at a barrier or an exchange. Strict where a card is lenient: shared memory is filled with
-// NaN before each block, a barrier that not every thread reaches ends the program, and every second
-// launch runs the threads in descending order, so that a missing barrier changes results.
+// NaN before each block, a barrier that not every thread reaches ends the program, each warp runs as
+// far ahead of the others as barriers let it, and every second launch begins with the last thread: a
+// missing barrier changes results.
 #pragma once
 
 #include <math.h>
@@ -133,15 +134,23 @@ class Machine {
     }
     for (bool moved = true; moved;) {
       moved = false;
-      for (unsigned i = 0; i < block.x; ++i) {
-        Fiber& fiber = *fibers[descending ? block.x - 1 - i : i];
-        if (fiber.state != Fiber::RUNNABLE) continue;
-        resume(fiber);
-        moved = true;
-      }
+      for (unsigned warp = 0; warp < block.x / 32; ++warp)
+        while (advance(descending ? block.x / 32 - 1 - warp : warp)) moved = true;
     }
     for (unsigned i = 0; i < block.x; ++i)
       if (fibers[i]->state != Fiber::DONE) fail("some threads wait where others have not come");
+  }
+
+  // Lets each thread of a warp that can go on do so; whether there was one.
+  bool advance(unsigned warp) {
+    bool moved = false;
+    for (unsigned lane = 0; lane < 32; ++lane) {
+      Fiber& fiber = *fibers[warp * 32 + (descending ? 31 - lane : lane)];
+      if (fiber.state != Fiber::RUNNABLE) continue;
+      resume(fiber);
+      moved = true;
+    }
+    return moved;
   }
 
   void release(Fiber::State state, unsigned begin, unsigned end) {

@@ -1,0 +1,133 @@
+//! Which encoding: each candidate is written and compared with the run, and the smallest bundle that is hardly worse is kept.
+
+use anyhow::Result;
+use shared::bundle::{Encoding, Manifest, Verification};
+
+use super::BundleFolder;
+use super::verify::drop;
+use crate::error::UserError;
+
+/// Tried where nothing else is asked for, from the nearest to the smallest.
+const USUAL: [&str; 12] = [
+    "int16",
+    "int8",
+    "int8/int4",
+    "int4",
+    "int8+4/4",
+    "int8+2/4",
+    "int8+2/2",
+    "int8+1/2",
+    "int8+1",
+    "int8/int4+2/2",
+    "int4+2/2",
+    "int4+1/1",
+];
+
+/// The most that single folds' probabilities may move on average. What moves more is another model: its score may be as good,
+/// and even better by chance, but thresholds were tuned for the run's.
+const MOST_MOVED: f64 = 0.02;
+
+/// A bundle that lies in the folder, unpublished.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    pub manifest: Manifest,
+    pub found: Verification,
+}
+
+pub fn usual() -> Vec<Encoding> {
+    USUAL.iter().map(|name| name.parse().expect("an encoding")).collect()
+}
+
+/// Measures all, by `measure`, and gives them in the order asked for, with the place of the one to take. Of the bundles that
+/// are not taken nothing stays in the folder.
+///
+/// # Errors
+/// Those of `measure`; if in every one macro-F1 drops by more than `max_f1_drop` or probabilities move by too much.
+pub fn choose(
+    encodings: &[Encoding],
+    max_f1_drop: f64,
+    folder: &mut BundleFolder,
+    mut measure: impl FnMut(Encoding, &mut BundleFolder) -> Result<Candidate>,
+) -> Result<(Vec<Candidate>, usize)> {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut best: Option<usize> = None;
+    for &encoding in encodings {
+        let new = measure(encoding, folder)?;
+        let bytes = new.manifest.download_bytes();
+        let is_better = drop(&new.found) <= max_f1_drop
+            && new.found.mean_fold_probability_difference <= MOST_MOVED
+            && best.is_none_or(|best| bytes < candidates[best].manifest.download_bytes());
+        candidates.push(new);
+        let place = candidates.len() - 1;
+        let loser = if is_better { best.replace(place) } else { Some(place) };
+        if let Some(loser) = loser {
+            let kept = best.map(|best| &candidates[best].manifest);
+            folder.discard(&candidates[loser].manifest, kept);
+        }
+    }
+    match best {
+        Some(best) => Ok((candidates, best)),
+        None => Err(none_will_do(&candidates, max_f1_drop).into()),
+    }
+}
+
+fn none_will_do(candidates: &[Candidate], max_f1_drop: f64) -> UserError {
+    let moved = |candidate: &Candidate| candidate.found.mean_fold_probability_difference;
+    let nearest = candidates.iter().min_by(|a, b| moved(a).total_cmp(&moved(b)));
+    let hint = nearest.map_or_else(
+        || "name encodings without deltas as `--candidates`".to_owned(),
+        |nearest| {
+            format!(
+                "{} is the nearest: macro-F1 {:.4} lower, probabilities moved by {:.1e}; \
+                 `--candidates int16` or `f32` is nearer still",
+                nearest.manifest.encoding(),
+                drop(&nearest.found),
+                moved(nearest)
+            )
+        },
+    );
+    UserError::new(format!(
+        "every candidate lowers macro-F1 by more than {max_f1_drop} or moves probabilities by more than \
+         {MOST_MOVED} on average"
+    ))
+    .hint(hint)
+}
+
+/// All candidates side by side; the chosen one is marked.
+pub fn table(candidates: &[Candidate], chosen: usize) -> String {
+    let head = [
+        "encoding",
+        "MB",
+        "macro-F1",
+        "drop",
+        "folds' mean",
+        "ensemble",
+        "drop",
+        "mean |dp|",
+        "agree",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(candidates.iter().enumerate().map(|(place, candidate)| {
+        let Candidate { manifest, found } = candidate;
+        let mark = if place == chosen { " *" } else { "" };
+        let folds = found.folds.iter().map(|fold| fold.macro_f1_bundle).sum::<f64>()
+            / found.folds.len().max(1) as f64;
+        let ensemble = &found.ensemble;
+        let figure =
+            |score: Option<f64>| score.map_or("-".to_owned(), |score| format!("{score:.4}"));
+        let ensemble_drop =
+            ensemble.macro_f1_run.zip(ensemble.macro_f1_bundle).map(|(run, bundle)| run - bundle);
+        vec![
+            format!("{}{mark}", manifest.encoding()),
+            format!("{:.1}", manifest.download_bytes() as f64 / 1e6),
+            format!("{:.4}", found.macro_f1_bundle),
+            format!("{:.4}", drop(found)),
+            format!("{folds:.4}"),
+            figure(ensemble.macro_f1_bundle),
+            figure(ensemble_drop),
+            format!("{:.1e}", found.mean_fold_probability_difference),
+            format!("{:.2}%", 100.0 * ensemble.agreement),
+        ]
+    }));
+    crate::evaluation::table::align(&rows)
+}

@@ -1,0 +1,127 @@
+//! What the run's own models say of the texts that bundles are compared on: worked out once, whatever the number of bundles.
+//!
+//! Each fold judges the rows it held out. Texts that go through every fold, for the ensemble's mean, are those of a file of
+//! its own where there is one, else a sample of the training texts. Averaged weights have held out nothing: what an
+//! encoding does to them is measured on that sample, what averaging does on the common texts.
+
+use anyhow::Result;
+use candle_core::Device;
+use rayon::prelude::*;
+use shared::batch::Batch;
+use shared::ensemble;
+use shared::kernels::scalar::sigmoid;
+use shared::model::FrozenClassifier;
+
+use super::Source;
+use super::source::Models;
+use crate::grid::{Grid, Targets};
+use crate::{inference, length_batches};
+
+/// Training texts that go through every fold.
+const SAMPLE_ROWS: usize = 500;
+
+/// The run's answers.
+pub struct Reference {
+    /// For each model that is to be bundled.
+    pub judged: Vec<Judged>,
+    pub common: Common,
+}
+
+/// Labelled texts, by one model.
+pub struct Judged {
+    pub input_ids: Vec<Vec<u32>>,
+    pub targets: Targets,
+    pub logits: Vec<f32>,
+}
+
+/// Texts, by all models.
+pub struct Common {
+    pub texts: Vec<String>,
+    pub input_ids: Vec<Vec<u32>>,
+    pub targets: Option<Targets>,
+    pub seen_in_training: bool,
+    /// The mean over the models that are to be bundled.
+    pub bundled: Vec<f32>,
+    /// The mean over the run's folds.
+    pub folds: Vec<f32>,
+}
+
+impl Reference {
+    /// `unseen` are texts from elsewhere, with targets where they have labels; `done` hears the fold that is through.
+    ///
+    /// # Errors
+    /// If a file of the run cannot be read.
+    pub fn new(
+        source: &Source,
+        models: Models,
+        unseen: Option<(Vec<String>, Option<Targets>)>,
+        mut done: impl FnMut(usize),
+    ) -> Result<Self> {
+        let seen_in_training = unseen.is_none();
+        let (texts, targets) = unseen.unwrap_or_else(|| {
+            let rows = sample(source);
+            (texts(source, &rows), Some(source.dataset.targets.select(&rows)))
+        });
+        let input_ids = encode(source, &texts);
+        let (mut judged, mut folds) = (Vec::new(), Vec::new());
+        for place in 0..source.folds.len() {
+            let model =
+                inference::load_fold(&source.fold_folder(place), &source.labels, &Device::Cpu)?;
+            if models == Models::Folds {
+                judged.push(Judged::new(source, &source.held_out(place), &model)?);
+            }
+            folds.push(probabilities(&logits(&model, &input_ids, source)?));
+            done(source.folds[place]);
+        }
+        let folds = ensemble::mean(&folds);
+        let bundled = match models {
+            Models::Folds => folds.clone(),
+            Models::Soup => {
+                let soup = source.soup()?;
+                judged.push(Judged::new(source, &sample(source), &soup)?);
+                probabilities(&logits(&soup, &input_ids, source)?)
+            }
+        };
+        let common = Common { texts, input_ids, targets, seen_in_training, bundled, folds };
+        Ok(Self { judged, common })
+    }
+}
+
+impl Judged {
+    fn new(source: &Source, rows: &[usize], model: &FrozenClassifier) -> Result<Self> {
+        let input_ids = encode(source, &texts(source, rows));
+        let logits = logits(model, &input_ids, source)?;
+        Ok(Self { input_ids, targets: source.dataset.targets.select(rows), logits })
+    }
+}
+
+/// Rows of the training file, evenly spaced.
+fn sample(source: &Source) -> Vec<usize> {
+    let step = source.dataset.len().div_ceil(SAMPLE_ROWS).max(1);
+    (0..source.dataset.len()).step_by(step).collect()
+}
+
+fn texts(source: &Source, rows: &[usize]) -> Vec<String> {
+    rows.iter().map(|&row| source.dataset.texts[row].clone()).collect()
+}
+
+fn encode(source: &Source, texts: &[String]) -> Vec<Vec<u32>> {
+    let encode = |text: &String| source.tokenizer.encode(text, source.config.max_len).input_ids;
+    texts.par_iter().map(encode).collect()
+}
+
+/// Of one text after the other.
+pub fn logits(
+    model: &FrozenClassifier,
+    input_ids: &[Vec<u32>],
+    source: &Source,
+) -> Result<Vec<f32>> {
+    let texts: Vec<&[u32]> = input_ids.iter().map(Vec::as_slice).collect();
+    let forward = |batch: &Batch| Ok(model.logits(batch)?.flatten_all()?.to_vec1::<f32>()?);
+    let logits: Grid<f32> = length_batches::run(&texts, source.labels.len(), forward, |_| ())?;
+    Ok(logits.into_values())
+}
+
+pub fn probabilities(logits: &[f32]) -> Vec<f32> {
+    logits.iter().copied().map(sigmoid).collect()
+}

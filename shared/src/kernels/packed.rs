@@ -1,0 +1,194 @@
+//! `x w^T + b` with weights that stay: packed once, at load, in the order in which the product reads them.
+//!
+//! Weights are whole numbers with a scale for each output, or f32. With whole numbers the activations are quantised
+//! too, each row by a scale of its own, and summed in i32 without a rounding: how fine the activations may be is what
+//! the weights leave, see [`PackedLinear::largest_activation`].
+//!
+//! The product is made tile by tile (`tile`): a few rows of activations (`activations`) by a panel of some outputs
+//! (`panels`). A block of a panel stays in the first-level cache while all rows pass by it. Weights of eight bits are
+//! widened on their way into a register, which costs nothing: memory and caches hold them as they are. The `epilogue`
+//! turns sums into outputs, with bias and GELU. Integer sums do not depend on their order, so every instruction set gives the same bits.
+
+mod activations;
+mod columns;
+mod epilogue;
+mod panels;
+mod quantise;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use super::{tensor, values};
+use crate::Result;
+pub(super) use activations::Activations;
+pub(super) use columns::Columns;
+pub use epilogue::Activation;
+use epilogue::Epilogue;
+use panels::Panels;
+pub(super) use panels::pack;
+pub(super) use tile::{Factor, Isa, Sum, Weight, add};
+
+/// Outputs of a panel: the sums of four rows then leave a vector register or two free.
+pub(super) const COLUMNS: usize = if cfg!(target_arch = "wasm32") { 8 } else { 16 };
+
+/// Rows of a tile.
+pub(super) const ROWS: usize = 4;
+
+/// Of a panel's part that all rows pass by: half of a first-level cache.
+const BLOCK_BYTES: usize = 16 * 1024;
+
+/// What the largest activation of a row becomes where the weights are made to fit it.
+const LARGEST_BESIDE_F32: i16 = 8191;
+
+/// The weights [outputs, inputs] of a linear layer.
+#[derive(PartialEq)]
+pub struct PackedLinear {
+    inputs: usize,
+    outputs: usize,
+    panels: Panels,
+    /// One an output.
+    scales: Vec<f32>,
+    largest_activation: i16,
+}
+
+impl PackedLinear {
+    /// Whether f32 belongs here as well. Natively it does not: the `gemm` crate has wider vectors for it.
+    pub const HOLDS_F32: bool = cfg!(target_arch = "wasm32");
+
+    /// Whole numbers, each to be multiplied by its row's scale; exactly these. `rows` are as many as scales.
+    pub fn int8(rows: &[i8], scales: Vec<f32>) -> Self {
+        let (outputs, inputs) = (scales.len(), rows.len() / scales.len());
+        let magnitude = |row: &[i8]| row.iter().map(|&w| i64::from(w).abs()).sum::<i64>();
+        let largest_sum = rows.chunks_exact(inputs).map(magnitude).max().unwrap_or(0);
+        let largest_activation = i64::from(i32::MAX) / largest_sum.max(1);
+        Self {
+            inputs,
+            outputs,
+            panels: Panels::Int8(pack(rows, inputs, i16::STEP)),
+            scales,
+            largest_activation: largest_activation.min(i64::from(i16::MAX)) as i16,
+        }
+    }
+
+    /// Numbers of rows [outputs, inputs] as whole ones: in each row the finest that an i32 has room for.
+    /// With thousands of inputs that is some ten bits.
+    pub fn int16_of(rows: &[f32], inputs: usize) -> Self {
+        let mut numbers = Vec::with_capacity(rows.len());
+        let scales: Vec<f32> = rows
+            .chunks_exact(inputs)
+            .map(|row| {
+                let scale = finest_scale(row);
+                let inverse = if scale >= f32::MIN_POSITIVE { scale.recip() } else { 0.0 };
+                numbers.extend(row.iter().map(|weight| (weight * inverse).round() as i16));
+                scale
+            })
+            .collect();
+        Self {
+            inputs,
+            outputs: scales.len(),
+            panels: Panels::Int16(pack(&numbers, inputs, i16::STEP)),
+            scales,
+            largest_activation: LARGEST_BESIDE_F32,
+        }
+    }
+
+    /// Rows [outputs, inputs], as they are.
+    pub fn f32(rows: &[f32], inputs: usize) -> Self {
+        let outputs = rows.len() / inputs;
+        Self {
+            inputs,
+            outputs,
+            panels: Panels::F32(pack(rows, inputs, f32::STEP)),
+            scales: vec![1.0; outputs],
+            largest_activation: 0,
+        }
+    }
+
+    /// [outputs, inputs]
+    pub fn shape(&self) -> [usize; 2] {
+        [self.outputs, self.inputs]
+    }
+
+    /// Whether its products are of whole numbers.
+    pub fn is_integer(&self) -> bool {
+        !matches!(self.panels, Panels::F32(_))
+    }
+
+    /// What a row's largest activation is quantised to. No sum can leave i32: it is at most 2^31 - 1 divided by the
+    /// largest sum of an output's weights, in magnitudes. For 3072 weights of 127 each that is 5504; weights that were
+    /// trained leave some 20,000.
+    pub fn largest_activation(&self) -> i16 {
+        self.largest_activation
+    }
+
+    /// x [rows, inputs] -> [rows, outputs], with `bias` [outputs] added if there is one.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        bias: Option<&Tensor>,
+        activation: Activation,
+    ) -> Result<Tensor> {
+        let (rows, inputs) = x.dims2()?;
+        assert_eq!(inputs, self.inputs, "a layer of {} inputs", self.inputs);
+        let bias = bias.map(values).transpose()?;
+        let epilogue = Epilogue { scales: &self.scales, bias: bias.as_deref(), activation };
+        let output = self.product(&values(x)?, &epilogue, Isa::best());
+        tensor(output, (rows, self.outputs))
+    }
+
+    fn product(&self, x: &[f32], epilogue: &Epilogue<'_>, isa: Isa) -> Vec<f32> {
+        let (inputs, largest) = (self.inputs, self.largest_activation);
+        match &self.panels {
+            Panels::Int8(panels) => {
+                pass(&Activations::<i16>::new(x, inputs, largest), panels, epilogue, isa)
+            }
+            Panels::Int16(panels) => {
+                pass(&Activations::<i16>::new(x, inputs, largest), panels, epilogue, isa)
+            }
+            Panels::F32(panels) => {
+                pass(&Activations::<f32>::new(x, inputs, largest), panels, epilogue, isa)
+            }
+        }
+    }
+}
+
+/// Multiplies all rows by each panel and hands the sums to the epilogue: -> [rows, outputs].
+fn pass<W: Weight>(
+    x: &Activations<W::Factor>,
+    panels: &[W],
+    epilogue: &Epilogue<'_>,
+    isa: Isa,
+) -> Vec<f32> {
+    let step = W::Factor::STEP * COLUMNS;
+    let most_steps = BLOCK_BYTES / (step * size_of::<W>());
+    // Blocks of one size, as far as that goes.
+    let block_steps = x.steps().div_ceil(x.steps().div_ceil(most_steps));
+    Columns::filled(x.rows(), epilogue.scales.len(), |columns| {
+        let panels = panels.par_chunks_exact(x.steps() * step).enumerate();
+        panels.for_each_init(Vec::new, |sums, (p, panel)| {
+            sums.clear();
+            sums.resize(x.rows(), [<W::Factor as Factor>::Sum::default(); COLUMNS]);
+            for start in (0..x.steps()).step_by(block_steps) {
+                let steps = start..x.steps().min(start + block_steps);
+                let block = &panel[steps.start * step..steps.end * step];
+                for (t, sums) in sums.chunks_mut(ROWS).enumerate() {
+                    add(isa, x.tile(t, &steps), block, sums);
+                }
+            }
+            epilogue.write(sums, x.scales(), p * COLUMNS, columns);
+        });
+    })
+}
+
+/// The smallest scale by which no sum of the row's numbers, times activations, leaves i32.
+fn finest_scale(row: &[f32]) -> f32 {
+    // Rounding adds half a number to each at most.
+    let room = f64::from(i32::MAX) / f64::from(LARGEST_BESIDE_F32) - 0.5 * row.len() as f64;
+    let sum: f64 = row.iter().map(|&weight| f64::from(weight.abs())).sum();
+    let largest = row.iter().fold(0.0, |largest: f32, weight| largest.max(weight.abs()));
+    // One in f32 may be rounded down, by less than this.
+    (1.000_001 * (sum / room).max(f64::from(largest) / f64::from(i16::MAX))) as f32
+}

@@ -1,0 +1,57 @@
+//! A matrix that tasks fill together, each some columns of its own.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::COLUMNS;
+
+/// A matrix [rows, columns] in the making.
+pub struct Columns {
+    matrix: *mut f32,
+    rows: usize,
+    columns: usize,
+    written: AtomicUsize,
+}
+
+#[expect(unsafe_code, reason = "columns are written by several threads")]
+// SAFETY: the pointer is used in `put` alone, whose callers write different places.
+unsafe impl Sync for Columns {}
+
+impl Columns {
+    /// The matrix, once `fill` has written all of it.
+    pub fn filled(rows: usize, columns: usize, fill: impl FnOnce(&Self)) -> Vec<f32> {
+        let mut matrix = Vec::with_capacity(rows * columns);
+        let written = AtomicUsize::new(0);
+        let place = Self { matrix: matrix.as_mut_ptr(), rows, columns, written };
+        fill(&place);
+        assert_eq!(place.written.into_inner(), rows * columns, "numbers that were written");
+        #[expect(unsafe_code, reason = "it was written through a pointer")]
+        // SAFETY: the capacity is this, and every number has been written.
+        unsafe {
+            matrix.set_len(rows * columns);
+        }
+        matrix
+    }
+
+    /// Writes the first `count` of `values` into a row, from column `first` on. Each place is written by one task, once,
+    /// and [counted](Self::count).
+    #[inline(always)]
+    pub fn put(&self, row: usize, first: usize, count: usize, values: [f32; COLUMNS]) {
+        assert!(row < self.rows && first + count <= self.columns && count <= COLUMNS);
+        #[expect(unsafe_code, reason = "columns are written by several threads")]
+        // SAFETY: the place lies within the matrix, and nobody else writes it.
+        unsafe {
+            let place = self.matrix.add(row * self.columns + first);
+            if count == COLUMNS {
+                // Of a size that the compiler knows: no call.
+                place.cast::<[f32; COLUMNS]>().write_unaligned(values);
+            } else {
+                place.copy_from_nonoverlapping(values.as_ptr(), count);
+            }
+        }
+    }
+
+    /// So many numbers were written.
+    pub fn count(&self, written: usize) {
+        self.written.fetch_add(written, Ordering::Relaxed);
+    }
+}

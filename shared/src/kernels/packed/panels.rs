@@ -1,0 +1,29 @@
+//! Weights in the order in which tiles read them: panels of some outputs, in each the outputs' numbers side by side.
+
+use super::COLUMNS;
+
+/// Panel after panel, [steps, COLUMNS, step]: the next `step` inputs of each of the panel's outputs, then the next.
+/// Missing inputs and outputs are zeros.
+#[derive(PartialEq)]
+pub enum Panels {
+    Int8(Vec<i8>),
+    Int16(Vec<i16>),
+    F32(Vec<f32>),
+}
+
+/// Packs rows [outputs, inputs].
+pub fn pack<W: Copy + Default>(rows: &[W], inputs: usize, step: usize) -> Vec<W> {
+    let (panel_rows, steps) = (inputs * COLUMNS, inputs.div_ceil(step));
+    let panels = rows.len().div_ceil(panel_rows);
+    let mut packed = vec![W::default(); panels * steps * COLUMNS * step];
+    let places = packed.chunks_exact_mut(steps * COLUMNS * step);
+    for (panel, rows) in places.zip(rows.chunks(panel_rows)) {
+        for (column, row) in rows.chunks_exact(inputs).enumerate() {
+            let places = panel[column * step..].chunks_mut(COLUMNS * step);
+            for (place, numbers) in places.zip(row.chunks(step)) {
+                place[..numbers.len()].copy_from_slice(numbers);
+            }
+        }
+    }
+    packed
+}

@@ -1,0 +1,211 @@
+//! The innermost loop: the sums of a few rows by a panel's outputs.
+//!
+//! [`Isa`] names the instruction sets that it is written for; [`Isa::Portable`] is what the others must agree with, to
+//! the last bit.
+
+use super::quantise::quantise;
+use super::{COLUMNS, ROWS};
+
+#[cfg(target_arch = "wasm32")]
+mod simd128;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+/// What a tile multiplies: i16 or f32.
+pub trait Factor: Copy + Default + Send + Sync + 'static {
+    type Sum: Sum;
+
+    /// Inputs that lie side by side.
+    const STEP: usize;
+
+    /// Writes a row as factors and returns the scale to multiply them by: whole numbers of at most `largest`, or the
+    /// row itself.
+    fn convert(x: &[f32], largest: i16, factors: &mut [Self]) -> f32;
+
+    /// Puts a row's numbers [steps, STEP] into a tile [steps, rows, STEP], as its row r.
+    fn scatter(row: &[Self], tile: &mut [Self], r: usize, rows: usize) {
+        let places = tile[r * Self::STEP..].chunks_mut(rows * Self::STEP);
+        for (place, numbers) in places.zip(row.chunks_exact(Self::STEP)) {
+            place[..Self::STEP].copy_from_slice(numbers);
+        }
+    }
+}
+
+/// What a panel is made of: i8, i16 or f32.
+pub trait Weight: Copy + Default + Sync + 'static {
+    /// What it is multiplied as.
+    type Factor: Factor;
+
+    /// `sums[r][c] += x[r] . w[c]` for x [steps, R, STEP] and w [steps, COLUMNS, STEP].
+    fn add<const R: usize>(
+        isa: Isa,
+        x: &[Self::Factor],
+        w: &[Self],
+        sums: &mut [[<Self::Factor as Factor>::Sum; COLUMNS]; R],
+    );
+}
+
+/// i32 for whole numbers, else f32.
+pub trait Sum: Copy + Default + Send + Sync {
+    fn value(self) -> f32;
+}
+
+impl Sum for i32 {
+    #[inline(always)]
+    fn value(self) -> f32 {
+        self as f32
+    }
+}
+
+impl Sum for f32 {
+    #[inline(always)]
+    fn value(self) -> f32 {
+        self
+    }
+}
+
+/// An instruction set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    Portable,
+    #[cfg(target_arch = "wasm32")]
+    Simd128,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+}
+
+impl Isa {
+    /// What this machine has, the fastest last.
+    pub fn available() -> impl DoubleEndedIterator<Item = Self> {
+        #[cfg(target_arch = "wasm32")]
+        let found = [(Self::Portable, true), (Self::Simd128, true)];
+        #[cfg(target_arch = "x86_64")]
+        let found = [
+            (Self::Portable, true),
+            (Self::Avx2, x86::has_avx2()),
+            (Self::Avx512Vnni, x86::has_avx512_vnni()),
+        ];
+        #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]
+        let found = [(Self::Portable, true)];
+        found.into_iter().filter_map(|(isa, is_there)| is_there.then_some(isa))
+    }
+
+    pub fn best() -> Self {
+        Self::available().next_back().expect("one is portable")
+    }
+}
+
+/// [`Weight::add`] for `sums` of up to [`ROWS`] rows.
+pub fn add<W: Weight>(
+    isa: Isa,
+    x: &[W::Factor],
+    w: &[W],
+    sums: &mut [[<W::Factor as Factor>::Sum; COLUMNS]],
+) {
+    const { assert!(ROWS == 4) };
+    if let Ok(sums) = <&mut [_; 4]>::try_from(&mut *sums) {
+        W::add(isa, x, w, sums);
+    } else if let Ok(sums) = <&mut [_; 3]>::try_from(&mut *sums) {
+        W::add(isa, x, w, sums);
+    } else if let Ok(sums) = <&mut [_; 2]>::try_from(&mut *sums) {
+        W::add(isa, x, w, sums);
+    } else if let Ok(sums) = <&mut [_; 1]>::try_from(&mut *sums) {
+        W::add(isa, x, w, sums);
+    }
+}
+
+impl Factor for i16 {
+    type Sum = i32;
+
+    const STEP: usize = 2;
+
+    fn convert(x: &[f32], largest: i16, factors: &mut [i16]) -> f32 {
+        quantise(x, largest, factors)
+    }
+}
+
+impl Factor for f32 {
+    type Sum = f32;
+
+    const STEP: usize = 1;
+
+    fn convert(x: &[f32], _: i16, factors: &mut [f32]) -> f32 {
+        factors.copy_from_slice(x);
+        1.0
+    }
+}
+
+impl Weight for i8 {
+    type Factor = i16;
+
+    fn add<const R: usize>(isa: Isa, x: &[i16], w: &[i8], sums: &mut [[i32; COLUMNS]; R]) {
+        assert_eq!(x.len() / R, w.len() / COLUMNS, "steps");
+        match isa {
+            Isa::Portable => portable_whole(x, w, sums),
+            #[cfg(target_arch = "wasm32")]
+            Isa::Simd128 => simd128::add_i8(x, w, sums),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => x86::avx2(x, w, sums),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => x86::avx512_vnni(x, w, sums),
+        }
+    }
+}
+
+impl Weight for i16 {
+    type Factor = i16;
+
+    fn add<const R: usize>(isa: Isa, x: &[i16], w: &[i16], sums: &mut [[i32; COLUMNS]; R]) {
+        assert_eq!(x.len() / R, w.len() / COLUMNS, "steps");
+        match isa {
+            Isa::Portable => portable_whole(x, w, sums),
+            #[cfg(target_arch = "wasm32")]
+            Isa::Simd128 => simd128::add_i16(x, w, sums),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => x86::avx2(x, w, sums),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => x86::avx512_vnni(x, w, sums),
+        }
+    }
+}
+
+impl Weight for f32 {
+    type Factor = f32;
+
+    fn add<const R: usize>(isa: Isa, x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]; R]) {
+        assert_eq!(x.len() / R, w.len() / COLUMNS, "steps");
+        match isa {
+            #[cfg(target_arch = "wasm32")]
+            Isa::Simd128 => simd128::add_f32(x, w, sums),
+            _ => super::super::simd(|| portable_f32(x, w, sums)),
+        }
+    }
+}
+
+fn portable_whole<W: Copy + Into<i32>, const R: usize>(
+    x: &[i16],
+    w: &[W],
+    sums: &mut [[i32; COLUMNS]; R],
+) {
+    for (x, w) in x.chunks_exact(R * 2).zip(w.chunks_exact(COLUMNS * 2)) {
+        for (sums, x) in sums.iter_mut().zip(x.chunks_exact(2)) {
+            let x = [i32::from(x[0]), i32::from(x[1])];
+            for (sum, w) in sums.iter_mut().zip(w.chunks_exact(2)) {
+                *sum += x[0] * w[0].into() + x[1] * w[1].into();
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn portable_f32<const R: usize>(x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]; R]) {
+    for (x, w) in x.chunks_exact(R).zip(w.chunks_exact(COLUMNS)) {
+        for (sums, x) in sums.iter_mut().zip(x) {
+            for (sum, w) in sums.iter_mut().zip(w) {
+                *sum += x * w;
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `cargo xtask bench browser`: our JavaScript package beside onnxruntime-web and transformers.js, in one headless
+//! Chromium, on the same random weights.
+//!
+//! Here is what must be there before: the rival's models and modules, our bundles of the same weights, our package. The
+//! measuring is `bench/browser.mjs`'s, in Node, for the rival's browser driver is a Node module.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::{append, build_bench, machine, shared_folder};
+use crate::chromium::Programs;
+use crate::package;
+use crate::shell::{self, Shell};
+use crate::site::{self, Site};
+use crate::workspace::Workspace;
+
+const ROWS: &str = "bench/browser.jsonl";
+const MEASURE: &str = "bench/browser.mjs";
+const MODEL: &str = "bench/browser_model.py";
+
+/// The rival's recipe within the shared folder.
+const RECIPE: &str = "peer/browser";
+
+/// Name, encoding and folds of our bundles.
+const BUNDLES: [(&str, &str, usize); 3] =
+    [("int8", "int8", 1), ("f32", "f32", 1), ("five", "int8", 5)];
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Turns of each side at each length.
+    #[arg(long, default_value = "7")]
+    turns: NonZeroUsize,
+
+    /// Only sides whose name contains this, `int8` say.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    let shell = Shell::new(workspace);
+    let recipe = shared_folder(workspace).join(RECIPE);
+    ensure!(
+        recipe.is_dir(),
+        "no recipe for the rival at {}: QUINTET_SHARED names the folder that has `{RECIPE}`",
+        recipe.display()
+    );
+    let rival = workspace.target.join("bench-browser");
+    prepare_rival(&shell, &recipe, &rival)?;
+    let bundles = rival.join("bundles");
+    prepare_bundles(&shell, &rival, &bundles)?;
+    package::run(workspace)?;
+
+    if let Some(load) = machine::load().filter(|load| *load > super::BUSY) {
+        eprintln!("warning: the machine is busy (load {load}): compare `cpu_ms` of one thread");
+    }
+    let mut command = shell.command("node");
+    command.arg(MEASURE).arg(&rival).arg(Site::of(workspace).package).arg(&bundles);
+    command.args([&arguments.turns.to_string(), &arguments.only]);
+    command.env("CHROMIUM", Programs::find(&shell)?.chromium).stderr(Stdio::inherit());
+    let output = command.output().context("cannot start node: it is needed for the rival")?;
+    ensure!(output.status.success(), "{MEASURE} failed: see its message above");
+    let rows: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()
+        .context("what the measuring printed is no JSON")?;
+    ensure!(!rows.is_empty(), "no side has `{}` in its name", arguments.only);
+    print_table(&rows);
+    print_ratios(&rows);
+    let described = rows.iter().map(|row| described(&shell, row));
+    append(&workspace.root.join(ROWS), described)
+}
+
+/// The rival's own set-up, in a copy of its recipe, which is left for the next time; and the weights as we take them.
+fn prepare_rival(shell: &Shell, recipe: &Path, rival: &Path) -> Result<()> {
+    if !rival.join("setup.sh").exists() {
+        copy_folder(recipe, rival)?;
+    }
+    if rival.join("ours/texts.json").exists() {
+        return Ok(());
+    }
+    eprintln!("bench: setting the rival up in {}: some minutes, once", rival.display());
+    let mut command = shell.command("bash");
+    shell::run(command.arg(rival.join("setup.sh")), "see its message above")?;
+    let mut command = shell.command(rival.join("venv/bin/python"));
+    shell::run(command.arg(MODEL).arg(rival), "see its message above")
+}
+
+fn prepare_bundles(shell: &Shell, rival: &Path, bundles: &Path) -> Result<()> {
+    let program = build_bench(shell, "browser")?;
+    for (name, encoding, folds) in BUNDLES {
+        let output = bundles.join(name);
+        // The format may have changed since.
+        site::remove(&output)?;
+        let mut command = shell.command(&program);
+        command.arg("--model").arg(rival.join("ours")).arg("--output").arg(&output);
+        command.args(["--encoding", encoding, "--folds", &folds.to_string()]);
+        shell::run(&mut command, "see its message above")?;
+    }
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    let failed = || format!("cannot copy {} to {}", from.display(), to.display());
+    fs::create_dir_all(to).with_context(failed)?;
+    for entry in fs::read_dir(from).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            // Not `fs::copy`, which would keep a read-only file read-only.
+            let bytes = fs::read(entry.path()).with_context(failed)?;
+            fs::write(target, bytes).with_context(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_table(rows: &[Value]) {
+    println!(
+        "{:<24} {:>7} {:>6} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8} {:>9} {:>9}",
+        "side",
+        "threads",
+        "tokens",
+        "ms",
+        "CPU ms",
+        "first ms",
+        "load ms",
+        "MiB",
+        "peak",
+        "MB",
+        "error"
+    );
+    for row in rows {
+        println!(
+            "{:<24} {:>7} {:>6} {:>9.1} {:>9.1} {:>9.0} {:>9.0} {:>8.0} {:>8.0} {:>9.1} {:>9.1e}",
+            row["side"].as_str().unwrap_or_default(),
+            row["threads"],
+            row["length"],
+            number(row, "ms"),
+            number(row, "cpu_ms"),
+            number(row, "first_answer_ms"),
+            number(row, "load_ms"),
+            number(row, "mem_mib"),
+            number(row, "peak_mib"),
+            number(row, "download_mb"),
+            number(row, "logit_error"),
+        );
+    }
+}
+
+/// Ours as a share of the rival's, at each length: below 1 is better.
+const RATIOS: [(&str, (&str, u64), (&str, u64), &str); 5] = [
+    ("int8 / ort-web q8, CPU ms", ("ours int8", 1), ("ort-web q8", 1), "cpu_ms"),
+    ("int8 / ort-web q8, logit error", ("ours int8", 1), ("ort-web q8", 1), "logit_error"),
+    ("f32 / ort-web f32, CPU ms", ("ours f32", 1), ("ort-web f32", 1), "cpu_ms"),
+    ("int8 / transformers.js q8, ms", ("ours int8", 1), ("transformers.js q8", 1), "ms"),
+    (
+        "five folds / transformers.js q8, ms",
+        ("ours int8, five folds", 2),
+        ("transformers.js q8", 1),
+        "ms",
+    ),
+];
+
+fn print_ratios(rows: &[Value]) {
+    println!();
+    for (name, ours, rival, field) in RATIOS {
+        let of = |(side, threads): (&str, u64), length: &Value| {
+            let found = rows.iter().find(|row| {
+                row["side"] == side && row["threads"] == threads && row["length"] == *length
+            });
+            found.and_then(|row| row[field].as_f64())
+        };
+        let mut lengths: Vec<&Value> = rows.iter().map(|row| &row["length"]).collect();
+        lengths.dedup();
+        let ratios = lengths.iter().filter_map(|length| {
+            Some(format!("{length}: {:.3}", of(ours, length)? / of(rival, length)?))
+        });
+        let ratios: Vec<String> = ratios.collect();
+        if !ratios.is_empty() {
+            println!("{name:<40} {}", ratios.join("   "));
+        }
+    }
+}
+
+fn number(row: &Value, field: &str) -> f64 {
+    row[field].as_f64().unwrap_or(f64::NAN)
+}
+
+fn described(shell: &Shell, row: &Value) -> Value {
+    let mut described = json!({
+        "date": machine::today(),
+        "commit": machine::commit(shell),
+        "machine": machine::description(),
+        "bench": "browser",
+        "load": machine::load(),
+    });
+    let (Some(all), Some(row)) = (described.as_object_mut(), row.as_object()) else {
+        return described;
+    };
+    all.extend(row.clone());
+    described
+}
