@@ -31,6 +31,9 @@ const SEED: u32 = 42;
 /// Steps that a timing leaves out: kernels are loaded and memory is taken in them.
 const WARM_UP: usize = 20;
 
+/// No step takes less, so what is heard of closer together was heard of at once.
+const BURST: Duration = Duration::from_micros(50);
+
 #[derive(Parser)]
 struct Arguments {
     #[arg(long, value_enum)]
@@ -259,7 +262,7 @@ impl Pace {
     /// the last of such a burst was.
     fn of(times: &[Instant]) -> Option<Self> {
         let whole = times.last()?.duration_since(*times.first()?);
-        let apart = whole / (4 * times.len() as u32);
+        let apart = BURST.max(whole / (4 * times.len() as u32));
         let mut bursts: Vec<(Instant, usize)> = Vec::new();
         for &time in times {
             match bursts.last_mut() {

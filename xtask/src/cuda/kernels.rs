@@ -77,7 +77,7 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             }
         }
     }
-    ensure!(kernels > 0, "no kernel found in {}", SOURCES);
+    ensure!(kernels > 0, "no kernel found in {SOURCES}");
     ensure!(
         spilling.is_empty(),
         "kernels that spill registers: {}; lessen what they hold, or their threads (`__launch_bounds__`)",

@@ -70,8 +70,9 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         );
         return Ok(());
     }
-    let script = folder.join(pack::SCRIPT);
-    shell::run(&mut Command::new(script), "each part that failed says why in the folder's results/")
+    let mut script = Command::new(folder.join(pack::SCRIPT));
+    script.arg(format!("--seconds={}", 60 * 60)); // it may have to share its machine
+    shell::run(&mut script, "each part that failed says why in the folder's results/")
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -32,7 +32,7 @@ const TOKENIZER_FILES: [&str; 4] =
 /// Fused attention for the rival, the fastest that is known for it; pip's own format.
 const FLASH: &str = include_str!("flash.txt");
 
-/// Rows and epochs of a rehearsal.
+/// Rows of a rehearsal.
 const FEW_ROWS: usize = 480;
 const FEW_TEST_ROWS: usize = 40;
 
