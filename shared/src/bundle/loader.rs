@@ -77,7 +77,7 @@ impl FoldLoader {
             let stored = loader.encoding.of(WORD_EMBEDDINGS, &shape);
             let sink = Sink::beside(rows.clone(), shape, stored);
             loader.sinks.insert(WORD_EMBEDDINGS.to_owned(), sink);
-            loader.words_known = shards.clone();
+            loader.words_known.clone_from(shards);
         }
         loader
     }
