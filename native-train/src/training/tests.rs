@@ -168,8 +168,10 @@ fn the_cuda_kernels_train_as_the_cpu_does() {
         let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line));
         lines.filter_map(|line| line.unwrap()["loss"].as_f64()).collect()
     };
+    // AdamW's first steps have the size of the learning rate however small a gradient is, and so
+    // make more of a rounding than it was.
     for (precision, tolerance) in
-        [(Precision::F32, 1e-5), (Precision::F16, 2e-3), (Precision::Bf16, 1e-2)]
+        [(Precision::F32, 1e-4), (Precision::F16, 2e-3), (Precision::Bf16, 1e-2)]
     {
         let compute = Compute { precision, ..F32 };
         let run = || train(&examples, &train_rows, &validation_rows, &hyperparameters, &compute);

@@ -61,8 +61,14 @@ fn folds_that_are_the_same_have_no_deltas_and_a_fold_alone_has_none() {
         assert_eq!(bundle.manifest.shards().len(), 1, "one set of folds");
         assert_eq!(holders(&bundle, &format!("{LAYER}.delta")), []);
         let whole = bundle_of(contents(Encoding::INT8, config.clone(), count), &folds);
-        let texts = |bundle: &Bundle| bundle.load(count - 1).unwrap().classify(&TEXTS).unwrap();
-        assert_eq!(texts(&bundle), texts(&whole));
+        let probabilities = |bundle: &Bundle| -> Vec<f32> {
+            let answers = bundle.load(count - 1).unwrap().classify(&TEXTS).unwrap();
+            answers.into_iter().flat_map(|answer| answer.probabilities).collect()
+        };
+        // Where there might be deltas, matrices are packed more finely, and activations more coarsely.
+        for (found, expected) in probabilities(&bundle).iter().zip(probabilities(&whole)) {
+            assert!((found - expected).abs() < 2e-4, "{found}, expected {expected}");
+        }
     }
 }
 
