@@ -15,8 +15,10 @@ use crate::{Error, Result};
 /// of: heads that each fold began with random numbers. They are stored whole in each fold.
 const FAR: f64 = 1.0 / 16.0;
 
-/// A row that is no further from the base than so many times what rounding has cost the base needs no delta.
-const NEAR: f32 = 1.25;
+/// A row that has moved by less than this share of what rounding has cost the base needs no delta: one of a word that no text
+/// has, which weight decay alone has moved. Not more, as what training moves together counts for more than what rounding
+/// scatters.
+const UNMOVED: f32 = 1.0 / 8.0;
 
 /// The rows of a block, told apart.
 struct Apart {
@@ -81,7 +83,7 @@ fn apart(block: &Block<'_>, common: &[f32], base: &[f32]) -> Apart {
         apart.near.push(place);
         let rounding = largest(common, base);
         for (version, moved) in versions.zip(&mut apart.moved) {
-            if largest(version, base) > rounding * NEAR {
+            if largest(version, common) > rounding * UNMOVED {
                 moved.push(place);
             }
         }

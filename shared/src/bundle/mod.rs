@@ -42,7 +42,7 @@
 //! U8 [rows, packed columns], of the first number of bits in the layers' matrices, of the second in the word embeddings (without a
 //! second all folds have the same) and of four in the others. Code c of b bits is (c - (2^b - 1) / 2) times its row's scale,
 //! `NAME.delta.scales`, f32 [rows]; `NAME.delta.rows` is as for `NAME`. A row has a delta at most once over all shards of a
-//! fold, and none where the base alone is as near. Rows that have gone far from the base, such as those of a head that began
+//! fold, and none if it has hardly moved. Rows that have gone far from the base, such as those of a head that began
 //! with other random numbers in each fold, are each fold's own and stored as what stands before the `+`.
 //!
 //! # Trust
