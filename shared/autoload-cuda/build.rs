@@ -87,7 +87,7 @@ fn source_of(package: &str) -> PathBuf {
 
 fn metadata(more: &[&str]) -> Option<String> {
     // `shared` is who brings candle, and so cudarc, in; this crate alone would not see it.
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("shared/Cargo.toml");
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("Cargo.toml");
     let output = Command::new(env::var_os("CARGO").expect("cargo sets it"))
         .args(["metadata", "--format-version=1", "--features=cuda", "--filter-platform"])
         .arg(env::var_os("TARGET").expect("cargo sets it"))

@@ -98,8 +98,7 @@ impl DeviceChoice {
         let cards = device::cards();
         match self {
             Self::Auto if cards.is_ok() => Ok(Device::Cuda(0)),
-            Self::Auto => Ok(Device::Cpu),
-            Self::Only(Device::Cpu) => Ok(Device::Cpu),
+            Self::Auto | Self::Only(Device::Cpu) => Ok(Device::Cpu),
             Self::Only(Device::Cuda(ordinal)) => match cards {
                 Ok(cards) if ordinal < cards.len() => Ok(Device::Cuda(ordinal)),
                 Ok(cards) => Err(absent(ordinal, &format!("there is {}", listed(cards)))

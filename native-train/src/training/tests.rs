@@ -165,7 +165,7 @@ fn the_cuda_kernels_train_as_the_cpu_does() {
         (0..12).partition(|row| row % 3 > 0);
     let hyperparameters = Hyperparameters { epochs: 2, grad_accumulation: 2, ..HYPERPARAMETERS };
     let losses = |log: &str| -> Vec<f64> {
-        let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line));
+        let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);
         lines.filter_map(|line| line.unwrap()["loss"].as_f64()).collect()
     };
     // AdamW's first steps have the size of the learning rate however small a gradient is, and so
