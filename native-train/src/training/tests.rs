@@ -178,6 +178,12 @@ fn the_cuda_kernels_train_as_the_cpu_does() {
         let ((_, native), (emulated, log)) = (run(), emulate(run));
         let (expected, found) = (losses(&native), losses(&log));
         assert_eq!(found.len(), 4);
+        if precision == Precision::F32 {
+            assert!(
+                (found[0] / expected[0] - 1.0).abs() < 1e-6,
+                "before the first update: {found:?}"
+            );
+        }
         for (found, expected) in found.iter().zip(&expected) {
             let error = (found / expected - 1.0).abs();
             assert!(error < tolerance, "{precision:?}: {found}, expected {expected}");
