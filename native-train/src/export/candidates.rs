@@ -14,13 +14,13 @@ const USUAL: [&str; 12] = [
     "int8/int4",
     "int4",
     "int8+4/4",
-    "int8+2/4",
+    "int8/int4+4/4",
+    "int4+4/4",
     "int8+2/2",
-    "int8+1/2",
-    "int8+1",
     "int8/int4+2/2",
     "int4+2/2",
-    "int4+1/1",
+    "int8/int4+1/2",
+    "int8+1",
 ];
 
 /// The most that single folds' probabilities may move on average. What moves more is another model: its score may be as good,
