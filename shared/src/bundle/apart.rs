@@ -15,10 +15,10 @@ use crate::{Error, Result};
 /// of: heads that each fold began with random numbers. They are stored whole in each fold.
 const FAR: f64 = 1.0 / 16.0;
 
-/// A row that has moved by less than this share of what rounding has cost the base needs no delta: one of a word that no text
-/// has, which weight decay alone has moved. Not more, as what training moves together counts for more than what rounding
-/// scatters.
-const UNMOVED: f32 = 1.0 / 8.0;
+/// A row whose numbers have moved by less than this share of its largest needs no delta: one of a word that no text has, which
+/// weight decay alone has moved. It is an eighth of what rounding to int8 costs. What coarser bases lose is no measure, as what
+/// training moves together counts for more than what rounding scatters.
+const UNMOVED: f32 = 1.0 / 2048.0;
 
 /// The rows of a block, told apart.
 struct Apart {
@@ -81,9 +81,10 @@ fn apart(block: &Block<'_>, common: &[f32], base: &[f32]) -> Apart {
             continue;
         }
         apart.near.push(place);
-        let rounding = largest(common, base);
+        let largest = common.iter().fold(0.0_f32, |most, number| most.max(number.abs()));
         for (version, moved) in versions.zip(&mut apart.moved) {
-            if largest(version, common) > rounding * UNMOVED {
+            let moves = version.iter().zip(common).map(|(own, common)| (own - common).abs());
+            if moves.fold(0.0, f32::max) > largest * UNMOVED {
                 moved.push(place);
             }
         }
@@ -93,8 +94,4 @@ fn apart(block: &Block<'_>, common: &[f32], base: &[f32]) -> Apart {
 
 fn squares(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
-}
-
-fn largest(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }

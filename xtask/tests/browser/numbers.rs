@@ -16,8 +16,9 @@ const TOLERANCE: f64 = 1e-4;
 
 /// What `native-train export` allows int8: weights of eight bits, and activations of twelve and more.
 const INT8_TOLERANCE: f64 = 0.05;
-/// What eight bits of a base and four of what sets a fold apart may cost; half of what a fold without its own part is off by.
-const TOLERANCE_OF_DELTAS: f64 = 0.02;
+
+/// What eight bits of a base and four of what sets a fold apart may cost here; measured are 2.6e-3.
+const TOLERANCE_OF_DELTAS: f64 = 0.01;
 
 const TEXTS: usize = 200;
 
