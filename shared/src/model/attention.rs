@@ -6,7 +6,7 @@ use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::kernels::attention::{Attention, Operands, PositionTables, Queries};
 use crate::kernels::cuda::attention::{Stacked, backward_stacked, forward_stacked};
-use crate::kernels::{Indices, Offsets};
+use crate::kernels::{Indices, Offsets, rows};
 use crate::nn::{Dropout, Linear, Weights, select_rows};
 
 #[derive(Clone)]
@@ -89,10 +89,10 @@ impl SelfAttention {
         if let Positions::Projected { table, reach } = positions {
             return self.infer(x, asking, queries, offsets, table, reach);
         }
-        if let (Some(stacked), Queries::All, Positions::Embedded { embeddings, expansion: None }) =
+        if let (Some(stacked), Queries::All, Positions::Embedded { embeddings, expansion }) =
             (&self.stacked, queries, positions)
         {
-            return self.forward_stacked(stacked, x, offsets, embeddings, tape);
+            return self.forward_stacked(stacked, x, offsets, embeddings, *expansion, tape);
         }
         let (position_key, position_query) = self.positions(positions, tape)?;
         let operands = Operands {
@@ -135,13 +135,19 @@ impl SelfAttention {
         x: &Value,
         offsets: &Offsets,
         embeddings: &Value,
+        expansion: Option<&Indices>,
         tape: Option<&Tape>,
     ) -> Result<Value> {
         let format = stacked.format();
         let embeddings = self.position_dropout.forward(embeddings, tape)?;
         let of_positions = stacked.first_outputs(2 * embeddings.tensor().dim(1)?)?;
-        let (operand, rows) = stacked.apply(format, x)?;
-        let (position_operand, positions) = of_positions.apply(format, &embeddings)?;
+        let (operand, content) = stacked.apply(format, x)?;
+        let (position_operand, reached) = of_positions.apply(format, &embeddings)?;
+        let reached_rows = reached.dim(0)?;
+        let positions = match expansion {
+            None => reached,
+            Some(indices) => rows::gather(&reached, indices)?,
+        };
         let attention = Attention {
             offsets: offsets.clone(),
             heads: self.heads,
@@ -149,13 +155,17 @@ impl SelfAttention {
             scale: self.scale,
             mask: self.dropout.mask(tape),
         };
-        let products = Stacked { rows, positions };
+        let products = Stacked { rows: content, positions };
         let (context, saved) = forward_stacked(&attention, &products)?;
-        let (x, stacked) = (x.clone(), stacked.clone());
+        let (x, stacked, expansion) = (x.clone(), stacked.clone(), expansion.cloned());
         Ok(Value::output(tape, context, move |gradient, gradients| {
             let found = backward_stacked(&attention, &gradient, &products, &saved)?;
             stacked.backward(&x, &operand, &found.rows, gradients)?;
-            of_positions.backward(&embeddings, &position_operand, &found.positions, gradients)
+            let by_reached = match &expansion {
+                None => found.positions,
+                Some(indices) => rows::scattered(&found.positions, indices, reached_rows, None)?,
+            };
+            of_positions.backward(&embeddings, &position_operand, &by_reached, gradients)
         }))
     }
 
