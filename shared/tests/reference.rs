@@ -164,7 +164,7 @@ fn five_adamw_steps_equal_the_references() {
         .map(|(name, tensor)| (&**name, [(); 2].map(|()| zeros(tensor.elem_count()))))
         .collect();
     let state = StepState::new(1.0, &Device::Cpu).unwrap();
-    let rules = Rules { max_grad_norm: 1.0, scaling: false };
+    let rules = Rules::new(1.0, false);
     for (step, log) in (1..).zip(meta["adamw_log"].as_array().unwrap()) {
         let (loss, gradients) = reference.loss_and_gradients(&classifier);
         let flat = |(_, gradient): (&str, &Tensor)| gradient.flatten_all().unwrap();

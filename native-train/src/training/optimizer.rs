@@ -5,13 +5,12 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use shared::autograd::{ParameterGradients, Tape, Value};
 use shared::kernels::cross_entropy::{Share, binary_cross_entropy};
-use shared::kernels::optimizer::{AdamW, INITIAL_SCALE, Numbers, Rules, StepState, decide};
+use shared::kernels::optimizer::{AdamW, INITIAL_SCALE, Numbers, Range, Rules, StepState, decide};
 use shared::kernels::{Target, Write};
 use shared::nn::Weights;
 
-use super::Compute;
 use super::arena::{self, Arena};
-use crate::config::Precision;
+use super::{Compute, Precision};
 use crate::run::tensors::Tensors;
 
 /// Steps that a device may be ahead of what is known about them.
@@ -23,6 +22,9 @@ pub struct Optimizer {
     weights: Tensors,
     halves: Option<Tensors>,
     gradients: ParameterGradients,
+    /// What an update goes over and whether it decays: of the parameters that take part in the loss,
+    /// which the first step tells.
+    ranges: Vec<(Range, bool)>,
     state: StepState,
     rules: Rules,
     weight_decay: f64,
@@ -61,9 +63,10 @@ impl Optimizer {
             weights: arena.weights()?,
             halves: arena.halves()?,
             gradients: ParameterGradients::over(arena.gradients()?),
+            ranges: Vec::new(),
             arena,
             state: StepState::new(if scaling { INITIAL_SCALE } else { 1.0 }, device)?,
-            rules: Rules { max_grad_norm, scaling },
+            rules: Rules::new(max_grad_norm, scaling),
             weight_decay,
             steps: 0,
             skipped: Vec::new(),
@@ -123,12 +126,14 @@ impl Optimizer {
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
         let norm = Target { tensor: self.norms.narrow(0, self.unread, 1)?, write: Write::Replace };
         decide(self.arena.all_gradients(), self.rules, &self.state, &norm)?;
-        let took_part = |name: &str| {
-            let names = [Some(name), self.arena.stack_of(name)];
-            names.into_iter().flatten().any(|name| self.gradients.get(name).is_some())
-        };
-        for (range, decays) in self.arena.ranges(took_part)? {
-            self.adamw(decays, learning_rate).update(&range, &self.state)?;
+        if self.ranges.is_empty() {
+            self.ranges = self.arena.ranges(|name| {
+                let names = [Some(name), self.arena.stack_of(name)];
+                names.into_iter().flatten().any(|name| self.gradients.get(name).is_some())
+            })?;
+        }
+        for (range, decays) in &self.ranges {
+            self.adamw(*decays, learning_rate).update(range, &self.state)?;
         }
         self.steps += 1;
         self.unread += 1;

@@ -18,15 +18,14 @@ use crate::Result;
 
 /// The scale that f16 begins with.
 pub const INITIAL_SCALE: f64 = 65536.0;
-const GROWTH: f64 = 2.0;
-const BACKOFF: f64 = 0.5;
-/// Steps without an overflow after which the scale grows.
-const GROWTH_INTERVAL: f64 = 2000.0;
+/// What it is multiplied by after enough steps without an overflow, and after one.
+pub(super) const GROWTH: f64 = 2.0;
+pub(super) const BACKOFF: f64 = 0.5;
 
 /// Running means of gradients: `torch.optim.AdamW`'s defaults.
-const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.999;
-const EPS: f64 = 1e-8;
+pub(super) const BETA1: f64 = 0.9;
+pub(super) const BETA2: f64 = 0.999;
+pub(super) const EPS: f64 = 1e-8;
 
 /// Numbers that one step hands to the next.
 #[derive(Debug)]
@@ -63,6 +62,15 @@ pub struct Rules {
     pub max_grad_norm: f64,
     /// Whether the scale changes.
     pub scaling: bool,
+    /// Steps without an overflow after which it grows.
+    pub growth_interval: u32,
+}
+
+impl Rules {
+    /// With the growth interval of `GradScaler`.
+    pub fn new(max_grad_norm: f64, scaling: bool) -> Self {
+        Self { max_grad_norm, scaling, growth_interval: 2000 }
+    }
 }
 
 /// One update of a range of weights.
@@ -160,17 +168,8 @@ pub fn decide(gradients: &Tensor, rules: Rules, state: &StepState, norm: &Target
                 scratch.get_or_init(|| memory);
             }
             let scratch = scratch.get().expect("just made");
-            let settings = cuda::optimizer::Settings {
-                max_norm: rules.max_grad_norm,
-                beta1: BETA1,
-                beta2: BETA2,
-                dynamic: rules.scaling,
-                growth: GROWTH,
-                backoff: BACKOFF,
-                interval: GROWTH_INTERVAL as u32,
-            };
-            let norm = Some(&norm.tensor);
-            return cuda::optimizer::norm_and_decide(gradients, scratch, numbers, &settings, norm);
+            let norm = &norm.tensor;
+            return cuda::optimizer::norm_and_decide(gradients, scratch, numbers, rules, norm);
         }
     };
     let mut numbers = host.get();
@@ -187,8 +186,11 @@ pub fn decide(gradients: &Tensor, rules: Rules, state: &StepState, norm: &Target
         numbers.clean_steps += 1.0;
         if !found.is_finite() {
             (numbers.scale, numbers.clean_steps) = (numbers.scale * BACKOFF, 0.0);
-        } else if numbers.clean_steps == GROWTH_INTERVAL {
-            (numbers.scale, numbers.clean_steps) = (numbers.scale * GROWTH, 0.0);
+        } else if numbers.clean_steps >= f64::from(rules.growth_interval) {
+            let grown = numbers.scale * GROWTH;
+            // An f32 in PyTorch, which grows only while it stays finite.
+            let scale = if (grown as f32).is_finite() { grown } else { numbers.scale };
+            (numbers.scale, numbers.clean_steps) = (scale, 0.0);
         }
     }
     host.set(numbers);
@@ -204,22 +206,7 @@ impl AdamW {
         let numbers = match &state.0 {
             Place::Host(numbers) => numbers.get(),
             Place::Device { numbers, .. } => {
-                let arenas = cuda::optimizer::Arenas {
-                    weights: &range.weights,
-                    gradients: &range.gradients,
-                    first_moment: &range.first,
-                    second_moment: &range.second,
-                    half: range.half.as_ref(),
-                };
-                let settings = cuda::optimizer::AdamW {
-                    learning_rate: self.learning_rate,
-                    beta1: BETA1,
-                    beta2: BETA2,
-                    eps: EPS,
-                    weight_decay: self.weight_decay,
-                    decayed: range.weights.elem_count(),
-                };
-                return cuda::optimizer::adamw(&arenas, numbers, &settings);
+                return cuda::optimizer::adamw(range, numbers, self);
             }
         };
         if numbers.factor == 0.0 {
@@ -288,7 +275,7 @@ mod tests {
     use super::super::tests::{random, target};
     use super::*;
 
-    const RULES: Rules = Rules { max_grad_norm: 1.0, scaling: true };
+    const RULES: Rules = Rules { max_grad_norm: 1.0, scaling: true, growth_interval: 2000 };
     const ADAMW: AdamW = AdamW { learning_rate: 1e-2, weight_decay: 0.1 };
 
     fn range(weights: &[f32], gradients: &[f32], half: Option<DType>) -> Range {

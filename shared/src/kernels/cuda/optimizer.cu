@@ -35,7 +35,7 @@ __device__ void decide(double squares, double* state, double max_norm, double be
   double norm = sqrt(squares) / scale;
   bool finite = isfinite(norm);
   state[NORM] = norm;
-  if (norm_copy) *norm_copy = float(norm);
+  *norm_copy = float(norm);
   state[SKIPPED] = finite ? 0 : 1;
   if (finite) {
     state[FACTOR] = fmin(1.0, max_norm / (norm + 1e-6)) / scale;
@@ -95,12 +95,12 @@ KERNEL(256) norm_and_decide(const float* gradients, double* partial, double* sta
 }
 REGISTER(norm_and_decide)
 
-// One AdamW step of all arrays [n], the first `decayed` elements with weight decay: the operations
+// One AdamW step of all arrays [n]: the operations
 // of optimizer.rs beside cuda/ in their order, each rounded by itself, so that the bits agree. Nothing
 // happens if the step is skipped. `half` is a copy of the weights, or null.
 template <class H>
 __device__ void adamw(float* weights, const float* gradients, float* first, float* second, H* half,
-                      const double* state, u32 n, u32 decayed, double learning_rate,
+                      const double* state, u32 n, double learning_rate,
                       double beta1, double beta2, double eps, double weight_decay, bool vector) {
   if (state[SKIPPED] != 0) return;
   __shared__ float constants[4];
@@ -126,8 +126,7 @@ __device__ void adamw(float* weights, const float* gradients, float* first, floa
       m[k] = __fadd_rn(m[k], __fmul_rn(take1, __fsub_rn(scaled, m[k])));
       v[k] = __fadd_rn(__fmul_rn(keep2, v[k]), __fmul_rn(__fmul_rn(take2, scaled), scaled));
       float denominator = __fadd_rn(sqrtf(v[k]) / root, epsilon);
-      float keep = i + k < decayed ? decay : 1.0f;
-      w[k] = __fsub_rn(__fmul_rn(w[k], keep), __fmul_rn(step_size, m[k] / denominator));
+      w[k] = __fsub_rn(__fmul_rn(w[k], decay), __fmul_rn(step_size, m[k] / denominator));
     }
     store(weights, w, i, n, vector);
     store(first, m, i, n, vector);
@@ -138,11 +137,11 @@ __device__ void adamw(float* weights, const float* gradients, float* first, floa
 
 #define ADAMW(H, format)                                                                       \
   KERNEL(256) adamw_##format(float* weights, const float* gradients, float* first,             \
-                             float* second, H* half, const double* state, u32 n, u32 decayed,  \
+                             float* second, H* half, const double* state, u32 n,               \
                              double learning_rate, double beta1, double beta2, double eps,     \
                              double weight_decay, u32 vector) {                                \
-    adamw<H>(weights, gradients, first, second, half, state, n, decayed, learning_rate, beta1, \
-             beta2, eps, weight_decay, vector);                                                \
+    adamw<H>(weights, gradients, first, second, half, state, n, learning_rate, beta1, beta2,   \
+             eps, weight_decay, vector);                                                       \
   }                                                                                            \
   REGISTER(adamw_##format)
 FORMATS(ADAMW)

@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::launch::{Arg, Launch, pointer, suffix, vector};
 use crate::Result;
+use crate::kernels::optimizer::{AdamW, BACKOFF, BETA1, BETA2, EPS, GROWTH, Range, Rules};
 
 const BLOCK: usize = 256;
 /// Neighbouring elements that a thread has.
@@ -32,57 +33,6 @@ pub mod state {
     pub const LEN: usize = 16;
 }
 
-/// How gradients are judged.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// Gradients of a larger norm are scaled down to it.
-    pub max_norm: f64,
-    pub beta1: f64,
-    pub beta2: f64,
-    /// Whether the scale follows the overflows; else it stays.
-    pub dynamic: bool,
-    /// What the scale is multiplied by after `interval` steps without overflow, and after one.
-    pub growth: f64,
-    pub backoff: f64,
-    pub interval: u32,
-}
-
-impl Settings {
-    /// As `torch.amp.GradScaler` and `torch.optim.AdamW` are by default.
-    pub fn new(max_norm: f64, dynamic: bool) -> Self {
-        Self {
-            max_norm,
-            beta1: 0.9,
-            beta2: 0.999,
-            dynamic,
-            growth: 2.0,
-            backoff: 0.5,
-            interval: 2000,
-        }
-    }
-}
-
-/// The constants of an AdamW step.
-#[derive(Debug, Clone, Copy)]
-pub struct AdamW {
-    pub learning_rate: f64,
-    pub beta1: f64,
-    pub beta2: f64,
-    pub eps: f64,
-    pub weight_decay: f64,
-    /// How many elements at the beginning are decayed.
-    pub decayed: usize,
-}
-
-/// The arenas of one optimizer, all f32 [n] but the copy of the weights in half precision.
-pub struct Arenas<'a> {
-    pub weights: &'a Tensor,
-    pub gradients: &'a Tensor,
-    pub first_moment: &'a Tensor,
-    pub second_moment: &'a Tensor,
-    pub half: Option<&'a Tensor>,
-}
-
 fn blocks(elements: usize) -> usize {
     elements.div_ceil(BLOCK * EACH).clamp(1, BLOCKS)
 }
@@ -102,13 +52,14 @@ pub fn scratch(elements: usize, device: &Device) -> Result<Tensor> {
 ///
 /// The norm is without the loss scale. A step whose norm is not finite is skipped, whether the scale
 /// is dynamic or not. The scale that counts is the one at the time of the call; after it, `state`
-/// (f64 [16]) holds the scale of the next step. The norm goes to `norm`, f32 [1], as well.
+/// (f64 [16]) holds the scale of the next step. The norm goes to `norm`, f32 [1],
+/// as well.
 pub fn norm_and_decide(
     gradients: &Tensor,
     scratch: &Tensor,
     state: &Tensor,
-    settings: &Settings,
-    norm: Option<&Tensor>,
+    rules: Rules,
+    norm: &Tensor,
 ) -> Result<()> {
     let elements = gradients.elem_count();
     assert_eq!(scratch.elem_count(), blocks(elements) + 1, "scratch of another arena");
@@ -119,14 +70,14 @@ pub fn norm_and_decide(
         pointer(scratch)?,
         pointer(state)?,
         Arg::size(elements),
-        Arg::F64(settings.max_norm),
-        Arg::F64(settings.beta1),
-        Arg::F64(settings.beta2),
-        Arg::F64(settings.growth),
-        Arg::F64(settings.backoff),
-        Arg::U32(settings.interval),
-        Arg::flag(settings.dynamic),
-        Arg::optional(norm)?,
+        Arg::F64(rules.max_grad_norm),
+        Arg::F64(BETA1),
+        Arg::F64(BETA2),
+        Arg::F64(GROWTH),
+        Arg::F64(BACKOFF),
+        Arg::U32(rules.growth_interval),
+        Arg::flag(rules.scaling),
+        pointer(norm)?,
         vector(&[from], 0, EACH),
     ];
     launch("norm_and_decide".into(), elements).run(gradients.device(), &args)
@@ -134,30 +85,29 @@ pub fn norm_and_decide(
 
 /// One AdamW step, unless [`norm_and_decide`] has skipped it: bit for bit that of
 /// `kernels::optimizer` with the same factor on the gradients.
-pub fn adamw(arenas: &Arenas<'_>, state: &Tensor, settings: &AdamW) -> Result<()> {
-    let elements = arenas.weights.elem_count();
-    for arena in [arenas.gradients, arenas.first_moment, arenas.second_moment] {
+pub fn adamw(range: &Range, state: &Tensor, adamw: &AdamW) -> Result<()> {
+    let elements = range.weights.elem_count();
+    for arena in [&range.gradients, &range.first, &range.second] {
         assert_eq!((arena.dtype(), arena.elem_count()), (DType::F32, elements), "arenas of a kind");
     }
     let arrays = [
-        pointer(arenas.weights)?,
-        pointer(arenas.gradients)?,
-        pointer(arenas.first_moment)?,
-        pointer(arenas.second_moment)?,
-        Arg::optional(arenas.half)?,
+        pointer(&range.weights)?,
+        pointer(&range.gradients)?,
+        pointer(&range.first)?,
+        pointer(&range.second)?,
+        Arg::optional(range.half.as_ref())?,
     ];
     let numbers = [
         pointer(state)?,
         Arg::size(elements),
-        Arg::size(settings.decayed),
-        Arg::F64(settings.learning_rate),
-        Arg::F64(settings.beta1),
-        Arg::F64(settings.beta2),
-        Arg::F64(settings.eps),
-        Arg::F64(settings.weight_decay),
+        Arg::F64(adamw.learning_rate),
+        Arg::F64(BETA1),
+        Arg::F64(BETA2),
+        Arg::F64(EPS),
+        Arg::F64(adamw.weight_decay),
         vector(&arrays, 0, EACH),
     ];
-    let format = arenas.half.map_or(DType::F32, Tensor::dtype);
+    let format = range.half.as_ref().map_or(DType::F32, Tensor::dtype);
     let args = [&arrays[..], &numbers].concat();
-    launch(format!("adamw_{}", suffix(format)), elements).run(arenas.weights.device(), &args)
+    launch(format!("adamw_{}", suffix(format)), elements).run(range.weights.device(), &args)
 }
