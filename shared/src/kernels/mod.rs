@@ -33,7 +33,7 @@ use std::cell::RefCell;
 use std::ops::{Deref, Range};
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Shape, Storage, Tensor, bail};
-use half::{bf16, f16};
+use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 pub use indices::{Indices, Offsets, Segments};
@@ -130,8 +130,13 @@ impl<G: Deref<Target = Storage>> Deref for Values<G> {
     }
 }
 
-fn widened<H: Copy + Into<f32>>(half: &[H]) -> Vec<f32> {
-    half.iter().map(|&x| x.into()).collect()
+fn widened<H>(half: &[H]) -> Vec<f32>
+where
+    [H]: HalfFloatSliceExt,
+{
+    let mut wide = vec![0.0; half.len()];
+    half.convert_to_f32_slice(&mut wide);
+    wide
 }
 
 fn refused() -> crate::Error {
@@ -151,12 +156,14 @@ pub(crate) fn update(tensor: &Tensor, change: impl FnOnce(&mut [f32])) -> Result
 
 /// Gives a contiguous CPU tensor new values, rounded to its format.
 pub(crate) fn store(tensor: &Tensor, values: &[f32]) -> Result<()> {
-    fn round<H: From32>(target: &mut [H], values: &[f32]) {
-        target.par_chunks_mut(TASK_ELEMENTS).zip(values.par_chunks(TASK_ELEMENTS)).for_each(
-            |(target, values)| {
-                target.iter_mut().zip(values).for_each(|(t, &x)| *t = H::from_f32(x));
-            },
-        );
+    fn round<H: Send>(target: &mut [H], values: &[f32])
+    where
+        [H]: HalfFloatSliceExt,
+    {
+        target
+            .par_chunks_mut(TASK_ELEMENTS)
+            .zip(values.par_chunks(TASK_ELEMENTS))
+            .for_each(|(target, values)| target.convert_from_f32_slice(values));
     }
     in_place(tensor, |storage, range| {
         match storage {
@@ -167,23 +174,6 @@ pub(crate) fn store(tensor: &Tensor, values: &[f32]) -> Result<()> {
         }
         Ok(())
     })
-}
-
-/// A half-precision format.
-trait From32: Send {
-    fn from_f32(x: f32) -> Self;
-}
-
-impl From32 for f16 {
-    fn from_f32(x: f32) -> Self {
-        Self::from_f32(x)
-    }
-}
-
-impl From32 for bf16 {
-    fn from_f32(x: f32) -> Self {
-        Self::from_f32(x)
-    }
 }
 
 fn in_place(

@@ -17,14 +17,14 @@ __device__ __forceinline__ void map(const A* a, Y* y, u32 n, bool vector, F f) {
   store(y, v, i, n, vector);
 }
 
-template <class A, class B, class Y>
-__device__ __forceinline__ void add(const A* a, const B* b, Y* y, u32 n, bool vector) {
+template <class A, class B>
+__device__ __forceinline__ void add_assign(A* sum, const B* addend, u32 n, bool vector) {
   size_t i = first_element();
   float v[EACH], w[EACH];
-  load(v, a, i, n, vector);
-  load(w, b, i, n, vector);
+  load(v, sum, i, n, vector);
+  load(w, addend, i, n, vector);
   for (int k = 0; k < EACH; ++k) v[k] += w[k];
-  store(y, v, i, n, vector);
+  store(sum, v, i, n, vector);
 }
 
 // y = x with the mask applied, and a copy of it in another format unless `half` is null.
@@ -46,10 +46,6 @@ KERNEL(256) zero(u32* words, u32 n) {
 REGISTER(zero)
 
 #define ELEMENTWISE(T, format)                                                                 \
-  KERNEL(256) add_##format(const T* a, const T* b, T* y, u32 n, u32 vector) {                  \
-    add(a, b, y, n, vector);                                                                   \
-  }                                                                                            \
-  REGISTER(add_##format)                                                                       \
   KERNEL(256) sigmoid_##format(const T* x, float* y, u32 n, u32 vector) {                      \
     map(x, y, n, vector, [](float v) { return 1.0f / (1.0f + expf(-v)); });                    \
   }                                                                                            \
@@ -58,7 +54,7 @@ FORMATS(ELEMENTWISE)
 
 #define ELEMENTWISE_PAIR(X, x_format, Y, y_format)                                             \
   KERNEL(256) add_assign_##x_format##_##y_format(X* sum, const Y* addend, u32 n, u32 vector) { \
-    add(sum, addend, sum, n, vector);                                                          \
+    add_assign(sum, addend, n, vector);                                                        \
   }                                                                                            \
   REGISTER(add_assign_##x_format##_##y_format)                                                 \
   KERNEL(256) cast_##x_format##_##y_format(const X* x, Y* y, u32 n, u32 vector) {              \

@@ -30,15 +30,6 @@ pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
     Ok(sum)
 }
 
-/// The sum of two tensors of one shape and one format.
-pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    assert_eq!(a.dtype(), b.dtype(), "formats of a sum");
-    let y = empty(a.shape(), a.dtype(), a.device())?;
-    let function = format!("add_{}", suffix(a.dtype()));
-    run(function, a, &[pointer(a)?, pointer(b)?, pointer(&y)?], &[])?;
-    Ok(y)
-}
-
 /// `x` with the mask applied, and if asked for a copy of that in half precision.
 pub fn dropout(
     x: &Tensor,

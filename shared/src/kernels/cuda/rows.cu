@@ -20,15 +20,14 @@ __device__ void gather(const T* table, const u32* indices, T* output, u32 width,
 // goes to `skip` is left out.
 template <class T, class Y>
 __device__ void scatter_add(const T* rows, const u32* destinations, const u32* begins,
-                            const u32* sources, u32 skip, Y* output, u32 width, bool add,
-                            bool vector) {
+                            const u32* sources, u32 skip, Y* output, u32 width, bool vector) {
   u32 destination = destinations[blockIdx.x];
   if (destination == skip) return;
   u32 begin = begins[blockIdx.x], end = begins[blockIdx.x + 1];
   Y* to = output + size_t(destination) * width;
   for (u32 i = threadIdx.x * EACH; i < width; i += blockDim.x * EACH) {
-    float sums[EACH] = {};
-    if (add) load(sums, to, i, width, vector);
+    float sums[EACH];
+    load(sums, to, i, width, vector);
 #pragma unroll 4
     for (u32 source = begin; source < end; ++source) {
       float v[EACH];
@@ -50,8 +49,8 @@ FORMATS(GATHER)
 #define SCATTER(T, format, Y, output_format)                                                   \
   KERNEL(256) scatter_add_##format##_##output_format(                                          \
       const T* rows, const u32* destinations, const u32* begins, const u32* sources, u32 skip, \
-      Y* output, u32 width, u32 add, u32 vector) {                                             \
-    scatter_add<T, Y>(rows, destinations, begins, sources, skip, output, width, add, vector);  \
+      Y* output, u32 width, u32 vector) {                                                      \
+    scatter_add<T, Y>(rows, destinations, begins, sources, skip, output, width, vector);       \
   }                                                                                            \
   REGISTER(scatter_add_##format##_##output_format)
 FORMAT_PAIRS(SCATTER)

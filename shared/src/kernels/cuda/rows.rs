@@ -77,7 +77,6 @@ fn add_rows(rows: &Tensor, indices: &Indices, skip: Option<u32>, sum: &Tensor) -
         Arg::U32(skip.unwrap_or(u32::MAX)),
         to,
         Arg::size(width),
-        Arg::flag(true),
         vector(&[from, to], width, EACH),
     ];
     let formats = (suffix(rows.dtype()), suffix(sum.dtype()));
