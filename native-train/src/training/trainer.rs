@@ -104,7 +104,11 @@ pub fn train(
         compute,
         hyperparameters.weight_decay,
         hyperparameters.max_grad_norm,
-    )?;
+    )
+    .map_err(|error| {
+        let what = "the weights, their gradients and AdamW's moments";
+        explained(error, &what, fold, hyperparameters, compute)
+    })?;
     drop(weights);
     let labels = fold.examples.targets.columns();
     let compact = compact_config(config, &vocabulary);
@@ -169,7 +173,13 @@ impl Trainer<'_> {
         let elements = rows.len() * self.fold.examples.targets.columns();
         let part = rows.len().div_ceil(self.hyperparameters.grad_accumulation);
         for (place, rows) in rows.chunks(part).enumerate() {
-            self.accumulate(rows, elements, place).map_err(|error| self.explained(error, rows))?;
+            self.accumulate(rows, elements, place).map_err(|error| {
+                let longest = rows.iter().map(|row| self.input_ids[row].len()).max().unwrap_or(0);
+                let texts = rows.len();
+                let what =
+                    format_args!("{texts} texts of up to {longest} tokens, in step {}", done + 1);
+                self.explained(error, &what)
+            })?;
         }
         self.optimizer.step(self.schedule.learning_rate(done))
     }
@@ -185,30 +195,8 @@ impl Trainer<'_> {
         self.optimizer.backward(tape, &logits, &targets, elements, place)
     }
 
-    /// What to do about a card whose memory is full.
-    fn explained(&self, error: anyhow::Error, rows: &[usize]) -> anyhow::Error {
-        if !is_out_of_memory(&error) {
-            return error;
-        }
-        let lengths = rows.iter().map(|row| self.input_ids[row].len());
-        let (texts, longest, fold) = (rows.len(), lengths.max().unwrap_or(0), self.fold.index);
-        let left = match device::memory(&self.compute.device) {
-            Ok(Some(Memory { free, total })) => {
-                format!("; {} MiB of {} MiB are free", free >> 20, total >> 20)
-            }
-            _ => String::new(),
-        };
-        let parts = 2 * self.hyperparameters.grad_accumulation;
-        UserError::new(format!(
-            "the card's memory does not hold {texts} texts of up to {longest} tokens in training \
-             (fold {fold}, step {}){left}",
-            self.optimizer.steps() + 1,
-        ))
-        .hint(format!(
-            "pass `--grad-accumulation {parts}`, which gives the same updates, or fewer \
-             `--parallel-folds`; `--resume` goes on from the last checkpoint"
-        ))
-        .into()
+    fn explained(&self, error: anyhow::Error, what: &dyn fmt::Display) -> anyhow::Error {
+        explained(error, what, self.fold, self.hyperparameters, self.compute)
     }
 
     /// Writes down what the last steps came to.
@@ -243,7 +231,9 @@ impl Trainer<'_> {
         let labels = self.fold.examples.targets.columns();
         let classifier = self.classifier.freeze()?;
         let forward = |batch: &Batch| Ok(classifier.logits(batch)?.flatten_all()?.to_vec1()?);
-        let logits = length_batches::run(&texts, labels, forward, |_| ())?.into_values();
+        let logits = length_batches::run(&texts, labels, forward, |_| ())
+            .map_err(|error| self.explained(error, &"a batch of the validation"))?
+            .into_values();
         // An epoch's last step is judged by no later loss, and a comparison hides what is no number.
         if !logits.iter().all(|logit| logit.is_finite()) {
             return Err(self.diverged(self.optimizer.steps(), &"its logits are no numbers"));
@@ -340,7 +330,36 @@ impl Trainer<'_> {
     }
 }
 
-/// Whether a device had no memory left: candle passes the driver's error on as words.
+/// An error with what to do about it, if it says that a card's memory is full.
+fn explained(
+    error: anyhow::Error,
+    what: &dyn fmt::Display,
+    fold: &Fold<'_>,
+    hyperparameters: &Hyperparameters,
+    compute: &Compute,
+) -> anyhow::Error {
+    if !is_out_of_memory(&error) {
+        return error;
+    }
+    let left = match device::memory(&compute.device) {
+        Ok(Some(Memory { free, total })) => {
+            format!(" ({} MiB of {} MiB are free)", free >> 20, total >> 20)
+        }
+        _ => String::new(),
+    };
+    let parts = 2 * hyperparameters.grad_accumulation;
+    UserError::new(format!(
+        "fold {}: the card's memory{left} does not hold {what}, beside what it holds already",
+        fold.index
+    ))
+    .hint(format!(
+        "pass fewer `--parallel-folds`, or `--grad-accumulation {parts}`, which takes a batch in parts \
+         for the same update; `--resume` goes on from the last checkpoint"
+    ))
+    .into()
+}
+
+/// candle passes the driver's error on as words.
 fn is_out_of_memory(error: &anyhow::Error) -> bool {
     let words = format!("{error:?}").to_lowercase();
     ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|part| words.contains(part))
@@ -361,4 +380,44 @@ fn compact_config(config: &DebertaConfig, vocabulary: &CompactVocabulary) -> Deb
     compact.vocab_size = vocabulary.len();
     compact.pad_token_id = config.pad_token_id.map(|id| vocabulary.compact(id as u32) as usize);
     compact
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grid::Targets;
+    use crate::training::Precision;
+
+    #[test]
+    fn a_full_card_is_explained_and_other_errors_are_passed_on() {
+        let examples = Examples { input_ids: Vec::new(), targets: Targets::new(1, Vec::new()) };
+        let fold = Fold { index: 3, examples: &examples, train_rows: &[], validation_rows: &[] };
+        let compute = Compute { device: candle_core::Device::Cpu, precision: Precision::F32 };
+        let hyperparameters = Hyperparameters {
+            epochs: 1,
+            batch_size: 16,
+            grad_accumulation: 2,
+            learning_rate: 1.0,
+            warmup_ratio: 0.0,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+            order: Order::AsGiven,
+            seed: 0,
+        };
+        let told = |words: &str| {
+            let error = anyhow::anyhow!(words.to_owned());
+            explained(error, &"8 texts", &fold, &hyperparameters, &compute)
+        };
+        for words in [
+            // As cudarc writes what the driver and cuBLAS say.
+            "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")",
+            "CublasError(CUBLAS_STATUS_ALLOC_FAILED)",
+        ] {
+            let error = told(words);
+            assert!(error.to_string().contains("does not hold 8 texts"), "{error}");
+            let hint = error.downcast_ref::<UserError>().unwrap().remedy().unwrap();
+            assert!(hint.contains("`--grad-accumulation 4`"), "{hint}");
+        }
+        assert_eq!(told("disk full").to_string(), "disk full");
+    }
 }
