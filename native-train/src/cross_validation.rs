@@ -12,9 +12,8 @@ use shared::model::FrozenClassifier;
 use shared::tokenizer::{TOKENIZER_CONFIG, Tokenizer};
 use shared::{LabelSet, ensemble};
 
-use crate::config::{Device, Precision};
 use crate::data::folds::Folds;
-use crate::device;
+use crate::device::{self, Device};
 use crate::evaluation::report::FoldReport;
 use crate::grid::Probabilities;
 use crate::inference;
@@ -24,7 +23,7 @@ use crate::progress::Progress;
 use crate::run::{FoldFolder, Run, files, tensors};
 use crate::training::checkpoint;
 use crate::training::trainer::{self, Files, Fold, Trained};
-use crate::training::{Compute, Examples, Hyperparameters, metrics_log, rng};
+use crate::training::{Compute, Examples, Hyperparameters, Precision, metrics_log, rng};
 
 /// All that decides what a cross-validation arrives at.
 pub struct Plan<'a> {

@@ -3,16 +3,64 @@
 //! A program built with the feature `cuda` starts without CUDA, so whether there is any is asked here before the first
 //! of its functions is called. What the user may wish for is `config`'s.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::OnceLock;
 
 #[cfg(feature = "cuda")]
 use anyhow::Context;
 use anyhow::Result;
-
-use crate::config::Device;
+use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "cuda")]
 mod cuda;
+
+/// Where the arithmetic runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Device {
+    Cpu,
+    /// The CUDA card of this ordinal.
+    Cuda(usize),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|()| format!("`{text}` is none of cpu, cuda, cuda:N"))
+    }
+}
+
+impl FromStr for Device {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => {
+                let ordinal = text.strip_prefix("cuda:").and_then(|ordinal| ordinal.parse().ok());
+                ordinal.map(Self::Cuda).ok_or(())
+            }
+        }
+    }
+}
 
 /// A card that can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,13 +6,13 @@
 use std::{fmt, str::FromStr};
 
 use anyhow::Result;
-use candle_core::DType;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    device::{self, Card},
+    device::{self, Card, Device},
     error::UserError,
+    training::Precision,
 };
 
 /// Where the model to fine-tune comes from.
@@ -42,41 +42,6 @@ impl fmt::Display for ModelChoice {
         match self {
             Self::Mini => f.write_str("mini"),
             Self::Pretrained(name) => f.write_str(name),
-        }
-    }
-}
-
-/// Where the arithmetic runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Device {
-    Cpu,
-    /// The CUDA card of this ordinal.
-    Cuda(usize),
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
-        }
-    }
-}
-
-impl From<Device> for String {
-    fn from(device: Device) -> Self {
-        device.to_string()
-    }
-}
-
-impl TryFrom<String> for Device {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.parse()? {
-            DeviceChoice::Auto => Err("`auto` is a wish, not a device".to_owned()),
-            DeviceChoice::Only(device) => Ok(device),
         }
     }
 }
@@ -136,15 +101,10 @@ impl FromStr for DeviceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Only(Device::Cpu)),
-            "cuda" => Ok(Self::Only(Device::Cuda(0))),
-            _ => text
-                .strip_prefix("cuda:")
-                .and_then(|ordinal| ordinal.parse().ok())
-                .map(|ordinal| Self::Only(Device::Cuda(ordinal)))
-                .ok_or_else(|| format!("`{text}` is none of auto, cpu, cuda, cuda:N")),
+        match (text, text.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(device)) => Ok(Self::Only(device)),
+            (_, Err(())) => Err(format!("`{text}` is none of auto, cpu, cuda, cuda:N")),
         }
     }
 }
@@ -203,26 +163,6 @@ impl From<ParallelFolds> for toml::Value {
         match folds {
             ParallelFolds::Auto => Self::String("auto".to_owned()),
             ParallelFolds::Only(folds) => Self::Integer(folds as i64),
-        }
-    }
-}
-
-/// The number format of the forward and backward pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    F32,
-    Bf16,
-    F16,
-}
-
-impl Precision {
-    /// The format of products, if it is not f32.
-    pub fn half(self) -> Option<DType> {
-        match self {
-            Self::F32 => None,
-            Self::Bf16 => Some(DType::BF16),
-            Self::F16 => Some(DType::F16),
         }
     }
 }

@@ -12,14 +12,15 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 
-pub use choices::{Device, DeviceChoice, ModelChoice, ParallelFolds, Precision, PrecisionChoice};
+pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use settings::Settings;
 
 use crate::{
     data::Split,
+    device::Device,
     error::UserError,
     run::files::damaged,
-    training::{Hyperparameters, Order},
+    training::{Hyperparameters, Order, Precision},
 };
 
 /// All settings of a training, defaults filled in.

@@ -148,7 +148,7 @@ mod tests {
     fn cuda_cards_have_memory_and_remember_the_most_that_was_used() {
         let cards = super::super::cards().expect("a card");
         assert!(!cards[0].name.is_empty());
-        let device = super::super::open(crate::config::Device::Cuda(0)).unwrap();
+        let device = super::super::open(super::super::Device::Cuda(0)).unwrap();
         let Memory { free, total } = super::super::memory(&device).unwrap().expect("a card's");
         assert!(0 < free && free < total, "{free} of {total}");
         let shape = (1 << 20, 16);

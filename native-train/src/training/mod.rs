@@ -12,9 +12,9 @@ mod tests;
 pub mod trainer;
 pub mod vocabulary;
 
-use candle_core::Device;
+use candle_core::{DType, Device};
+use serde::{Deserialize, Serialize};
 
-use crate::config::Precision;
 use crate::grid::Targets;
 
 /// The settings of a fine-tuning, with the meanings they have in Hugging Face's scripts.
@@ -40,6 +40,26 @@ pub struct Hyperparameters {
 pub struct Compute {
     pub device: Device,
     pub precision: Precision,
+}
+
+/// The number format of the forward and backward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    F32,
+    Bf16,
+    F16,
+}
+
+impl Precision {
+    /// The format of products, if it is not f32.
+    pub fn half(self) -> Option<DType> {
+        match self {
+            Self::F32 => None,
+            Self::Bf16 => Some(DType::BF16),
+            Self::F16 => Some(DType::F16),
+        }
+    }
 }
 
 /// In which order an epoch takes its rows.

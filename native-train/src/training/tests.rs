@@ -10,8 +10,7 @@ use shared::model::DebertaConfig;
 
 use super::metrics_log::read_epochs;
 use super::trainer::{self, Files, Fold, Trained};
-use super::{Compute, Examples, Hyperparameters, Order};
-use crate::config::Precision;
+use super::{Compute, Examples, Hyperparameters, Order, Precision};
 use crate::grid::Targets;
 use crate::progress::Progress;
 
