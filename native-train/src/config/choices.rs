@@ -127,10 +127,11 @@ impl From<DeviceChoice> for String {
 }
 
 /// What `--parallel-folds` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "toml::Value", into = "toml::Value")]
 pub enum ParallelFolds {
     /// As many as a card's memory allows; one on the CPU.
+    #[default]
     Auto,
     Only(usize),
 }

@@ -43,6 +43,7 @@ pub struct TrainConfig {
     pub split: Split,
     pub epochs: usize,
     pub batch_size: usize,
+    #[serde(default = "whole_batches")]
     pub grad_accumulation: usize,
     pub lr: f64,
     pub warmup_ratio: f64,
@@ -52,7 +53,9 @@ pub struct TrainConfig {
     pub seed: u32,
     pub device: Device,
     pub precision: Precision,
+    #[serde(default)]
     pub parallel_folds: ParallelFolds,
+    #[serde(default)]
     pub checkpoint_seconds: u64,
     pub threads: usize,
 }
@@ -90,7 +93,7 @@ impl TrainConfig {
             seed: given.seed.unwrap_or(42),
             device,
             precision: given.precision.unwrap_or(PrecisionChoice::Auto).resolve(device),
-            parallel_folds: given.parallel_folds.unwrap_or(ParallelFolds::Auto),
+            parallel_folds: given.parallel_folds.unwrap_or_default(),
             checkpoint_seconds: given.checkpoint_seconds.unwrap_or(match device {
                 Device::Cpu => 0,
                 Device::Cuda(_) => 60,
@@ -199,6 +202,11 @@ impl fmt::Display for Difference {
     }
 }
 
+/// What runs did before there was a choice.
+fn whole_batches() -> usize {
+    1
+}
+
 const DEFAULT_MODEL: &str = "microsoft/deberta-v3-base";
 
 /// The defaults that depend on whether the weights were trained before.
@@ -281,6 +289,18 @@ mod tests {
         assert_eq!((config.lr, config.weight_decay), (1.5e-5, 0.01));
         assert_eq!((config.warmup_ratio, config.max_grad_norm), (0.1, 1.0));
         assert!(!config.no_shuffle && config.dropout.is_none());
+    }
+
+    #[test]
+    fn a_run_that_was_saved_before_a_setting_was_there_is_read() {
+        let config = TrainConfig::resolve(given()).unwrap();
+        let newer = ["grad-accumulation", "parallel-folds", "checkpoint-seconds"];
+        let saved = config.to_toml();
+        let older: Vec<&str> =
+            saved.lines().filter(|line| !newer.iter().any(|key| line.starts_with(key))).collect();
+        assert_eq!(older.len() + newer.len(), saved.lines().count());
+        let older: TrainConfig = toml::from_str(&older.join("\n")).unwrap();
+        assert_eq!(older, TrainConfig { checkpoint_seconds: 0, ..config });
     }
 
     #[test]
