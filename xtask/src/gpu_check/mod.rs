@@ -17,6 +17,7 @@ use crate::shell;
 use crate::workspace::Workspace;
 
 mod compare;
+mod libraries;
 mod limited;
 mod pack;
 mod parts;

@@ -4,7 +4,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::plan::{COMPARISON_LR, FOLDS, MAX_LEN, Plan, RIVALS};
 use super::report::{Job, Origin, Part, Report, Speed};
-use super::{ThereArguments, answer, compare, failed, limited, pack};
+use super::{ThereArguments, answer, compare, failed, libraries, limited, pack};
 use crate::bench::machine;
 
 /// Two f32 trainings of one model differ by the order of their sums, which AdamW's first steps make more of: it divides
@@ -23,16 +23,6 @@ const TRAJECTORY_TOLERANCE: f64 = 2e-4;
 /// bf16 has 8 bits, so single losses differ in the third digit; their means over some steps less.
 const CURVE_TOLERANCE: f64 = 0.02;
 const CURVE_WINDOW: usize = 10;
-
-/// Where PyTorch keeps the CUDA libraries that it came with: beside itself.
-const LIBRARIES_OF_TORCH: &str = "\
-import glob, importlib.util, os
-spec = importlib.util.find_spec('torch')
-base = os.path.dirname(os.path.dirname(spec.origin)) if spec else ''
-print(os.pathsep.join(sorted(glob.glob(os.path.join(base, 'nvidia', '*', 'lib')))))";
-
-const LIBRARIES_OF_SYSTEM: [&str; 3] =
-    ["/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/local/cuda/lib64"];
 
 /// Runs the parts of the packed folder.
 ///
@@ -52,7 +42,7 @@ pub fn run(arguments: &ThereArguments) -> Result<()> {
     let python = env::var_os("QUINTET_PYTHON").filter(|python| !python.is_empty());
     let python = python.map_or_else(|| "python3".into(), PathBuf::from);
     let mut session = Session {
-        libraries: libraries(&python),
+        libraries: libraries::find(&python),
         python,
         folder,
         results,
@@ -89,17 +79,6 @@ struct Session<'a> {
     /// Our losses in f32, once they are known.
     full_curve: Option<Vec<f64>>,
     report: Report,
-}
-
-/// Where our programs find CUDA: what the environment says, then PyTorch's own, then the usual places.
-fn libraries(python: &Path) -> OsString {
-    let of_torch = crate::shell::answer(Command::new(python).args(["-c", LIBRARIES_OF_TORCH]));
-    let given = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let folders = env::split_paths(&given)
-        .chain(env::split_paths(of_torch.as_deref().unwrap_or_default()))
-        .chain(LIBRARIES_OF_SYSTEM.map(PathBuf::from))
-        .filter(|folder| !folder.as_os_str().is_empty());
-    env::join_paths(folders).unwrap_or_default()
 }
 
 impl Session<'_> {

@@ -338,30 +338,20 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
       // query tile.
       bool add_low = key_tile > 0, add_high = query_tile > 0;
       size_t low = (key_tile + query_tiles - 1 - query_tile) * tile, high = low + tile;
-      if (operands.position_key) {
-        const T* band = by_query_band.values;
-        u32 stride = by_query_band.stride;
-        tile_product<false, false>(to_query, padded, band, stride, scores.position_key.values,
-                                   scores.position_key.stride, TILE, padded, 2 * TILE, true, 0);
-        tile_product<true, false>(sums.position_key + low, padded, band, stride,
-                                  scores.query.values, scores.query.stride, TILE, padded, TILE,
-                                  add_low, 0);
-        tile_product<true, false>(sums.position_key + high, padded, band + TILE, stride,
-                                  scores.query.values, scores.query.stride, TILE, padded, TILE,
-                                  add_high, 0);
-      }
-      if (operands.position_query) {
-        const T* band = by_key_band.values;
-        u32 stride = by_key_band.stride;
-        tile_product<false, false>(to_key, padded, band, stride, scores.position_query.values,
-                                   scores.position_query.stride, TILE, padded, 2 * TILE, true, 0);
-        tile_product<true, false>(sums.position_query + low, padded, band, stride,
-                                  scores.key.values, scores.key.stride, TILE, padded, TILE,
-                                  add_low, 0);
-        tile_product<true, false>(sums.position_query + high, padded, band + TILE, stride,
-                                  scores.key.values, scores.key.stride, TILE, padded, TILE,
-                                  add_high, 0);
-      }
+      // A band sends its gradients to the rows it was made of and to the table.
+      auto through_band = [&](const auto& band, float* to_rows, const auto& rows, float* to_table,
+                              const auto& table) {
+        tile_product<false, false>(to_rows, padded, band.values, band.stride, table.values,
+                                   table.stride, TILE, padded, 2 * TILE, true, 0);
+        tile_product<true, false>(to_table + low, padded, band.values, band.stride, rows.values,
+                                  rows.stride, TILE, padded, TILE, add_low, 0);
+        tile_product<true, false>(to_table + high, padded, band.values + TILE, band.stride,
+                                  rows.values, rows.stride, TILE, padded, TILE, add_high, 0);
+      };
+      if (operands.position_key)
+        through_band(by_query_band, to_query, scores.query, sums.position_key, scores.position_key);
+      if (operands.position_query)
+        through_band(by_key_band, to_key, scores.key, sums.position_query, scores.position_query);
       __syncthreads();
     }
   }
