@@ -57,6 +57,7 @@ fn main() -> Result<()> {
         labels,
         max_len: 128,
         encoding,
+        hot_rows: None,
         folds: (0..arguments.folds).collect(),
     };
     let mut folder = BundleFolder::open(&arguments.output)?;

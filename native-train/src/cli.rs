@@ -7,7 +7,7 @@ use shared::bundle::Encoding;
 
 use crate::{
     config::{DeviceChoice, Settings},
-    export::source::FoldChoice,
+    export::{HotRows, source::FoldChoice},
 };
 
 /// Fine-tunes a k-fold DeBERTa-v3 ensemble that labels texts with emotions (or any other labels),
@@ -174,6 +174,14 @@ pub struct ExportArgs {
     #[arg(long, value_name = "MODEL", display_order = 2)]
     pub base_model: Option<String>,
 
+    /// How many word embeddings a model needs before it answers: auto, all, or their number
+    ///
+    /// The others are downloaded last, and texts with one of their words wait for them. Vocabularies are ordered by how
+    /// frequent words are, so that the first rows do for nearly all texts. `auto` takes as many as 99 of 100 of
+    /// the run's texts need, where that leaves at least a quarter of the rows, and 4 MiB, for later; else all.
+    #[arg(long, value_name = "N", default_value = "auto", value_parser = hot_rows, display_order = 2)]
+    pub hot_rows: HotRows,
+
     /// Export one model with the mean of the folds' weights: the light choice for phones
     ///
     /// Its score cannot be cross-validated, as each training text was seen by nearly every fold.
@@ -215,6 +223,17 @@ pub enum EncodingChoice {
     This(Encoding),
     /// The smallest that is hardly worse than the run.
     Auto,
+}
+
+fn hot_rows(text: &str) -> Result<HotRows, String> {
+    match text {
+        "auto" => Ok(HotRows::Auto),
+        "all" => Ok(HotRows::All),
+        number => match number.parse() {
+            Ok(rows) if rows > 0 => Ok(HotRows::These(rows)),
+            _ => Err("auto, all or a number of rows is needed".to_owned()),
+        },
+    }
 }
 
 fn encoding_choice(text: &str) -> Result<EncodingChoice, String> {

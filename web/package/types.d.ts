@@ -45,7 +45,10 @@ export interface QuintetError extends Error {
   remedy: string;
 }
 
-/** An ensemble whose folds are all loaded, each in a web worker. */
+/**
+ * An ensemble whose folds all answer, each in a web worker. Where a bundle keeps the embeddings of rare words for later,
+ * they are still being loaded: a text with one waits for them. If they fail it rejects, and the next question tries again.
+ */
 export interface Ensemble {
   /** What the bundle calls itself. */
   readonly title: string;

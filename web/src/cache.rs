@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn only_shards_count_towards_the_size() {
-        let shard = Shard { sha256: "ab".repeat(32), bytes: 70, folds: vec![0] };
+        let shard = Shard { sha256: "ab".repeat(32), bytes: 70, folds: vec![0], cold: false };
         let key = format!("https://example.org{}", shard_key(&shard));
         assert_eq!(bytes_in(&key), Some(70));
         assert_eq!(bytes_in("https://example.org/.quintet/manifest/x?bytes=7"), None);

@@ -93,10 +93,13 @@ fn translated(event: PoolEvent) -> Event {
         PoolEvent::Answer { request, fold, answers } => {
             return Event::Answer { request, fold, answers };
         }
+        PoolEvent::RareWords { request, fold } => return Event::RareWords { request, fold },
         PoolEvent::Progress { received, total } => {
             ModelEvent::Progress { received, total, now: now() }
         }
         PoolEvent::FoldReady { fold } => ModelEvent::FoldReady { fold },
+        PoolEvent::FoldWhole { fold } => ModelEvent::FoldWhole { fold },
+        PoolEvent::ColdFailed { failure, .. } => ModelEvent::RareWordsFailed(failure),
         PoolEvent::FoldFailed { fold, failure } => ModelEvent::FoldFailed { fold, failure },
         PoolEvent::WorkerRestarted { fold } => ModelEvent::WorkerRestarted { fold },
         PoolEvent::NotCached { reason } => ModelEvent::NotCached { reason },

@@ -22,19 +22,25 @@ mod schedule;
 mod support;
 
 use plan::Machine;
-use schedule::{Action, Scheduler};
+use schedule::{Action, Scheduler, ShardsOfFold};
 
 /// What the pool reports. Folds are counted from 0.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PoolEvent {
     /// Bytes of distinct shards at hand, of all that the ensemble needs. Never goes back.
     Progress { received: u64, total: u64 },
-    /// A fold can answer. It comes again when its worker was restarted.
+    /// A fold can answer, if not texts with rare words yet. It comes again when its worker was restarted.
     FoldReady { fold: usize },
+    /// A fold that could not before answers every text. As with [`FoldReady`](Self::FoldReady), it may come again.
+    FoldWhole { fold: usize },
+    /// A text of the request waits until the fold is whole. Comes once a fold at most.
+    RareWords { request: u32, fold: usize },
     /// What a fold says of a request's texts, in their order.
     Answer { request: u32, fold: usize, answers: Vec<TextAnswer> },
     /// A fold will not answer before [`Pool::retry`].
     FoldFailed { fold: usize, failure: Failure },
+    /// A fold will not be whole before [`Pool::retry`], and answers on; texts with rare words wait.
+    ColdFailed { fold: usize, failure: Failure },
     /// The model works, but will be fetched again on the next visit. Comes once at most.
     NotCached { reason: String },
     /// A fold's worker died and was started again.
@@ -90,12 +96,12 @@ impl Pool {
         self.shared.step(|scheduler| scheduler.cancel(request));
     }
 
-    /// Stops loading: each fold that is not ready fails with [`Failure::Cancelled`].
+    /// Stops loading: each fold that is not ready fails with [`Failure::Cancelled`], and so do the cold rows of others.
     pub fn cancel_loading(&self) {
         self.shared.step(Scheduler::cancel_loading);
     }
 
-    /// Tries the failed folds again, going on with what has arrived.
+    /// Tries the failed folds, and cold rows, again, going on with what has arrived.
     pub fn retry(&self) {
         self.shared.step(Scheduler::retry);
     }
@@ -223,11 +229,14 @@ const SCRIPT: &str = "worker_loader.js";
 fn scheduler(manifest: &Manifest) -> Scheduler {
     let folds = 0..manifest.folds();
     let resident: Vec<u64> = folds.clone().map(|fold| manifest.resident_bytes(fold)).collect();
-    let shards_of = folds.map(|fold| manifest.shards_of(fold)).collect();
+    let shards_of = folds.map(|fold| ShardsOfFold {
+        hot: manifest.hot_shards_of(fold),
+        cold: manifest.cold_shards_of(fold),
+    });
     let bytes: Vec<u64> = manifest.shards().iter().map(|shard| shard.bytes).collect();
     Scheduler::new(
         plan::plan(&resident, manifest.common_bytes(), &Machine::here()),
-        shards_of,
+        shards_of.collect(),
         &bytes,
     )
 }

@@ -9,6 +9,8 @@
 //! worker -> Progress.., Taken.., Loaded
 //!                                      page -> Classify (one at a time)
 //! worker -> Answer
+//!                                      page -> LoadCold, where a bundle has word embeddings for later
+//! worker -> Progress.., Taken.., ColdLoaded
 //! ```
 
 use serde::de::DeserializeOwned;
@@ -26,6 +28,8 @@ pub enum ToWorker {
     Open { base_url: String, manifest: String },
     /// Bring a fold into memory. One at a time.
     Load { fold: usize },
+    /// Bring the rest of a fold's word embeddings into memory, after the fold itself and with nothing else being loaded.
+    LoadCold { fold: usize },
     /// Give up the load that is going on; what has arrived is kept for the next.
     CancelLoading,
     /// Forget a fold's weights.
@@ -56,13 +60,23 @@ pub enum FromWorker {
     Loaded {
         fold: usize,
     },
+    /// Every text is answered from now on.
+    ColdLoaded {
+        fold: usize,
+    },
+    /// An answer a text, in their order; `None`: it waits for the fold's cold word embeddings.
     Answer {
         ticket: u32,
         fold: usize,
-        answers: Vec<TextAnswer>,
+        answers: Vec<Option<TextAnswer>>,
     },
     /// Loading or classifying came to nothing.
     Failed {
+        fold: usize,
+        failure: Failure,
+    },
+    /// The fold answers on without its cold word embeddings.
+    ColdFailed {
         fold: usize,
         failure: Failure,
     },

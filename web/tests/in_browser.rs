@@ -21,7 +21,7 @@ wasm_bindgen_test_configure!(run_in_browser);
 const FILE: [u8; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
 fn shard(bytes: u64) -> Shard {
-    Shard { sha256: "ab".repeat(32), bytes, folds: vec![0] }
+    Shard { sha256: "ab".repeat(32), bytes, folds: vec![0], cold: false }
 }
 
 /// Answers requests in turn by these bodies of JavaScript functions, which see the `request`, the

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use shared::bundle::{
-    About, Base, Contents, Encoding, FoldLoader, LabelScores, Manifest, Provenance, Scores, Shard,
+    About, Base, Contents, Encoding, FoldModel, LabelScores, Manifest, Provenance, Scores, Shard,
     TextAnswer, Whose, write,
 };
 use shared::model::DebertaConfig;
@@ -41,6 +41,10 @@ struct Sample {
 
 impl Sample {
     fn new(encoding: Encoding) -> Self {
+        Self::parted(encoding, None)
+    }
+
+    fn parted(encoding: Encoding, hot_rows: Option<usize>) -> Self {
         let labels = LabelSet::new(vec!["joy".to_owned(), "fear".to_owned()]).unwrap();
         let learnt = ["what a lovely day", "who is there", "a day like any other"];
         let tokenizer = Tokenizer::learn(learnt.iter(), 60).unwrap().compact().unwrap();
@@ -51,6 +55,7 @@ impl Sample {
             labels,
             max_len: MAX_LEN,
             encoding,
+            hot_rows,
             folds: (0..FOLDS).collect(),
         };
         let mut files = BTreeMap::new();
@@ -77,13 +82,9 @@ impl Sample {
     }
 
     /// What the fold says without a session.
-    fn answers(&self, fold: usize, texts: &[String]) -> Vec<TextAnswer> {
-        let mut loader = FoldLoader::new(&self.manifest, fold);
-        for index in self.manifest.shards_of(fold) {
-            let shard = &self.manifest.shards()[index];
-            loader.take(index, &shard.open(self.bytes(shard)).unwrap()).unwrap();
-        }
-        loader.finish().unwrap().classify(texts).unwrap()
+    fn answers(&self, fold: usize, texts: &[String]) -> Vec<Option<TextAnswer>> {
+        let read = |_, shard: &Shard| shard.open(self.bytes(shard));
+        FoldModel::load(&self.manifest, fold, read).unwrap().classify(texts).unwrap()
     }
 
     fn session(&self) -> Session {
@@ -92,6 +93,15 @@ impl Sample {
 
     fn load(&self, session: &mut Session, fold: usize) {
         session.begin(fold);
+        self.load_begun(session);
+    }
+
+    fn load_cold(&self, session: &mut Session, fold: usize) {
+        session.begin_cold(fold);
+        self.load_begun(session);
+    }
+
+    fn load_begun(&self, session: &mut Session) {
         while let Some((index, shard)) = session.next_shard() {
             session.take(index, &shard.open(self.bytes(&shard)).unwrap()).unwrap();
         }
@@ -160,11 +170,37 @@ fn a_session_says_what_its_models_say() {
         for fold in 0..FOLDS {
             let answers = session.classify(fold, &texts()).unwrap();
             assert_eq!(answers, sample.answers(fold, &texts()), "fold {fold} as {encoding:?}");
-            let truncated: Vec<bool> = answers.iter().map(|answer| answer.truncated).collect();
+            let truncated: Vec<bool> =
+                answers.iter().flatten().map(|answer| answer.truncated).collect();
             assert_eq!(truncated, [false, false, false, true]);
             said.push(answers);
         }
         assert_ne!(said[0], said[1], "the folds are different models");
+    }
+}
+
+#[test]
+fn texts_of_common_words_are_answered_before_the_others_can_be() {
+    for encoding in ["int16", "int8", "int8+2/1"].map(|name| name.parse::<Encoding>().unwrap()) {
+        let sample = Sample::parted(encoding, Some(20));
+        let mut session = sample.session();
+        for fold in 0..FOLDS {
+            sample.load(&mut session, fold);
+        }
+        for fold in 0..FOLDS {
+            let expected = sample.answers(fold, &texts());
+            let answered = session.classify(fold, &texts()).unwrap();
+            assert_eq!(answered[1], expected[1], "the empty text has no words");
+            assert!(answered.contains(&None), "{encoding}: the others do");
+            sample.load_cold(&mut session, fold);
+            assert_eq!(session.classify(fold, &texts()).unwrap(), expected, "{encoding}");
+        }
+        // What is cold goes with its fold.
+        session.unload(0);
+        sample.load(&mut session, 0);
+        assert!(session.classify(0, &texts()).unwrap().contains(&None));
+        sample.load_cold(&mut session, 0);
+        assert_eq!(session.classify(0, &texts()).unwrap(), sample.answers(0, &texts()));
     }
 }
 

@@ -1,5 +1,6 @@
 //! `export`: a run becomes a bundle, which is compared with it before anyone can see it.
 
+use std::cell::OnceCell;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use crate::{
     export::{
         BundleFolder, Models, Reference, Source,
         candidates::{self, Candidate},
-        verify,
+        hot_rows, verify,
     },
     grid::Targets,
     progress::Progress,
@@ -40,6 +41,7 @@ pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
         base: Base::Mean,
         source,
         tokenizer,
+        needed_rows: OnceCell::new(),
         reference: None,
     };
     export.find_base(progress)?;
@@ -72,6 +74,8 @@ struct Export<'a> {
     base: Base,
     source: Source,
     tokenizer: CompactTokenizer,
+    /// How many of the first word embeddings nearly all texts need, once that was counted.
+    needed_rows: OnceCell<usize>,
     reference: Option<Reference>,
 }
 
@@ -135,8 +139,10 @@ impl Export<'_> {
         progress: &mut Progress,
     ) -> Result<Candidate> {
         let (source, args) = (&self.source, self.args);
-        let contents =
-            source.contents(encoding, self.models, args.title.clone(), args.license.clone());
+        let needed = || *self.needed_rows.get_or_init(|| hot_rows::needed(source));
+        let hot_rows = args.hot_rows.of(encoding, source.words(), needed)?;
+        let (title, license) = (args.title.clone(), args.license.clone());
+        let contents = source.contents(encoding, hot_rows, self.models, title, license);
         progress.note(format_args!(
             "writing {} as {encoding} to `{}`",
             self.what(),
@@ -219,6 +225,7 @@ impl Export<'_> {
             counted(manifest.shards().len(), "shard"),
             megabytes(manifest.download_bytes()),
         ));
+        super::inspect::bundle::hot_rows(manifest).into_iter().for_each(&mut line);
         super::inspect::bundle::verification(manifest).into_iter().for_each(&mut line);
         account
     }

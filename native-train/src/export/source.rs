@@ -169,6 +169,11 @@ impl Source {
         Ok(Classifier::new(&self.model, self.labels.len(), &weights)?.freeze()?)
     }
 
+    /// Word embeddings of a model: how many and how wide.
+    pub fn words(&self) -> [usize; 2] {
+        [self.model.vocab_size, self.model.embedding_size]
+    }
+
     /// The folder of the fold at `place` of [`folds`](Self::folds).
     pub fn fold_folder(&self, place: usize) -> FoldFolder {
         self.run.fold(self.folds[place])
@@ -184,6 +189,7 @@ impl Source {
     pub fn contents(
         &self,
         encoding: Encoding,
+        hot_rows: Option<usize>,
         models: Models,
         title: Option<String>,
         licence: Option<String>,
@@ -202,6 +208,7 @@ impl Source {
             thresholds: self.thresholds.clone(),
             max_len: self.config.max_len,
             encoding,
+            hot_rows,
             folds: match models {
                 Models::Folds => self.folds.clone(),
                 Models::Soup => vec![0],

@@ -1,9 +1,7 @@
 //! A bundle as a browser would load it, against the run: the same texts through both, and what differs.
 
 use anyhow::{Result, ensure};
-use shared::bundle::{
-    Encoding, EnsembleScores, FoldLoader, FoldModel, FoldScores, Manifest, Verification,
-};
+use shared::bundle::{Encoding, EnsembleScores, FoldModel, FoldScores, Manifest, Verification};
 use shared::ensemble;
 
 use super::reference::{Reference, logits, probabilities};
@@ -100,11 +98,7 @@ pub fn drop(found: &Verification) -> f64 {
 
 /// The fold as a browser loads it.
 fn load(manifest: &Manifest, folder: &BundleFolder, fold: usize) -> Result<FoldModel> {
-    let mut loader = FoldLoader::new(manifest, fold);
-    for index in manifest.shards_of(fold) {
-        loader.take(index, &folder.read(&manifest.shards()[index])?)?;
-    }
-    Ok(loader.finish()?)
+    FoldModel::load(manifest, fold, |_, shard| folder.read(shard))
 }
 
 /// The common texts must have the same ids by the run's tokenizer and by the bundle's.

@@ -136,6 +136,13 @@ impl Encoding {
         }
     }
 
+    /// What a word embedding of so many numbers takes, deltas not counted; `None` where a reader needs all before it answers.
+    pub fn bytes_of_a_word(self, width: usize) -> Option<usize> {
+        let numbers = self.of(WORD_EMBEDDINGS, &[1, width]);
+        let bytes = numbers.row_bytes(width) + numbers.scale_bytes(width);
+        self.kept_encoded(WORD_EMBEDDINGS).then_some(bytes)
+    }
+
     /// Whether a loaded fold keeps the tensor as it is stored and decodes the rows that it reads.
     pub(super) fn kept_encoded(self, name: &str) -> bool {
         self.words != Kind::F32 && name == WORD_EMBEDDINGS

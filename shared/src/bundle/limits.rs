@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::account::Scores;
-use super::encoding::InMemory;
+use super::encoding::{InMemory, WORD_EMBEDDINGS};
 use super::manifest::Contents;
 use super::numbers::{Numbers, width_of};
 use super::{Encoding, LARGEST_SHARD, Shard, refuse};
@@ -34,6 +34,7 @@ pub(super) fn check_contents(contents: &Contents) -> Result<()> {
     check_words(contents)?;
     check_scores(&contents.about.scores, &contents.labels)?;
     check_geometry(contents)?;
+    check_hot_rows(contents)?;
     check_folds(&contents.folds)?;
     match &contents.about.provenance.averaged_folds {
         Some(averaged) if contents.folds.len() > 1 || averaged.len() > FOLDS => {
@@ -99,6 +100,18 @@ fn check_geometry(contents: &Contents) -> Result<()> {
     Ok(())
 }
 
+fn check_hot_rows(contents: &Contents) -> Result<()> {
+    let Some(hot_rows) = contents.hot_rows else { return Ok(()) };
+    let all = contents.config.vocab_size;
+    if !(1..all).contains(&hot_rows) {
+        return refuse(format!("its `hot_rows` is {hot_rows}, which does not part {all} rows"));
+    }
+    if !contents.encoding.kept_encoded(WORD_EMBEDDINGS) {
+        return refuse("it has `hot_rows`, but word embeddings in f32 come together");
+    }
+    Ok(())
+}
+
 fn check_folds(folds: &[usize]) -> Result<()> {
     let distinct: BTreeSet<&usize> = folds.iter().collect();
     if folds.is_empty() || folds.len() > FOLDS || distinct.len() != folds.len() {
@@ -118,17 +131,30 @@ pub(super) fn check_shards(contents: &Contents, shards: &[Shard]) -> Result<()> 
     if distinct.len() != shards.len() {
         return refuse("it names a shard twice");
     }
-    let most = stored_bytes(&contents.config, contents.labels.len(), contents.encoding);
+    if !shards.is_sorted_by_key(|shard| shard.cold) {
+        return refuse("one of its cold shards does not come last");
+    }
+    let (hot, cold) = stored_bytes(contents);
     for fold in 0..folds {
-        let of_fold = shards.iter().filter(|shard| shard.folds.contains(&fold));
-        let bytes: u64 = of_fold.map(|shard| shard.bytes).sum();
-        if bytes == 0 || bytes > most {
-            return refuse(format!(
-                "the shards of fold {fold} have {bytes} bytes, which is not what its model needs"
-            ));
-        }
+        let bytes = |cold: bool| -> u64 {
+            let of_fold = shards.iter().filter(|shard| shard.folds.contains(&fold));
+            of_fold.filter(|shard| shard.cold == cold).map(|shard| shard.bytes).sum()
+        };
+        check_bytes(fold, "", bytes(false), Some(hot))?;
+        check_bytes(fold, "cold ", bytes(true), cold)?;
     }
     Ok(())
+}
+
+/// `most`: `None` where there may be none.
+fn check_bytes(fold: usize, kind: &str, bytes: u64, most: Option<u64>) -> Result<()> {
+    match most {
+        None if bytes == 0 => Ok(()),
+        Some(most) if (1..=most).contains(&bytes) => Ok(()),
+        _ => refuse(format!(
+            "the {kind}shards of fold {fold} have {bytes} bytes, which is not what its model needs"
+        )),
+    }
 }
 
 /// What one loaded fold takes: linear weights as f32 or int8, the word embeddings as they are stored, the projections of the
@@ -164,12 +190,25 @@ pub(super) fn common_bytes(config: &DebertaConfig, labels: usize, encoding: Enco
     shared.map(|(name, shape)| common(&name, &shape, encoding)).fold(0, u64::saturating_add)
 }
 
-/// The most that the shards of one fold may have: its tensors, each in a shard of its own if need be.
-fn stored_bytes(config: &DebertaConfig, labels: usize, encoding: Encoding) -> u64 {
-    let tensors = config.tensor_shapes(labels).into_iter().map(|(name, shape)| {
-        common(&name, &shape, encoding).saturating_add(own(&name, &shape, encoding))
-    });
-    tensors.chain([tokenizer_bytes(config), WORKING_BYTES]).fold(0, u64::saturating_add)
+/// The most that the shards of one fold may have: its tensors, each in a shard of its own if need be; and if word embeddings are
+/// parted, the most that its cold shards may have.
+fn stored_bytes(contents: &Contents) -> (u64, Option<u64>) {
+    let Contents { config, encoding, hot_rows, .. } = contents;
+    let stored = |name: &str, shape: &[usize]| {
+        common(name, shape, *encoding).saturating_add(own(name, shape, *encoding))
+    };
+    let mut cold = None;
+    let tensors =
+        config.tensor_shapes(contents.labels.len()).into_iter().map(|(name, mut shape)| {
+            if let Some(hot_rows) = hot_rows.filter(|_| name == WORD_EMBEDDINGS) {
+                let others = [shape[0] - hot_rows, shape[1]];
+                cold = Some(stored(&name, &others).saturating_add(WORKING_BYTES));
+                shape[0] = hot_rows;
+            }
+            stored(&name, &shape)
+        });
+    let hot = tensors.chain([tokenizer_bytes(config), WORKING_BYTES]).fold(0, u64::saturating_add);
+    (hot, cold)
 }
 
 /// Bytes of a tensor, or its base.

@@ -1,22 +1,25 @@
-//! From shards to a model: one fold's tensors, checked against the manifest's config as they come.
+//! From shards to a model: one fold's tensors, checked against the manifest's config as they come. Cold word embeddings are
+//! loaded like a fold that has nothing else, and added to the model.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::encoding::WORD_EMBEDDINGS;
-use super::model::{CommonWords, FoldModel};
+use super::model::{FoldModel, Words};
 use super::numbers::{Numbers, width_of};
-use super::shard::OpenShard;
+use super::shard::{OpenShard, Shard};
 use super::sink::{Arrival, Filled, Sink};
 use super::{DELTA, Encoding, Manifest, ROWS, SCALES, refuse};
 use crate::model::{Classifier, DebertaConfig};
-use crate::nn::{Prepared, Weights};
+use crate::nn::{EncodedTable, Prepared, Weights};
 use crate::tokenizer::CompactTokenizer;
 use crate::{Error, Result};
 
-/// Takes the shards of one fold, in any order, and becomes its model.
+/// Takes the shards that make one fold answer, in any order, and becomes its model.
 ///
 /// A shard is decoded at once and can be dropped after it was taken. After an error the loader is of no more use.
 pub struct FoldLoader {
@@ -25,6 +28,9 @@ pub struct FoldLoader {
     max_len: usize,
     encoding: Encoding,
     shapes: BTreeMap<String, Vec<usize>>,
+    /// The rows of the word embeddings that are to come.
+    words: Range<usize>,
+    takes_tokenizer: bool,
     /// Shards that have not come, by their place in the manifest.
     awaited: BTreeMap<usize, String>,
     /// Tensors of which rows have come.
@@ -35,6 +41,9 @@ pub struct FoldLoader {
     /// Of these the word embeddings are in memory.
     words_known: BTreeSet<usize>,
 }
+
+/// Takes a fold's cold shards, in any order, and makes its model whole. After an error it is of no more use.
+pub struct ColdLoader(FoldLoader);
 
 /// What a name in a shard stands for.
 struct Part {
@@ -48,8 +57,13 @@ impl FoldLoader {
     /// # Panics
     /// If the bundle has no such fold.
     pub fn new(manifest: &Manifest, fold: usize) -> Self {
+        let hot_rows = manifest.hot_rows().unwrap_or(manifest.config().vocab_size);
+        Self::of(manifest, fold, manifest.hot_shards_of(fold), 0..hot_rows)
+    }
+
+    fn of(manifest: &Manifest, fold: usize, shards: Vec<usize>, words: Range<usize>) -> Self {
         assert!(fold < manifest.folds(), "the bundle has {} folds", manifest.folds());
-        let awaited = manifest.shards_of(fold).into_iter();
+        let awaited = shards.into_iter();
         let (config, labels) = (manifest.config(), manifest.labels().len());
         Self {
             config: config.clone(),
@@ -57,6 +71,8 @@ impl FoldLoader {
             max_len: manifest.max_len(),
             encoding: manifest.encoding(),
             shapes: config.tensor_shapes(labels),
+            words,
+            takes_tokenizer: true,
             awaited: awaited
                 .map(|place| (place, manifest.shards()[place].sha256.clone()))
                 .collect(),
@@ -71,15 +87,28 @@ impl FoldLoader {
     /// shards, the new one uses those in memory.
     pub fn beside(manifest: &Manifest, fold: usize, loaded: &FoldModel) -> Self {
         let mut loader = Self::new(manifest, fold);
-        let Some(CommonWords { rows, shards }) = loaded.common_words() else { return loader };
-        if shards.iter().all(|shard| loader.awaited.contains_key(shard)) {
-            let shape = loader.shapes[WORD_EMBEDDINGS].clone();
-            let stored = loader.encoding.of(WORD_EMBEDDINGS, &shape);
-            let sink = Sink::beside(rows.clone(), shape, stored);
-            loader.sinks.insert(WORD_EMBEDDINGS.to_owned(), sink);
-            loader.words_known.clone_from(shards);
-        }
+        loader.share_words(loaded, false);
         loader
+    }
+
+    fn share_words(&mut self, loaded: &FoldModel, cold: bool) {
+        let Some((rows, shards)) = loaded.words(cold) else { return };
+        if shards.iter().all(|shard| self.awaited.contains_key(shard)) {
+            let shape = self.sink_shape(WORD_EMBEDDINGS);
+            let stored = self.encoding.of(WORD_EMBEDDINGS, &shape);
+            let sink = Sink::beside(rows.clone(), shape, stored);
+            self.sinks.insert(WORD_EMBEDDINGS.to_owned(), sink);
+            self.words_known.clone_from(shards);
+        }
+    }
+
+    /// That of the rows that are to come.
+    fn sink_shape(&self, name: &str) -> Vec<usize> {
+        let mut shape = self.shapes[name].clone();
+        if name == WORD_EMBEDDINGS {
+            shape[0] = self.words.len();
+        }
+        shape
     }
 
     /// Decodes a shard, which is at place `index` of the manifest's.
@@ -107,25 +136,20 @@ impl FoldLoader {
     ///
     /// # Errors
     /// If a shard has not come, the shards together lack a part of a tensor, or the tokenizer does not do.
-    pub fn finish(self) -> Result<FoldModel> {
-        if !self.awaited.is_empty() {
-            return refuse(format!("{} shards of the fold have not come", self.awaited.len()));
-        }
-        let mut sinks = self.sinks;
-        let mut common_words = None;
+    pub fn finish(mut self) -> Result<FoldModel> {
+        self.check_all_have_come()?;
+        let mut words = None;
         let (mut tensors, mut prepared) = (BTreeMap::new(), Prepared::default());
-        for name in self.shapes.into_keys() {
-            match sinks.remove(&name).filter(Sink::is_full) {
-                None => return Err(Error::MissingTensor { name }),
-                Some(sink) => match sink.finish()? {
-                    Filled::Dense(tensor) => drop(tensors.insert(name, tensor)),
-                    Filled::Packed(weight) => drop(prepared.linear.insert(name, weight)),
-                    Filled::Encoded(table) => {
-                        let shards = self.words_from.union(&self.words_known).copied().collect();
-                        common_words = Some(CommonWords { rows: table.rows().clone(), shards });
-                        prepared.tables.insert(name, table);
-                    }
-                },
+        for (name, shape) in std::mem::take(&mut self.shapes) {
+            match self.filled(&name)? {
+                Filled::Dense(tensor) => drop(tensors.insert(name, tensor)),
+                Filled::Packed(weight) => drop(prepared.linear.insert(name, weight)),
+                Filled::Encoded(rows) => {
+                    let table = Arc::new(EncodedTable::new(rows, shape[0]));
+                    let from = [self.words_come_from(), BTreeSet::new()];
+                    words = Some(Words { table: Arc::clone(&table), from });
+                    prepared.tables.insert(name, table);
+                }
             }
         }
         let tokenizer = CompactTokenizer::from_tensors(|name| {
@@ -137,7 +161,25 @@ impl FoldLoader {
         let weights = Weights::with_prepared(&tensors, &prepared);
         let classifier = Classifier::new(&self.config, self.labels, &weights)?.freeze()?;
         let model = FoldModel::new(tokenizer, classifier, self.max_len, self.labels);
-        Ok(model.with_common_words(common_words))
+        Ok(model.with_words(words))
+    }
+
+    fn check_all_have_come(&self) -> Result<()> {
+        match self.awaited.len() {
+            0 => Ok(()),
+            missing => refuse(format!("{missing} shards of the fold have not come")),
+        }
+    }
+
+    fn filled(&mut self, name: &str) -> Result<Filled> {
+        match self.sinks.remove(name).filter(Sink::is_full) {
+            None => Err(Error::MissingTensor { name: name.to_owned() }),
+            Some(sink) => sink.finish(),
+        }
+    }
+
+    fn words_come_from(&self) -> BTreeSet<usize> {
+        self.words_from.union(&self.words_known).copied().collect()
     }
 
     /// What is wrong with a tensor is said without its name.
@@ -152,7 +194,7 @@ impl FoldLoader {
             let of_a_part = tensors.tensor(whole).is_ok() && self.part(whole).is_some();
             return if of_a_part { Ok(()) } else { Err("belongs to no other".to_owned()) };
         }
-        if CompactTokenizer::has_tensor(name) {
+        if self.takes_tokenizer && CompactTokenizer::has_tensor(name) {
             let tensor = (view.dtype(), view.data().to_vec());
             return match self.tokenizer.insert(name.to_owned(), tensor) {
                 None => Ok(()),
@@ -167,12 +209,17 @@ impl FoldLoader {
             let (dtype, found) = (view.dtype(), view.shape());
             return Err(format!("is {dtype} {found:?}, which does not make {shape:?}"));
         }
+        let is_words = of == WORD_EMBEDDINGS;
+        let before = if is_words { self.words.start } else { 0 };
         let runs = runs(tensors.tensor(&format!("{name}{ROWS}")).ok(), shape[0])?.into_iter();
+        // Rows that others bring are beyond the end as well.
+        let runs =
+            runs.map(|(first, rows)| (first.checked_sub(before).unwrap_or(usize::MAX), rows));
         let scales = tensors.tensor(&format!("{name}{SCALES}")).ok();
         let scales = self::scales(scales, stored, rows, width_of(&shape))?;
         let arrived = Arrival { data: view.data(), scales };
         let (becomes, base) = (self.encoding.in_memory(&of, &shape), self.encoding.of(&of, &shape));
-        let is_words = of == WORD_EMBEDDINGS;
+        let shape = self.sink_shape(&of);
         let sink = self.sinks.entry(of).or_insert_with(|| Sink::new(shape, base, becomes));
         let taken = match stored {
             Numbers::Delta(bits) => sink.take_deltas(bits, runs, &arrived),
@@ -201,6 +248,73 @@ impl FoldLoader {
             }
         };
         Some(Part { name: name.to_owned(), shape: shape.clone(), stored })
+    }
+}
+
+impl ColdLoader {
+    /// # Panics
+    /// If the bundle has no such fold, or no cold word embeddings.
+    pub fn new(manifest: &Manifest, fold: usize) -> Self {
+        let hot_rows = manifest.hot_rows().expect("a bundle whose word embeddings are parted");
+        let words = hot_rows..manifest.config().vocab_size;
+        let mut loader = FoldLoader::of(manifest, fold, manifest.cold_shards_of(fold), words);
+        loader.shapes.retain(|name, _| name == WORD_EMBEDDINGS);
+        loader.takes_tokenizer = false;
+        Self(loader)
+    }
+
+    /// As [`new`](Self::new), beside a loaded fold of the same bundle: if both have their cold word embeddings from the same
+    /// shards, the new one uses those in memory.
+    pub fn beside(manifest: &Manifest, fold: usize, loaded: &FoldModel) -> Self {
+        let mut loader = Self::new(manifest, fold);
+        loader.0.share_words(loaded, true);
+        loader
+    }
+
+    /// As [`FoldLoader::take`].
+    ///
+    /// # Errors
+    /// If it is no cold shard of this fold or came before, or has anything but cold word embeddings.
+    pub fn take(&mut self, index: usize, shard: &OpenShard) -> Result<()> {
+        self.0.take(index, shard)
+    }
+
+    /// Makes the fold's model whole, once all its cold shards were taken.
+    ///
+    /// # Errors
+    /// If a shard has not come, the shards together lack a row, or the model does not.
+    pub fn finish(mut self, model: &mut FoldModel) -> Result<()> {
+        self.0.check_all_have_come()?;
+        match self.0.filled(WORD_EMBEDDINGS)? {
+            Filled::Encoded(rows) => model.complete(rows, self.0.words_come_from()),
+            _ => unreachable!("the manifest parts none but encoded rows"),
+        }
+    }
+}
+
+impl FoldModel {
+    /// The fold with all of its shards, which `read` gives, each in its turn.
+    ///
+    /// # Errors
+    /// Those of `read` and of the loaders.
+    pub fn load<E: From<Error>>(
+        manifest: &Manifest,
+        fold: usize,
+        mut read: impl FnMut(usize, &Shard) -> Result<OpenShard, E>,
+    ) -> Result<Self, E> {
+        let mut loader = FoldLoader::new(manifest, fold);
+        for index in manifest.hot_shards_of(fold) {
+            loader.take(index, &read(index, &manifest.shards()[index])?)?;
+        }
+        let mut model = loader.finish()?;
+        if !model.is_whole() {
+            let mut loader = ColdLoader::new(manifest, fold);
+            for index in manifest.cold_shards_of(fold) {
+                loader.take(index, &read(index, &manifest.shards()[index])?)?;
+            }
+            loader.finish(&mut model)?;
+        }
+        Ok(model)
     }
 }
 

@@ -23,6 +23,7 @@ pub struct Manifest {
     thresholds: Thresholds,
     max_len: usize,
     encoding: Encoding,
+    hot_rows: Option<usize>,
     folds: Vec<usize>,
     shards: Vec<Shard>,
     verification: Option<Verification>,
@@ -47,6 +48,8 @@ pub struct Contents {
     pub thresholds: Thresholds,
     pub max_len: usize,
     pub encoding: Encoding,
+    /// Word embeddings that are needed before a fold answers; `None`: all.
+    pub hot_rows: Option<usize>,
     /// The numbers that the folds have in their run.
     pub folds: Vec<usize>,
 }
@@ -62,6 +65,8 @@ struct Document {
     thresholds: Vec<f64>,
     max_len: usize,
     encoding: Encoding,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hot_rows: Option<usize>,
     folds: Vec<usize>,
     config: Value,
     verification: Option<Verification>,
@@ -105,6 +110,7 @@ impl Manifest {
             thresholds,
             max_len: document.max_len,
             encoding: document.encoding,
+            hot_rows: document.hot_rows,
             folds: document.folds,
         };
         let mut manifest = Self::new(contents, document.shards)?;
@@ -117,7 +123,8 @@ impl Manifest {
     pub(super) fn new(contents: Contents, shards: Vec<Shard>) -> Result<Self> {
         limits::check_contents(&contents)?;
         limits::check_shards(&contents, &shards)?;
-        let Contents { about, config, labels, thresholds, max_len, encoding, folds } = contents;
+        let Contents { about, config, labels, thresholds, max_len, encoding, hot_rows, folds } =
+            contents;
         Ok(Self {
             about,
             config,
@@ -125,6 +132,7 @@ impl Manifest {
             thresholds,
             max_len,
             encoding,
+            hot_rows,
             folds,
             shards,
             verification: None,
@@ -147,6 +155,7 @@ impl Manifest {
             thresholds: self.thresholds.values().to_vec(),
             max_len: self.max_len,
             encoding: self.encoding,
+            hot_rows: self.hot_rows,
             folds: self.folds.clone(),
             config: config.expect("a config writes JSON"),
             verification: self.verification.clone(),
@@ -206,6 +215,11 @@ impl Manifest {
         self.encoding
     }
 
+    /// The first id whose word embedding is cold, which is the number of those that are not; `None`: none is.
+    pub fn hot_rows(&self) -> Option<usize> {
+        self.hot_rows
+    }
+
     pub fn config(&self) -> &DebertaConfig {
         &self.config
     }
@@ -218,6 +232,25 @@ impl Manifest {
     pub fn shards_of(&self, fold: usize) -> Vec<usize> {
         let needed = |&shard: &usize| self.shards[shard].folds.contains(&fold);
         (0..self.shards.len()).filter(needed).collect()
+    }
+
+    /// Of [`shards_of`](Self::shards_of), those that make the fold answer.
+    pub fn hot_shards_of(&self, fold: usize) -> Vec<usize> {
+        let mut shards = self.shards_of(fold);
+        shards.retain(|&shard| !self.shards[shard].cold);
+        shards
+    }
+
+    /// The others: they have the rows of rarer words.
+    pub fn cold_shards_of(&self, fold: usize) -> Vec<usize> {
+        let mut shards = self.shards_of(fold);
+        shards.retain(|&shard| self.shards[shard].cold);
+        shards
+    }
+
+    /// What makes the first fold answer.
+    pub fn first_answer_bytes(&self) -> u64 {
+        self.hot_shards_of(0).into_iter().map(|shard| self.shards[shard].bytes).sum()
     }
 
     /// All shards together.

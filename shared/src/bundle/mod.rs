@@ -18,6 +18,12 @@
 //! the number of rows of each run, in the order in which `NAME` has them. Over all shards of a fold each row comes
 //! exactly once.
 //!
+//! **Hot and cold.** A text needs the word embeddings of its own tokens and no others, and most of a vocabulary is in few texts.
+//! Where there is a `hot_rows` H, rows of word embeddings from H on, and what is to be added to them, are *cold*: they have
+//! shards of their own, which say `"cold": true` and come last in `shards`. The others make a fold answer every text all of
+//! whose ids are below H. The cold ones are loaded after them, all of them and whatever was asked: which rows a
+//! reader fetched when would tell the host what was typed. A reader that knows nothing of it loads all of a fold's shards.
+//!
 //! **Numbers.** Vectors (biases, LayerNorm) and the classifier's few rows are f32. All other matrices are stored as
 //! `encoding` says, which is `MATRICES`, or `MATRICES/WORDS` where the word embeddings are stored otherwise:
 //!
@@ -70,7 +76,7 @@ mod writer;
 
 pub use account::{EnsembleScores, FoldScores, LabelScores, Provenance, Scores, Verification};
 pub use encoding::Encoding;
-pub use loader::FoldLoader;
+pub use loader::{ColdLoader, FoldLoader};
 pub use manifest::{About, Contents, Manifest, VERSION};
 pub use model::{FoldModel, TextAnswer};
 pub use shard::{LARGEST_SHARD, OpenShard, Shard};

@@ -1,5 +1,6 @@
-//! Fills shards: for each set of folds one that is not full yet.
+//! Fills shards: for each set of folds one that is not full yet, and where there are cold rows one of these.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use safetensors::Dtype;
@@ -20,9 +21,16 @@ const HEADER_BYTES_AN_ENTRY: usize = 160;
 const RUN_BYTES: usize = 8;
 
 pub(super) struct Packer<F> {
-    open: BTreeMap<FoldSet, Unfinished>,
-    finished: Vec<(FoldSet, Shard)>,
+    open: BTreeMap<Kind, Unfinished>,
+    finished: Vec<(Kind, Shard)>,
     emit: F,
+}
+
+/// Which shards are filled alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    cold: bool,
+    set: FoldSet,
 }
 
 /// Some rows of a tensor.
@@ -33,6 +41,8 @@ pub(super) struct Piece<'a> {
     pub numbers: Numbers,
     /// Which they are, ascending.
     pub rows: &'a [usize],
+    /// Whether they are cold.
+    pub cold: bool,
     /// These rows and no others.
     pub encoded: &'a Encoded,
 }
@@ -73,10 +83,11 @@ impl<E: From<Error>, F: FnMut(&Shard, Vec<u8>) -> Result<(), E>> Packer<F> {
         if Unfinished::default().room() < entry.size() {
             return Err(Error::Bundle(format!("`{}` does not fit a shard", entry.name)).into());
         }
-        if self.open(set).room() < entry.size() {
-            self.close(set)?;
+        let kind = Kind { cold: false, set };
+        if self.open(kind).room() < entry.size() {
+            self.close(kind)?;
         }
-        let unfinished = self.open(set);
+        let unfinished = self.open(kind);
         unfinished.bytes += entry.size();
         unfinished.tables.push(entry);
         Ok(())
@@ -84,9 +95,10 @@ impl<E: From<Error>, F: FnMut(&Shard, Vec<u8>) -> Result<(), E>> Packer<F> {
 
     /// Adds rows of a tensor, cut where a shard is full. They come after those of the tensor that the set has already.
     pub fn add_rows(&mut self, set: FoldSet, piece: &Piece<'_>) -> Result<(), E> {
+        let kind = Kind { cold: piece.cold, set };
         let mut done = 0;
         while done < piece.rows.len() {
-            let unfinished = self.open(set);
+            let unfinished = self.open(kind);
             let fitting = piece.fitting(done, unfinished.room(), unfinished.parts.get(piece.name));
             if fitting == 0 && unfinished.is_empty() {
                 let reason = format!("a row of `{}` does not fit a shard", piece.name);
@@ -95,36 +107,36 @@ impl<E: From<Error>, F: FnMut(&Shard, Vec<u8>) -> Result<(), E>> Packer<F> {
             unfinished.add(piece, done, fitting);
             done += fitting;
             if done < piece.rows.len() {
-                self.close(set)?;
+                self.close(kind)?;
             }
         }
         Ok(())
     }
 
-    /// All shards: first those that most folds need.
+    /// All shards, the cold ones last; before that, first those that most folds need.
     pub fn finish(mut self) -> Result<Vec<Shard>, E> {
-        let sets: Vec<FoldSet> = self.open.keys().copied().collect();
-        for set in sets {
-            self.close(set)?;
+        let kinds: Vec<Kind> = self.open.keys().copied().collect();
+        for kind in kinds {
+            self.close(kind)?;
         }
         let mut finished = self.finished;
-        finished.sort_by_key(|(set, _)| (std::cmp::Reverse(set.count_ones()), *set));
+        finished.sort_by_key(|(kind, _)| (kind.cold, Reverse(kind.set.count_ones()), kind.set));
         Ok(finished.into_iter().map(|(_, shard)| shard).collect())
     }
 
-    fn open(&mut self, set: FoldSet) -> &mut Unfinished {
-        self.open.entry(set).or_default()
+    fn open(&mut self, kind: Kind) -> &mut Unfinished {
+        self.open.entry(kind).or_default()
     }
 
-    fn close(&mut self, set: FoldSet) -> Result<(), E> {
-        let unfinished = self.open.remove(&set).unwrap_or_default();
+    fn close(&mut self, kind: Kind) -> Result<(), E> {
+        let unfinished = self.open.remove(&kind).unwrap_or_default();
         if unfinished.is_empty() {
             return Ok(());
         }
         let bytes = unfinished.serialize();
-        let shard = Shard::of(&bytes, members(set));
+        let shard = Shard { cold: kind.cold, ..Shard::of(&bytes, members(kind.set)) };
         (self.emit)(&shard, bytes)?;
-        self.finished.push((set, shard));
+        self.finished.push((kind, shard));
         Ok(())
     }
 }

@@ -20,6 +20,9 @@ pub struct Shard {
     pub bytes: u64,
     /// The folds that need it, as places in the manifest's list of folds, ascending.
     pub folds: Vec<usize>,
+    /// It has cold rows of word embeddings and nothing else: a fold answers most texts without.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cold: bool,
 }
 
 /// The bytes of a shard, known to be whole and of the safetensors format.
@@ -32,7 +35,7 @@ pub struct OpenShard {
 impl Shard {
     /// Describes the bytes of a new shard.
     pub(super) fn of(bytes: &[u8], folds: Vec<usize>) -> Self {
-        Self { sha256: sha256(bytes), bytes: bytes.len() as u64, folds }
+        Self { sha256: sha256(bytes), bytes: bytes.len() as u64, folds, cold: false }
     }
 
     /// The file's name beside the manifest.

@@ -10,7 +10,7 @@ use super::numbers::{Numbers, f32_numbers, i8_numbers, i16_numbers, width_of};
 use crate::Result;
 use crate::kernels::low_bits::Bits;
 use crate::kernels::packed::PackedLinear;
-use crate::nn::encoded_table::{Additions, EncodedTable, Rows};
+use crate::nn::encoded_table::{Additions, Rows, Stretch};
 
 /// Room for a whole tensor.
 pub(super) struct Sink {
@@ -46,7 +46,7 @@ enum Kept {
 /// What a sink has become.
 pub(super) enum Filled {
     Dense(Tensor),
-    Encoded(Arc<EncodedTable>),
+    Encoded(Stretch),
     Packed(Arc<PackedLinear>),
 }
 
@@ -144,7 +144,7 @@ impl Sink {
             Kept::Int4 { packed, scales } => Rows::int4(packed, scales, width).into(),
             Kept::Common(rows) => rows,
         };
-        Ok(Filled::Encoded(EncodedTable::new(rows, self.additions).into()))
+        Ok(Filled::Encoded(Stretch { rows, additions: self.additions }))
     }
 }
 

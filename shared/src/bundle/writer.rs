@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::apart;
-use super::encoding::shared_by_row;
+use super::encoding::{WORD_EMBEDDINGS, shared_by_row};
 use super::numbers::{Encoded, Numbers, width_of};
 use super::packing::{FoldSet, Packer, Piece};
 use super::{Contents, Manifest, Shard};
@@ -41,6 +41,8 @@ pub(super) struct Block<'a> {
     /// Of the whole tensor.
     pub shape: &'a [usize],
     pub rows: Range<usize>,
+    /// Whether they are cold: all of a block are, or none.
+    pub cold: bool,
     /// A fold's numbers, row by row.
     pub versions: Vec<Vec<f32>>,
 }
@@ -70,14 +72,17 @@ pub fn write<E: From<Error>>(
     for (name, shape) in contents.config.tensor_shapes(contents.labels.len()) {
         let (all, by_row) = (shape[0], shared_by_row(&name));
         let step = if by_row { (BLOCK_NUMBERS / width_of(&shape)).max(1) } else { all };
-        for first in (0..all).step_by(step) {
-            let rows = first..all.min(first + step);
+        let hot = contents.hot_rows.filter(|_| name == WORD_EMBEDDINGS).unwrap_or(all);
+        let hot_blocks = (0..hot).step_by(step).map(|first| first..hot.min(first + step));
+        let cold_blocks = (hot..all).step_by(step).map(|first| first..all.min(first + step));
+        for rows in hot_blocks.chain(cold_blocks) {
+            let cold = rows.start >= hot;
             let mut versions = Vec::with_capacity(folds);
             for fold in 0..folds {
                 let version = read(Whose::Fold(fold), &name, rows.clone())?;
                 versions.push(version.ok_or_else(|| Error::MissingTensor { name: name.clone() })?);
             }
-            let block = Block { name: &name, shape: &shape, rows, versions };
+            let block = Block { name: &name, shape: &shape, rows, cold, versions };
             block.versions.iter().try_for_each(|version| block.check(version))?;
             let common = match base {
                 _ if !encoding.has_base(&name, &shape) => None,
@@ -165,7 +170,8 @@ impl Block<'_> {
         let selected = encoded.select(numbers, self.width(), places);
         let name = format!("{}{ending}", self.name);
         let (name, shape) = (&*name, self.shape);
-        packer.add_rows(set, &Piece { name, shape, numbers, rows: &rows, encoded: &selected })
+        let (rows, cold) = (&*rows, self.cold);
+        packer.add_rows(set, &Piece { name, shape, numbers, rows, cold, encoded: &selected })
     }
 }
 

@@ -1,9 +1,10 @@
 //! A table of embeddings that stays as it was stored: rows are decoded when they are picked.
 //!
 //! The word embeddings are more than half of a DeBERTa-v3, and a text reads some dozens of their rows. Where folds
-//! have a table in common it is in memory once, and each fold has beside it what it adds to rows.
+//! have a table in common it is in memory once, and each fold has beside it what it adds to rows. A table can be in use
+//! before its last rows are there, as long as nobody asks for these.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{Device, Tensor};
 
@@ -13,11 +14,19 @@ use crate::kernels::low_bits::Bits;
 /// Numbers of a row that have a scale together in [`Rows::Int4`].
 pub const GROUP: usize = 128;
 
-/// Rows, and what is added to some of them.
+/// First rows, and the others when they have come.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodedTable {
-    rows: Arc<Rows>,
-    additions: Option<Additions>,
+    entries: usize,
+    first: Stretch,
+    others: OnceLock<Stretch>,
+}
+
+/// Rows, and what is added to some of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stretch {
+    pub rows: Arc<Rows>,
+    pub additions: Option<Additions>,
 }
 
 /// Whole numbers with scales to multiply with, row by row.
@@ -128,32 +137,60 @@ impl Additions {
     }
 }
 
+impl Stretch {
+    fn add(&self, row: usize, sums: &mut [f32]) {
+        self.rows.add(row, sums);
+        if let Some(additions) = &self.additions {
+            additions.add(row, sums);
+        }
+    }
+}
+
 impl EncodedTable {
-    pub fn new(rows: Arc<Rows>, additions: Option<Additions>) -> Self {
-        Self { rows, additions }
+    /// A table of `entries` rows, of which these are the first.
+    pub fn new(first: Stretch, entries: usize) -> Self {
+        Self { entries, first, others: OnceLock::new() }
+    }
+
+    /// Takes the rows that are not here. `false` if these are not as many, or all are here.
+    pub fn complete(&self, others: Stretch) -> bool {
+        let [missing, width] = [self.entries - self.entries_here(), self.first.rows.width];
+        let fits = missing > 0 && [others.rows.entries, others.rows.width] == [missing, width];
+        fits && self.others.set(others).is_ok()
     }
 
     /// What other folds may have as well.
-    pub fn rows(&self) -> &Arc<Rows> {
-        &self.rows
+    pub fn first(&self) -> &Arc<Rows> {
+        &self.first.rows
+    }
+
+    /// As [`first`](Self::first).
+    pub fn others(&self) -> Option<&Arc<Rows>> {
+        self.others.get().map(|others| &others.rows)
     }
 
     /// [entries, width]
     pub fn shape(&self) -> [usize; 2] {
-        [self.rows.entries, self.rows.width]
+        [self.entries, self.first.rows.width]
+    }
+
+    /// How many of the entries can be picked: all, or the first.
+    pub fn entries_here(&self) -> usize {
+        let others = self.others.get().map_or(0, |others| others.rows.entries);
+        self.first.rows.entries + others
     }
 
     /// -> [indices, width], f32.
     ///
     /// # Panics
-    /// If an index is not below the number of entries.
+    /// If an index is not below the number of entries that are here.
     pub fn gather(&self, indices: &[u32]) -> Result<Tensor> {
-        let width = self.rows.width;
+        let (width, here) = (self.first.rows.width, self.first.rows.entries);
         let mut output = vec![0.0; indices.len() * width];
         for (&index, sums) in indices.iter().zip(output.chunks_exact_mut(width)) {
-            self.rows.add(index as usize, sums);
-            if let Some(additions) = &self.additions {
-                additions.add(index as usize, sums);
+            match (index as usize).checked_sub(here) {
+                None => self.first.add(index as usize, sums),
+                Some(row) => self.others.get().expect("rows that are here").add(row, sums),
             }
         }
         Ok(Tensor::from_vec(output, (indices.len(), width), &Device::Cpu)?)
@@ -164,6 +201,12 @@ impl EncodedTable {
 mod tests {
     use super::*;
 
+    fn whole(rows: impl Into<Arc<Rows>>, additions: Option<Additions>) -> EncodedTable {
+        let rows = rows.into();
+        let entries = rows.entries;
+        EncodedTable::new(Stretch { rows, additions }, entries)
+    }
+
     fn gathered(table: &EncodedTable, indices: &[u32]) -> Vec<Vec<f32>> {
         table.gather(indices).unwrap().to_vec2().unwrap()
     }
@@ -171,17 +214,17 @@ mod tests {
     #[test]
     fn picked_rows_are_decoded() {
         let rows = Rows::int8(vec![1, -2, 127, 0, 5, 6], vec![0.5, 2.0, 0.25]);
-        let table = EncodedTable::new(rows.into(), None);
+        let table = whole(rows, None);
         assert_eq!(table.shape(), [3, 2]);
         assert_eq!(gathered(&table, &[2, 0, 2]), [[1.25, 1.5], [0.5, -1.0], [1.25, 1.5]]);
 
         let rows = Rows::int16(vec![1, -2, 32767, 300], vec![0.5, 2.0]);
-        let table = EncodedTable::new(rows.into(), None);
+        let table = whole(rows, None);
         assert_eq!(gathered(&table, &[1, 0]), [[65534.0, 600.0], [0.5, -1.0]]);
 
         // Codes 0 and 15 are -7.5 and 7.5 scales, 8 is half a scale; three numbers take two bytes.
         let rows = Rows::int4(vec![0xF0, 0x08, 0x80, 0x0F], vec![2.0, 0.5], 3);
-        let table = EncodedTable::new(rows.into(), None);
+        let table = whole(rows, None);
         assert_eq!(table.shape(), [2, 3]);
         assert_eq!(gathered(&table, &[1, 0]), [[-3.75, 0.25, 3.75], [-15.0, 15.0, 1.0]]);
     }
@@ -190,7 +233,7 @@ mod tests {
     fn every_group_of_a_wide_row_has_its_own_scale() {
         let width = GROUP + 2;
         let rows = Rows::int4(vec![0x88; Bits::Four.bytes(width)], vec![2.0, 6.0], width);
-        let row = &gathered(&EncodedTable::new(rows.into(), None), &[0])[0];
+        let row = &gathered(&whole(rows, None), &[0])[0];
         assert_eq!((row.len(), row[GROUP - 1], row[GROUP]), (width, 1.0, 3.0));
     }
 
@@ -200,10 +243,27 @@ mod tests {
         let mut additions = Additions::none(Bits::One, 3);
         additions.push(2, &[0b01], [0.5].into_iter());
         additions.push(0, &[0b10], [2.0].into_iter());
-        let table = EncodedTable::new(Arc::clone(&rows), Some(additions));
-        assert_eq!(gathered(&table, &[0, 1, 2]), [[0.0, 2.0], [2.0, 2.0], [3.25, 2.75]]);
-        let other = EncodedTable::new(rows, None);
+        let one = whole(Arc::clone(&rows), Some(additions));
+        assert_eq!(gathered(&one, &[0, 1, 2]), [[0.0, 2.0], [2.0, 2.0], [3.25, 2.75]]);
+        let other = whole(rows, None);
         assert_eq!(gathered(&other, &[2]), [[3.0, 3.0]]);
-        assert!(Arc::ptr_eq(table.rows(), other.rows()));
+        assert!(Arc::ptr_eq(one.first(), other.first()));
+    }
+
+    #[test]
+    fn the_last_rows_may_come_later_but_only_they_and_only_once() {
+        let rows = |values: &[i8]| Rows::int8(values.to_vec(), vec![1.0; values.len() / 2]).into();
+        let stretch = |values: &[i8]| Stretch { rows: rows(values), additions: None };
+        let table = EncodedTable::new(stretch(&[1, 2, 3, 4]), 3);
+        assert_eq!((table.shape(), table.entries_here()), ([3, 2], 2));
+        assert_eq!(gathered(&table, &[1, 0]), [[3.0, 4.0], [1.0, 2.0]]);
+        assert!(!table.complete(stretch(&[5, 6, 7, 8])), "one row too many");
+
+        let mut additions = Additions::none(Bits::One, 1);
+        additions.push(0, &[0b01], [2.0].into_iter());
+        let last = Stretch { additions: Some(additions), ..stretch(&[5, 6]) };
+        assert!(table.complete(last.clone()));
+        assert_eq!(gathered(&table, &[2, 1]), [[6.0, 5.0], [3.0, 4.0]]);
+        assert!(!table.complete(last), "it is whole");
     }
 }

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::state::{ComposerEvent, EXAMPLES, Event};
+use crate::state::{ComposerEvent, EXAMPLES, Event, RareWords};
 use crate::store::Store;
 
 #[component]
@@ -27,6 +27,7 @@ pub fn Composer() -> impl IntoView {
                 on:input=type_text
             ></textarea>
             <Truncated />
+            <RareWord />
             <div class="row">
                 <p class="quiet">{link_note}</p>
                 <button
@@ -64,6 +65,23 @@ fn Truncated() -> impl IntoView {
         }
     };
     view! { {move || max_len.get().map(note)} }
+}
+
+#[component]
+fn RareWord() -> impl IntoView {
+    let store = Store::of_component();
+    let hope = store.part(|state| {
+        let waits = state.composer.waits_for_rare_words();
+        waits.then_some(!matches!(state.model.rare_words, RareWords::Failed(_)))
+    });
+    let note = |comes| {
+        let hope = match comes {
+            true => "It is answered when the rest of the vocabulary is here.",
+            false => "It cannot be answered, as the rest of the vocabulary could not be loaded.",
+        };
+        view! { <p id="rare-word" class="note">{format!("This text has a rare word. {hope}")}</p> }
+    };
+    view! { {move || hope.get().map(note)} }
 }
 
 #[component]

@@ -2,7 +2,8 @@
 
 use leptos::prelude::*;
 
-use crate::state::{Event, Kept, Meter, ModelEvent, Phase};
+use crate::failure::Failure;
+use crate::state::{Event, Kept, Meter, ModelEvent, Phase, RareWords};
 use crate::store::Store;
 use crate::words::{bytes, duration};
 
@@ -10,12 +11,13 @@ use crate::words::{bytes, duration};
 pub fn Download() -> impl IntoView {
     let store = Store::of_component();
     let phase = store.part(|state| state.model.phase.clone());
+    let rare_words = store.part(|state| state.model.rare_words.clone());
     let content = move || match phase.get() {
         Phase::Manifest => view! { <p>"Looking for the models\u{2026}"</p> }.into_any(),
         Phase::Asking { bytes } => view! { <Asking bytes /> }.into_any(),
         Phase::Loading => view! { <Loading /> }.into_any(),
         Phase::Cancelled => view! { <Cancelled /> }.into_any(),
-        Phase::Ready => view! { <Ready /> }.into_any(),
+        Phase::Ready => view! { <Vocabulary /> }.into_any(),
         // The error panel says why.
         Phase::Failed(_) => view! { <Cache /> }.into_any(),
     };
@@ -25,6 +27,7 @@ pub fn Download() -> impl IntoView {
             class="card download"
             aria-label="The models"
             data-phase=move || name_of(&phase.get())
+            data-rare-words=move || rare_words.with(lack_of)
         >
             {content}
         </section>
@@ -39,6 +42,15 @@ fn name_of(phase: &Phase) -> &'static str {
         Phase::Cancelled => "cancelled",
         Phase::Ready => "ready",
         Phase::Failed(_) => "failed",
+    }
+}
+
+/// How the page stands with the words that come last.
+fn lack_of(rare_words: &RareWords) -> &'static str {
+    match rare_words {
+        RareWords::Here => "here",
+        RareWords::Awaited => "awaited",
+        RareWords::Failed(_) => "failed",
     }
 }
 
@@ -70,8 +82,55 @@ fn Asking(bytes: u64) -> impl IntoView {
 #[component]
 fn Loading() -> impl IntoView {
     let store = Store::of_component();
-    let meter = store.part(|state| state.model.meter.clone());
     let first = store.part(|state| state.model.ready_folds() == 0);
+    let hint = move || match first.get() {
+        true => "You can type already: the first model answers as soon as it is here.",
+        false => "The models that are here answer already; the others join in.",
+    };
+    view! { <Progress told=told hint /> }
+}
+
+/// The models answer; their rarer words may still be on the way.
+#[component]
+fn Vocabulary() -> impl IntoView {
+    let store = Store::of_component();
+    let rare_words = store.part(|state| state.model.rare_words.clone());
+    let hint = || "Texts are answered already; one with a rare word waits until it is here.";
+    move || match rare_words.get() {
+        RareWords::Here => view! { <Ready /> }.into_any(),
+        RareWords::Awaited => view! { <Progress told=told_of_the_rest hint /> }.into_any(),
+        RareWords::Failed(failure) => view! { <Unfinished failure /> }.into_any(),
+    }
+}
+
+/// Without the rest of the vocabulary, until the visitor wants it again.
+#[component]
+fn Unfinished(failure: Failure) -> impl IntoView {
+    let store = Store::of_component();
+    let (told, again) = match &failure {
+        Failure::Cancelled => ("Stopped".to_owned(), "Go on"),
+        failure => (format!("{}. {}", failure.message(), failure.remedy()), "Try again"),
+    };
+    view! {
+        <div class="row">
+            <p id="rest-failed" role="alert" data-failure=failure.code()>
+                <strong>"Ready, but the rest of the vocabulary is not here. "</strong>
+                {told}
+                " Texts without rare words are answered."
+            </p>
+            {button(store, "retry", ModelEvent::Retry, again)}
+        </div>
+    }
+}
+
+/// The bar, with what is told of it and what it means for the visitor.
+#[component]
+fn Progress(
+    told: fn(&Meter) -> String,
+    hint: impl Fn() -> &'static str + Send + 'static,
+) -> impl IntoView {
+    let store = Store::of_component();
+    let meter = store.part(|state| state.model.meter.clone());
     view! {
         <div class="row">
             <div class="grow">
@@ -83,19 +142,14 @@ fn Loading() -> impl IntoView {
                     prop:max=move || meter.with(|meter| meter.total.max(1) as f64)
                     prop:value=move || meter.with(|meter| meter.received as f64)
                 />
-                <p class="quiet">
-                    {move || match first.get() {
-                        true => "You can type already: the first model answers as soon as it is here.",
-                        false => "The models that are here answer already; the others join in.",
-                    }}
-                </p>
+                <p class="quiet">{hint}</p>
             </div>
             {button(store, "cancel", ModelEvent::Cancel, "Stop")}
         </div>
     }
 }
 
-/// `12 MB of 184 MB, 4.1 MB/s, about 40 s left`.
+/// `Loading the models: 12 MB of 184 MB, 4.1 MB/s, about 40 s left`.
 fn told(meter: &Meter) -> String {
     if meter.total == 0 {
         return "Loading the models\u{2026}".to_owned();
@@ -103,8 +157,18 @@ fn told(meter: &Meter) -> String {
     if meter.received >= meter.total {
         return "The models are here; making them ready\u{2026}".to_owned();
     }
-    let mut told =
-        format!("Loading the models: {} of {}", bytes(meter.received), bytes(meter.total));
+    format!("Loading the models: {}", amounts(meter))
+}
+
+fn told_of_the_rest(meter: &Meter) -> String {
+    if meter.received >= meter.total {
+        return "Ready; the rest of the vocabulary is here and being added\u{2026}".to_owned();
+    }
+    format!("Ready; the rest of the vocabulary is still loading: {}", amounts(meter))
+}
+
+fn amounts(meter: &Meter) -> String {
+    let mut told = format!("{} of {}", bytes(meter.received), bytes(meter.total));
     if let (Some(rate), Some(left)) = (meter.rate(), meter.seconds_left()) {
         told += &format!(", {}/s, {} left", bytes(rate as u64), duration(left));
     }

@@ -4,6 +4,8 @@
 //! - Folds are loaded in their order, one download at a time, so that the first can answer while the
 //!   others load, and a shard that several folds use is downloaded once and then found in the cache.
 //!   A fold whose shards are all cached does not wait for its turn.
+//! - Where a bundle has word embeddings for later, they are loaded after that, one fold's after the other's. A text that needs
+//!   them waits; the worker finds that out and says so.
 //! - A worker has at most one request in flight, of a few texts, so that what is cancelled does not
 //!   hold up what comes next for long.
 //! - A worker that may not hold all of its folds drops one that has nothing left to answer for one
@@ -14,6 +16,7 @@ use super::plan::Share;
 use crate::failure::Failure;
 use crate::protocol::{FromWorker, ToWorker};
 
+mod cold;
 mod jobs;
 mod loading;
 mod shards;
@@ -58,7 +61,12 @@ pub struct Scheduler {
 struct Fold {
     worker: usize,
     shards: Vec<usize>,
+    /// Those with the word embeddings for later.
+    cold_shards: Vec<usize>,
     status: Status,
+    cold: Cold,
+    /// Whether it had all word embeddings, which was reported. It need not have them now.
+    was_whole: bool,
     /// Whether the page counts on it. Folds that take turns come and go without a word.
     is_announced: bool,
 }
@@ -75,12 +83,24 @@ enum Status {
     Failed,
 }
 
+/// How far the word embeddings are that came not with their fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cold {
+    Waiting,
+    Loading,
+    /// In memory, or none.
+    Here,
+    Failed,
+}
+
 struct Worker {
     folds: Vec<usize>,
     resident: usize,
     phase: Phase,
     /// The fold it was told to load and has not reported on.
     loading: Option<usize>,
+    /// The fold whose cold rows it was told to load and has not reported on.
+    completing: Option<usize>,
     /// The ticket and the fold of what it was told to classify.
     busy: Option<(u32, usize)>,
     was_restarted: bool,
@@ -94,17 +114,52 @@ enum Phase {
     Up,
 }
 
+/// The shards that a fold is made of, in load order, as indices into the sizes of all shards.
+#[derive(Debug, Clone, Default)]
+pub struct ShardsOfFold {
+    /// What makes it answer.
+    pub hot: Vec<usize>,
+    /// The word embeddings of rarer words.
+    pub cold: Vec<usize>,
+}
+
+impl Fold {
+    fn is_whole(&self) -> bool {
+        self.cold == Cold::Here
+    }
+
+    /// Whether a text that waits for its cold rows is worth waiting for.
+    fn may_be_whole(&self) -> bool {
+        self.cold != Cold::Failed
+    }
+
+    /// It is no longer in memory.
+    fn forget_cold(&mut self) {
+        if self.cold != Cold::Failed && !self.cold_shards.is_empty() {
+            self.cold = Cold::Waiting;
+        }
+    }
+}
+
+impl Worker {
+    fn is_loading(&self) -> bool {
+        self.loading.is_some() || self.completing.is_some()
+    }
+}
+
 impl Scheduler {
-    /// For each fold its shards in load order, as indices into the sizes of all shards.
-    pub fn new(shares: Vec<Share>, shards_of: Vec<Vec<usize>>, shard_bytes: &[u64]) -> Self {
+    pub fn new(shares: Vec<Share>, shards_of: Vec<ShardsOfFold>, shard_bytes: &[u64]) -> Self {
         let owner = |fold| {
             let owner = shares.iter().position(|share| share.folds.contains(&fold));
             owner.expect("the plan gives every fold a worker")
         };
         let folds = shards_of.into_iter().enumerate().map(|(fold, shards)| Fold {
             worker: owner(fold),
-            shards,
+            cold: if shards.cold.is_empty() { Cold::Here } else { Cold::Waiting },
+            shards: shards.hot,
+            cold_shards: shards.cold,
             status: Status::Waiting,
+            was_whole: false,
             is_announced: false,
         });
         let folds: Vec<Fold> = folds.collect();
@@ -113,6 +168,7 @@ impl Scheduler {
             resident,
             phase: Phase::Down,
             loading: None,
+            completing: None,
             busy: None,
             was_restarted: false,
         });
@@ -162,10 +218,13 @@ impl Scheduler {
             FromWorker::Loaded { fold } => {
                 self.workers[worker].loading = None;
                 self.folds[fold].status = Status::Resident;
+                self.folds[fold].forget_cold();
                 if !std::mem::replace(&mut self.folds[fold].is_announced, true) {
                     self.report(PoolEvent::FoldReady { fold });
                 }
             }
+            FromWorker::ColdLoaded { fold } => self.completed(worker, fold),
+            FromWorker::ColdFailed { fold, failure } => self.not_completed(worker, fold, failure),
             FromWorker::Answer { ticket, fold, answers } => {
                 self.workers[worker].busy = None;
                 if let Some(event) = self.jobs.answer(ticket, fold, answers) {
@@ -202,7 +261,7 @@ impl Scheduler {
 
     pub fn cancel_loading(&mut self) -> Vec<Action> {
         for worker in 0..self.workers.len() {
-            if self.workers[worker].loading.is_some() {
+            if self.workers[worker].is_loading() {
                 self.send(worker, ToWorker::CancelLoading);
             }
         }
@@ -214,6 +273,9 @@ impl Scheduler {
         for fold in &mut self.folds {
             if fold.status == Status::Failed {
                 fold.status = Status::Waiting;
+            }
+            if fold.cold == Cold::Failed {
+                fold.cold = Cold::Waiting;
             }
         }
         for worker in &mut self.workers {
@@ -251,6 +313,7 @@ impl Scheduler {
             return;
         }
         let last_time = worker.was_restarted;
+        let completing = worker.completing.take();
         (worker.loading, worker.busy, worker.was_restarted) = (None, None, true);
         if failure == Failure::OutOfMemory {
             worker.resident = 1;
@@ -259,8 +322,13 @@ impl Scheduler {
         for &fold in &lost {
             let fold = &mut self.folds[fold];
             if matches!(fold.status, Status::Loading | Status::Resident) {
-                (fold.status, fold.is_announced) = (Status::Waiting, false);
+                (fold.status, fold.is_announced, fold.was_whole) = (Status::Waiting, false, false);
+                fold.forget_cold();
             }
+        }
+        if let Some(fold) = completing.filter(|_| failure == Failure::OutOfMemory) {
+            // What there was room for works on.
+            self.fail_cold(fold, failure.clone());
         }
         if last_time {
             self.workers[index].phase = Phase::Down;
@@ -292,6 +360,9 @@ impl Scheduler {
         for fold in 0..self.folds.len() {
             self.load_if_due(fold);
         }
+        for fold in 0..self.folds.len() {
+            self.complete_if_due(fold);
+        }
         std::mem::take(&mut self.actions)
     }
 
@@ -302,6 +373,7 @@ impl Scheduler {
         }
         let resident = state.folds.iter().copied();
         let resident = resident.filter(|&fold| self.folds[fold].status == Status::Resident);
+        let resident = resident.map(|fold| (fold, self.folds[fold].is_whole()));
         if let Some((ticket, fold, texts)) = self.jobs.next(resident) {
             self.workers[worker].busy = Some((ticket, fold));
             self.send(worker, ToWorker::Classify { ticket, fold, texts });

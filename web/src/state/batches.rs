@@ -8,7 +8,8 @@ use shared::bundle::TextAnswer;
 use super::gathering::Gathering;
 use super::{Effect, Requests};
 
-/// Two batches are on their way at a time: while one is answered, the next already waits at the models.
+/// Two batches are on their way at a time, those not counted that wait for word embeddings: while one is answered, the next
+/// already waits at the models.
 const IN_FLIGHT: usize = 2;
 
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ struct Batch {
     start: usize,
     len: usize,
     gathering: Gathering,
+    /// It has a text with a rare word, so that others go past it.
+    waits: bool,
 }
 
 /// The ensemble's answer to the text at `index`.
@@ -58,16 +61,25 @@ impl Batches {
     /// Sends as much as may be on its way.
     pub(super) fn send(&mut self, requests: &mut Requests) -> Vec<Effect> {
         let mut effects = Vec::new();
-        while self.sent.len() < IN_FLIGHT && self.next < self.texts.len() {
+        let waiting = self.sent.iter().filter(|batch| batch.waits).count();
+        while self.sent.len() - waiting < IN_FLIGHT && self.next < self.texts.len() {
             let len = self.size.min(self.texts.len() - self.next);
             let texts = self.texts[self.next..self.next + len].to_vec();
             let request = requests.next();
             let gathering = Gathering::new(request, self.folds);
-            self.sent.push_back(Batch { start: self.next, len, gathering });
+            self.sent.push_back(Batch { start: self.next, len, gathering, waits: false });
             self.next += len;
             effects.push(Effect::Classify { request, texts });
         }
         effects
+    }
+
+    /// A fold lacks word embeddings for one of the request's texts.
+    pub fn note_rare_words(&mut self, request: u32) {
+        let asked = |batch: &&mut Batch| batch.gathering.request == request;
+        if let Some(batch) = self.sent.iter_mut().find(asked) {
+            batch.waits = true;
+        }
     }
 
     pub fn take(&mut self, request: u32, fold: usize, answers: Vec<TextAnswer>) {
@@ -137,6 +149,18 @@ mod tests {
 
         assert_eq!(requests_of(&batches.send(&mut requests)), [(3, 1)]);
         assert!(!batches.is_done());
+    }
+
+    #[test]
+    fn others_go_past_a_batch_with_a_rare_word() {
+        let mut requests = Requests::default();
+        let mut batches = Batches::new(vec![String::new(); 4], 1, 1);
+        assert_eq!(requests_of(&batches.send(&mut requests)), [(1, 1), (2, 1)]);
+        batches.note_rare_words(1);
+        assert_eq!(requests_of(&batches.send(&mut requests)), [(3, 1)]);
+        batches.take(1, 0, answers(1));
+        assert_eq!(batches.settle(&[0])[0].index, 0);
+        assert_eq!(requests_of(&batches.send(&mut requests)), []);
     }
 
     #[test]

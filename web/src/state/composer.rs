@@ -39,6 +39,8 @@ pub struct Composer {
 pub struct Reading {
     pub text: String,
     pub gathering: Gathering,
+    /// The folds that wait for word embeddings.
+    lacking: Vec<usize>,
     is_announced: bool,
 }
 
@@ -79,6 +81,20 @@ impl Composer {
 
     pub fn is_asking(&self, request: u32) -> bool {
         self.current.as_ref().is_some_and(|reading| reading.gathering.request == request)
+    }
+
+    /// The newest text has a rare word, and a fold cannot answer before it knows that.
+    pub fn waits_for_rare_words(&self) -> bool {
+        self.current.as_ref().is_some_and(|reading| {
+            reading.lacking.iter().any(|&fold| !reading.gathering.has_answer_of(fold))
+        })
+    }
+
+    pub fn note_rare_words(&mut self, request: u32, fold: usize) {
+        let asked = |reading: &&mut Reading| reading.gathering.request == request;
+        if let Some(reading) = self.current.as_mut().filter(asked) {
+            reading.lacking.push(fold);
+        }
     }
 
     fn has_text(&self) -> bool {
@@ -175,7 +191,8 @@ pub fn ask(state: &mut State) -> Vec<Effect> {
     let mut effects = withdraw(state);
     let text = state.composer.text.clone();
     let texts = vec![text.clone()];
-    state.composer.current = Some(Reading { text, gathering, is_announced: false });
+    state.composer.current =
+        Some(Reading { text, gathering, lacking: Vec::new(), is_announced: false });
     effects.push(Effect::Classify { request, texts });
     effects
 }

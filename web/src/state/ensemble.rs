@@ -13,6 +13,8 @@ pub struct Ensemble {
     pub max_len: usize,
     /// All distinct shards.
     pub download_bytes: u64,
+    /// Word embeddings of rarer words come after the models.
+    pub is_parted: bool,
     pub card: Card,
 }
 
@@ -41,6 +43,7 @@ impl From<&Manifest> for Ensemble {
             folds: manifest.folds(),
             max_len: manifest.max_len(),
             download_bytes: manifest.download_bytes(),
+            is_parted: manifest.hot_rows().is_some(),
             card: Card {
                 title: manifest.title().to_owned(),
                 licence: manifest.licence().map(str::to_owned),

@@ -199,6 +199,13 @@ pub fn take(state: &mut State, request: u32, fold: usize, answers: Vec<TextAnswe
 }
 
 /// Moves what is answered into the table and sends more.
+/// A batch waits for word embeddings: the next goes past it.
+pub fn note_rare_words(state: &mut State, request: u32) -> Vec<Effect> {
+    let Job::Running(table) = &mut state.many.job else { return Vec::new() };
+    table.batches.note_rare_words(request);
+    settle(state)
+}
+
 pub fn settle(state: &mut State) -> Vec<Effect> {
     let expected = state.model.expected_folds();
     let Some(ensemble) = &state.model.ensemble else { return Vec::new() };

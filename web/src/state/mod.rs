@@ -24,7 +24,7 @@ pub use explanation::{Explanation, ExplanationEvent, MOST_WORDS, Word};
 pub use gathering::Gathering;
 pub use many::{Job, Many, ManyEvent, Row, Table};
 pub use meter::Meter;
-pub use model::{ASK_ABOVE, Fold, Kept, Model, ModelEvent, Phase};
+pub use model::{ASK_ABOVE, Fold, Kept, Model, ModelEvent, Phase, RareWords};
 
 use shared::bundle::TextAnswer;
 
@@ -52,6 +52,11 @@ pub enum Event {
         request: u32,
         fold: usize,
         answers: Vec<TextAnswer>,
+    },
+    /// A text of a request has a rare word, which the fold does not know yet.
+    RareWords {
+        request: u32,
+        fold: usize,
     },
     /// A [`Effect::Wait`] is over.
     Elapsed {
@@ -131,6 +136,10 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         Event::Many(event) => many::update(state, event),
         Event::Explanation(event) => explanation::update(state, event),
         Event::Answer { request, fold, answers } => take_answers(state, request, fold, answers),
+        Event::RareWords { request, fold } => {
+            state.composer.note_rare_words(request, fold);
+            many::note_rare_words(state, request)
+        }
         Event::Elapsed { timer, sequence } => composer::elapsed(state, timer, sequence),
     }
 }

@@ -14,6 +14,7 @@ pub struct Model {
     pub ensemble: Option<Ensemble>,
     /// One a fold, once the manifest is there.
     pub folds: Vec<Fold>,
+    pub rare_words: RareWords,
     pub meter: Meter,
     pub kept: Kept,
     /// What the browser keeps for the next visit.
@@ -23,6 +24,8 @@ pub struct Model {
     pub is_shell_kept: bool,
     /// The workers run: questions reach the folds, if only once those are loaded.
     is_started: bool,
+    /// The folds that know rare words too.
+    whole: Vec<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +45,16 @@ pub enum Phase {
 pub enum Fold {
     Waiting,
     Ready,
+    Failed(Failure),
+}
+
+/// Whether the models know the words that come last.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RareWords {
+    Here,
+    /// On their way, or to come after the models.
+    Awaited,
+    /// Not before a retry.
     Failed(Failure),
 }
 
@@ -73,10 +86,16 @@ pub enum ModelEvent {
     FoldReady {
         fold: usize,
     },
+    /// A fold knows rare words too.
+    FoldWhole {
+        fold: usize,
+    },
     FoldFailed {
         fold: usize,
         failure: Failure,
     },
+    /// The folds answer on without the words that come last.
+    RareWordsFailed(Failure),
     WorkerRestarted {
         fold: usize,
     },
@@ -98,12 +117,14 @@ impl Default for Model {
             phase: Phase::Manifest,
             ensemble: None,
             folds: Vec::new(),
+            rare_words: RareWords::Here,
             meter: Meter::default(),
             kept: Kept::Yes,
             cache_bytes: 0,
             online: true,
             is_shell_kept: false,
             is_started: false,
+            whole: Vec::new(),
         }
     }
 }
@@ -134,7 +155,10 @@ impl Model {
 
     /// Without a network, a new visit would work.
     pub fn is_ready_offline(&self) -> bool {
-        self.phase == Phase::Ready && self.kept == Kept::Yes && self.is_shell_kept
+        self.phase == Phase::Ready
+            && self.rare_words == RareWords::Here
+            && self.kept == Kept::Yes
+            && self.is_shell_kept
     }
 }
 
@@ -143,6 +167,9 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
     match event {
         ModelEvent::ManifestArrived { ensemble, to_download } => {
             model.folds = vec![Fold::Waiting; ensemble.folds];
+            model.whole = vec![!ensemble.is_parted; ensemble.folds];
+            model.rare_words =
+                if ensemble.is_parted { RareWords::Awaited } else { RareWords::Here };
             model.ensemble = Some(*ensemble);
             if to_download > ASK_ABOVE {
                 model.phase = Phase::Asking { bytes: to_download };
@@ -167,6 +194,19 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
             model.folds[fold] = Fold::Ready;
             loading_changed(state)
         }
+        ModelEvent::FoldWhole { fold } => {
+            model.whole[fold] = true;
+            if model.whole.contains(&false) {
+                return Vec::new();
+            }
+            model.rare_words = RareWords::Here;
+            "The models know rare words too.".clone_into(&mut state.status);
+            vec![Effect::ReadCacheSize]
+        }
+        ModelEvent::RareWordsFailed(failure) => {
+            model.rare_words = RareWords::Failed(failure);
+            Vec::new()
+        }
         ModelEvent::FoldFailed { fold, failure } => {
             // What a cancelled download ends with is no failure.
             if model.phase != Phase::Cancelled {
@@ -177,6 +217,12 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
         ModelEvent::WorkerRestarted { fold } => {
             model.folds[fold] = Fold::Waiting;
             model.phase = Phase::Loading;
+            if model.ensemble.as_ref().is_some_and(|ensemble| ensemble.is_parted) {
+                model.whole[fold] = false;
+                if model.rare_words == RareWords::Here {
+                    model.rare_words = RareWords::Awaited;
+                }
+            }
             Vec::new()
         }
         ModelEvent::NotCached { reason } => {
@@ -238,6 +284,9 @@ fn loading_changed(state: &mut State) -> Vec<Effect> {
 }
 
 fn cancel(state: &mut State) -> Vec<Effect> {
+    if state.model.phase == Phase::Ready && state.model.rare_words == RareWords::Awaited {
+        return vec![Effect::CancelLoading];
+    }
     if state.model.phase != Phase::Loading {
         return Vec::new();
     }
@@ -249,6 +298,15 @@ fn cancel(state: &mut State) -> Vec<Effect> {
 
 fn retry(state: &mut State) -> Vec<Effect> {
     let model = &mut state.model;
+    let lacks_words = matches!(model.rare_words, RareWords::Failed(_));
+    if lacks_words {
+        model.rare_words = RareWords::Awaited;
+    }
+    if lacks_words && model.phase == Phase::Ready {
+        // What waits for them still does.
+        model.meter.restart();
+        return vec![Effect::RetryLoading];
+    }
     if !matches!(model.phase, Phase::Cancelled | Phase::Failed(_)) {
         return Vec::new();
     }

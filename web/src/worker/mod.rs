@@ -72,6 +72,16 @@ impl Worker {
                     });
                 });
             }
+            ToWorker::LoadCold { fold } => {
+                self.cancel.reset();
+                let worker = Rc::clone(self);
+                spawn_local(async move {
+                    post(&match worker.load_cold(fold).await {
+                        Ok(()) => FromWorker::ColdLoaded { fold },
+                        Err(failure) => FromWorker::ColdFailed { fold, failure },
+                    });
+                });
+            }
             ToWorker::CancelLoading => self.cancel.cancel(),
             ToWorker::Unload { fold } => self.with_session(|session| session.unload(fold)),
             ToWorker::Classify { ticket, fold, texts } => {
@@ -86,6 +96,15 @@ impl Worker {
 
     async fn load(&self, fold: usize) -> Result<(), Failure> {
         self.with_session(|session| session.begin(fold));
+        self.load_begun().await
+    }
+
+    async fn load_cold(&self, fold: usize) -> Result<(), Failure> {
+        self.with_session(|session| session.begin_cold(fold));
+        self.load_begun().await
+    }
+
+    async fn load_begun(&self) -> Result<(), Failure> {
         while let Some((index, shard)) = self.with_session(|session| session.next_shard()) {
             let open = self.shard(index, &shard).await?;
             self.with_session(|session| session.take(index, &open))?;

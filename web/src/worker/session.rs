@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use shared::bundle::{FoldLoader, FoldModel, Manifest, OpenShard, Shard, TextAnswer};
+use shared::bundle::{ColdLoader, FoldLoader, FoldModel, Manifest, OpenShard, Shard, TextAnswer};
 
 use crate::failure::Failure;
 
-/// The folds in memory and the one that is being loaded.
+/// The folds in memory and what is being loaded.
 pub struct Session {
     manifest: Manifest,
     folds: BTreeMap<usize, FoldModel>,
@@ -15,9 +15,15 @@ pub struct Session {
 
 struct Loading {
     fold: usize,
-    loader: FoldLoader,
+    loader: Loader,
     shards: Vec<usize>,
     taken: usize,
+}
+
+enum Loader {
+    Fold(FoldLoader),
+    /// Of a fold in memory, the word embeddings that it lacks.
+    Cold(ColdLoader),
 }
 
 impl Session {
@@ -26,17 +32,36 @@ impl Session {
         Ok(Self { manifest, folds: BTreeMap::new(), loading: None })
     }
 
-    /// Begins to load a fold, or goes on with it where an earlier attempt broke off.
+    /// Begins to load what makes a fold answer, or goes on with it where an earlier attempt broke off.
     pub fn begin(&mut self, fold: usize) {
-        if self.loading.as_ref().is_some_and(|loading| loading.fold == fold) {
+        if self.is_loading(fold, false) {
             return;
         }
         let loader = match self.folds.values().next() {
             Some(loaded) => FoldLoader::beside(&self.manifest, fold, loaded),
             None => FoldLoader::new(&self.manifest, fold),
         };
-        let shards = self.manifest.shards_of(fold);
+        let (loader, shards) = (Loader::Fold(loader), self.manifest.hot_shards_of(fold));
         self.loading = Some(Loading { fold, loader, shards, taken: 0 });
+    }
+
+    /// The same of the word embeddings that a fold in memory lacks.
+    pub fn begin_cold(&mut self, fold: usize) {
+        if self.is_loading(fold, true) {
+            return;
+        }
+        let loader = match self.folds.values().find(|loaded| loaded.is_whole()) {
+            Some(whole) => ColdLoader::beside(&self.manifest, fold, whole),
+            None => ColdLoader::new(&self.manifest, fold),
+        };
+        let (loader, shards) = (Loader::Cold(loader), self.manifest.cold_shards_of(fold));
+        self.loading = Some(Loading { fold, loader, shards, taken: 0 });
+    }
+
+    fn is_loading(&self, fold: usize, cold: bool) -> bool {
+        self.loading.as_ref().is_some_and(|loading| {
+            loading.fold == fold && matches!(loading.loader, Loader::Cold(_)) == cold
+        })
     }
 
     /// The shard that [`Session::take`] takes next, with its index; `None` when all were taken.
@@ -46,13 +71,17 @@ impl Session {
         Some((index, self.manifest.shards()[index].clone()))
     }
 
-    /// Decodes a shard into the model that is being loaded. It can be dropped afterwards.
+    /// Decodes a shard into what is being loaded. It can be dropped afterwards.
     ///
     /// # Errors
-    /// If its content is not what the manifest says. The fold must then begin anew.
+    /// If its content is not what the manifest says. What is being loaded must then begin anew.
     pub fn take(&mut self, index: usize, shard: &OpenShard) -> Result<(), Failure> {
         let loading = self.loading.as_mut().expect("begun");
-        if let Err(error) = loading.loader.take(index, shard) {
+        let taken = match &mut loading.loader {
+            Loader::Fold(loader) => loader.take(index, shard),
+            Loader::Cold(loader) => loader.take(index, shard),
+        };
+        if let Err(error) = taken {
             self.loading = None;
             return Err(error.into());
         }
@@ -60,13 +89,19 @@ impl Session {
         Ok(())
     }
 
-    /// The fold is whole and answers from now on.
+    /// The fold answers from now on; or answers every text, if it did others before.
     ///
     /// # Errors
     /// If a tensor is missing or the model does not fit together.
     pub fn finish(&mut self) -> Result<(), Failure> {
         let Loading { fold, loader, .. } = self.loading.take().expect("begun");
-        self.folds.insert(fold, loader.finish()?);
+        match loader {
+            Loader::Fold(loader) => drop(self.folds.insert(fold, loader.finish()?)),
+            Loader::Cold(loader) => {
+                let model = self.folds.get_mut(&fold);
+                loader.finish(model.expect("the pool keeps a fold that is being completed"))?;
+            }
+        }
         Ok(())
     }
 
@@ -75,8 +110,12 @@ impl Session {
         self.folds.remove(&fold);
     }
 
-    /// What a fold in memory says of each text.
-    pub fn classify(&self, fold: usize, texts: &[String]) -> Result<Vec<TextAnswer>, Failure> {
+    /// What a fold in memory says of each text; `None` of one that waits for its cold word embeddings.
+    pub fn classify(
+        &self,
+        fold: usize,
+        texts: &[String],
+    ) -> Result<Vec<Option<TextAnswer>>, Failure> {
         let fold = self.folds.get(&fold).expect("the pool asks for folds that are loaded");
         Ok(fold.classify(texts)?)
     }

@@ -60,6 +60,7 @@ fn lines(manifest: &Manifest) -> Vec<String> {
         ),
         format!("cross-validated macro-F1 at 0.5: {:.4}", scores.macro_f1_at_half),
     ];
+    lines.extend(hot_rows(manifest));
     if let Some(honest) = scores.macro_f1_cross_fitted {
         lines.push(format!("with thresholds of the other folds: {honest:.4}"));
     }
@@ -69,6 +70,15 @@ fn lines(manifest: &Manifest) -> Vec<String> {
 
 fn listed(folds: &[usize]) -> String {
     folds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What comes first, where not all does.
+pub fn hot_rows(manifest: &Manifest) -> Option<String> {
+    let hot_rows = manifest.hot_rows()?;
+    Some(format!(
+        "the first model answers after {}; texts with an id from {hot_rows} on wait for the rest",
+        megabytes(manifest.first_answer_bytes())
+    ))
 }
 
 /// How a bundle compares with its run; nothing of one that was not compared.

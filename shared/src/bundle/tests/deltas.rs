@@ -63,7 +63,7 @@ fn folds_that_are_the_same_have_no_deltas_and_a_fold_alone_has_none() {
         let whole = bundle_of(contents(Encoding::INT8, config.clone(), count), &folds);
         let probabilities = |bundle: &Bundle| -> Vec<f32> {
             let answers = bundle.load(count - 1).unwrap().classify(&TEXTS).unwrap();
-            answers.into_iter().flat_map(|answer| answer.probabilities).collect()
+            answers.into_iter().flatten().flat_map(|answer| answer.probabilities).collect()
         };
         // Where there might be deltas, matrices are packed more finely, and activations more coarsely.
         for (found, expected) in probabilities(&bundle).iter().zip(probabilities(&whole)) {
@@ -85,7 +85,7 @@ fn a_fold_beside_another_has_the_word_embeddings_in_common_with_it() {
             loader.take(index, &shard).unwrap();
         }
         let beside = loader.finish().unwrap();
-        let rows = |model: &FoldModel| model.common_words().map(|words| words.rows.clone());
+        let rows = |model: &FoldModel| model.words(false).map(|(rows, _)| rows.clone());
         let are_common = rows(&first)
             .zip(rows(&beside))
             .is_some_and(|(first, beside)| std::sync::Arc::ptr_eq(&first, &beside));

@@ -2,6 +2,7 @@
 
 mod deltas;
 mod format;
+mod hot;
 mod lies;
 mod size;
 
@@ -12,8 +13,8 @@ use std::sync::OnceLock;
 use candle_core::{Device, Tensor};
 
 use super::{
-    About, Base, Contents, Encoding, FoldLoader, FoldModel, LabelScores, Manifest, Provenance,
-    Scores, Shard, Whose, write,
+    About, Base, ColdLoader, Contents, Encoding, FoldLoader, FoldModel, LabelScores, Manifest,
+    Provenance, Scores, Shard, Whose, write,
 };
 use crate::kernels::random::RandomKey;
 use crate::model::DebertaConfig;
@@ -35,12 +36,7 @@ struct Bundle {
 
 impl Bundle {
     fn load(&self, fold: usize) -> Result<FoldModel> {
-        let mut loader = FoldLoader::new(&self.manifest, fold);
-        for index in self.manifest.shards_of(fold) {
-            let shard = self.manifest.shards()[index].open(self.shards[index].clone())?;
-            loader.take(index, &shard)?;
-        }
-        loader.finish()
+        FoldModel::load(&self.manifest, fold, |index, shard| shard.open(self.shards[index].clone()))
     }
 }
 
@@ -98,6 +94,7 @@ fn contents(encoding: Encoding, config: DebertaConfig, folds: usize) -> Contents
         thresholds: Thresholds::new(vec![0.35, 0.5], 2).unwrap(),
         max_len: 16,
         encoding,
+        hot_rows: None,
         folds: (0..folds).map(|fold| fold + 1).collect(),
     }
 }

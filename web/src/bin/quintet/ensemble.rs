@@ -81,6 +81,8 @@ pub struct Inner {
     loading: RefCell<Option<Settle>>,
     ready: RefCell<Vec<bool>>,
     failed: RefCell<Option<JsValue>>,
+    /// Why texts with rare words are not answered.
+    rare_words_failed: RefCell<Option<JsValue>>,
     not_cached: RefCell<Option<String>>,
     pending: RefCell<BTreeMap<u32, Pending>>,
     next_request: Cell<u32>,
@@ -90,6 +92,8 @@ struct Pending {
     settle: Settle,
     /// A list was asked for, so a list is the answer.
     is_list: bool,
+    /// It has a text with a rare word, which a fold does not know yet.
+    waits: bool,
     folds: Vec<Option<Vec<TextAnswer>>>,
 }
 
@@ -102,6 +106,7 @@ impl Inner {
             loading: RefCell::new(Some(loading)),
             ready: RefCell::new(vec![false; manifest.folds()]),
             failed: RefCell::default(),
+            rare_words_failed: RefCell::default(),
             not_cached: RefCell::default(),
             pending: RefCell::default(),
             next_request: Cell::new(0),
@@ -129,7 +134,9 @@ impl Inner {
             // An ensemble of fewer folds would give other numbers without a word.
             PoolEvent::FoldFailed { failure, .. } => self.end(&error(&failure)),
             PoolEvent::NotCached { reason } => *self.not_cached.borrow_mut() = Some(reason),
-            PoolEvent::WorkerRestarted { .. } => {}
+            PoolEvent::RareWords { request, .. } => self.wait_for_rare_words(request),
+            PoolEvent::ColdFailed { failure, .. } => self.fail_rare_words(&error(&failure)),
+            PoolEvent::FoldWhole { .. } | PoolEvent::WorkerRestarted { .. } => {}
         }
     }
 
@@ -141,11 +148,36 @@ impl Inner {
         self.next_request.set(request.wrapping_add(1));
         let promise = settle.promise.clone();
         let folds = vec![None; self.manifest.folds()];
-        self.pending.borrow_mut().insert(request, Pending { settle, is_list, folds });
+        self.pending.borrow_mut().insert(request, Pending { settle, is_list, waits: false, folds });
         if let Some(pool) = &*self.pool.borrow() {
+            if self.rare_words_failed.borrow_mut().take().is_some() {
+                pool.retry();
+            }
             pool.classify(request, texts);
         }
         promise
+    }
+
+    fn wait_for_rare_words(&self, request: u32) {
+        if let Some(pending) = self.pending.borrow_mut().get_mut(&request) {
+            pending.waits = true;
+        }
+        let failed = self.rare_words_failed.borrow().clone();
+        if let Some(error) = failed {
+            self.fail_rare_words(&error);
+        }
+    }
+
+    /// Texts of common words are still answered; the next question tries again.
+    fn fail_rare_words(&self, error: &JsValue) {
+        *self.rare_words_failed.borrow_mut() = Some(error.clone());
+        let mut all = self.pending.borrow_mut();
+        for (request, pending) in all.extract_if(.., |_, pending| pending.waits) {
+            pending.settle.reject(error);
+            if let Some(pool) = &*self.pool.borrow() {
+                pool.cancel(request);
+            }
+        }
     }
 
     fn answer(&self, request: u32, fold: usize, answers: Vec<TextAnswer>) {

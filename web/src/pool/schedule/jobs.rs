@@ -27,8 +27,23 @@ struct Job {
     texts: Vec<String>,
     /// Where each of them stood in the request.
     places: Vec<usize>,
-    /// What each fold has said so far.
-    answers: Vec<Vec<TextAnswer>>,
+    folds: Vec<OfFold>,
+}
+
+/// How far one fold is with a request.
+#[derive(Clone)]
+struct OfFold {
+    texts: Vec<Standing>,
+    /// The texts it was given last.
+    slice: Vec<usize>,
+}
+
+#[derive(Clone, PartialEq)]
+enum Standing {
+    Open,
+    /// It waits for the fold's cold word embeddings.
+    Cold,
+    Answered(TextAnswer),
 }
 
 impl Jobs {
@@ -39,11 +54,12 @@ impl Jobs {
     /// Takes a request; an earlier one of the same number is forgotten.
     pub fn add(&mut self, request: u32, texts: Vec<String>) {
         self.cancel(request);
-        let answers = vec![Vec::new(); self.folds];
+        let of_fold = OfFold { texts: vec![Standing::Open; texts.len()], slice: Vec::new() };
+        let folds = vec![of_fold; self.folds];
         let mut numbered: Vec<(usize, String)> = texts.into_iter().enumerate().collect();
         numbered.sort_by_key(|(_, text)| text.len());
         let (places, texts) = numbered.into_iter().unzip();
-        self.jobs.push(Job { ticket: self.next_ticket, request, texts, places, answers });
+        self.jobs.push(Job { ticket: self.next_ticket, request, texts, places, folds });
         self.next_ticket = self.next_ticket.wrapping_add(1);
     }
 
@@ -51,43 +67,64 @@ impl Jobs {
         self.jobs.retain(|job| job.request != request);
     }
 
-    /// Whether a fold has something left to answer.
-    pub fn is_pending(&self, fold: usize) -> bool {
-        self.jobs.iter().any(|job| job.lacks(fold))
+    /// Whether a fold has something left to answer: of all texts if it is whole, else of those that wait for nothing.
+    pub fn is_pending(&self, fold: usize, is_whole: bool) -> bool {
+        self.jobs.iter().any(|job| job.folds[fold].left(is_whole).next().is_some())
     }
 
-    /// The next texts for one of these folds: (ticket, fold, texts). A single text goes first, as
-    /// somebody is waiting for it; otherwise the request that came first.
+    /// Whether a text waits for a fold's cold word embeddings.
+    pub fn is_waiting_for_cold(&self, fold: usize) -> bool {
+        self.jobs.iter().any(|job| job.folds[fold].texts.contains(&Standing::Cold))
+    }
+
+    /// The next texts for one of these folds, each with whether it is whole: (ticket, fold, texts). A single text goes
+    /// first, as somebody is waiting for it; otherwise the request that came first.
     pub fn next(
-        &self,
-        folds: impl Iterator<Item = usize> + Clone,
+        &mut self,
+        folds: impl Iterator<Item = (usize, bool)> + Clone,
     ) -> Option<(u32, usize, Vec<String>)> {
-        let singles = self.jobs.iter().filter(|job| job.texts.len() == 1);
-        let others = self.jobs.iter().filter(|job| job.texts.len() > 1);
-        singles.chain(others).find_map(|job| {
-            let fold = folds.clone().find(|&fold| job.lacks(fold))?;
-            let rest = &job.texts[job.answers[fold].len()..];
-            Some((job.ticket, fold, rest[..fitting(rest)].to_vec()))
+        let (singles, others): (Vec<&mut Job>, Vec<&mut Job>) =
+            self.jobs.iter_mut().partition(|job| job.texts.len() == 1);
+        singles.into_iter().chain(others).find_map(|job| {
+            let mut folds = folds.clone();
+            let (fold, left) = folds.find_map(|(fold, is_whole)| {
+                let left: Vec<usize> = job.folds[fold].left(is_whole).collect();
+                (!left.is_empty()).then_some((fold, left))
+            })?;
+            let fitting = fitting(left.iter().map(|&text| &*job.texts[text]));
+            let slice = left[..fitting].to_vec();
+            let texts = slice.iter().map(|&text| job.texts[text].clone()).collect();
+            job.folds[fold].slice = slice;
+            Some((job.ticket, fold, texts))
         })
     }
 
-    /// Takes a slice's answers. The fold's whole answer, in the order of the request, if that was the last slice.
+    /// Takes a slice's answers. The fold's whole answer, in the order of the request, if that was the last slice; or that
+    /// the request waits, if this slice is the first with a text that does.
     pub fn answer(
         &mut self,
         ticket: u32,
         fold: usize,
-        slice: Vec<TextAnswer>,
+        answers: Vec<Option<TextAnswer>>,
     ) -> Option<PoolEvent> {
         let job = self.jobs.iter_mut().find(|job| job.ticket == ticket)?;
-        let answers = job.answers.get_mut(fold)?;
-        answers.extend(slice);
-        if answers.len() < job.texts.len() {
-            return None;
+        let (request, of_fold) = (job.request, job.folds.get_mut(fold)?);
+        let waited = of_fold.texts.contains(&Standing::Cold);
+        for (text, answer) in std::mem::take(&mut of_fold.slice).into_iter().zip(answers) {
+            of_fold.texts[text] = answer.map_or(Standing::Cold, Standing::Answered);
         }
-        let mut in_order: Vec<_> = job.places.iter().zip(answers.iter().cloned()).collect();
+        if of_fold.lacks() {
+            let waits = of_fold.texts.contains(&Standing::Cold);
+            return (waits && !waited).then_some(PoolEvent::RareWords { request, fold });
+        }
+        let answered = of_fold.texts.iter().filter_map(|standing| match standing {
+            Standing::Answered(answer) => Some(answer.clone()),
+            _ => None,
+        });
+        let mut in_order: Vec<_> = job.places.iter().zip(answered).collect();
         in_order.sort_by_key(|&(place, _)| place);
         let answers = in_order.into_iter().map(|(_, answer)| answer).collect();
-        Some(PoolEvent::Answer { request: job.request, fold, answers })
+        Some(PoolEvent::Answer { request, fold, answers })
     }
 
     /// Forgets what every fold has answered. The newest request also outlives failed folds, so that
@@ -96,23 +133,37 @@ impl Jobs {
         let newest = self.jobs.last().map(|job| job.ticket);
         self.jobs.retain(|job| {
             let is_newest = Some(job.ticket) == newest;
-            (0..failed.len()).any(|fold| job.lacks(fold) && (is_newest || !failed[fold]))
+            job.folds
+                .iter()
+                .zip(failed)
+                .any(|(fold, failed)| fold.lacks() && (is_newest || !failed))
         });
     }
 }
 
 /// How many of the first texts make a slice: at least one.
-fn fitting(texts: &[String]) -> usize {
+fn fitting<'t>(texts: impl Iterator<Item = &'t str>) -> usize {
     let mut bytes = 0;
-    let fits = |text: &&String| {
+    let fits = |text: &&str| {
         bytes += text.len();
         bytes <= SLICE_BYTES
     };
-    texts.iter().take(SLICE).take_while(fits).count().max(1)
+    texts.take(SLICE).take_while(fits).count().max(1)
 }
 
-impl Job {
-    fn lacks(&self, fold: usize) -> bool {
-        self.answers[fold].len() < self.texts.len()
+impl OfFold {
+    fn lacks(&self) -> bool {
+        self.left(true).next().is_some()
+    }
+
+    /// What it can answer, if it is whole or not.
+    fn left(&self, is_whole: bool) -> impl Iterator<Item = usize> {
+        let texts = self.texts.iter().enumerate();
+        let left = texts.filter(move |(_, standing)| match standing {
+            Standing::Open => true,
+            Standing::Cold => is_whole,
+            Standing::Answered(_) => false,
+        });
+        left.map(|(text, _)| text)
     }
 }

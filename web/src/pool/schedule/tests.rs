@@ -1,5 +1,7 @@
 //! The pool's decisions, played through without a browser.
 
+mod cold;
+
 use shared::bundle::TextAnswer;
 
 use super::*;
@@ -10,8 +12,8 @@ const SHARD: u64 = 10;
 fn scheduler(shares: &[(&[usize], usize)]) -> Scheduler {
     let folds: usize = shares.iter().map(|(folds, _)| folds.len()).sum();
     let shares = shares.iter().map(|&(folds, resident)| Share { folds: folds.to_vec(), resident });
-    let shards_of = (0..folds).map(|fold| vec![0, fold + 1]).collect();
-    Scheduler::new(shares.collect(), shards_of, &vec![SHARD; folds + 1])
+    let hot = |fold| ShardsOfFold { hot: vec![0, fold + 1], cold: Vec::new() };
+    Scheduler::new(shares.collect(), (0..folds).map(hot).collect(), &vec![SHARD; folds + 1])
 }
 
 /// One worker a fold, started and listening, nothing in the cache.
@@ -70,6 +72,10 @@ fn answers(count: usize) -> Vec<TextAnswer> {
     vec![TextAnswer { probabilities: vec![0.5], truncated: false }; count]
 }
 
+fn said(count: usize) -> Vec<Option<TextAnswer>> {
+    answers(count).into_iter().map(Some).collect()
+}
+
 #[test]
 fn nothing_is_sent_before_a_worker_listens() {
     let mut scheduler = scheduler(&[(&[0], 1)]);
@@ -92,7 +98,7 @@ fn downloads_follow_each_other_and_the_first_fold_answers_meanwhile() {
     assert_eq!(loads(&actions), [1]);
     let actions = scheduler.message(0, FromWorker::Loaded { fold: 0 });
     assert_eq!(questions(&actions), [(0, 0, 0, 1)]);
-    let answer = FromWorker::Answer { ticket: 0, fold: 0, answers: answers(1) };
+    let answer = FromWorker::Answer { ticket: 0, fold: 0, answers: said(1) };
     let expected = PoolEvent::Answer { request: 7, fold: 0, answers: answers(1) };
     assert_eq!(reports(scheduler.message(0, answer)), [expected]);
     assert_eq!(questions(&load(&mut scheduler, 1, 1)), [(1, 0, 1, 1)]);
@@ -132,7 +138,7 @@ fn a_long_request_goes_in_slices_and_a_single_text_goes_first() {
     load(&mut scheduler, 0, 0);
     assert_eq!(questions(&scheduler.classify(1, texts(20))), [(0, 0, 0, 8)]);
     assert_eq!(scheduler.classify(2, texts(1)), []);
-    let answer = |ticket, count| FromWorker::Answer { ticket, fold: 0, answers: answers(count) };
+    let answer = |ticket, count| FromWorker::Answer { ticket, fold: 0, answers: said(count) };
     assert_eq!(questions(&scheduler.message(0, answer(0, 8))), [(0, 1, 0, 1)]);
     assert_eq!(questions(&scheduler.message(0, answer(1, 1))), [(0, 0, 0, 8)]);
     assert_eq!(questions(&scheduler.message(0, answer(0, 8))), [(0, 0, 0, 4)]);
@@ -159,7 +165,7 @@ fn texts_go_by_length_and_come_back_in_their_order() {
         }) else {
             break reports(actions);
         };
-        let answers = texts.iter().map(|&length| says(length)).collect();
+        let answers = texts.iter().map(|&length| Some(says(length))).collect();
         slices.push(texts);
         actions = scheduler.message(0, FromWorker::Answer { ticket, fold: 0, answers });
     };
@@ -176,7 +182,7 @@ fn a_cancelled_request_is_not_heard_of_again_even_if_its_number_is() {
     assert_eq!(scheduler.cancel(1), []);
     // The worker is still at it.
     assert_eq!(scheduler.classify(1, texts(1)), []);
-    let late = FromWorker::Answer { ticket: 0, fold: 0, answers: answers(1) };
+    let late = FromWorker::Answer { ticket: 0, fold: 0, answers: said(1) };
     let actions = scheduler.message(0, late);
     assert_eq!(questions(&actions), [(0, 1, 0, 1)]);
     assert_eq!(reports(actions), []);
@@ -202,7 +208,7 @@ fn folds_take_turns_where_memory_is_short() {
 
     // Fold 1 is in memory and answers first; only then fold 0 comes back.
     assert_eq!(questions(&scheduler.classify(5, texts(1))), [(0, 0, 1, 1)]);
-    let answer = FromWorker::Answer { ticket: 0, fold: 1, answers: answers(1) };
+    let answer = FromWorker::Answer { ticket: 0, fold: 1, answers: said(1) };
     assert_eq!(loads(&scheduler.message(0, answer)), [0]);
     let loaded = scheduler.message(0, FromWorker::Loaded { fold: 0 });
     assert_eq!(questions(&loaded), [(0, 0, 0, 1)]);
@@ -286,7 +292,7 @@ fn failed_folds_keep_no_request_alive_but_the_newest() {
     scheduler.message(0, FromWorker::Failed { fold: 0, failure });
     scheduler.retry();
     assert_eq!(questions(&load(&mut scheduler, 0, 0)), [(0, 1, 0, 1)]);
-    let answer = FromWorker::Answer { ticket: 1, fold: 0, answers: answers(1) };
+    let answer = FromWorker::Answer { ticket: 1, fold: 0, answers: said(1) };
     assert_eq!(questions(&scheduler.message(0, answer)), []);
 }
 

@@ -39,6 +39,7 @@ fn ensemble(folds: usize) -> Ensemble {
         folds,
         max_len: 256,
         download_bytes: 1_000,
+        is_parted: false,
         card: Card {
             title: "Test".to_owned(),
             licence: None,
@@ -63,6 +64,17 @@ fn ensemble(folds: usize) -> Ensemble {
             verification: None,
         },
     }
+}
+
+/// A page that answers texts of common words.
+fn ready_but_for_rare_words(folds: usize) -> State {
+    let mut state = State::default();
+    let ensemble = Box::new(Ensemble { is_parted: true, ..ensemble(folds) });
+    model(&mut state, ModelEvent::ManifestArrived { ensemble, to_download: 0 });
+    for fold in 0..folds {
+        model(&mut state, ModelEvent::FoldReady { fold });
+    }
+    state
 }
 
 fn model(state: &mut State, event: ModelEvent) -> Vec<Effect> {

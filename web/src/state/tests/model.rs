@@ -118,3 +118,57 @@ fn a_restarted_worker_is_waited_for() {
     model(&mut state, ModelEvent::FoldReady { fold: 1 });
     assert_eq!(state.model.phase, Phase::Ready);
 }
+
+#[test]
+fn models_that_lack_rare_words_are_ready_and_say_so() {
+    let mut state = ready_but_for_rare_words(2);
+    model(&mut state, ModelEvent::ShellKept);
+    assert_eq!(state.model.phase, Phase::Ready);
+    assert_eq!(state.model.rare_words, RareWords::Awaited);
+    assert!(!state.model.is_ready_offline());
+    assert!(state.model.can_do_jobs());
+    assert_eq!(model(&mut state, ModelEvent::FoldWhole { fold: 1 }), []);
+    let effects = model(&mut state, ModelEvent::FoldWhole { fold: 0 });
+    assert_eq!(effects, [Effect::ReadCacheSize]);
+    assert_eq!(state.model.rare_words, RareWords::Here);
+    assert!(state.model.is_ready_offline());
+
+    model(&mut state, ModelEvent::WorkerRestarted { fold: 1 });
+    model(&mut state, ModelEvent::FoldReady { fold: 1 });
+    assert_eq!(state.model.rare_words, RareWords::Awaited);
+    model(&mut state, ModelEvent::FoldWhole { fold: 1 });
+    assert_eq!(state.model.rare_words, RareWords::Here);
+}
+
+#[test]
+fn rare_words_that_fail_fail_no_model_and_can_be_tried_again() {
+    let mut state = ready_but_for_rare_words(1);
+    assert_eq!(model(&mut state, ModelEvent::Retry), [], "nothing has failed");
+    model(&mut state, ModelEvent::RareWordsFailed(Failure::Offline));
+    assert_eq!(state.model.phase, Phase::Ready);
+    assert_eq!(state.model.rare_words, RareWords::Failed(Failure::Offline));
+    assert_eq!(model(&mut state, ModelEvent::Retry), [Effect::RetryLoading]);
+    assert_eq!(state.model.rare_words, RareWords::Awaited);
+
+    assert_eq!(model(&mut state, ModelEvent::Cancel), [Effect::CancelLoading]);
+    model(&mut state, ModelEvent::RareWordsFailed(Failure::Cancelled));
+    assert_eq!(state.model.phase, Phase::Ready, "the models are");
+    assert_eq!(model(&mut state, ModelEvent::Retry), [Effect::RetryLoading]);
+}
+
+#[test]
+fn a_text_with_a_rare_word_waits_until_its_answers_come() {
+    let mut state = ready_but_for_rare_words(2);
+    let number = request(&ask(&mut state, "floccinaucinihilipilification"));
+    let rare = |request, fold| Event::RareWords { request, fold };
+    update(&mut state, rare(number + 1, 0));
+    assert!(!state.composer.waits_for_rare_words(), "that was another text");
+    update(&mut state, rare(number, 0));
+    update(&mut state, rare(number, 1));
+    assert!(state.composer.waits_for_rare_words());
+    assert!(state.composer.shown().is_none());
+    answer(&mut state, number, 0, &[[0.5, 0.5]]);
+    assert!(state.composer.waits_for_rare_words(), "for the other model");
+    answer(&mut state, number, 1, &[[0.5, 0.5]]);
+    assert!(!state.composer.waits_for_rare_words());
+}

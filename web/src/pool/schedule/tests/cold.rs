@@ -1,0 +1,262 @@
+//! Bundles whose word embeddings come in two parts. Shards: 0 and one of its own make a fold answer; then comes one cold shard that all
+//! have in common, and one of each fold's own.
+
+use super::*;
+
+/// As [`scheduler`](super::scheduler), with cold shards; and how many shards there are.
+fn parted(shares: &[(&[usize], usize)]) -> (Scheduler, usize) {
+    let folds: usize = shares.iter().map(|(folds, _)| folds.len()).sum();
+    let shares = shares.iter().map(|&(folds, resident)| Share { folds: folds.to_vec(), resident });
+    let shards_of = (0..folds).map(|fold| ShardsOfFold {
+        hot: vec![0, fold + 1],
+        cold: vec![folds + 1, folds + 2 + fold],
+    });
+    let count = 2 * folds + 2;
+    let shards_of = shards_of.collect();
+    (Scheduler::new(shares.collect(), shards_of, &vec![SHARD; count]), count)
+}
+
+/// Its workers listen, and nothing is cached.
+fn parted_listening(shares: &[(&[usize], usize)]) -> Scheduler {
+    let (mut scheduler, shards) = parted(shares);
+    scheduler.start(vec![false; shards]);
+    for worker in 0..shares.len() {
+        scheduler.message(worker, FromWorker::Ready);
+    }
+    scheduler
+}
+
+/// Takes a worker through the loading of a fold's cold shards.
+fn load_cold(scheduler: &mut Scheduler, worker: usize, fold: usize, folds: usize) -> Vec<Action> {
+    for shard in [folds + 1, folds + 2 + fold] {
+        scheduler.message(worker, FromWorker::Taken { shard, cached: true });
+    }
+    scheduler.message(worker, FromWorker::ColdLoaded { fold })
+}
+
+/// The folds that are told to load their cold rows.
+fn completes(actions: &[Action]) -> Vec<usize> {
+    let completes = |action: &Action| match action {
+        Action::Send { message: ToWorker::LoadCold { fold }, .. } => Some(*fold),
+        _ => None,
+    };
+    actions.iter().filter_map(completes).collect()
+}
+
+fn taken(shard: usize) -> FromWorker {
+    FromWorker::Taken { shard, cached: true }
+}
+
+#[test]
+fn all_folds_come_first_and_the_cold_rows_one_after_the_other() {
+    let mut scheduler = parted_listening(&[(&[0], 1), (&[1], 1)]);
+    let actions = load(&mut scheduler, 0, 0);
+    assert!(completes(&actions).is_empty(), "fold 1 is being downloaded");
+    assert_eq!(reports(actions), [PoolEvent::FoldReady { fold: 0 }]);
+    assert!(completes(&scheduler.message(1, taken(0))).is_empty());
+    // Fold 1 is being decoded now.
+    assert_eq!(completes(&scheduler.message(1, taken(2))), [0]);
+    scheduler.message(1, FromWorker::Loaded { fold: 1 });
+    scheduler.message(0, taken(3));
+    // Fold 0 needs the network no more.
+    let actions = scheduler.message(0, taken(4));
+    assert_eq!(completes(&actions), [1]);
+    let whole = |fold| [PoolEvent::FoldWhole { fold }];
+    assert_eq!(reports(scheduler.message(0, FromWorker::ColdLoaded { fold: 0 })), whole(0));
+    assert_eq!(reports(load_cold(&mut scheduler, 1, 1, 2)).last(), whole(1).last());
+}
+
+#[test]
+fn one_that_does_not_listen_yet_goes_before_cold_rows() {
+    let (mut scheduler, shards) = parted(&[(&[0], 1), (&[1], 1)]);
+    scheduler.start(vec![false; shards]);
+    scheduler.message(0, FromWorker::Ready);
+    assert!(completes(&load(&mut scheduler, 0, 0)).is_empty());
+    assert_eq!(loads(&scheduler.message(1, FromWorker::Ready)), [1]);
+}
+
+#[test]
+fn cached_cold_rows_do_not_wait_for_other_workers() {
+    let (mut scheduler, shards) = parted(&[(&[0, 1], 2), (&[2], 1)]);
+    scheduler.start(vec![true; shards]);
+    scheduler.message(0, FromWorker::Ready);
+    let loaded = scheduler.message(0, FromWorker::Loaded { fold: 0 });
+    assert_eq!((loads(&loaded), completes(&loaded)), (vec![1], vec![]), "the fold beside it first");
+    let loaded = scheduler.message(0, FromWorker::Loaded { fold: 1 });
+    assert_eq!(completes(&loaded), [0]);
+    assert_eq!(completes(&scheduler.message(0, FromWorker::ColdLoaded { fold: 0 })), [1]);
+}
+
+#[test]
+fn a_text_with_a_rare_word_waits_and_holds_up_no_other() {
+    let mut scheduler = parted_listening(&[(&[0], 1)]);
+    load(&mut scheduler, 0, 0);
+    assert_eq!(questions(&scheduler.classify(1, texts(3))), [(0, 0, 0, 3)]);
+    let mut slice = said(3);
+    slice[1] = None;
+    let actions = scheduler.message(0, FromWorker::Answer { ticket: 0, fold: 0, answers: slice });
+    assert_eq!(questions(&actions), [], "it is not asked again");
+    assert_eq!(reports(actions), [PoolEvent::RareWords { request: 1, fold: 0 }]);
+
+    assert_eq!(questions(&scheduler.classify(2, texts(1))), [(0, 1, 0, 1)]);
+    let answer = FromWorker::Answer { ticket: 1, fold: 0, answers: said(1) };
+    let expected = PoolEvent::Answer { request: 2, fold: 0, answers: answers(1) };
+    assert_eq!(reports(scheduler.message(0, answer)), [expected]);
+
+    let actions = load_cold(&mut scheduler, 0, 0, 1);
+    assert_eq!(questions(&actions), [(0, 0, 0, 1)], "the one that waited");
+    let answer = FromWorker::Answer { ticket: 0, fold: 0, answers: said(1) };
+    let expected = PoolEvent::Answer { request: 1, fold: 0, answers: answers(3) };
+    assert_eq!(reports(scheduler.message(0, answer)), [expected]);
+}
+
+#[test]
+fn answers_that_came_before_the_rare_word_keep_their_places() {
+    let mut scheduler = parted_listening(&[(&[0], 1)]);
+    load(&mut scheduler, 0, 0);
+    let says = |number: f32| TextAnswer { probabilities: vec![number], truncated: false };
+    let request: Vec<String> = ["ccc", "a", "bb"].map(str::to_owned).to_vec();
+    scheduler.classify(1, request);
+    // By length: a, bb, ccc; of which bb is rare.
+    let slice = vec![Some(says(1.0)), None, Some(says(3.0))];
+    scheduler.message(0, FromWorker::Answer { ticket: 0, fold: 0, answers: slice });
+    load_cold(&mut scheduler, 0, 0, 1);
+    let slice = vec![Some(says(2.0))];
+    let actions = scheduler.message(0, FromWorker::Answer { ticket: 0, fold: 0, answers: slice });
+    let answers = [3.0, 1.0, 2.0].map(says).to_vec();
+    assert_eq!(reports(actions), [PoolEvent::Answer { request: 1, fold: 0, answers }]);
+}
+
+#[test]
+fn cold_rows_that_come_while_a_slice_is_at_the_worker_do_not_mix_it_up() {
+    let mut scheduler = parted_listening(&[(&[0], 1)]);
+    load(&mut scheduler, 0, 0);
+    scheduler.classify(1, texts(10));
+    let mut slice = said(8);
+    slice[0] = None;
+    let next = scheduler.message(0, FromWorker::Answer { ticket: 0, fold: 0, answers: slice });
+    assert_eq!(questions(&next), [(0, 0, 0, 2)]);
+    assert_eq!(questions(&load_cold(&mut scheduler, 0, 0, 1)), [], "it is busy");
+    let answer = |count| FromWorker::Answer { ticket: 0, fold: 0, answers: said(count) };
+    assert_eq!(questions(&scheduler.message(0, answer(2))), [(0, 0, 0, 1)]);
+    let expected = PoolEvent::Answer { request: 1, fold: 0, answers: answers(10) };
+    assert_eq!(reports(scheduler.message(0, answer(1))), [expected]);
+}
+
+#[test]
+fn cold_rows_that_fail_leave_the_fold_answering_until_a_retry() {
+    let mut scheduler = parted_listening(&[(&[0], 1)]);
+    load(&mut scheduler, 0, 0);
+    scheduler.classify(1, texts(1));
+    scheduler.message(0, FromWorker::Answer { ticket: 0, fold: 0, answers: vec![None] });
+    let failure = Failure::NotFound { file: "x".to_owned() };
+    let failed = FromWorker::ColdFailed { fold: 0, failure: failure.clone() };
+    let actions = scheduler.message(0, failed);
+    assert_eq!(actions, [Action::Report(PoolEvent::ColdFailed { fold: 0, failure })]);
+    assert_eq!(questions(&scheduler.classify(2, texts(1))), [(0, 1, 0, 1)]);
+    scheduler.message(0, FromWorker::Answer { ticket: 1, fold: 0, answers: said(1) });
+    assert_eq!(completes(&scheduler.retry()), [0]);
+    assert_eq!(questions(&load_cold(&mut scheduler, 0, 0, 1)), [(0, 0, 0, 1)]);
+}
+
+#[test]
+fn a_lost_connection_fails_the_cold_rows_of_all_folds_and_no_fold() {
+    let mut scheduler = parted_listening(&[(&[0], 1), (&[1], 1)]);
+    load(&mut scheduler, 0, 0);
+    load(&mut scheduler, 1, 1);
+    let failure = Failure::Offline;
+    let actions =
+        scheduler.message(0, FromWorker::ColdFailed { fold: 0, failure: failure.clone() });
+    let failed = |fold| PoolEvent::ColdFailed { fold, failure: failure.clone() };
+    assert_eq!(reports(actions), [failed(0), failed(1)]);
+    assert_eq!(completes(&scheduler.retry()), [0]);
+}
+
+#[test]
+fn loading_cold_rows_stops_and_goes_on() {
+    let mut scheduler = parted_listening(&[(&[0], 1)]);
+    load(&mut scheduler, 0, 0);
+    let actions = scheduler.cancel_loading();
+    assert_eq!(actions[0], Action::Send { worker: 0, message: ToWorker::CancelLoading });
+    let failure = Failure::Cancelled;
+    let failed = PoolEvent::ColdFailed { fold: 0, failure: failure.clone() };
+    assert_eq!(reports(actions), [failed]);
+    assert!(completes(&scheduler.retry()).is_empty(), "the worker has not stopped yet");
+    let actions = scheduler.message(0, FromWorker::ColdFailed { fold: 0, failure });
+    assert_eq!(completes(&actions), [0]);
+    assert_eq!(reports(actions), []);
+}
+
+#[test]
+fn a_worker_that_dies_loads_both_parts_again() {
+    let mut scheduler = parted_listening(&[(&[0], 1)]);
+    load(&mut scheduler, 0, 0);
+    load_cold(&mut scheduler, 0, 0, 1);
+    scheduler.worker_died(0, Failure::WorkerDied);
+    assert_eq!(loads(&scheduler.message(0, FromWorker::Ready)), [0]);
+    assert_eq!(completes(&load(&mut scheduler, 0, 0)), [0]);
+    let again = reports(load_cold(&mut scheduler, 0, 0, 1));
+    assert_eq!(again, [PoolEvent::FoldWhole { fold: 0 }]);
+}
+
+#[test]
+fn memory_that_ends_with_the_cold_rows_leaves_the_fold_answering() {
+    let mut scheduler = parted_listening(&[(&[0], 1)]);
+    load(&mut scheduler, 0, 0);
+    let reported = reports(scheduler.message(0, FromWorker::OutOfMemory));
+    let failure = Failure::OutOfMemory;
+    let failed = PoolEvent::ColdFailed { fold: 0, failure };
+    assert_eq!(reported, [failed, PoolEvent::WorkerRestarted { fold: 0 }]);
+    scheduler.message(0, FromWorker::Ready);
+    let actions = load(&mut scheduler, 0, 0);
+    assert!(completes(&actions).is_empty());
+    assert_eq!(reports(actions), [PoolEvent::FoldReady { fold: 0 }]);
+}
+
+#[test]
+fn folds_that_take_turns_each_come_in_for_their_cold_rows_once() {
+    let mut scheduler = parted_listening(&[(&[0, 1], 1)]);
+    assert_eq!(loads(&load(&mut scheduler, 0, 0)), [1], "all folds first");
+    assert_eq!(completes(&load(&mut scheduler, 0, 1)), [1]);
+    assert_eq!(loads(&load_cold(&mut scheduler, 0, 1, 2)), [0]);
+    assert_eq!(completes(&load(&mut scheduler, 0, 0)), [0]);
+    let actions = load_cold(&mut scheduler, 0, 0, 2);
+    assert_eq!(reports(actions.clone()), [PoolEvent::FoldWhole { fold: 0 }]);
+    assert!(loads(&actions).is_empty(), "nothing is left to do");
+
+    // Fold 0 answers, with its cold rows; fold 1 comes in and needs them only for a rare word.
+    scheduler.classify(1, texts(1));
+    let answer = |fold, answers| FromWorker::Answer { ticket: 0, fold, answers };
+    assert_eq!(loads(&scheduler.message(0, answer(0, said(1)))), [1]);
+    let actions = load(&mut scheduler, 0, 1);
+    assert!(completes(&actions).is_empty());
+    assert_eq!(questions(&actions), [(0, 0, 1, 1)]);
+    let actions = scheduler.message(0, answer(1, vec![None]));
+    assert_eq!(completes(&actions), [1]);
+    assert_eq!(questions(&load_cold(&mut scheduler, 0, 1, 2)), [(0, 0, 1, 1)]);
+}
+
+#[test]
+fn a_fold_that_waits_for_its_cold_rows_does_not_block_one_that_never_came() {
+    let mut scheduler = parted_listening(&[(&[0, 1], 1)]);
+    scheduler.classify(1, texts(1));
+    load(&mut scheduler, 0, 0);
+    let rare = |fold| FromWorker::Answer { ticket: 0, fold, answers: vec![None] };
+    // Fold 1 cannot come in while fold 0 has something to answer, so fold 0 gets its cold rows first.
+    assert_eq!(completes(&scheduler.message(0, rare(0))), [0]);
+    load_cold(&mut scheduler, 0, 0, 2);
+    let answer = FromWorker::Answer { ticket: 0, fold: 0, answers: said(1) };
+    assert_eq!(loads(&scheduler.message(0, answer)), [1]);
+}
+
+#[test]
+fn a_fold_whose_cold_rows_failed_makes_room_for_others() {
+    let mut scheduler = parted_listening(&[(&[0, 1], 1)]);
+    scheduler.classify(1, texts(1));
+    load(&mut scheduler, 0, 0);
+    let rare = FromWorker::Answer { ticket: 0, fold: 0, answers: vec![None] };
+    assert_eq!(completes(&scheduler.message(0, rare)), [0]);
+    let failure = Failure::NotFound { file: "x".to_owned() };
+    let actions = scheduler.message(0, FromWorker::ColdFailed { fold: 0, failure });
+    assert_eq!(loads(&actions), [1]);
+}
