@@ -83,7 +83,13 @@ fn serving(mut rows: Vec<usize>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use shared::tokenizer::Tokenizer;
+
     use super::*;
+    use crate::data::{ColumnChoice, Texts};
 
     #[test]
     fn a_hundredth_of_the_texts_may_need_more() {
@@ -113,5 +119,51 @@ mod tests {
         assert_eq!(of(HotRows::All, Encoding::INT8).unwrap(), None);
         assert!(of(HotRows::These(60), Encoding::INT8).is_err());
         assert!(of(HotRows::These(7), Encoding::F32).is_err());
+    }
+
+    /// How many rows of DeBERTa-v3's vocabulary serve how many texts, and how many of others:
+    ///
+    ///     cargo test --release --workspace -- --ignored --nocapture texts_that_need_cold_rows
+    #[test]
+    #[ignore = "for figures"]
+    fn texts_that_need_cold_rows() {
+        let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+        let shared = std::env::var_os("QUINTET_SHARED").map_or_else(beside, PathBuf::from);
+        let Ok(spm) = fs::read(shared.join("tokenizer/spm.model")) else {
+            eprintln!("skipped: there is no tokenizer/spm.model in the folder QUINTET_SHARED");
+            return;
+        };
+        let tokenizer = Tokenizer::from_sentencepiece(&spm).unwrap();
+        let rows = |text: &String| {
+            tokenizer.encode(text, 128).input_ids.into_iter().max().unwrap() as usize + 1
+        };
+        let of_csv = |path: &str| -> Vec<usize> {
+            let columns = ColumnChoice { text: Some("text".to_owned()), id: None };
+            let (texts, _) = Texts::read(&shared.join("data").join(path), &columns).unwrap();
+            texts.texts.par_iter().map(rows).collect()
+        };
+        let of_tsv = |path: &str| -> Vec<usize> {
+            let texts = fs::read_to_string(shared.join("data").join(path)).unwrap();
+            let texts = texts.lines().map(|line| line.split('\t').next().unwrap().to_owned());
+            texts.map(|text| rows(&text)).collect()
+        };
+        let run = of_csv("kaggle-2025-sep-dl-genai/train.csv");
+        let others = [
+            ("kaggle's test", of_csv("kaggle-2025-sep-dl-genai/test.csv")),
+            ("brighter's dev", of_csv("brighter-eng/dev.csv")),
+            ("goemotions' train", of_tsv("goemotions/train.tsv")),
+        ];
+        let mut sorted = run.clone();
+        sorted.sort_unstable();
+        for served in [0.9, 0.95, 0.98, 0.99, 0.995, 1.0] {
+            let first = sorted[(sorted.len() as f64 * served).ceil() as usize - 1];
+            let first = first.next_multiple_of(STEP);
+            eprint!("{served}: {first} rows; need more:");
+            for (name, texts) in [("the run's", run.clone())].iter().chain(&others) {
+                let more = texts.iter().filter(|&&rows| rows > first).count();
+                eprint!(" {name} {:.2}%", 100.0 * more as f64 / texts.len() as f64);
+            }
+            eprintln!();
+        }
     }
 }

@@ -21,5 +21,6 @@ mod numbers;
 mod offline;
 mod pictures;
 mod privacy;
+mod rare_words;
 mod texts;
 mod trouble;

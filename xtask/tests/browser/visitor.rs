@@ -138,15 +138,29 @@ impl Visitor {
         self.shard(|folds| *folds == [FOLDS - 1])
     }
 
+    /// The paths on the server of the shards that have the embeddings of rarer words.
+    pub fn cold_shards(&self) -> Vec<String> {
+        let cold = |shard: &&Value| shard["cold"] == Value::Bool(true);
+        self.shards().iter().filter(cold).map(|shard| self.path_of(shard)).collect()
+    }
+
     fn shard(&self, is_wanted: impl Fn(&Vec<usize>) -> bool) -> String {
-        let manifest = fs::read_to_string(self.folder.join("manifest.json")).unwrap();
-        let manifest: Value = serde_json::from_str(&manifest).unwrap();
-        let shards = manifest["shards"].as_array().unwrap();
+        let shards = self.shards();
         let shard = shards
             .iter()
             .find(|shard| is_wanted(&serde_json::from_value(shard["folds"].clone()).unwrap()))
             .unwrap();
+        self.path_of(shard)
+    }
+
+    fn path_of(&self, shard: &Value) -> String {
         format!("{}{}.safetensors", self.bundle, shard["sha256"].as_str().unwrap())
+    }
+
+    fn shards(&self) -> Vec<Value> {
+        let manifest = fs::read_to_string(self.folder.join("manifest.json")).unwrap();
+        let mut manifest: Value = serde_json::from_str(&manifest).unwrap();
+        serde_json::from_value(manifest["shards"].take()).unwrap()
     }
 
     pub fn downloads(&self) -> PathBuf {
