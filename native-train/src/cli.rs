@@ -176,9 +176,9 @@ pub struct ExportArgs {
 
     /// How many word embeddings a model needs before it answers: auto, all, or their number
     ///
-    /// The others are downloaded last, and texts with one of their words wait for them. Vocabularies are ordered by how
-    /// frequent words are, so that the first rows do for nearly all texts. `auto` takes as many as 99 of 100 of
-    /// the run's texts need, where that leaves at least a quarter of the rows, and 4 MiB, for later; else all.
+    /// The others are downloaded after the model answers, and texts with one of their words wait for them, no longer than if all
+    /// came together. Vocabularies are ordered by how frequent words are. `auto` takes the first rows that save the run's
+    /// texts most, where that leaves at least a quarter of the rows, and 4 MiB, for later; else all.
     #[arg(long, value_name = "N", default_value = "auto", value_parser = hot_rows, display_order = 2)]
     pub hot_rows: HotRows,
 

@@ -74,8 +74,8 @@ struct Export<'a> {
     base: Base,
     source: Source,
     tokenizer: CompactTokenizer,
-    /// How many of the first word embeddings nearly all texts need, once that was counted.
-    needed_rows: OnceCell<usize>,
+    /// How many of the first word embeddings each text needs, once that was asked.
+    needed_rows: OnceCell<Vec<usize>>,
     reference: Option<Reference>,
 }
 
@@ -139,7 +139,7 @@ impl Export<'_> {
         progress: &mut Progress,
     ) -> Result<Candidate> {
         let (source, args) = (&self.source, self.args);
-        let needed = || *self.needed_rows.get_or_init(|| hot_rows::needed(source));
+        let needed = || &self.needed_rows.get_or_init(|| hot_rows::needed(source))[..];
         let hot_rows = args.hot_rows.of(encoding, source.words(), needed)?;
         let (title, license) = (args.title.clone(), args.license.clone());
         let contents = source.contents(encoding, hot_rows, self.models, title, license);

@@ -1,7 +1,7 @@
-//! Which word embeddings a browser needs before a model answers: the first rows, as many as nearly all of the run's texts
-//! need. What is measured is the largest id of each text, so that nothing is taken for granted of how ids are ordered. Those of
-//! SentencePiece's Unigram models fall by score, which is by frequency: the first third of DeBERTa-v3's serves 99 of 100 texts. Where a
-//! vocabulary is ordered otherwise, the largest ids are everywhere and the rows stay together.
+//! Which word embeddings a browser needs before a model answers: the first rows, so many that texts are answered early as often, and as
+//! early, as can be. What is measured is the largest id of each text, so that nothing is taken for granted of how ids are
+//! ordered. Those of SentencePiece's Unigram models fall by score, so first rows serve most texts. Where a vocabulary is
+//! ordered otherwise, large ids are everywhere and the rows stay together.
 
 use rayon::prelude::*;
 use shared::bundle::Encoding;
@@ -12,16 +12,13 @@ use crate::error::UserError;
 /// What `--hot-rows` may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HotRows {
-    /// As many as nearly all texts need, where the others are worth shards of their own.
+    /// As many as save the run's texts most, where the others are worth shards of their own.
     Auto,
     All,
     These(usize),
 }
 
-/// The share of texts that shall not wait for the other rows.
-const SERVED: f64 = 0.99;
-
-/// What is counted with some room for other texts than the run's.
+/// Rows are parted at multiples of this.
 const STEP: usize = 1024;
 
 /// Other rows of less than this come with the first ones: they save no time, and cost requests.
@@ -31,24 +28,24 @@ const FEWEST_BYTES: usize = 4 << 20;
 const FEWEST_OF: usize = 4;
 
 impl HotRows {
-    /// For an encoding, given how many rows nearly all texts need; `None`: all rows come first.
+    /// For an encoding, given how many of the first rows each text needs; `None`: all rows come first.
     ///
     /// # Errors
     /// If the visitor's number does not part the rows, or the encoding's rows cannot be parted.
-    pub fn of(
+    pub fn of<'n>(
         self,
         encoding: Encoding,
         [rows, width]: [usize; 2],
-        needed: impl FnOnce() -> usize,
+        needed: impl FnOnce() -> &'n [usize],
     ) -> Result<Option<usize>, UserError> {
         let bytes_of_a_word = encoding.bytes_of_a_word(width);
         match (self, bytes_of_a_word) {
             (Self::All, _) | (Self::Auto, None) => Ok(None),
             (Self::Auto, Some(bytes)) => {
-                let needed = needed().next_multiple_of(STEP);
-                let others = rows.saturating_sub(needed);
+                let first = most_saving(needed(), rows);
+                let others = rows - first;
                 let worth_it = others * bytes >= FEWEST_BYTES && others * FEWEST_OF >= rows;
-                Ok(worth_it.then_some(needed))
+                Ok(worth_it.then_some(first))
             }
             (Self::These(first), Some(_)) if first < rows => Ok(Some(first)),
             (Self::These(_), Some(_)) => {
@@ -64,21 +61,24 @@ impl HotRows {
     }
 }
 
-/// How many of the first rows do for nearly all of the run's texts.
-pub fn needed(source: &Source) -> usize {
+/// How many of the first rows each of the run's texts needs.
+pub fn needed(source: &Source) -> Vec<usize> {
     let texts = source.dataset.texts.par_iter();
     let rows = texts.map(|text| {
         let encoding = source.tokenizer.encode(text, source.config.max_len);
         encoding.input_ids.into_iter().max().map_or(0, |id| id as usize + 1)
     });
-    serving(rows.collect())
+    rows.collect()
 }
 
-/// Given how many of the first rows each text needs, how many do for nearly all.
-fn serving(mut rows: Vec<usize>) -> usize {
-    rows.sort_unstable();
-    let served = (rows.len() as f64 * SERVED).ceil() as usize;
-    served.checked_sub(1).map_or(0, |last| rows[last])
+/// How many of the first rows save most: a text that needs no others is answered by so many rows earlier as there are
+/// others. A text that does need some is answered when all are there, as if they had come together.
+fn most_saving(needed: &[usize], rows: usize) -> usize {
+    let mut needed = needed.to_vec();
+    needed.sort_unstable();
+    let saved = |first: usize| needed.partition_point(|&rows| rows <= first) * (rows - first);
+    let first = (0..rows).step_by(STEP).max_by_key(|&first| saved(first));
+    first.filter(|&first| saved(first) > 0).unwrap_or(rows)
 }
 
 #[cfg(test)]
@@ -92,29 +92,34 @@ mod tests {
     use crate::data::{ColumnChoice, Texts};
 
     #[test]
-    fn a_hundredth_of_the_texts_may_need_more() {
-        assert_eq!(serving((1..=1000).rev().collect()), 990);
-        assert_eq!(serving(vec![7]), 7);
-        assert_eq!(serving(vec![1, 9]), 9);
-        assert_eq!(serving(Vec::new()), 0);
+    fn rows_are_parted_where_that_saves_most() {
+        // Half of the texts served leaves three quarters for later; all served leaves one.
+        assert_eq!(most_saving(&[9_000, 30_000, 9_500, 30_500], 40_960), 10_240);
+        assert_eq!(most_saving(&[9_000, 12_000, 9_500, 12_100], 40_960), 12_288);
+        assert_eq!(most_saving(&[40_900, 40_950], 40_960), 40_960, "nobody is served");
+        assert_eq!(most_saving(&[], 40_960), 40_960);
+        assert_eq!(most_saving(&[3, 9], 60), 60);
     }
 
     #[test]
     fn rows_are_parted_where_it_is_worth_it() {
-        let auto = |encoding, rows, needed| HotRows::Auto.of(encoding, [rows, 768], || needed);
-        assert_eq!(auto(Encoding::INT8, 128_100, 40_001).unwrap(), Some(40_960));
-        assert_eq!(auto(Encoding::INT8, 128_100, 95_000).unwrap(), Some(95_232));
-        // Less than a quarter is left, less than 4 MiB are left, more is needed than there is.
-        assert_eq!(auto(Encoding::INT8, 128_100, 97_000).unwrap(), None);
-        assert_eq!(auto(Encoding::INT8, 8_000, 3_000).unwrap(), None);
-        assert_eq!(auto(Encoding::INT16, 8_000, 3_000).unwrap(), Some(3_072));
-        assert_eq!(auto(Encoding::INT8, 1_000, 900).unwrap(), None);
-        assert_eq!(auto(Encoding::F32, 128_100, 40_001).unwrap(), None, "f32 comes together");
+        let auto = |encoding, rows, needed: usize| {
+            let needed = [needed];
+            HotRows::Auto.of(encoding, [rows, 768], || &needed).unwrap()
+        };
+        assert_eq!(auto(Encoding::INT8, 128_100, 40_001), Some(40_960));
+        assert_eq!(auto(Encoding::INT8, 128_100, 95_000), Some(95_232));
+        // Less than a quarter is left, less than 4 MiB are left.
+        assert_eq!(auto(Encoding::INT8, 128_100, 97_000), None);
+        assert_eq!(auto(Encoding::INT8, 8_000, 3_000), None);
+        assert_eq!(auto(Encoding::INT16, 8_000, 3_000), Some(3_072));
+        assert_eq!(auto(Encoding::INT8, 1_000, 900), None);
+        assert_eq!(auto(Encoding::F32, 128_100, 40_001), None, "f32 comes together");
     }
 
     #[test]
     fn a_number_is_taken_as_it_is_or_refused() {
-        let of = |choice: HotRows, encoding| choice.of(encoding, [60, 16], || unreachable!());
+        let of = |choice: HotRows, encoding| choice.of(encoding, [60, 16], || &[7]);
         assert_eq!(of(HotRows::These(7), Encoding::INT8).unwrap(), Some(7));
         assert_eq!(of(HotRows::All, Encoding::INT8).unwrap(), None);
         assert!(of(HotRows::These(60), Encoding::INT8).is_err());
@@ -153,12 +158,13 @@ mod tests {
             ("brighter's dev", of_csv("brighter-eng/dev.csv")),
             ("goemotions' train", of_tsv("goemotions/train.tsv")),
         ];
-        let mut sorted = run.clone();
-        sorted.sort_unstable();
-        for served in [0.9, 0.95, 0.98, 0.99, 0.995, 1.0] {
-            let first = sorted[(sorted.len() as f64 * served).ceil() as usize - 1];
-            let first = first.next_multiple_of(STEP);
-            eprint!("{served}: {first} rows; need more:");
+        let all = 128_100;
+        let best = most_saving(&run, all);
+        for first in [16_384, 32_768, best, 49_152, 65_536, 81_920, 98_304, 114_688] {
+            eprint!(
+                "{first:>6} rows, {:.0}%; need more:",
+                100.0 * first as f64 / f64::from(all as u32)
+            );
             for (name, texts) in [("the run's", run.clone())].iter().chain(&others) {
                 let more = texts.iter().filter(|&&rows| rows > first).count();
                 eprint!(" {name} {:.2}%", 100.0 * more as f64 / texts.len() as f64);

@@ -18,7 +18,7 @@
 //! the number of rows of each run, in the order in which `NAME` has them. Over all shards of a fold each row comes
 //! exactly once.
 //!
-//! **Hot and cold.** A text needs the word embeddings of its own tokens and no others, and most of a vocabulary is in few texts.
+//! **Hot and cold.** A text needs the word embeddings of its own tokens and no others, and half of a vocabulary is in few texts.
 //! Where there is a `hot_rows` H, rows of word embeddings from H on, and what is to be added to them, are *cold*: they have
 //! shards of their own, which say `"cold": true` and come last in `shards`. The others make a fold answer every text all of
 //! whose ids are below H. The cold ones are loaded after them, all of them and whatever was asked: which rows a

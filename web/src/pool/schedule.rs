@@ -4,7 +4,7 @@
 //! - Folds are loaded in their order, one download at a time, so that the first can answer while the
 //!   others load, and a shard that several folds use is downloaded once and then found in the cache.
 //!   A fold whose shards are all cached does not wait for its turn.
-//! - Where a bundle has word embeddings for later, they are loaded after that, one fold's after the other's. A text that needs
+//! - Where a bundle has word embeddings for later, a fold's are loaded when it answers without. A text that needs
 //!   them waits; the worker finds that out and says so.
 //! - A worker has at most one request in flight, of a few texts, so that what is cancelled does not
 //!   hold up what comes next for long.
@@ -357,12 +357,11 @@ impl Scheduler {
         for worker in 0..self.workers.len() {
             self.dispatch(worker);
         }
+        self.go_on_with_cold();
         for fold in 0..self.folds.len() {
             self.load_if_due(fold);
         }
-        for fold in 0..self.folds.len() {
-            self.complete_if_due(fold);
-        }
+        self.complete_from_cache();
         std::mem::take(&mut self.actions)
     }
 

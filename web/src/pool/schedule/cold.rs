@@ -1,5 +1,5 @@
-//! When the word embeddings of rarer words are loaded: after all folds that can be, in a fixed order. No text makes
-//! a fold's come sooner, as that would tell the host that somebody typed a rare word.
+//! When the word embeddings of rarer words are loaded: right after their fold, so that no text is answered later than if all came
+//! together. The order is fixed. No text makes a fold's come sooner, as that would tell the host that somebody typed a rare word.
 
 use super::{Cold, Fold, Phase, Scheduler, Status};
 use crate::failure::Failure;
@@ -7,44 +7,49 @@ use crate::pool::PoolEvent;
 use crate::protocol::ToWorker;
 
 impl Scheduler {
-    /// Loads a fold's cold rows, if it is in memory without them and nothing else goes before.
-    pub(super) fn complete_if_due(&mut self, fold: usize) {
-        let Fold { worker, status, cold, was_whole, .. } = self.folds[fold];
-        let state = &self.workers[worker];
-        let can_be = status == Status::Resident
-            && cold == Cold::Waiting
-            && state.phase == Phase::Up
-            && !state.is_loading();
-        // In turn it would go with the fold, so that it has to be worth it.
-        let takes_turns = state.resident < state.folds.len();
-        let is_wanted = !takes_turns || !was_whole || self.jobs.is_waiting_for_cold(fold);
-        let is_cached = self.shards.are_cached(&self.folds[fold].cold_shards);
-        let goes_before = |other: &Fold| {
-            other.status == Status::Waiting
-                && (!is_cached || other.worker == worker)
-                && self.can_come_in(other.worker)
-        };
-        if !can_be
-            || !is_wanted
-            || self.folds.iter().any(goes_before)
-            || (!is_cached && self.is_downloading())
-        {
-            return;
+    /// Goes on with the downloads of folds that answer already, before another fold's begins. Those that take turns are
+    /// completed while they are in.
+    pub(super) fn go_on_with_cold(&mut self) {
+        for fold in 0..self.folds.len() {
+            let is_cached = self.shards.are_cached(&self.folds[fold].cold_shards);
+            let may_start = if is_cached { self.takes_turns(fold) } else { !self.is_downloading() };
+            if may_start {
+                self.complete_if_due(fold);
+            }
         }
-        self.folds[fold].cold = Cold::Loading;
-        self.workers[worker].completing = Some(fold);
-        self.send(worker, ToWorker::LoadCold { fold });
     }
 
-    /// Whether the worker has room for another fold, or will have: a fold with a text that waits for its cold rows stays.
-    fn can_come_in(&self, worker: usize) -> bool {
-        let worker = &self.workers[worker];
-        let resident = worker.folds.iter().copied();
-        let resident: Vec<usize> =
-            resident.filter(|&fold| self.folds[fold].status == Status::Resident).collect();
-        let has_room = resident.len() < worker.resident;
-        let may_drop = |fold: &usize| !self.jobs.is_waiting_for_cold(*fold);
-        worker.phase != Phase::Down && (has_room || resident.iter().any(may_drop))
+    /// Completes from the cache what nothing goes before: a worker loads its folds first.
+    pub(super) fn complete_from_cache(&mut self) {
+        for fold in 0..self.folds.len() {
+            if self.shards.are_cached(&self.folds[fold].cold_shards) {
+                self.complete_if_due(fold);
+            }
+        }
+    }
+
+    fn takes_turns(&self, fold: usize) -> bool {
+        let worker = &self.workers[self.folds[fold].worker];
+        worker.resident < worker.folds.len()
+    }
+
+    /// Loads the cold rows of a fold that is in memory without them, if its worker is free.
+    fn complete_if_due(&mut self, fold: usize) {
+        let Fold { worker, status, cold, was_whole, .. } = self.folds[fold];
+        let state = &self.workers[worker];
+        // Of a fold that takes turns they go with it: the next time it has to be worth it.
+        let is_wanted =
+            !self.takes_turns(fold) || !was_whole || self.jobs.is_waiting_for_cold(fold);
+        if status == Status::Resident
+            && cold == Cold::Waiting
+            && is_wanted
+            && state.phase == Phase::Up
+            && !state.is_loading()
+        {
+            self.folds[fold].cold = Cold::Loading;
+            self.workers[worker].completing = Some(fold);
+            self.send(worker, ToWorker::LoadCold { fold });
+        }
     }
 
     pub(super) fn completed(&mut self, worker: usize, fold: usize) {

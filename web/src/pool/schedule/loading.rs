@@ -58,11 +58,14 @@ impl Scheduler {
         self.shards.are_cached(&self.folds[fold].shards) || !self.is_downloading()
     }
 
-    /// Whether a worker is loading what is still on its way.
+    /// Whether a worker is loading what is still on its way, or will be when it has decoded what makes a fold answer.
     pub(super) fn is_downloading(&self) -> bool {
         self.folds.iter().any(|fold| {
-            (fold.status == Status::Loading && !self.shards.are_here(&fold.shards))
-                || (fold.cold == Cold::Loading && !self.shards.are_here(&fold.cold_shards))
+            let (is_loading, is_completing) =
+                (fold.status == Status::Loading, fold.cold == Cold::Loading);
+            let goes_on = is_completing || (is_loading && fold.cold == Cold::Waiting);
+            (is_loading && !self.shards.are_here(&fold.shards))
+                || (goes_on && !self.shards.are_here(&fold.cold_shards))
         })
     }
 

@@ -48,31 +48,20 @@ fn taken(shard: usize) -> FromWorker {
 }
 
 #[test]
-fn all_folds_come_first_and_the_cold_rows_one_after_the_other() {
+fn a_fold_answers_first_and_is_whole_before_the_next_is_downloaded() {
     let mut scheduler = parted_listening(&[(&[0], 1), (&[1], 1)]);
-    let actions = load(&mut scheduler, 0, 0);
-    assert!(completes(&actions).is_empty(), "fold 1 is being downloaded");
+    scheduler.message(0, taken(0));
+    assert!(loads(&scheduler.message(0, taken(1))).is_empty(), "fold 0 has more to download");
+    let actions = scheduler.message(0, FromWorker::Loaded { fold: 0 });
+    assert_eq!((completes(&actions), loads(&actions)), (vec![0], vec![]));
     assert_eq!(reports(actions), [PoolEvent::FoldReady { fold: 0 }]);
-    assert!(completes(&scheduler.message(1, taken(0))).is_empty());
-    // Fold 1 is being decoded now.
-    assert_eq!(completes(&scheduler.message(1, taken(2))), [0]);
-    scheduler.message(1, FromWorker::Loaded { fold: 1 });
-    scheduler.message(0, taken(3));
+    assert!(loads(&scheduler.message(0, taken(3))).is_empty());
     // Fold 0 needs the network no more.
-    let actions = scheduler.message(0, taken(4));
-    assert_eq!(completes(&actions), [1]);
+    assert_eq!(loads(&scheduler.message(0, taken(4))), [1]);
     let whole = |fold| [PoolEvent::FoldWhole { fold }];
     assert_eq!(reports(scheduler.message(0, FromWorker::ColdLoaded { fold: 0 })), whole(0));
-    assert_eq!(reports(load_cold(&mut scheduler, 1, 1, 2)).last(), whole(1).last());
-}
-
-#[test]
-fn one_that_does_not_listen_yet_goes_before_cold_rows() {
-    let (mut scheduler, shards) = parted(&[(&[0], 1), (&[1], 1)]);
-    scheduler.start(vec![false; shards]);
-    scheduler.message(0, FromWorker::Ready);
-    assert!(completes(&load(&mut scheduler, 0, 0)).is_empty());
-    assert_eq!(loads(&scheduler.message(1, FromWorker::Ready)), [1]);
+    assert_eq!(completes(&load(&mut scheduler, 1, 1)), [1]);
+    assert_eq!(reports(load_cold(&mut scheduler, 1, 1, 2)), whole(1));
 }
 
 #[test]
@@ -160,16 +149,17 @@ fn cold_rows_that_fail_leave_the_fold_answering_until_a_retry() {
 }
 
 #[test]
-fn a_lost_connection_fails_the_cold_rows_of_all_folds_and_no_fold() {
+fn a_lost_connection_fails_what_is_not_here_and_no_fold_that_is() {
     let mut scheduler = parted_listening(&[(&[0], 1), (&[1], 1)]);
     load(&mut scheduler, 0, 0);
-    load(&mut scheduler, 1, 1);
     let failure = Failure::Offline;
     let actions =
         scheduler.message(0, FromWorker::ColdFailed { fold: 0, failure: failure.clone() });
-    let failed = |fold| PoolEvent::ColdFailed { fold, failure: failure.clone() };
-    assert_eq!(reports(actions), [failed(0), failed(1)]);
-    assert_eq!(completes(&scheduler.retry()), [0]);
+    let failed = PoolEvent::FoldFailed { fold: 1, failure: failure.clone() };
+    assert_eq!(reports(actions), [PoolEvent::ColdFailed { fold: 0, failure }, failed]);
+    assert_eq!(questions(&scheduler.classify(1, texts(1))), [(0, 0, 0, 1)]);
+    let actions = scheduler.retry();
+    assert_eq!((completes(&actions), loads(&actions)), (vec![0], vec![]));
 }
 
 #[test]
@@ -214,48 +204,50 @@ fn memory_that_ends_with_the_cold_rows_leaves_the_fold_answering() {
 }
 
 #[test]
-fn folds_that_take_turns_each_come_in_for_their_cold_rows_once() {
+fn folds_that_take_turns_are_whole_before_they_go() {
     let mut scheduler = parted_listening(&[(&[0, 1], 1)]);
-    assert_eq!(loads(&load(&mut scheduler, 0, 0)), [1], "all folds first");
+    let actions = load(&mut scheduler, 0, 0);
+    assert_eq!((completes(&actions), loads(&actions)), (vec![0], vec![]));
+    assert_eq!(loads(&load_cold(&mut scheduler, 0, 0, 2)), [1]);
     assert_eq!(completes(&load(&mut scheduler, 0, 1)), [1]);
-    assert_eq!(loads(&load_cold(&mut scheduler, 0, 1, 2)), [0]);
-    assert_eq!(completes(&load(&mut scheduler, 0, 0)), [0]);
-    let actions = load_cold(&mut scheduler, 0, 0, 2);
-    assert_eq!(reports(actions.clone()), [PoolEvent::FoldWhole { fold: 0 }]);
+    let actions = load_cold(&mut scheduler, 0, 1, 2);
     assert!(loads(&actions).is_empty(), "nothing is left to do");
+    assert_eq!(reports(actions), [PoolEvent::FoldWhole { fold: 1 }]);
 
-    // Fold 0 answers, with its cold rows; fold 1 comes in and needs them only for a rare word.
+    // Fold 1 answers, with its cold rows; fold 0 comes in again and needs them only for a rare word.
     scheduler.classify(1, texts(1));
     let answer = |fold, answers| FromWorker::Answer { ticket: 0, fold, answers };
-    assert_eq!(loads(&scheduler.message(0, answer(0, said(1)))), [1]);
-    let actions = load(&mut scheduler, 0, 1);
+    assert_eq!(loads(&scheduler.message(0, answer(1, said(1)))), [0]);
+    let actions = load(&mut scheduler, 0, 0);
     assert!(completes(&actions).is_empty());
-    assert_eq!(questions(&actions), [(0, 0, 1, 1)]);
-    let actions = scheduler.message(0, answer(1, vec![None]));
-    assert_eq!(completes(&actions), [1]);
-    assert_eq!(questions(&load_cold(&mut scheduler, 0, 1, 2)), [(0, 0, 1, 1)]);
+    assert_eq!(questions(&actions), [(0, 0, 0, 1)]);
+    let actions = scheduler.message(0, answer(0, vec![None]));
+    assert_eq!(completes(&actions), [0]);
+    let actions = load_cold(&mut scheduler, 0, 0, 2);
+    assert_eq!(questions(&actions), [(0, 0, 0, 1)]);
+    assert!(reports(actions).is_empty(), "that it is whole was said before");
 }
 
 #[test]
-fn a_fold_that_waits_for_its_cold_rows_does_not_block_one_that_never_came() {
+fn folds_that_take_turns_come_in_again_for_cold_rows_that_failed() {
     let mut scheduler = parted_listening(&[(&[0, 1], 1)]);
-    scheduler.classify(1, texts(1));
     load(&mut scheduler, 0, 0);
-    let rare = |fold| FromWorker::Answer { ticket: 0, fold, answers: vec![None] };
-    // Fold 1 cannot come in while fold 0 has something to answer, so fold 0 gets its cold rows first.
-    assert_eq!(completes(&scheduler.message(0, rare(0))), [0]);
-    load_cold(&mut scheduler, 0, 0, 2);
-    let answer = FromWorker::Answer { ticket: 0, fold: 0, answers: said(1) };
-    assert_eq!(loads(&scheduler.message(0, answer)), [1]);
+    let failure = Failure::NotFound { file: "x".to_owned() };
+    let failed = FromWorker::ColdFailed { fold: 0, failure };
+    assert_eq!(loads(&scheduler.message(0, failed)), [1]);
+    load(&mut scheduler, 0, 1);
+    assert!(loads(&load_cold(&mut scheduler, 0, 1, 2)).is_empty());
+    assert_eq!(loads(&scheduler.retry()), [0]);
+    assert_eq!(completes(&load(&mut scheduler, 0, 0)), [0]);
 }
 
 #[test]
 fn a_fold_whose_cold_rows_failed_makes_room_for_others() {
     let mut scheduler = parted_listening(&[(&[0, 1], 1)]);
     scheduler.classify(1, texts(1));
-    load(&mut scheduler, 0, 0);
+    assert_eq!(completes(&load(&mut scheduler, 0, 0)), [0]);
     let rare = FromWorker::Answer { ticket: 0, fold: 0, answers: vec![None] };
-    assert_eq!(completes(&scheduler.message(0, rare)), [0]);
+    assert!(loads(&scheduler.message(0, rare)).is_empty());
     let failure = Failure::NotFound { file: "x".to_owned() };
     let actions = scheduler.message(0, FromWorker::ColdFailed { fold: 0, failure });
     assert_eq!(loads(&actions), [1]);
