@@ -154,7 +154,6 @@ fn ensemble(folds: usize) -> Ensemble {
         thresholds: Thresholds::new(vec![0.5, 0.25], 2).unwrap(),
         folds,
         max_len: 256,
-        is_parted: false,
         download_bytes: 2_400_000,
         is_parted: false,
         card: Card {
