@@ -215,6 +215,37 @@ fn some_folds_make_a_bundle() {
 }
 
 #[test]
+fn word_embeddings_may_come_in_two_parts() {
+    let folder = trained();
+    let said = folder.run(&format!("{EXPORT} --hot-rows 30"));
+    assert!(said.contains("; texts with an id from 30 on wait for the rest"), "{said}");
+    let parted = manifest(&folder);
+    assert_eq!(parted["hot_rows"], 30);
+    let shards = parted["shards"].as_array().unwrap();
+    let cold: Vec<bool> = shards.iter().map(|shard| shard["cold"] == true).collect();
+    assert!(cold.is_sorted() && cold.contains(&true), "{cold:?}");
+    // Both parts were loaded, and say what the run says.
+    assert_eq!(parted["verification"]["rows"], 60);
+    let said = folder.run("inspect out/bundle");
+    assert!(said.contains("; texts with an id from 30 on wait for the rest"), "{said}");
+
+    for flags in ["", "--hot-rows auto", "--hot-rows all"] {
+        folder.run(&format!("{EXPORT} {flags}"));
+        assert!(manifest(&folder).get("hot_rows").is_none(), "so few come together");
+    }
+    for (flags, expected) in [
+        ("--hot-rows 0", "auto, all or a number of rows is needed"),
+        ("--hot-rows most", "auto, all or a number of rows is needed"),
+        ("--hot-rows 1000000", "word embeddings, no more"),
+        ("--hot-rows 30 --encoding f32", "error: word embeddings of f32 come together"),
+    ] {
+        let said = folder.run(&format!("export --run run --output other --quiet {flags}"));
+        assert!(said.starts_with("exit code: 2\n") && said.contains(expected), "{said}");
+        assert!(!folder.path().join("other").exists());
+    }
+}
+
+#[test]
 fn mistakes_are_said_and_leave_nothing() {
     let folder = trained();
     insta::assert_snapshot!(folder.run("export --run none --output out"), @r"
