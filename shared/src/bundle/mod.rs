@@ -8,7 +8,7 @@
 //! in the folder belongs to the bundle.
 //!
 //! **The manifest** is JSON: `format` ("quintet-bundle") and `version` (1) first, then `labels`, `thresholds`,
-//! `max_len`, `encoding`, `config` (the models' `config.json`), `folds` (their numbers in the run), `shards`, and what
+//! `max_len`, `encoding`, `hot_rows` (not in each), `config` (the models' `config.json`), `folds` (their numbers in the run), `shards`, and what
 //! people want to know: `title`, `licence`, `provenance`, `scores` (the run's, measured by cross-validation) and
 //! `verification` (the bundle against the run). Folds are told apart by their place in `folds`.
 //!
