@@ -28,16 +28,19 @@ use crate::Result;
 pub(super) use activations::Activations;
 pub(super) use columns::Columns;
 pub use epilogue::Activation;
-use epilogue::Epilogue;
+use epilogue::{Epilogue, Line};
 use panels::Panels;
 pub(super) use panels::pack;
 pub(super) use tile::{Factor, Isa, Sum, Weight, add};
 
-/// Outputs of a panel: the sums of four rows then leave a vector register or two free.
+/// Outputs of a panel.
 pub(super) const COLUMNS: usize = if cfg!(target_arch = "wasm32") { 8 } else { 16 };
 
-/// Rows of a tile.
-pub(super) const ROWS: usize = 4;
+/// Panels whose outputs are written together: they fill a line of the cache.
+const PANELS: usize = 16 / COLUMNS;
+
+/// Most rows of a tile: with a panel's sums of these, weights and products, a vector register is left.
+pub(super) const ROWS: usize = 5;
 
 /// Of a panel's part that all rows pass by: half of a first-level cache.
 const BLOCK_BYTES: usize = 16 * 1024;
@@ -173,34 +176,51 @@ fn pass<W: Weight>(
     let most_steps = BLOCK_BYTES / (step * size);
     // Blocks of one size, as far as that goes.
     let block_steps = x.steps().div_ceil(x.steps().div_ceil(most_steps));
-    Columns::filled(x.rows(), epilogue.scales.len(), |columns| {
-        let panels = panels.par_chunks_exact(x.steps() * step).enumerate();
-        let buffers = || (Vec::new(), Vec::new());
-        panels.for_each_init(buffers, |(sums, widened), (p, panel)| {
-            sums.clear();
-            sums.resize(x.rows(), [<W::Factor as Factor>::Sum::default(); COLUMNS]);
-            for start in (0..x.steps()).step_by(block_steps) {
-                let steps = start..x.steps().min(start + block_steps);
-                let block = &panel[steps.start * step..steps.end * step];
-                if widens {
-                    widened.resize(block.len(), W::Factor::default());
-                    simd(|| {
-                        for (wide, &weight) in widened.iter_mut().zip(block) {
-                            *wide = weight.into();
+    let panel = x.steps() * step;
+    Columns::filled(x.rows(), epilogue.scales.len(), |output| {
+        let tasks = panels.par_chunks(PANELS * panel).enumerate();
+        tasks.for_each_init(Scratch::default, |scratch, (task, panels)| {
+            let Scratch { sums, widened, values } = scratch;
+            let first = task * PANELS * COLUMNS;
+            values.resize(x.rows(), Default::default());
+            for (p, panel) in panels.chunks_exact(panel).enumerate() {
+                sums.clear();
+                sums.resize(x.rows(), Default::default());
+                for start in (0..x.steps()).step_by(block_steps) {
+                    let steps = start..x.steps().min(start + block_steps);
+                    let block = &panel[steps.start * step..steps.end * step];
+                    if widens {
+                        widened.resize(block.len(), W::Factor::default());
+                        simd(|| {
+                            for (wide, &weight) in widened.iter_mut().zip(block) {
+                                *wide = weight.into();
+                            }
+                        });
+                    }
+                    for t in 0..x.tiles() {
+                        let (tile, sums) = (x.tile(t, &steps), &mut sums[x.rows_of(t)]);
+                        match widens {
+                            true => add(isa, tile, widened, sums),
+                            false => add(isa, tile, block, sums),
                         }
-                    });
-                }
-                for (t, sums) in sums.chunks_mut(ROWS).enumerate() {
-                    let tile = x.tile(t, &steps);
-                    match widens {
-                        true => add(isa, tile, widened, sums),
-                        false => add(isa, tile, block, sums),
                     }
                 }
+                epilogue.scale(sums, x.scales(), first, p, values);
             }
-            epilogue.write(sums, x.scales(), p * COLUMNS, columns);
+            epilogue.write(values, first, output);
         });
     })
+}
+
+/// What a task uses again for its next panels.
+#[derive(Default)]
+struct Scratch<F: Factor> {
+    /// Of one panel, [rows].
+    sums: Vec<[F::Sum; COLUMNS]>,
+    /// A block of a panel.
+    widened: Vec<F>,
+    /// Of all panels, [rows].
+    values: Vec<Line>,
 }
 
 /// The smallest scale by which no sum of the row's numbers, times activations, leaves i32.
