@@ -225,9 +225,7 @@ fn scheduler(manifest: &Manifest) -> Scheduler {
     let resident: Vec<u64> = folds.clone().map(|fold| manifest.resident_bytes(fold)).collect();
     let shards_of = folds.map(|fold| manifest.shards_of(fold)).collect();
     let bytes: Vec<u64> = manifest.shards().iter().map(|shard| shard.bytes).collect();
-    Scheduler::new(
-        plan::plan(&resident, manifest.common_bytes(), &Machine::here()),
-        shards_of,
-        &bytes,
-    )
+    let machine = Machine::here();
+    let shares = plan::plan(&resident, manifest.common_bytes(), &machine);
+    Scheduler::new(shares, machine.cores, shards_of, &bytes)
 }

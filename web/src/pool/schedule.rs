@@ -6,6 +6,8 @@
 //!   A fold whose shards are all cached does not wait for its turn.
 //! - A worker has at most one request in flight, of a few texts, so that what is cancelled does not
 //!   hold up what comes next for long.
+//! - Not more workers work than there are cores, so that the first answers come early; but when a worker for each fold
+//!   that is left can work, all do, so that no core idles in the end.
 //! - A worker that may not hold all of its folds drops one that has nothing left to answer for one
 //!   that has.
 
@@ -48,6 +50,7 @@ pub enum Action {
 pub struct Scheduler {
     folds: Vec<Fold>,
     workers: Vec<Worker>,
+    cores: usize,
     shards: Shards,
     jobs: Jobs,
     /// The shards are not kept, which was reported; so folds cannot be taken in turn.
@@ -96,7 +99,12 @@ enum Phase {
 
 impl Scheduler {
     /// For each fold its shards in load order, as indices into the sizes of all shards.
-    pub fn new(shares: Vec<Share>, shards_of: Vec<Vec<usize>>, shard_bytes: &[u64]) -> Self {
+    pub fn new(
+        shares: Vec<Share>,
+        cores: usize,
+        shards_of: Vec<Vec<usize>>,
+        shard_bytes: &[u64],
+    ) -> Self {
         let owner = |fold| {
             let owner = shares.iter().position(|share| share.folds.contains(&fold));
             owner.expect("the plan gives every fold a worker")
@@ -120,6 +128,7 @@ impl Scheduler {
             jobs: Jobs::new(folds.len()),
             folds,
             workers: workers.collect(),
+            cores: cores.max(1),
             shards: Shards::new(shard_bytes),
             is_uncached: false,
             actions: Vec::new(),
@@ -303,6 +312,10 @@ impl Scheduler {
         let resident = state.folds.iter().copied();
         let resident = resident.filter(|&fold| self.folds[fold].status == Status::Resident);
         if let Some((ticket, fold, texts)) = self.jobs.next(resident) {
+            let busy = self.workers.iter().filter(|worker| worker.busy.is_some()).count();
+            if busy >= self.cores && self.jobs.folds_left(ticket) > self.workers.len() {
+                return;
+            }
             self.workers[worker].busy = Some((ticket, fold));
             self.send(worker, ToWorker::Classify { ticket, fold, texts });
         }

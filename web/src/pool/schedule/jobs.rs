@@ -71,6 +71,12 @@ impl Jobs {
         })
     }
 
+    /// How many folds have not answered all of it.
+    pub fn folds_left(&self, ticket: u32) -> usize {
+        let job = self.jobs.iter().find(|job| job.ticket == ticket);
+        job.map_or(0, |job| (0..self.folds).filter(|&fold| job.lacks(fold)).count())
+    }
+
     /// Takes a slice's answers. The fold's whole answer, in the order of the request, if that was the last slice.
     pub fn answer(
         &mut self,
