@@ -48,8 +48,8 @@ const BLOCK_BYTES: usize = 16 * 1024;
 /// From how many rows on weights of eight bits are widened once a block instead of once a tile.
 const ROWS_TO_WIDEN: usize = 40;
 
-/// What the largest activation of a row becomes where the weights are made to fit it.
-const LARGEST_BESIDE_F32: i16 = 8191;
+/// What the largest activation of a row becomes at least where the weights are made to fit it: twelve bits and a sign.
+const LEAST_LARGEST: i16 = 4095;
 
 /// The weights [outputs, inputs] of a linear layer.
 #[derive(PartialEq)]
@@ -69,16 +69,29 @@ impl PackedLinear {
     /// Whole numbers, each to be multiplied by its row's scale; exactly these. `rows` are as many as scales.
     pub fn int8(rows: &[i8], scales: Vec<f32>) -> Self {
         let (outputs, inputs) = (scales.len(), rows.len() / scales.len());
-        let magnitude = |row: &[i8]| row.iter().map(|&w| i64::from(w).abs()).sum::<i64>();
-        let largest_sum = rows.chunks_exact(inputs).map(magnitude).max().unwrap_or(0);
-        let largest_activation = i64::from(i32::MAX) / largest_sum.max(1);
         Self {
             inputs,
             outputs,
             panels: Panels::Int8(pack(rows, inputs, i16::STEP)),
             scales,
-            largest_activation: largest_activation.min(i64::from(i16::MAX)) as i16,
+            largest_activation: largest_activation(rows, inputs),
         }
+    }
+
+    /// The same of sixteen bits. A row whose sums would leave the activations less than [`LEAST_LARGEST`] is rounded to
+    /// numbers that leave them that.
+    pub fn int16(mut rows: Vec<i16>, mut scales: Vec<f32>) -> Self {
+        let (outputs, inputs) = (scales.len(), rows.len() / scales.len());
+        for (row, scale) in rows.chunks_exact_mut(inputs).zip(&mut scales) {
+            let factor = room(inputs) / sum_of_magnitudes(row) as f64;
+            if factor < 1.0 {
+                row.iter_mut().for_each(|w| *w = (f64::from(*w) * factor).round() as i16);
+                *scale /= factor as f32;
+            }
+        }
+        let largest_activation = largest_activation(&rows, inputs);
+        let panels = Panels::Int16(pack(&rows, inputs, i16::STEP));
+        Self { inputs, outputs, panels, scales, largest_activation }
     }
 
     /// Numbers of rows [outputs, inputs] as whole ones: in each row the finest that an i32 has room for.
@@ -99,7 +112,7 @@ impl PackedLinear {
             outputs: scales.len(),
             panels: Panels::Int16(pack(&numbers, inputs, i16::STEP)),
             scales,
-            largest_activation: LARGEST_BESIDE_F32,
+            largest_activation: LEAST_LARGEST,
         }
     }
 
@@ -223,10 +236,25 @@ struct Scratch<F: Factor> {
     values: Vec<Line>,
 }
 
+fn sum_of_magnitudes<W: Copy + Into<i64>>(row: &[W]) -> i64 {
+    row.iter().map(|&weight| weight.into().abs()).sum()
+}
+
+/// What activations may be at most, so that no sum leaves i32.
+fn largest_activation<W: Copy + Into<i64>>(rows: &[W], inputs: usize) -> i16 {
+    let largest_sum = rows.chunks_exact(inputs).map(sum_of_magnitudes).max().unwrap_or(0);
+    (i64::from(i32::MAX) / largest_sum.max(1)).min(i64::from(i16::MAX)) as i16
+}
+
+/// The largest sum of a row's magnitudes beside activations of [`LEAST_LARGEST`], before they are rounded: that adds half
+/// a number to each at most.
+fn room(inputs: usize) -> f64 {
+    f64::from(i32::MAX) / f64::from(LEAST_LARGEST) - 0.5 * inputs as f64
+}
+
 /// The smallest scale by which no sum of the row's numbers, times activations, leaves i32.
 fn finest_scale(row: &[f32]) -> f32 {
-    // Rounding adds half a number to each at most.
-    let room = f64::from(i32::MAX) / f64::from(LARGEST_BESIDE_F32) - 0.5 * row.len() as f64;
+    let room = room(row.len());
     let sum: f64 = row.iter().map(|&weight| f64::from(weight.abs())).sum();
     let largest = row.iter().fold(0.0, |largest: f32, weight| largest.max(weight.abs()));
     // One in f32 may be rounded down, by less than this.
