@@ -17,6 +17,7 @@ const WARM_UP = 6;
 
 const SIDES = [
   { side: "ours int8", threads: 1, bundle: "int8" },
+  { side: "ours int12", threads: 1, bundle: "int12" },
   { side: "ours f32", threads: 1, bundle: "f32" },
   { side: "ort-web q8", threads: 1, file: "ts_q8" },
   { side: "ort-web f32", threads: 1, file: "ts_fp32" },

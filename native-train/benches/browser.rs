@@ -26,9 +26,9 @@ struct Arguments {
     model: PathBuf,
     #[arg(long)]
     output: PathBuf,
-    /// `f32` or `int8`.
+    /// One without deltas.
     #[arg(long)]
-    encoding: String,
+    encoding: Encoding,
     #[arg(long, default_value_t = 1)]
     folds: usize,
     /// What `cargo bench` adds.
@@ -48,7 +48,6 @@ fn main() -> Result<()> {
         arguments.model.join("model.safetensors"),
         &candle_core::Device::Cpu,
     )?;
-    let encoding = if arguments.encoding == "f32" { Encoding::F32 } else { Encoding::INT8 };
     let labels = LabelSet::new(LABELS.map(str::to_owned).to_vec())?;
     let contents = Contents {
         about: about(&labels, arguments.folds),
@@ -56,7 +55,7 @@ fn main() -> Result<()> {
         thresholds: Thresholds::uniform(0.5, labels.len())?,
         labels,
         max_len: 128,
-        encoding,
+        encoding: arguments.encoding,
         hot_rows: None,
         folds: (0..arguments.folds).collect(),
     };

@@ -150,13 +150,14 @@ pub struct ExportArgs {
     /// What to store the matrices as: auto, or MATRICES[/WORDS][+BITS[/BITS]]
     ///
     /// MATRICES, and WORDS for the word embeddings, are f32 (as trained, to the bit), f16 (floats in
-    /// the feed-forward matrices, the others as int16), int16, int8 (whole numbers with a scale for
-    /// each row) or int4 (a scale for each 128 numbers). With +BITS the model that the run began with
+    /// the feed-forward matrices, the others as int16), int16, int12, int8 (whole numbers with a scale
+    /// for each row) or int4 (a scale for each 128 numbers). From int12 down a browser computes with
+    /// whole numbers, which is faster. With +BITS the model that the run began with
     /// is stored once so, and of what sets each fold apart 4, 2 or 1 bits a number; of word
     /// embeddings the second BITS, else they are the same for all folds. `auto` measures
     /// --candidates and takes the smallest bundle within --max-f1-drop whose probabilities move by at
     /// most 0.02 on average.
-    #[arg(long, value_name = "ENCODING", default_value = "int16", display_order = 2)]
+    #[arg(long, value_name = "ENCODING", default_value = "int12", display_order = 2)]
     #[arg(value_parser = encoding_choice)]
     pub encoding: EncodingChoice,
 
@@ -244,8 +245,9 @@ fn encoding_choice(text: &str) -> Result<EncodingChoice, String> {
 }
 
 fn encoding(text: &str) -> Result<Encoding, String> {
-    text.parse()
-        .map_err(|_| "it is none of f32, f16, int16, int8, int8/int4, int8+2/1 ..".to_owned())
+    text.parse().map_err(|_| {
+        "it is none of f32, f16, int16, int12, int8, int8/int4, int8+2/1 ..".to_owned()
+    })
 }
 
 fn fold_choice(text: &str) -> Result<FoldChoice, String> {

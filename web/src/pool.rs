@@ -234,9 +234,7 @@ fn scheduler(manifest: &Manifest) -> Scheduler {
         cold: manifest.cold_shards_of(fold),
     });
     let bytes: Vec<u64> = manifest.shards().iter().map(|shard| shard.bytes).collect();
-    Scheduler::new(
-        plan::plan(&resident, manifest.common_bytes(), &Machine::here()),
-        shards_of.collect(),
-        &bytes,
-    )
+    let machine = Machine::here();
+    let shares = plan::plan(&resident, manifest.common_bytes(), &machine);
+    Scheduler::new(shares, machine.cores, shards_of.collect(), &bytes)
 }

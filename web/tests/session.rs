@@ -159,7 +159,8 @@ fn texts() -> Vec<String> {
 
 #[test]
 fn a_session_says_what_its_models_say() {
-    let names = ["f32", "f16", "int16", "int8", "int4", "int8+1", "int8/int4+2/2", "int4+4/1"];
+    let names =
+        ["f32", "f16", "int16", "int12", "int8", "int4", "int8+1", "int8/int4+2/2", "int4+4/1"];
     for encoding in names.map(|name| name.parse::<Encoding>().unwrap()) {
         let sample = Sample::new(encoding);
         let mut session = sample.session();

@@ -19,6 +19,7 @@ use crate::workspace::Workspace;
 
 pub mod browser;
 mod contender;
+pub mod linear;
 pub(crate) mod machine;
 
 use contender::{Contender, Timing};

@@ -1,15 +1,17 @@
 //! The browser that the page is tested in: how it is started, and the process that drives it.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::setup::{find_chromedriver, find_chromium};
+use crate::setup::{WASM_TARGET, find_chromedriver, find_chromium};
 use crate::shell::Shell;
+use crate::workspace::Workspace;
 
 /// Headless, alone with our server, and silent towards the rest of the network.
 const FLAGS: [&str; 12] = [
@@ -56,6 +58,22 @@ impl Programs {
                 .with_context(|| format!("no chromedriver: {REMEDY}"))?,
         })
     }
+}
+
+/// `cargo test` of `web`'s tests that run in Chromium, to be given more arguments.
+pub fn tests(workspace: &Workspace) -> Result<Command> {
+    let shell = Shell::new(workspace);
+    let Programs { chromium, chromedriver } = Programs::find(&shell)?;
+    let settings = workspace.target.join("webdriver.json");
+    fs::write(&settings, capabilities(&chromium, &[]).to_string())
+        .with_context(|| format!("cannot write {}", settings.display()))?;
+    let mut command = shell.cargo("test");
+    command
+        .args(["--package", "web", "--target", WASM_TARGET])
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
+        .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &settings)
+        .env("CHROMEDRIVER", &chromedriver);
+    Ok(command)
 }
 
 /// A chromedriver that lives as long as this value.

@@ -44,6 +44,8 @@ enum Bench {
     Cpu(bench::Arguments),
     /// The models in Chromium, beside onnxruntime-web and transformers.js.
     Browser(bench::browser::Arguments),
+    /// A base model's linear layers in Chromium, shape by shape.
+    Linear,
 }
 
 fn main() -> ExitCode {
@@ -65,6 +67,7 @@ fn run(command: Command) -> Result<()> {
         Command::Package => package::run(&workspace),
         Command::Bench(Bench::Cpu(arguments)) => bench::run(&workspace, &arguments),
         Command::Bench(Bench::Browser(arguments)) => bench::browser::run(&workspace, &arguments),
+        Command::Bench(Bench::Linear) => bench::linear::run(&workspace),
         Command::Cuda(command) => cuda::run(&workspace, &command),
         Command::GpuCheck(arguments) => gpu_check::run(&workspace, &arguments),
         Command::GpuRun(arguments) => gpu_check::run_there(&arguments),

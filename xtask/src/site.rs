@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 pub const DATA: &str = "native-train/assets/demo.csv";
 
 /// The encodings that the browser tests load; the second is what `export` writes unless told otherwise.
-const ENCODINGS: [&str; 4] = ["f32", "int16", "f16", "int8"];
+const ENCODINGS: [&str; 5] = ["f32", "int12", "f16", "int16", "int8"];
 
 /// One that the tests load of a run whose folds have an ancestor in common.
 pub const DELTAS: &str = "int8+4/4";

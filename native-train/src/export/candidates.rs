@@ -8,8 +8,9 @@ use super::verify::drop;
 use crate::error::UserError;
 
 /// Tried where nothing else is asked for, from the nearest to the smallest.
-const USUAL: [&str; 12] = [
+const USUAL: [&str; 13] = [
     "int16",
+    "int12",
     "int8",
     "int8/int4",
     "int4",

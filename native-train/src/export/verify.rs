@@ -25,6 +25,7 @@ impl Tolerance {
             Encoding::F32 => Self { probability: 1e-6, macro_f1: 1e-6 },
             Encoding::F16 => Self { probability: 1e-3, macro_f1: 0.005 },
             Encoding::INT16 => Self { probability: 1e-4, macro_f1: 0.001 },
+            Encoding::INT12 => Self { probability: 5e-3, macro_f1: 0.005 },
             Encoding::INT8 => Self { probability: 0.05, macro_f1: 0.02 },
             // Of few bits one text may go far astray; the scores say whether many do.
             _ => Self { probability: 0.5, macro_f1: 0.02 },

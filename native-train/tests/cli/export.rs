@@ -38,7 +38,7 @@ fn named(manifest: &Value) -> Vec<String> {
 #[test]
 fn a_bundle_holds_what_it_says_and_inspect_tells_it() {
     let folder = trained();
-    for encoding in ["f32", "f16", "int16", "int8", "int8/int4", "int4"] {
+    for encoding in ["f32", "f16", "int16", "int12", "int8", "int8/int4", "int4"] {
         let line = format!("{EXPORT} --encoding {encoding} --title Moods --license MIT");
         let said = folder.run(&line);
         assert!(said.starts_with("exit code: 0\n--- stdout\nbundle `out/bundle`\n"), "{said}");
@@ -160,7 +160,7 @@ fn auto_publishes_nothing_where_nothing_will_do() {
     insta::assert_snapshot!(folder.run(&format!("{auto} --candidates int9")), @r"
     exit code: 2
     --- stderr
-    error: invalid value 'int9' for '--candidates <ENCODINGS>': it is none of f32, f16, int16, int8, int8/int4, int8+2/1 ..
+    error: invalid value 'int9' for '--candidates <ENCODINGS>': it is none of f32, f16, int16, int12, int8, int8/int4, int8+2/1 ..
 
     For more information, try '--help'.
     ");
@@ -208,7 +208,7 @@ fn some_folds_make_a_bundle() {
     ");
     assert!(!folder.path().join("out").exists());
     let said = folder.run(&format!("{EXPORT} --folds 1"));
-    assert!(said.contains("1 fold as int16: 1 shard, "), "{said}");
+    assert!(said.contains("1 fold as int12: 1 shard, "), "{said}");
     let manifest = manifest(&folder);
     assert_eq!(manifest["folds"], serde_json::json!([1]));
     assert_eq!(manifest["verification"]["rows"], 30, "those that fold 1 held out");
@@ -334,7 +334,7 @@ fn what_differs_by_too_much_is_not_published() {
         said.starts_with("exit code: 1\n--- stderr\nerror: the bundle differs from the run: a"),
         "{said}"
     );
-    assert!(said.ends_with("of int16 at most 1e-4 is taken; nothing was published\n"), "{said}");
+    assert!(said.ends_with("of int12 at most 5e-3 is taken; nothing was published\n"), "{said}");
     assert!(bundle(&folder) == before, "an older bundle is as it was");
 
     let said = folder.run("export --run run --output new --encoding int8 --quiet");

@@ -34,6 +34,8 @@ enum Kind {
     /// As large as f16 and some ten times as close: of f16's bits five are an exponent, which numbers of one row do
     /// not need each.
     Int16,
+    /// Three quarters of that, and as fast as [`Kind::Int8`].
+    Int12,
     Int8,
     /// In word embeddings and the encoder's layers; the others are few, and as in [`Kind::Int8`].
     Int4,
@@ -53,17 +55,18 @@ pub(super) enum InMemory {
     F32,
     /// As it is stored: the rows that are read are decoded then.
     Encoded,
-    /// A linear layer's weights in the order of its product: whole numbers of eight bits as such, others as f32.
+    /// A linear layer's weights in the order of its product: whole numbers of twelve or eight bits as such, others as f32.
     Packed,
     /// The same, as whole numbers of as many bits as its sums allow: of fewer bits that were stored, or of a base and
     /// a delta.
     PackedFinely,
 }
 
-const KINDS: [(&str, Kind); 5] = [
+const KINDS: [(&str, Kind); 6] = [
     ("f32", Kind::F32),
     ("f16", Kind::F16),
     ("int16", Kind::Int16),
+    ("int12", Kind::Int12),
     ("int8", Kind::Int8),
     ("int4", Kind::Int4),
 ];
@@ -72,6 +75,7 @@ impl Encoding {
     pub const F32: Self = Self::whole(Kind::F32);
     pub const F16: Self = Self { words: Kind::Int16, ..Self::whole(Kind::F16) };
     pub const INT16: Self = Self::whole(Kind::Int16);
+    pub const INT12: Self = Self::whole(Kind::Int12);
     pub const INT8: Self = Self::whole(Kind::Int8);
     pub const INT4: Self = Self::whole(Kind::Int4);
 
@@ -99,6 +103,7 @@ impl Encoding {
             Kind::F32 => Numbers::F32,
             Kind::F16 if is_feed_forward(name) => Numbers::F16,
             Kind::F16 | Kind::Int16 => Numbers::Int16,
+            Kind::Int12 => Numbers::Int12,
             Kind::Int4 if name == WORD_EMBEDDINGS || is_of_a_layer(name) => Numbers::Int4,
             Kind::Int4 | Kind::Int8 => Numbers::Int8,
         }
@@ -129,8 +134,8 @@ impl Encoding {
             return InMemory::F32;
         }
         match self.of(name, shape) {
-            Numbers::Int8 if !self.has_deltas() => InMemory::Packed,
-            Numbers::Int8 | Numbers::Int4 => InMemory::PackedFinely,
+            Numbers::Int12 | Numbers::Int8 if !self.has_deltas() => InMemory::Packed,
+            Numbers::Int12 | Numbers::Int8 | Numbers::Int4 => InMemory::PackedFinely,
             _ if PackedLinear::HOLDS_F32 => InMemory::Packed,
             _ => InMemory::F32,
         }
@@ -257,7 +262,7 @@ mod tests {
 
     #[test]
     fn every_encoding_has_one_name() {
-        for name in ["f32", "f16", "int16", "int8", "int4", "int8/int4", "f16/f32"] {
+        for name in ["f32", "f16", "int16", "int12", "int8", "int4", "int8/int4", "f16/f32"] {
             for deltas in ["", "+1", "+2/4", "+4/1"] {
                 let name = format!("{name}{deltas}");
                 assert_eq!(name.parse::<Encoding>().unwrap().to_string(), name);

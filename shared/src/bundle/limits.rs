@@ -157,7 +157,7 @@ fn check_bytes(fold: usize, kind: &str, bytes: u64, most: Option<u64>) -> Result
     }
 }
 
-/// What one loaded fold takes: linear weights as f32 or int8, the word embeddings as they are stored, the projections of the
+/// What one loaded fold takes: linear weights as f32 or whole numbers, the word embeddings as they are stored, the projections of the
 /// relative positions, the tokenizer, and room to work in. The layers must be within bounds.
 pub(super) fn resident_bytes(config: &DebertaConfig, labels: usize, encoding: Encoding) -> u64 {
     let tensors = config.tensor_shapes(labels).into_iter().map(|(name, shape)| {
@@ -166,6 +166,7 @@ pub(super) fn resident_bytes(config: &DebertaConfig, labels: usize, encoding: En
                 common(&name, &shape, encoding).saturating_add(own(&name, &shape, encoding))
             }
             (InMemory::Packed, numbers @ Numbers::Int8) => rows_bytes(numbers, &shape),
+            (InMemory::Packed, Numbers::Int12) => rows_bytes(Numbers::Int16, &shape),
             // What is packed finely is f32 until all of it has come.
             _ => product(&shape).saturating_mul(4),
         }

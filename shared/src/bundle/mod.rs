@@ -32,11 +32,12 @@
 //! | `f32` | F32 | 4 | itself |
 //! | `f16` | F16 | 2 | itself, in the feed-forward matrices; the others are as in `int16` |
 //! | `int16` | I16 | 2 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 32767 |
+//! | `int12` | U8 | 3/2 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 2047 |
 //! | `int8` | I8 | 1 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 127 |
 //! | `int4` | U8 | 1/2 | in the layers' matrices and the word embeddings (others as in `int8`): code c is (c - 7.5) times the scale of its group of 128 numbers of a row, `NAME.scales`, f32 [rows, groups] |
 //!
-//! Numbers of less than a byte lie packed, the first in the lowest bits, each row from a byte of its own: of `int4` a tensor has
-//! the shape [rows, half as many columns].
+//! Numbers of 4 or 12 bits lie packed, the first in the lowest bits, each row from a byte of its own: a tensor then has the shape
+//! [rows, bytes of a row].
 //!
 //! **Sharing.** What is equal in several folds is stored once: a shard belongs to one set of folds and holds what is
 //! equal in just those. Tensors are compared whole, and the word embeddings row by row: those of words that no text of a

@@ -7,10 +7,12 @@ use safetensors::Dtype;
 use super::refuse;
 use crate::Result;
 use crate::kernels::low_bits::Bits;
+use crate::kernels::twelve_bits;
 use crate::nn::encoded_table::GROUP;
 
 /// The largest magnitudes of whole numbers; -128 and -32768 are not used, so that ranges are symmetric.
 const LARGEST_INT8: f32 = 127.0;
+const LARGEST_INT12: f32 = twelve_bits::LARGEST as f32;
 const LARGEST_INT16: f32 = 32767.0;
 
 /// What one tensor is stored as.
@@ -18,8 +20,9 @@ const LARGEST_INT16: f32 = 32767.0;
 pub(super) enum Numbers {
     F32,
     F16,
-    /// With one f32 a row to multiply with; so is [`Numbers::Int8`].
+    /// With one f32 a row to multiply with; so are [`Numbers::Int12`], which is packed, and [`Numbers::Int8`].
     Int16,
+    Int12,
     Int8,
     /// Packed, with an f32 for each [`GROUP`] of a row.
     Int4,
@@ -67,7 +70,7 @@ impl Numbers {
             Self::F16 => Dtype::F16,
             Self::Int16 => Dtype::I16,
             Self::Int8 => Dtype::I8,
-            Self::Int4 | Self::Delta(_) => Dtype::U8,
+            Self::Int12 | Self::Int4 | Self::Delta(_) => Dtype::U8,
         }
     }
 
@@ -76,6 +79,7 @@ impl Numbers {
         match self {
             Self::F32 => width.saturating_mul(4),
             Self::F16 | Self::Int16 => width.saturating_mul(2),
+            Self::Int12 => twelve_bits::bytes(width),
             Self::Int8 => width,
             Self::Int4 => Bits::Four.bytes(width),
             Self::Delta(bits) => bits.bytes(width),
@@ -86,7 +90,7 @@ impl Numbers {
     pub fn scales(self, width: usize) -> usize {
         match self {
             Self::F32 | Self::F16 => 0,
-            Self::Int16 | Self::Int8 | Self::Delta(_) => 1,
+            Self::Int16 | Self::Int12 | Self::Int8 | Self::Delta(_) => 1,
             Self::Int4 => width.div_ceil(GROUP),
         }
     }
@@ -99,7 +103,9 @@ impl Numbers {
     /// The shape of `rows` rows in a shard, for a tensor of this shape.
     pub fn stored_shape(self, rows: usize, shape: &[usize]) -> Vec<usize> {
         match self {
-            Self::Int4 | Self::Delta(_) => vec![rows, self.row_bytes(width_of(shape))],
+            Self::Int12 | Self::Int4 | Self::Delta(_) => {
+                vec![rows, self.row_bytes(width_of(shape))]
+            }
             _ => [&[rows], &shape[1..]].concat(),
         }
     }
@@ -117,6 +123,7 @@ impl Numbers {
     pub fn same_scale(self, a: &[u8], b: &[u8]) -> bool {
         let largest = match self {
             Self::Int16 => LARGEST_INT16,
+            Self::Int12 => LARGEST_INT12,
             Self::Int8 => LARGEST_INT8,
             Self::F32 | Self::F16 | Self::Int4 | Self::Delta(_) => return a == b,
         };
@@ -148,6 +155,13 @@ impl Numbers {
                     encoded.scales.extend(scale.to_le_bytes());
                 }
             }
+            Self::Int12 => {
+                for row in rows.chunks_exact(width) {
+                    let (scale, numbers) = whole_numbers(row, LARGEST_INT12);
+                    twelve_bits::pack(numbers.map(|number| number as i16), &mut encoded.data);
+                    encoded.scales.extend(scale.to_le_bytes());
+                }
+            }
             Self::Int8 => {
                 for row in rows.chunks_exact(width) {
                     let (scale, numbers) = whole_numbers(row, LARGEST_INT8);
@@ -168,6 +182,14 @@ impl Numbers {
             Self::F16 => add(sums, f16_numbers(data).map(f16::to_f32)),
             Self::Int16 => {
                 add_scaled(sums, i16_numbers(data).map(f32::from), f32_numbers(scales), width);
+            }
+            Self::Int12 => {
+                add_scaled(
+                    sums,
+                    i12_numbers(data, width).map(f32::from),
+                    f32_numbers(scales),
+                    width,
+                );
             }
             Self::Int8 => {
                 add_scaled(sums, i8_numbers(data).map(f32::from), f32_numbers(scales), width);
@@ -258,6 +280,11 @@ fn f16_numbers(bytes: &[u8]) -> impl Iterator<Item = f16> + '_ {
 pub(super) fn i16_numbers(bytes: &[u8]) -> impl Iterator<Item = i16> + '_ {
     let (numbers, _) = bytes.as_chunks();
     numbers.iter().copied().map(i16::from_le_bytes)
+}
+
+/// Of rows of `width` numbers of twelve bits.
+pub(super) fn i12_numbers(bytes: &[u8], width: usize) -> impl Iterator<Item = i16> + '_ {
+    bytes.chunks_exact(twelve_bits::bytes(width)).flat_map(twelve_bits::unpack)
 }
 
 pub(super) fn i8_numbers(bytes: &[u8]) -> impl Iterator<Item = i8> + '_ {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::encoding::InMemory;
-use super::numbers::{Numbers, f32_numbers, i8_numbers, i16_numbers, width_of};
+use super::numbers::{Numbers, f32_numbers, i8_numbers, i12_numbers, i16_numbers, width_of};
 use crate::Result;
 use crate::kernels::low_bits::Bits;
 use crate::kernels::packed::PackedLinear;
@@ -29,6 +29,10 @@ enum Kept {
     F32(Vec<f32>),
     Int16 {
         values: Vec<i16>,
+        scales: Vec<f32>,
+    },
+    Int12 {
+        packed: Vec<u8>,
         scales: Vec<f32>,
     },
     Int8 {
@@ -60,8 +64,12 @@ impl Sink {
     pub fn new(shape: Vec<usize>, stored: Numbers, becomes: InMemory) -> Self {
         let (rows, numbers) = (shape[0], shape.iter().product());
         let kept = match (becomes, stored) {
-            (InMemory::Encoded, Numbers::Int16) => {
+            (InMemory::Encoded, Numbers::Int16) | (InMemory::Packed, Numbers::Int12) => {
                 Kept::Int16 { values: vec![0; numbers], scales: vec![0.0; rows] }
+            }
+            (InMemory::Encoded, Numbers::Int12) => {
+                let packed = vec![0; rows * stored.row_bytes(width_of(&shape))];
+                Kept::Int12 { packed, scales: vec![0.0; rows] }
             }
             (InMemory::Encoded | InMemory::Packed, Numbers::Int8) => {
                 Kept::Int8 { values: vec![0; numbers], scales: vec![0.0; rows] }
@@ -139,7 +147,11 @@ impl Sink {
             Kept::Int8 { values, scales } if self.becomes == InMemory::Packed => {
                 return packed(PackedLinear::int8(&values, scales));
             }
+            Kept::Int16 { values, scales } if self.becomes == InMemory::Packed => {
+                return packed(PackedLinear::int16(values, scales));
+            }
             Kept::Int16 { values, scales } => Rows::int16(values, scales).into(),
+            Kept::Int12 { packed, scales } => Rows::int12(packed, scales, width).into(),
             Kept::Int8 { values, scales } => Rows::int8(values, scales).into(),
             Kept::Int4 { packed, scales } => Rows::int4(packed, scales, width).into(),
             Kept::Common(rows) => rows,
@@ -154,14 +166,18 @@ impl Kept {
             // Added to zeros, or to what is to be added.
             Self::F32(values) => stored.add(data, scales, width, &mut values[first * width..]),
             Self::Int16 { values, scales: kept } => {
-                write(&mut values[first * width..], i16_numbers(data));
+                let values = &mut values[first * width..];
+                match stored {
+                    Numbers::Int12 => write(values, i12_numbers(data, width)),
+                    _ => write(values, i16_numbers(data)),
+                }
                 write(&mut kept[first..], f32_numbers(scales));
             }
             Self::Int8 { values, scales: kept } => {
                 write(&mut values[first * width..], i8_numbers(data));
                 write(&mut kept[first..], f32_numbers(scales));
             }
-            Self::Int4 { packed, scales: kept } => {
+            Self::Int12 { packed, scales: kept } | Self::Int4 { packed, scales: kept } => {
                 packed[first * stored.row_bytes(width)..][..data.len()].copy_from_slice(data);
                 write(&mut kept[first * stored.scales(width)..], f32_numbers(scales));
             }

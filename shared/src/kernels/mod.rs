@@ -28,6 +28,7 @@ pub mod packed;
 pub mod random;
 pub mod rows;
 pub mod scalar;
+pub mod twelve_bits;
 
 use std::cell::RefCell;
 use std::ops::{Deref, Range};

@@ -28,16 +28,19 @@ use crate::Result;
 pub(super) use activations::Activations;
 pub(super) use columns::Columns;
 pub use epilogue::Activation;
-use epilogue::Epilogue;
+use epilogue::{Epilogue, Line};
 use panels::Panels;
 pub(super) use panels::pack;
 pub(super) use tile::{Factor, Isa, Sum, Weight, add};
 
-/// Outputs of a panel: the sums of four rows then leave a vector register or two free.
+/// Outputs of a panel.
 pub(super) const COLUMNS: usize = if cfg!(target_arch = "wasm32") { 8 } else { 16 };
 
-/// Rows of a tile.
-pub(super) const ROWS: usize = 4;
+/// Panels whose outputs are written together: they fill a line of the cache.
+const PANELS: usize = 16 / COLUMNS;
+
+/// Most rows of a tile: with a panel's sums of these, weights and products, a vector register is left.
+pub(super) const ROWS: usize = 5;
 
 /// Of a panel's part that all rows pass by: half of a first-level cache.
 const BLOCK_BYTES: usize = 16 * 1024;
@@ -45,8 +48,8 @@ const BLOCK_BYTES: usize = 16 * 1024;
 /// From how many rows on weights of eight bits are widened once a block instead of once a tile.
 const ROWS_TO_WIDEN: usize = 40;
 
-/// What the largest activation of a row becomes where the weights are made to fit it.
-const LARGEST_BESIDE_F32: i16 = 8191;
+/// What the largest activation of a row becomes at least where the weights are made to fit it: twelve bits and a sign.
+const LEAST_LARGEST: i16 = 4095;
 
 /// The weights [outputs, inputs] of a linear layer.
 #[derive(PartialEq)]
@@ -66,16 +69,29 @@ impl PackedLinear {
     /// Whole numbers, each to be multiplied by its row's scale; exactly these. `rows` are as many as scales.
     pub fn int8(rows: &[i8], scales: Vec<f32>) -> Self {
         let (outputs, inputs) = (scales.len(), rows.len() / scales.len());
-        let magnitude = |row: &[i8]| row.iter().map(|&w| i64::from(w).abs()).sum::<i64>();
-        let largest_sum = rows.chunks_exact(inputs).map(magnitude).max().unwrap_or(0);
-        let largest_activation = i64::from(i32::MAX) / largest_sum.max(1);
         Self {
             inputs,
             outputs,
             panels: Panels::Int8(pack(rows, inputs, i16::STEP)),
             scales,
-            largest_activation: largest_activation.min(i64::from(i16::MAX)) as i16,
+            largest_activation: largest_activation(rows, inputs),
         }
+    }
+
+    /// The same of sixteen bits. A row whose sums would leave the activations less than [`LEAST_LARGEST`] is rounded to
+    /// numbers that leave them that.
+    pub fn int16(mut rows: Vec<i16>, mut scales: Vec<f32>) -> Self {
+        let (outputs, inputs) = (scales.len(), rows.len() / scales.len());
+        for (row, scale) in rows.chunks_exact_mut(inputs).zip(&mut scales) {
+            let factor = room(inputs) / sum_of_magnitudes(row) as f64;
+            if factor < 1.0 {
+                row.iter_mut().for_each(|w| *w = (f64::from(*w) * factor).round() as i16);
+                *scale /= factor as f32;
+            }
+        }
+        let largest_activation = largest_activation(&rows, inputs);
+        let panels = Panels::Int16(pack(&rows, inputs, i16::STEP));
+        Self { inputs, outputs, panels, scales, largest_activation }
     }
 
     /// Numbers of rows [outputs, inputs] as whole ones: in each row the finest that an i32 has room for.
@@ -96,7 +112,7 @@ impl PackedLinear {
             outputs: scales.len(),
             panels: Panels::Int16(pack(&numbers, inputs, i16::STEP)),
             scales,
-            largest_activation: LARGEST_BESIDE_F32,
+            largest_activation: LEAST_LARGEST,
         }
     }
 
@@ -173,40 +189,72 @@ fn pass<W: Weight>(
     let most_steps = BLOCK_BYTES / (step * size);
     // Blocks of one size, as far as that goes.
     let block_steps = x.steps().div_ceil(x.steps().div_ceil(most_steps));
-    Columns::filled(x.rows(), epilogue.scales.len(), |columns| {
-        let panels = panels.par_chunks_exact(x.steps() * step).enumerate();
-        let buffers = || (Vec::new(), Vec::new());
-        panels.for_each_init(buffers, |(sums, widened), (p, panel)| {
-            sums.clear();
-            sums.resize(x.rows(), [<W::Factor as Factor>::Sum::default(); COLUMNS]);
-            for start in (0..x.steps()).step_by(block_steps) {
-                let steps = start..x.steps().min(start + block_steps);
-                let block = &panel[steps.start * step..steps.end * step];
-                if widens {
-                    widened.resize(block.len(), W::Factor::default());
-                    simd(|| {
-                        for (wide, &weight) in widened.iter_mut().zip(block) {
-                            *wide = weight.into();
+    let panel = x.steps() * step;
+    Columns::filled(x.rows(), epilogue.scales.len(), |output| {
+        let tasks = panels.par_chunks(PANELS * panel).enumerate();
+        tasks.for_each_init(Scratch::default, |scratch, (task, panels)| {
+            let Scratch { sums, widened, values } = scratch;
+            let first = task * PANELS * COLUMNS;
+            values.resize(x.rows(), Default::default());
+            for (p, panel) in panels.chunks_exact(panel).enumerate() {
+                sums.clear();
+                sums.resize(x.rows(), Default::default());
+                for start in (0..x.steps()).step_by(block_steps) {
+                    let steps = start..x.steps().min(start + block_steps);
+                    let block = &panel[steps.start * step..steps.end * step];
+                    if widens {
+                        widened.resize(block.len(), W::Factor::default());
+                        simd(|| {
+                            for (wide, &weight) in widened.iter_mut().zip(block) {
+                                *wide = weight.into();
+                            }
+                        });
+                    }
+                    for t in 0..x.tiles() {
+                        let (tile, sums) = (x.tile(t, &steps), &mut sums[x.rows_of(t)]);
+                        match widens {
+                            true => add(isa, tile, widened, sums),
+                            false => add(isa, tile, block, sums),
                         }
-                    });
-                }
-                for (t, sums) in sums.chunks_mut(ROWS).enumerate() {
-                    let tile = x.tile(t, &steps);
-                    match widens {
-                        true => add(isa, tile, widened, sums),
-                        false => add(isa, tile, block, sums),
                     }
                 }
+                epilogue.scale(sums, x.scales(), first, p, values);
             }
-            epilogue.write(sums, x.scales(), p * COLUMNS, columns);
+            epilogue.write(values, first, output);
         });
     })
 }
 
+/// What a task uses again for its next panels.
+#[derive(Default)]
+struct Scratch<F: Factor> {
+    /// Of one panel, [rows].
+    sums: Vec<[F::Sum; COLUMNS]>,
+    /// A block of a panel.
+    widened: Vec<F>,
+    /// Of all panels, [rows].
+    values: Vec<Line>,
+}
+
+fn sum_of_magnitudes<W: Copy + Into<i64>>(row: &[W]) -> i64 {
+    row.iter().map(|&weight| weight.into().abs()).sum()
+}
+
+/// What activations may be at most, so that no sum leaves i32.
+fn largest_activation<W: Copy + Into<i64>>(rows: &[W], inputs: usize) -> i16 {
+    let largest_sum = rows.chunks_exact(inputs).map(sum_of_magnitudes).max().unwrap_or(0);
+    (i64::from(i32::MAX) / largest_sum.max(1)).min(i64::from(i16::MAX)) as i16
+}
+
+/// The largest sum of a row's magnitudes beside activations of [`LEAST_LARGEST`], before they are rounded: that adds half
+/// a number to each at most.
+fn room(inputs: usize) -> f64 {
+    f64::from(i32::MAX) / f64::from(LEAST_LARGEST) - 0.5 * inputs as f64
+}
+
 /// The smallest scale by which no sum of the row's numbers, times activations, leaves i32.
 fn finest_scale(row: &[f32]) -> f32 {
-    // Rounding adds half a number to each at most.
-    let room = f64::from(i32::MAX) / f64::from(LARGEST_BESIDE_F32) - 0.5 * row.len() as f64;
+    let room = room(row.len());
     let sum: f64 = row.iter().map(|&weight| f64::from(weight.abs())).sum();
     let largest = row.iter().fold(0.0, |largest: f32, weight| largest.max(weight.abs()));
     // One in f32 may be rounded down, by less than this.

@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 
 use crate::Result;
 use crate::kernels::low_bits::Bits;
+use crate::kernels::twelve_bits;
 
 /// Numbers of a row that have a scale together in [`Rows::Int4`].
 pub const GROUP: usize = 128;
@@ -44,6 +45,11 @@ enum Numbers {
         values: Vec<i16>,
         scales: Vec<f32>,
     },
+    /// Packed ([`twelve_bits`]).
+    Int12 {
+        packed: Vec<u8>,
+        scales: Vec<f32>,
+    },
     Int8 {
         values: Vec<i8>,
         scales: Vec<f32>,
@@ -75,6 +81,11 @@ impl Rows {
         Self { width, entries, numbers: Numbers::Int16 { values, scales } }
     }
 
+    /// `packed` are rows of `width` numbers of twelve bits, as many as there are scales, end to end.
+    pub fn int12(packed: Vec<u8>, scales: Vec<f32>, width: usize) -> Self {
+        Self { width, entries: scales.len(), numbers: Numbers::Int12 { packed, scales } }
+    }
+
     /// As [`int16`](Self::int16).
     pub fn int8(values: Vec<i8>, scales: Vec<f32>) -> Self {
         let entries = scales.len();
@@ -94,6 +105,12 @@ impl Rows {
         match &self.numbers {
             Numbers::Int16 { values: all, scales } => {
                 let row = all[values].iter().map(|&x| f32::from(x) * scales[row]);
+                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            }
+            Numbers::Int12 { packed, scales } => {
+                let bytes = twelve_bits::bytes(self.width);
+                let row = twelve_bits::unpack(&packed[row * bytes..][..bytes])
+                    .map(|x| f32::from(x) * scales[row]);
                 sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
             }
             Numbers::Int8 { values: all, scales } => {
@@ -221,6 +238,13 @@ mod tests {
         let rows = Rows::int16(vec![1, -2, 32767, 300], vec![0.5, 2.0]);
         let table = whole(rows, None);
         assert_eq!(gathered(&table, &[1, 0]), [[65534.0, 600.0], [0.5, -1.0]]);
+
+        // Three numbers take five bytes.
+        let rows =
+            Rows::int12(vec![0x23, 0xf1, 0xff, 0x56, 0x04, 0, 0, 0, 0xff, 0x0f], vec![2.0, 0.5], 3);
+        let table = whole(rows, None);
+        assert_eq!(table.shape(), [2, 3]);
+        assert_eq!(gathered(&table, &[1, 0]), [[0.0, 0.0, -0.5], [582.0, -2.0, 2220.0]]);
 
         // Codes 0 and 15 are -7.5 and 7.5 scales, 8 is half a scale; three numbers take two bytes.
         let rows = Rows::int4(vec![0xF0, 0x08, 0x80, 0x0F], vec![2.0, 0.5], 3);

@@ -43,15 +43,18 @@ impl Machine {
 /// Shares the folds, whose sizes in memory are given, among workers. Worker w begins with fold w. Of each size,
 /// `common_bytes` are needed once a worker, however many folds it has.
 ///
-/// As many workers as there are cores and folds, unless fewer hold more folds at a time: what is in common is there once
-/// for each of them. Where the memory does not hold all folds they take turns. At least one fold is always tried.
+/// A worker a core, and one more for each fold that is left over when the cores have taken turns: the last turn is then
+/// shared by all cores instead of being left to some ([`Scheduler`](super::schedule::Scheduler) holds these workers back
+/// until then). Fewer workers, where fewer hold more folds at a time: what is in common is there once for each of them.
+/// Where the memory does not hold all folds they take turns. At least one fold is always tried.
 pub fn plan(resident_bytes: &[u64], common_bytes: u64, machine: &Machine) -> Vec<Share> {
     let own: Vec<u64> = resident_bytes.iter().map(|all| all.saturating_sub(common_bytes)).collect();
     let fitting = |workers: usize| {
         let common = common_bytes.saturating_mul(workers as u64);
         folds_within(machine.budget().saturating_sub(common), &own)
     };
-    let possible = 1..=own.len().min(machine.cores.max(1));
+    let (folds, cores) = (own.len(), machine.cores.max(1));
+    let possible = 1..=if folds > cores { cores + folds % cores } else { folds };
     let holding = possible.map(|workers| (fitting(workers), workers));
     // A worker without a fold would hold nothing but what is in common.
     let useful = holding.filter(|&(folds, workers)| workers == 1 || folds >= workers);
@@ -103,8 +106,14 @@ mod tests {
 
     #[test]
     fn few_cores_hold_several_folds_each() {
-        assert_eq!(shares(5, 20, 2, 4), [(vec![0, 2, 4], 3), (vec![1, 3], 2)]);
+        assert_eq!(shares(4, 20, 2, 4), [(vec![0, 2], 2), (vec![1, 3], 2)]);
         assert_eq!(shares(5, 20, 1, 4), [(vec![0, 1, 2, 3, 4], 5)]);
+    }
+
+    #[test]
+    fn a_fold_that_is_left_over_has_a_worker_of_its_own() {
+        assert_eq!(shares(5, 20, 2, 4), [(vec![0, 3], 2), (vec![1, 4], 2), (vec![2], 1)]);
+        assert_eq!(shares(5, 20, 4, 4).len(), 5);
     }
 
     #[test]
@@ -127,12 +136,12 @@ mod tests {
             let plan = plan(&[500 * MIB; 5], common * MIB, &machine);
             plan.into_iter().map(|share| share.resident).collect::<Vec<_>>()
         };
-        // 1638 MiB of 4 GiB hold three of 500; of 400 own and 100 common, two workers hold three and one does not four.
-        assert_eq!(shares(0, 4), [2, 1]);
-        assert_eq!(shares(100, 4), [2, 1]);
+        // 1638 MiB of 4 GiB hold three of 500; of 400 own and 100 common, three workers hold three and one does not four.
+        assert_eq!(shares(0, 4), [1, 1, 1]);
+        assert_eq!(shares(100, 4), [1, 1, 1]);
         // One worker holds all, two would not.
         assert_eq!(shares(250, 4), [5]);
-        assert_eq!(shares(250, 8), [3, 2]);
+        assert_eq!(shares(250, 8), [2, 2, 1]);
     }
 
     #[test]

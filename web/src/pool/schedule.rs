@@ -8,6 +8,8 @@
 //!   them waits; the worker finds that out and says so.
 //! - A worker has at most one request in flight, of a few texts, so that what is cancelled does not
 //!   hold up what comes next for long.
+//! - Not more workers work than there are cores, so that the first answers come early; but when a worker for each fold
+//!   that is left can work, all do, so that no core idles in the end.
 //! - A worker that may not hold all of its folds drops one that has nothing left to answer for one
 //!   that has.
 
@@ -51,6 +53,7 @@ pub enum Action {
 pub struct Scheduler {
     folds: Vec<Fold>,
     workers: Vec<Worker>,
+    cores: usize,
     shards: Shards,
     jobs: Jobs,
     /// The shards are not kept, which was reported; so folds cannot be taken in turn.
@@ -148,7 +151,12 @@ impl Worker {
 }
 
 impl Scheduler {
-    pub fn new(shares: Vec<Share>, shards_of: Vec<ShardsOfFold>, shard_bytes: &[u64]) -> Self {
+    pub fn new(
+        shares: Vec<Share>,
+        cores: usize,
+        shards_of: Vec<ShardsOfFold>,
+        shard_bytes: &[u64],
+    ) -> Self {
         let owner = |fold| {
             let owner = shares.iter().position(|share| share.folds.contains(&fold));
             owner.expect("the plan gives every fold a worker")
@@ -176,6 +184,7 @@ impl Scheduler {
             jobs: Jobs::new(folds.len()),
             folds,
             workers: workers.collect(),
+            cores: cores.max(1),
             shards: Shards::new(shard_bytes),
             is_uncached: false,
             actions: Vec::new(),
@@ -373,7 +382,9 @@ impl Scheduler {
         let resident = state.folds.iter().copied();
         let resident = resident.filter(|&fold| self.folds[fold].status == Status::Resident);
         let resident = resident.map(|fold| (fold, self.folds[fold].is_whole()));
-        if let Some((ticket, fold, texts)) = self.jobs.next(resident) {
+        let busy = self.workers.iter().filter(|worker| worker.busy.is_some()).count();
+        let most_left = if busy < self.cores { usize::MAX } else { self.workers.len() };
+        if let Some((ticket, fold, texts)) = self.jobs.next(resident, most_left) {
             self.workers[worker].busy = Some((ticket, fold));
             self.send(worker, ToWorker::Classify { ticket, fold, texts });
         }

@@ -27,8 +27,8 @@ const MODEL: &str = "bench/browser_model.py";
 const RECIPE: &str = "peer/browser";
 
 /// Name, encoding and folds of our bundles.
-const BUNDLES: [(&str, &str, usize); 3] =
-    [("int8", "int8", 1), ("f32", "f32", 1), ("five", "int8", 5)];
+const BUNDLES: [(&str, &str, usize); 4] =
+    [("int8", "int8", 1), ("int12", "int12", 1), ("f32", "f32", 1), ("five", "int8", 5)];
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -163,7 +163,7 @@ struct Ratio {
     field: &'static str,
 }
 
-const RATIOS: [Ratio; 5] = [
+const RATIOS: [Ratio; 8] = [
     Ratio {
         name: "int8 / ort-web q8, CPU ms",
         ours: ("ours int8", 1),
@@ -177,6 +177,18 @@ const RATIOS: [Ratio; 5] = [
         field: "logit_error",
     },
     Ratio {
+        name: "int12 / ort-web q8, CPU ms",
+        ours: ("ours int12", 1),
+        rival: ("ort-web q8", 1),
+        field: "cpu_ms",
+    },
+    Ratio {
+        name: "int12 / ort-web q8, logit error",
+        ours: ("ours int12", 1),
+        rival: ("ort-web q8", 1),
+        field: "logit_error",
+    },
+    Ratio {
         name: "f32 / ort-web f32, CPU ms",
         ours: ("ours f32", 1),
         rival: ("ort-web f32", 1),
@@ -185,6 +197,12 @@ const RATIOS: [Ratio; 5] = [
     Ratio {
         name: "int8 / transformers.js q8, ms",
         ours: ("ours int8", 1),
+        rival: ("transformers.js q8", 1),
+        field: "ms",
+    },
+    Ratio {
+        name: "int12 / transformers.js q8, ms",
+        ours: ("ours int12", 1),
         rival: ("transformers.js q8", 1),
         field: "ms",
     },

@@ -1,9 +1,8 @@
 //! The steps of `cargo xtask test`.
 
-use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{Arguments, Outcome};
 use crate::chromium::{self, Driver, Programs};
@@ -85,18 +84,7 @@ pub fn cuda_kernels(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 
 /// The tests of `web` that need a document, by wasm-bindgen's runner in Chromium.
 pub fn components(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
-    let shell = Shell::new(workspace);
-    let Programs { chromium, chromedriver } = Programs::find(&shell)?;
-    let settings = workspace.target.join("webdriver.json");
-    fs::write(&settings, chromium::capabilities(&chromium, &[]).to_string())
-        .with_context(|| format!("cannot write {}", settings.display()))?;
-    let mut command = shell.cargo("test");
-    command
-        .args(["--package", "web", "--target", WASM_TARGET])
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
-        .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &settings)
-        .env("CHROMEDRIVER", &chromedriver);
-    passed(&mut command, "each failed test is named above")
+    passed(&mut chromium::tests(workspace)?, "each failed test is named above")
 }
 
 pub fn page(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {

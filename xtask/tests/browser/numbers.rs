@@ -14,6 +14,9 @@ use crate::visitor::{Visit, Visitor};
 /// Other instructions and another order of sums give other last digits; a wrong token or weight gives far more.
 const TOLERANCE: f64 = 1e-4;
 
+/// Weights of twelve bits, activations of twelve and a sign; measured are 2.4e-4.
+const INT12_TOLERANCE: f64 = 1e-3;
+
 /// What `native-train export` allows int8: weights of eight bits, and activations of twelve and more.
 const INT8_TOLERANCE: f64 = 0.05;
 
@@ -38,6 +41,12 @@ fn a_bundle_in_f16_says_what_native_train_says() {
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_bundle_in_int16_says_what_native_train_says() {
     compare("int16", TOLERANCE);
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_bundle_in_int12_says_what_native_train_says_to_three_digits() {
+    compare("int12", INT12_TOLERANCE);
 }
 
 #[test]

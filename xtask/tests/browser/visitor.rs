@@ -39,7 +39,7 @@ pub struct Visit<'a> {
 
 impl Default for Visit<'_> {
     fn default() -> Self {
-        Self { files: Files::Page, encoding: "int16", path: "/", before: "" }
+        Self { files: Files::Page, encoding: "int12", path: "/", before: "" }
     }
 }
 

@@ -212,7 +212,7 @@ proptest! {
     fn a_fold_is_nearer_to_its_own_numbers_than_the_base_is(
         apart in 0.01_f32..0.15,
         base in prop::sample::select(vec![Base::Ancestor, Base::Mean]),
-        name in prop::sample::select(vec!["f32+1/1", "int16+2/1", "int8+2/2", "int8/int4+4/4", "f16+1/4"]),
+        name in prop::sample::select(vec!["f32+1/1", "int16+2/1", "int12+2/2", "int8+2/2", "int8/int4+4/4", "f16+1/4"]),
     ) {
         let config = config(40);
         let folds = relatives(&config, apart);

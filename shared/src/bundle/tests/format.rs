@@ -48,7 +48,9 @@ fn a_fold_says_what_its_tensors_say() {
     assert!(0.0 < f16 && f16 < 2e-3, "{f16}");
     let int16 = logit_difference(Encoding::INT16);
     assert!(0.0 < int16 && int16 < f16 / 3.0, "{int16}");
+    let int12 = logit_difference(Encoding::INT12);
     let int8 = logit_difference(Encoding::INT8);
+    assert!(int16 < int12 && int12 < int8 / 8.0, "{int12}");
     assert!(f16 < int8 && int8 < 5e-2, "{int8}");
     // Sixteen levels instead of 255.
     let int4 = logit_difference(Encoding::INT4);
@@ -232,7 +234,7 @@ proptest! {
     fn rows_find_their_place_whatever_the_blocks(
         order in Just((0..17_usize).collect::<Vec<_>>()).prop_shuffle(),
         cuts in prop::collection::btree_set(1..17_usize, 0..6),
-        numbers in prop::sample::select(vec![Numbers::F32, Numbers::F16, Numbers::Int16, Numbers::Int8, Numbers::Int4]),
+        numbers in prop::sample::select(vec![Numbers::F32, Numbers::F16, Numbers::Int16, Numbers::Int12, Numbers::Int8, Numbers::Int4]),
     ) {
         const WIDTH: usize = 3;
         let encoded = numbers.encode(&random(17 * WIDTH, 1, 1), WIDTH).unwrap();

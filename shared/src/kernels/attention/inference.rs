@@ -1,7 +1,7 @@
 //! Attention for weights that stay: [`super`]'s formula without its backward, on packed operands.
 //!
-//! The position tables are packed once, head by head. Four queries at a time are multiplied by the keys and by just
-//! those rows of the tables that they can reach, which are neighbours; so are four keys for the other term. Beside
+//! The position tables are packed once, head by head. A few queries at a time are multiplied by the keys and by just
+//! those rows of the tables that they can reach, which are neighbours; so are a few keys for the other term. Beside
 //! integer layers all of that is in whole numbers, for which a head is short enough to leave them twelve bits and a
 //! sign; the sum over values is in f32.
 
@@ -189,11 +189,13 @@ impl Attention {
 
         // Index of distance i - j in `places`, for i = j.
         let middle = places.len() / 2;
-        for (t, scores) in scores.chunks_mut(ROWS * stride).enumerate() {
+        for t in 0..query.tiles() {
+            let tile = query.rows_of(t);
+            let (first, rows) = (tile.start, tile.len());
+            let scores = &mut scores[tile.start * stride..tile.end * stride];
             let panels = 0..stride / COLUMNS;
             multiply(isa, &query, t, &keys, panels, self.scale, scores);
             let Some(table) = &tables.keys else { continue };
-            let (first, rows) = (t * ROWS, scores.len() / stride);
             let reached = middle + 1 - first - rows..middle - first + text.rows.len();
             let (panels, start) = panels_of(&places[reached.clone()]);
             let width = panels.len() * COLUMNS;
@@ -215,14 +217,15 @@ impl Attention {
         }
         let Some(table) = &tables.queries else { return };
         let queries = text.query_rows.len();
-        let key = Activations::of(&key.numbers, key.scales);
-        for first in (0..text.rows.len()).step_by(ROWS) {
-            let rows = ROWS.min(text.rows.len() - first);
+        let key = Activations::of(&key.numbers, &key.scales);
+        for t in 0..key.tiles() {
+            let tile = key.rows_of(t);
+            let (first, rows) = (tile.start, tile.len());
             let reached = middle + 1 + first - queries..middle + first + rows;
             let (panels, start) = panels_of(&places[reached]);
             let width = panels.len() * COLUMNS;
             resize(band, rows * width);
-            multiply(isa, &key, first / ROWS, &table[index], panels, self.scale, band);
+            multiply(isa, &key, t, &table[index], panels, self.scale, band);
             for (i, scores) in scores.chunks_exact_mut(stride).enumerate() {
                 let scores = &mut scores[first..first + rows];
                 let places = &places[middle + first - i..][..rows];
@@ -244,15 +247,14 @@ fn multiply<F: Factor + Weight<Factor = F>>(
     factor: f32,
     output: &mut [f32],
 ) {
-    let rows = ROWS.min(x.rows() - t * ROWS);
     let tile = x.tile(t, &(0..x.steps()));
     let panel_numbers = x.steps() * F::STEP * COLUMNS;
     let width = panels.len() * COLUMNS;
-    let row_scales = &x.scales()[t * ROWS..][..rows];
+    let row_scales = &x.scales()[x.rows_of(t)];
     for (place, panel) in panels.enumerate() {
         let mut sums = [[F::Sum::default(); COLUMNS]; ROWS];
         let numbers = &packed.numbers[panel * panel_numbers..][..panel_numbers];
-        add(isa, tile, numbers, &mut sums[..rows]);
+        add(isa, tile, numbers, &mut sums[..row_scales.len()]);
         let scales = &packed.scales[panel * COLUMNS..][..COLUMNS];
         for (r, (sums, row_scale)) in sums.iter().zip(row_scales).enumerate() {
             let output = &mut output[r * width + place * COLUMNS..][..COLUMNS];
@@ -296,16 +298,15 @@ fn weigh(head: &Head<'_>, values: &[f32], width: usize, scratch: &mut Scratch, c
             }
         }
     }
-    for t in 0..weights.rows().div_ceil(ROWS) {
-        let rows = ROWS.min(weights.rows() - t * ROWS);
-        let tile = weights.tile(t, &(0..stride));
+    for t in 0..weights.tiles() {
+        let (rows, tile) = (weights.rows_of(t), weights.tile(t, &(0..stride)));
         for (p, panel) in packed.chunks_exact(stride * COLUMNS).enumerate() {
             let mut sums = [[0.0; COLUMNS]; ROWS];
-            add(isa, tile, panel, &mut sums[..rows]);
+            add(isa, tile, panel, &mut sums[..rows.len()]);
             let columns = COLUMNS.min(size - p * COLUMNS);
-            for (r, sums) in sums[..rows].iter().enumerate() {
-                let row = text.query_rows.start + t * ROWS + r;
-                context.put(row, column + p * COLUMNS, columns, *sums);
+            for (row, sums) in rows.clone().zip(&sums) {
+                let row = text.query_rows.start + row;
+                context.put::<COLUMNS>(row, column + p * COLUMNS, columns, sums);
             }
         }
     }

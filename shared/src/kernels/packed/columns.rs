@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::COLUMNS;
-
 /// A matrix [rows, columns] in the making.
 pub struct Columns {
     matrix: *mut f32,
@@ -32,18 +30,21 @@ impl Columns {
         matrix
     }
 
-    /// Writes the first `count` of `values` into a row, from column `first` on. Each place is written by one task, once,
-    /// and [counted](Self::count).
+    /// Writes the first `count` of `values` into a row, from column `first` on. Most often these are N. Each place is
+    /// written by one task, once, and [counted](Self::count).
     #[inline(always)]
-    pub fn put(&self, row: usize, first: usize, count: usize, values: [f32; COLUMNS]) {
-        assert!(row < self.rows && first + count <= self.columns && count <= COLUMNS);
+    pub fn put<const N: usize>(&self, row: usize, first: usize, count: usize, values: &[f32]) {
+        assert!(row < self.rows && first + count <= self.columns && count <= values.len());
         #[expect(unsafe_code, reason = "columns are written by several threads")]
         // SAFETY: the place lies within the matrix, and nobody else writes it.
         unsafe {
             let place = self.matrix.add(row * self.columns + first);
-            if count == COLUMNS {
-                // Of a size that the compiler knows: no call.
-                place.cast::<[f32; COLUMNS]>().write_unaligned(values);
+            if count == N && N.is_multiple_of(4) {
+                // Vector by vector: no call.
+                for i in (0..N).step_by(4) {
+                    let four = values.as_ptr().add(i).cast::<[f32; 4]>().read_unaligned();
+                    place.add(i).cast::<[f32; 4]>().write_unaligned(four);
+                }
             } else {
                 place.copy_from_nonoverlapping(values.as_ptr(), count);
             }

@@ -2,9 +2,9 @@
 
 use super::super::gelu::gelu;
 use super::super::simd;
-use super::COLUMNS;
 use super::columns::Columns;
 use super::tile::Sum;
+use super::{COLUMNS, PANELS};
 
 /// What becomes of the product with the bias added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,15 +20,21 @@ pub struct Epilogue<'a> {
     pub activation: Activation,
 }
 
+/// A row's values of the panels that are written together.
+pub type Line = [[f32; COLUMNS]; PANELS];
+
 impl Epilogue<'_> {
-    /// Writes the columns from `first` on: sums [rows, COLUMNS] times the scales of row and output, and what follows.
-    pub fn write<S: Sum>(
+    /// Sums [rows, COLUMNS] of the p-th panel of those whose first column is `first`, times the scales of row and output,
+    /// and the bias.
+    pub fn scale<S: Sum>(
         &self,
         sums: &[[S; COLUMNS]],
         row_scales: &[f32],
         first: usize,
-        output: &Columns,
+        p: usize,
+        values: &mut [Line],
     ) {
+        let first = first + p * COLUMNS;
         let columns = COLUMNS.min(self.scales.len() - first);
         let (mut scales, mut bias) = ([0.0; COLUMNS], [0.0; COLUMNS]);
         scales[..columns].copy_from_slice(&self.scales[first..][..columns]);
@@ -36,17 +42,27 @@ impl Epilogue<'_> {
             bias[..columns].copy_from_slice(&biases[first..][..columns]);
         }
         simd(|| {
-            for (row, (sums, &row_scale)) in sums.iter().zip(row_scales).enumerate() {
-                let mut values = [0.0; COLUMNS];
+            for ((line, sums), &row_scale) in values.iter_mut().zip(sums).zip(row_scales) {
+                let mut scaled = [0.0; COLUMNS];
                 for i in 0..COLUMNS {
-                    values[i] = sums[i].value() * (row_scale * scales[i]) + bias[i];
+                    scaled[i] = sums[i].value() * (row_scale * scales[i]) + bias[i];
                 }
-                if self.activation == Activation::Gelu {
-                    values = values.map(gelu);
-                }
-                output.put(row, first, columns, values);
+                line[p] = scaled;
             }
         });
-        output.count(columns * sums.len());
+    }
+
+    /// Writes what becomes of the values to the columns from `first` on.
+    pub fn write(&self, values: &mut [Line], first: usize, output: &Columns) {
+        let columns = (PANELS * COLUMNS).min(self.scales.len() - first);
+        simd(|| {
+            if self.activation == Activation::Gelu {
+                values.as_flattened_mut().as_flattened_mut().iter_mut().for_each(|z| *z = gelu(*z));
+            }
+            for (row, line) in values.iter().enumerate() {
+                output.put::<{ PANELS * COLUMNS }>(row, first, columns, line.as_flattened());
+            }
+        });
+        output.count(columns * values.len());
     }
 }

@@ -22,13 +22,8 @@ pub trait Factor: Copy + Default + Send + Sync + 'static {
     /// row itself.
     fn convert(x: &[f32], largest: i16, factors: &mut [Self]) -> f32;
 
-    /// Puts a row's numbers [steps, STEP] into a tile [steps, rows, STEP], as its row r.
-    fn scatter(row: &[Self], tile: &mut [Self], r: usize, rows: usize) {
-        let places = tile[r * Self::STEP..].chunks_mut(rows * Self::STEP);
-        for (place, numbers) in places.zip(row.chunks_exact(Self::STEP)) {
-            place[..Self::STEP].copy_from_slice(numbers);
-        }
-    }
+    /// Rows [R, steps, STEP] to a tile [steps, R, STEP].
+    fn interleave<const R: usize>(rows: &[Self], tile: &mut [Self]);
 }
 
 /// What a panel is made of: i8, i16 or f32.
@@ -104,8 +99,10 @@ pub fn add<W: Weight>(
     w: &[W],
     sums: &mut [[<W::Factor as Factor>::Sum; COLUMNS]],
 ) {
-    const { assert!(ROWS == 4) };
-    if let Ok(sums) = <&mut [_; 4]>::try_from(&mut *sums) {
+    const { assert!(ROWS == 5) };
+    if let Ok(sums) = <&mut [_; 5]>::try_from(&mut *sums) {
+        W::add(isa, x, w, sums);
+    } else if let Ok(sums) = <&mut [_; 4]>::try_from(&mut *sums) {
         W::add(isa, x, w, sums);
     } else if let Ok(sums) = <&mut [_; 3]>::try_from(&mut *sums) {
         W::add(isa, x, w, sums);
@@ -113,6 +110,18 @@ pub fn add<W: Weight>(
         W::add(isa, x, w, sums);
     } else if let Ok(sums) = <&mut [_; 1]>::try_from(&mut *sums) {
         W::add(isa, x, w, sums);
+    }
+}
+
+/// [`Factor::interleave`] for up to [`ROWS`] rows.
+pub fn interleave_rows<F: Factor>(rows: &[F], count: usize, tile: &mut [F]) {
+    const { assert!(ROWS == 5) };
+    match count {
+        5 => F::interleave::<5>(rows, tile),
+        4 => F::interleave::<4>(rows, tile),
+        3 => F::interleave::<3>(rows, tile),
+        2 => F::interleave::<2>(rows, tile),
+        _ => F::interleave::<1>(rows, tile),
     }
 }
 
@@ -124,6 +133,10 @@ impl Factor for i16 {
     fn convert(x: &[f32], largest: i16, factors: &mut [i16]) -> f32 {
         quantise(x, largest, factors)
     }
+
+    fn interleave<const R: usize>(rows: &[i16], tile: &mut [i16]) {
+        interleave::<i16, 2, R>(rows, tile);
+    }
 }
 
 impl Factor for f32 {
@@ -134,6 +147,10 @@ impl Factor for f32 {
     fn convert(x: &[f32], _: i16, factors: &mut [f32]) -> f32 {
         factors.copy_from_slice(x);
         1.0
+    }
+
+    fn interleave<const R: usize>(rows: &[f32], tile: &mut [f32]) {
+        interleave::<f32, 1, R>(rows, tile);
     }
 }
 
@@ -181,6 +198,15 @@ impl Weight for f32 {
             Isa::Simd128 => simd128::add_f32(x, w, sums),
             _ => super::super::simd(|| portable_f32(x, w, sums)),
         }
+    }
+}
+
+fn interleave<F: Copy, const STEP: usize, const R: usize>(rows: &[F], tile: &mut [F]) {
+    let width = rows.len() / R;
+    let rows: [&[[F; STEP]]; R] = std::array::from_fn(|r| rows[r * width..][..width].as_chunks().0);
+    let places: &mut [[[F; STEP]; R]] = tile.as_chunks_mut().0.as_chunks_mut().0;
+    for (step, place) in places.iter_mut().enumerate() {
+        *place = rows.map(|row| row[step]);
     }
 }
 

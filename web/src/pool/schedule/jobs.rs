@@ -78,14 +78,20 @@ impl Jobs {
     }
 
     /// The next texts for one of these folds, each with whether it is whole: (ticket, fold, texts). A single text goes
-    /// first, as somebody is waiting for it; otherwise the request that came first.
+    /// first, as somebody is waiting for it; otherwise the request that came first. Requests that more than
+    /// `most_left` folds have not answered are left out.
     pub fn next(
         &mut self,
         folds: impl Iterator<Item = (usize, bool)> + Clone,
+        most_left: usize,
     ) -> Option<(u32, usize, Vec<String>)> {
         let (singles, others): (Vec<&mut Job>, Vec<&mut Job>) =
             self.jobs.iter_mut().partition(|job| job.texts.len() == 1);
-        singles.into_iter().chain(others).find_map(|job| {
+        let mut jobs = singles
+            .into_iter()
+            .chain(others)
+            .filter(|job| job.folds.iter().filter(|of_fold| of_fold.lacks()).count() <= most_left);
+        jobs.find_map(|job| {
             let mut folds = folds.clone();
             let (fold, left) = folds.find_map(|(fold, is_whole)| {
                 let left: Vec<usize> = job.folds[fold].left(is_whole).collect();

@@ -8,12 +8,16 @@ use super::*;
 
 const SHARD: u64 = 10;
 
-/// Folds of which each uses shard 0 and one of its own, shared out as given.
+/// Folds of which each uses shard 0 and one of its own, shared out as given, on as many cores as need be.
 fn scheduler(shares: &[(&[usize], usize)]) -> Scheduler {
+    scheduler_on(shares.len(), shares)
+}
+
+fn scheduler_on(cores: usize, shares: &[(&[usize], usize)]) -> Scheduler {
     let folds: usize = shares.iter().map(|(folds, _)| folds.len()).sum();
     let shares = shares.iter().map(|&(folds, resident)| Share { folds: folds.to_vec(), resident });
     let hot = |fold| ShardsOfFold { hot: vec![0, fold + 1], cold: Vec::new() };
-    Scheduler::new(shares.collect(), (0..folds).map(hot).collect(), &vec![SHARD; folds + 1])
+    Scheduler::new(shares.collect(), cores, (0..folds).map(hot).collect(), &vec![SHARD; folds + 1])
 }
 
 /// One worker a fold, started and listening, nothing in the cache.
@@ -300,4 +304,26 @@ fn failed_folds_keep_no_request_alive_but_the_newest() {
 fn stopping_terminates_every_worker_and_reports_nothing() {
     let actions = listening(2).stop();
     assert_eq!(actions, [Action::Terminate { worker: 0 }, Action::Terminate { worker: 1 }]);
+}
+
+#[test]
+fn cores_take_turns_and_share_the_last_one() {
+    let mut scheduler = scheduler_on(2, &[(&[0, 3], 2), (&[1, 4], 2), (&[2], 1)]);
+    scheduler.start(vec![true; 6]);
+    for worker in 0..3 {
+        scheduler.message(worker, FromWorker::Ready);
+    }
+    for (worker, fold) in [(0, 0), (0, 3), (1, 1), (1, 4), (2, 2)] {
+        load(&mut scheduler, worker, fold);
+    }
+    assert_eq!(questions(&scheduler.classify(1, texts(1))), [(0, 0, 0, 1), (1, 0, 1, 1)]);
+    let mut answered = |worker, fold| {
+        let message = FromWorker::Answer { ticket: 0, fold, answers: said(1) };
+        questions(&scheduler.message(worker, message))
+    };
+    // Four folds are left, so two cores have two workers to do.
+    assert_eq!(answered(1, 1), [(1, 0, 4, 1)]);
+    // Three are left, for three workers.
+    assert_eq!(answered(0, 0), [(0, 0, 3, 1), (2, 0, 2, 1)]);
+    assert_eq!(answered(2, 2), []);
 }
