@@ -1,9 +1,9 @@
 //! The few things that a window and a worker both have: addresses, the connection's state, timers.
 
-use js_sys::{Function, JsString, Promise, Reflect};
+use js_sys::{Function, JsString, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::Url;
+use web_sys::{SubtleCrypto, Url};
 
 use crate::failure::Failure;
 
@@ -38,6 +38,17 @@ pub fn navigator_number(name: &str) -> Option<f64> {
 pub fn is_offline() -> bool {
     let online = global("navigator").and_then(|it| Reflect::get(&it, &"onLine".into()).ok());
     online.is_some_and(|online| online == JsValue::FALSE)
+}
+
+/// The sha256 of bytes by the browser; `None` where it has none for this page, which came neither by https nor from this
+/// machine.
+pub async fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
+    let subtle = Reflect::get(&global("crypto")?, &"subtle".into()).ok()?;
+    let subtle: &SubtleCrypto = subtle.dyn_ref()?;
+    // It takes a copy before it returns.
+    let hash = subtle.digest_with_str_and_u8_array("SHA-256", bytes).ok()?;
+    let hash = JsFuture::from(hash).await.ok()?;
+    Uint8Array::new(&hash).to_vec().try_into().ok()
 }
 
 /// The address of a file that lies beside the JavaScript module this program came with.

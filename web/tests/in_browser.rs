@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use js_sys::{Array, Function, Reflect, Uint8Array};
+use sha2::{Digest, Sha256};
 use shared::bundle::Shard;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -168,4 +169,12 @@ async fn the_cache_keeps_counts_and_forgets() {
     cache::write(&shard, &Uint8Array::new_from_slice(&FILE)).await.unwrap();
     cache::clear().await;
     assert_eq!((cache::read(&shard).await, cache::size().await), (None, 0));
+}
+
+#[wasm_bindgen_test]
+async fn the_browsers_sha256_is_ours() {
+    let bytes: Vec<u8> = (0..100_000_u32).map(|i| i as u8).collect();
+    let hash = browser::sha256(&bytes).await.expect("a page of this machine");
+    let ours = Sha256::digest(&bytes);
+    assert_eq!(hash[..], ours[..]);
 }

@@ -184,12 +184,10 @@ impl Numbers {
                 add_scaled(sums, i16_numbers(data).map(f32::from), f32_numbers(scales), width);
             }
             Self::Int12 => {
-                add_scaled(
-                    sums,
-                    i12_numbers(data, width).map(f32::from),
-                    f32_numbers(scales),
-                    width,
-                );
+                let mut numbers = vec![0; sums.len()];
+                unpack_i12(data, width, &mut numbers);
+                let numbers = numbers.into_iter().map(f32::from);
+                add_scaled(sums, numbers, f32_numbers(scales), width);
             }
             Self::Int8 => {
                 add_scaled(sums, i8_numbers(data).map(f32::from), f32_numbers(scales), width);
@@ -282,9 +280,11 @@ pub(super) fn i16_numbers(bytes: &[u8]) -> impl Iterator<Item = i16> + '_ {
     numbers.iter().copied().map(i16::from_le_bytes)
 }
 
-/// Of rows of `width` numbers of twelve bits.
-pub(super) fn i12_numbers(bytes: &[u8], width: usize) -> impl Iterator<Item = i16> + '_ {
-    bytes.chunks_exact(twelve_bits::bytes(width)).flat_map(twelve_bits::unpack)
+/// Writes rows of `width` numbers of twelve bits.
+pub(super) fn unpack_i12(bytes: &[u8], width: usize, numbers: &mut [i16]) {
+    let rows = bytes.chunks_exact(twelve_bits::bytes(width));
+    rows.zip(numbers.chunks_exact_mut(width))
+        .for_each(|(packed, row)| twelve_bits::unpack(packed, row));
 }
 
 pub(super) fn i8_numbers(bytes: &[u8]) -> impl Iterator<Item = i8> + '_ {

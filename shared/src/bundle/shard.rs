@@ -35,7 +35,12 @@ pub struct OpenShard {
 impl Shard {
     /// Describes the bytes of a new shard.
     pub(super) fn of(bytes: &[u8], folds: Vec<usize>) -> Self {
-        Self { sha256: sha256(bytes), bytes: bytes.len() as u64, folds, cold: false }
+        Self {
+            sha256: hexadecimal(Sha256::digest(bytes).into()),
+            bytes: bytes.len() as u64,
+            folds,
+            cold: false,
+        }
     }
 
     /// The file's name beside the manifest.
@@ -43,17 +48,26 @@ impl Shard {
         format!("{}.safetensors", self.sha256)
     }
 
-    /// The only way to an [`OpenShard`].
+    /// The way to an [`OpenShard`].
     ///
     /// # Errors
     /// If `bytes` are not those the manifest names, or no safetensors file.
     pub fn open(&self, bytes: Vec<u8>) -> Result<OpenShard> {
+        let hash = Sha256::digest(&bytes).into();
+        self.open_hashed(bytes, hash)
+    }
+
+    /// The same for somebody who has a faster sha256: `hash` is that of the bytes.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_hashed(&self, bytes: Vec<u8>, hash: [u8; 32]) -> Result<OpenShard> {
         let damaged = |reason: String| Error::Shard { file: self.file_name(), reason };
         if bytes.len() as u64 != self.bytes {
             let (found, expected) = (bytes.len(), self.bytes);
             return Err(damaged(format!("it has {found} bytes, the manifest says {expected}")));
         }
-        if sha256(&bytes) != self.sha256 {
+        if hexadecimal(hash) != self.sha256 {
             return Err(damaged("its bytes are not those the manifest names".to_owned()));
         }
         SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
@@ -91,8 +105,8 @@ impl OpenShard {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+fn hexadecimal(hash: [u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -111,7 +125,7 @@ mod tests {
     fn sha256_is_that_of_the_standard() {
         // FIPS 180-2, appendix B.1
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(sha256(b"abc"), abc);
+        assert_eq!(hexadecimal(Sha256::digest(b"abc").into()), abc);
     }
 
     #[test]
@@ -119,6 +133,15 @@ mod tests {
         let (shard, bytes) = shard();
         let open = shard.open(bytes).unwrap();
         assert_eq!(open.tensors().tensor("a").unwrap().data(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn another_hash_is_rejected() {
+        let (shard, bytes) = shard();
+        let mut hash: [u8; 32] = Sha256::digest(&bytes).into();
+        shard.open_hashed(bytes.clone(), hash).unwrap();
+        hash[31] ^= 1;
+        assert!(shard.open_hashed(bytes, hash).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::encoding::InMemory;
-use super::numbers::{Numbers, f32_numbers, i8_numbers, i12_numbers, i16_numbers, width_of};
+use super::numbers::{Numbers, f32_numbers, i8_numbers, i16_numbers, unpack_i12, width_of};
 use crate::Result;
 use crate::kernels::low_bits::Bits;
 use crate::kernels::packed::PackedLinear;
@@ -168,7 +168,7 @@ impl Kept {
             Self::Int16 { values, scales: kept } => {
                 let values = &mut values[first * width..];
                 match stored {
-                    Numbers::Int12 => write(values, i12_numbers(data, width)),
+                    Numbers::Int12 => unpack_i12(data, width, values),
                     _ => write(values, i16_numbers(data)),
                 }
                 write(&mut kept[first..], f32_numbers(scales));

@@ -85,7 +85,7 @@ impl PackedLinear {
         for (row, scale) in rows.chunks_exact_mut(inputs).zip(&mut scales) {
             let factor = room(inputs) / sum_of_magnitudes(row) as f64;
             if factor < 1.0 {
-                row.iter_mut().for_each(|w| *w = (f64::from(*w) * factor).round() as i16);
+                row.iter_mut().for_each(|w| *w = (f64::from(*w) * factor).round_ties_even() as i16);
                 *scale /= factor as f32;
             }
         }
@@ -236,12 +236,16 @@ struct Scratch<F: Factor> {
     values: Vec<Line>,
 }
 
-fn sum_of_magnitudes<W: Copy + Into<i64>>(row: &[W]) -> i64 {
-    row.iter().map(|&weight| weight.into().abs()).sum()
+fn sum_of_magnitudes<W: Copy + Into<i32>>(row: &[W]) -> i64 {
+    // So many magnitudes of sixteen bits have a sum of 32.
+    let parts = row.chunks(1 << 16);
+    let sums =
+        parts.map(|part| part.iter().map(|&weight| weight.into().unsigned_abs()).sum::<u32>());
+    sums.map(i64::from).sum()
 }
 
 /// What activations may be at most, so that no sum leaves i32.
-fn largest_activation<W: Copy + Into<i64>>(rows: &[W], inputs: usize) -> i16 {
+fn largest_activation<W: Copy + Into<i32>>(rows: &[W], inputs: usize) -> i16 {
     let largest_sum = rows.chunks_exact(inputs).map(sum_of_magnitudes).max().unwrap_or(0);
     (i64::from(i32::MAX) / largest_sum.max(1)).min(i64::from(i16::MAX)) as i16
 }

@@ -21,14 +21,15 @@ pub fn pack(row: impl IntoIterator<Item = i16>, packed: &mut Vec<u8>) {
     }
 }
 
-/// The numbers of a row.
-pub fn unpack(packed: &[u8]) -> impl Iterator<Item = i16> + '_ {
-    let (pairs, last) = packed.as_chunks();
-    let pairs = pairs.iter().flat_map(|&[a, b, c]| [lower(a, b), upper(b, c)]);
-    pairs.chain(match *last {
-        [a, b] => Some(lower(a, b)),
-        _ => None,
-    })
+/// Writes the numbers of a row.
+pub fn unpack(packed: &[u8], row: &mut [i16]) {
+    let ((pairs, last), (places, last_place)) = (packed.as_chunks(), row.as_chunks_mut());
+    for (place, &[a, b, c]) in places.iter_mut().zip(pairs) {
+        *place = [lower(a, b), upper(b, c)];
+    }
+    if let ([place], &[a, b]) = (last_place, last) {
+        *place = lower(a, b);
+    }
 }
 
 /// The sign is the twelfth bit.
@@ -51,7 +52,9 @@ mod tests {
             let mut packed = Vec::new();
             pack(row.iter().copied(), &mut packed);
             assert_eq!(packed.len(), bytes(row.len()));
-            assert!(unpack(&packed).eq(row.iter().copied()));
+            let mut unpacked = vec![0; row.len()];
+            unpack(&packed, &mut unpacked);
+            assert_eq!(unpacked, row);
         }
         let mut packed = Vec::new();
         pack([0x123, -1, 0x456], &mut packed);

@@ -108,9 +108,9 @@ impl Rows {
                 sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
             }
             Numbers::Int12 { packed, scales } => {
-                let bytes = twelve_bits::bytes(self.width);
-                let row = twelve_bits::unpack(&packed[row * bytes..][..bytes])
-                    .map(|x| f32::from(x) * scales[row]);
+                let (bytes, mut numbers) = (twelve_bits::bytes(self.width), vec![0; self.width]);
+                twelve_bits::unpack(&packed[row * bytes..][..bytes], &mut numbers);
+                let row = numbers.into_iter().map(|x| f32::from(x) * scales[row]);
                 sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
             }
             Numbers::Int8 { values: all, scales } => {

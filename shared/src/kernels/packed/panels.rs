@@ -1,6 +1,7 @@
 //! Weights in the order in which tiles read them: panels of some outputs, in each the outputs' numbers side by side.
 
 use super::COLUMNS;
+use super::tile::interleave;
 
 /// Panel after panel, [steps, COLUMNS, step]: the next `step` inputs of each of the panel's outputs, then the next.
 /// Missing inputs and outputs are zeros.
@@ -18,10 +19,17 @@ pub fn pack<W: Copy + Default>(rows: &[W], inputs: usize, step: usize) -> Vec<W>
     let mut packed = vec![W::default(); panels * steps * COLUMNS * step];
     let places = packed.chunks_exact_mut(steps * COLUMNS * step);
     for (panel, rows) in places.zip(rows.chunks(panel_rows)) {
-        for (column, row) in rows.chunks_exact(inputs).enumerate() {
-            let places = panel[column * step..].chunks_mut(COLUMNS * step);
-            for (place, numbers) in places.zip(row.chunks(step)) {
-                place[..numbers.len()].copy_from_slice(numbers);
+        let is_full = rows.len() == panel.len();
+        match step {
+            1 if is_full => interleave::<W, 1, COLUMNS>(rows, panel),
+            2 if is_full => interleave::<W, 2, COLUMNS>(rows, panel),
+            _ => {
+                for (column, row) in rows.chunks_exact(inputs).enumerate() {
+                    let places = panel[column * step..].chunks_mut(COLUMNS * step);
+                    for (place, numbers) in places.zip(row.chunks(step)) {
+                        place[..numbers.len()].copy_from_slice(numbers);
+                    }
+                }
             }
         }
     }

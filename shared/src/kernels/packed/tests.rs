@@ -83,7 +83,7 @@ proptest! {
             .zip(&layer.scales)
             .map(|(row, scale)| {
                 let factor = 0.5 / f64::from(*scale);
-                row.iter().map(|&w| (f64::from(w) * factor).round() as i64).collect()
+                row.iter().map(|&w| (f64::from(w) * factor).round_ties_even() as i64).collect()
             })
             .collect();
         if largest < 31.0 || inputs < 200 && largest < 2048.0 {

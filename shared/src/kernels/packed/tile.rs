@@ -201,7 +201,8 @@ impl Weight for f32 {
     }
 }
 
-fn interleave<F: Copy, const STEP: usize, const R: usize>(rows: &[F], tile: &mut [F]) {
+/// Rows [R, steps, STEP] to [steps, R, STEP].
+pub fn interleave<F: Copy, const STEP: usize, const R: usize>(rows: &[F], tile: &mut [F]) {
     let width = rows.len() / R;
     let rows: [&[[F; STEP]]; R] = std::array::from_fn(|r| rows[r * width..][..width].as_chunks().0);
     let places: &mut [[[F; STEP]; R]] = tile.as_chunks_mut().0.as_chunks_mut().0;

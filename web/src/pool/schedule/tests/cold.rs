@@ -13,7 +13,8 @@ fn parted(shares: &[(&[usize], usize)]) -> (Scheduler, usize) {
     });
     let count = 2 * folds + 2;
     let shards_of = shards_of.collect();
-    (Scheduler::new(shares.collect(), shards_of, &vec![SHARD; count]), count)
+    let cores = shares.len();
+    (Scheduler::new(shares.collect(), cores, shards_of, &vec![SHARD; count]), count)
 }
 
 /// Its workers listen, and nothing is cached.
