@@ -167,7 +167,10 @@ pub(super) fn resident_bytes(config: &DebertaConfig, labels: usize, encoding: En
             }
             (InMemory::Packed, numbers @ Numbers::Int8) => rows_bytes(numbers, &shape),
             (InMemory::Packed, Numbers::Int12) => rows_bytes(Numbers::Int16, &shape),
-            // What is packed finely is f32 until all of it has come.
+            // As it is stored until all of it has come.
+            (InMemory::PackedFinely, _) => rows_bytes(Numbers::Int16, &shape)
+                .saturating_add(common(&name, &shape, encoding))
+                .saturating_add(own(&name, &shape, encoding)),
             _ => product(&shape).saturating_mul(4),
         }
     });

@@ -1,5 +1,5 @@
-//! A tensor on its way in: rows arrive from shards in any order, each exactly once, and are decoded on arrival. Where
-//! folds have a base in common, what is to be added to some of its rows arrives likewise.
+//! A tensor on its way in: rows arrive from shards in any order, each exactly once, and are decoded on arrival or kept as
+//! they are stored. Where folds have a base in common, what is to be added to some of its rows arrives likewise.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) struct Sink {
     kept: Kept,
     arrived: Ledger,
     deltas_arrived: Ledger,
-    /// Deltas of a table that is kept encoded; others are added at once.
+    /// Deltas of rows that are kept as they are stored; to others they are added at once.
     additions: Option<Additions>,
 }
 
@@ -43,6 +43,8 @@ enum Kept {
         packed: Vec<u8>,
         scales: Vec<f32>,
     },
+    /// All that there is, where nothing can be added.
+    Packed(Arc<PackedLinear>),
     /// In memory already, for another fold.
     Common(Arc<Rows>),
 }
@@ -67,14 +69,14 @@ impl Sink {
             (InMemory::Encoded, Numbers::Int16) | (InMemory::Packed, Numbers::Int12) => {
                 Kept::Int16 { values: vec![0; numbers], scales: vec![0.0; rows] }
             }
-            (InMemory::Encoded, Numbers::Int12) => {
+            (InMemory::Encoded | InMemory::PackedFinely, Numbers::Int12) => {
                 let packed = vec![0; rows * stored.row_bytes(width_of(&shape))];
                 Kept::Int12 { packed, scales: vec![0.0; rows] }
             }
-            (InMemory::Encoded | InMemory::Packed, Numbers::Int8) => {
+            (_, Numbers::Int8) if becomes != InMemory::F32 => {
                 Kept::Int8 { values: vec![0; numbers], scales: vec![0.0; rows] }
             }
-            (InMemory::Encoded, Numbers::Int4) => {
+            (InMemory::Encoded | InMemory::PackedFinely, Numbers::Int4) => {
                 let width = width_of(&shape);
                 let packed = vec![0; rows * stored.row_bytes(width)];
                 Kept::Int4 { packed, scales: vec![0.0; rows * stored.scales(width)] }
@@ -105,9 +107,13 @@ impl Sink {
     ) -> bool {
         let (stored, width) = (self.stored, width_of(&self.shape));
         let kept = &mut self.kept;
-        self.arrived.take(runs, stored, width, arrived, |first, data, scales| {
+        let taken = self.arrived.take(runs, stored, width, arrived, |first, data, scales| {
             kept.decode(stored, first, width, data, scales);
-        })
+        });
+        if self.is_full() && self.becomes == InMemory::Packed {
+            self.kept = std::mem::replace(&mut self.kept, Kept::F32(Vec::new())).packed();
+        }
+        taken
     }
 
     /// Takes what is to be added to rows; otherwise as [`take`](Self::take). A row need not have any.
@@ -137,30 +143,39 @@ impl Sink {
             Kept::F32(values) if self.becomes == InMemory::Packed => {
                 return packed(PackedLinear::f32(&values, width));
             }
-            Kept::F32(values) if self.becomes == InMemory::PackedFinely => {
-                return packed(PackedLinear::int16_of(&values, width));
-            }
             Kept::F32(values) => {
                 let tensor = Tensor::from_vec(values, self.shape, &Device::Cpu)?;
                 return Ok(Filled::Dense(tensor));
             }
-            Kept::Int8 { values, scales } if self.becomes == InMemory::Packed => {
-                return packed(PackedLinear::int8(&values, scales));
-            }
-            Kept::Int16 { values, scales } if self.becomes == InMemory::Packed => {
-                return packed(PackedLinear::int16(values, scales));
-            }
+            Kept::Packed(weight) => return Ok(Filled::Packed(weight)),
             Kept::Int16 { values, scales } => Rows::int16(values, scales).into(),
             Kept::Int12 { packed, scales } => Rows::int12(packed, scales, width).into(),
             Kept::Int8 { values, scales } => Rows::int8(values, scales).into(),
             Kept::Int4 { packed, scales } => Rows::int4(packed, scales, width).into(),
             Kept::Common(rows) => rows,
         };
-        Ok(Filled::Encoded(Stretch { rows, additions: self.additions }))
+        let stretch = Stretch { rows, additions: self.additions };
+        match self.becomes {
+            InMemory::PackedFinely => packed(PackedLinear::int16_of(&stretch.decoded(), width)),
+            _ => Ok(Filled::Encoded(stretch)),
+        }
     }
 }
 
 impl Kept {
+    /// At once, so that a fold is not in memory twice. To floats something may have to be added.
+    fn packed(self) -> Self {
+        match self {
+            Self::Int8 { values, scales } => {
+                Self::Packed(PackedLinear::int8(&values, scales).into())
+            }
+            Self::Int16 { values, scales } => {
+                Self::Packed(PackedLinear::int16(values, scales).into())
+            }
+            other => other,
+        }
+    }
+
     fn decode(&mut self, stored: Numbers, first: usize, width: usize, data: &[u8], scales: &[u8]) {
         match self {
             // Added to zeros, or to what is to be added.
@@ -181,7 +196,7 @@ impl Kept {
                 packed[first * stored.row_bytes(width)..][..data.len()].copy_from_slice(data);
                 write(&mut kept[first * stored.scales(width)..], f32_numbers(scales));
             }
-            Self::Common(_) => unreachable!("all of its rows have come"),
+            Self::Packed(_) | Self::Common(_) => unreachable!("all of its rows have come"),
         }
     }
 }

@@ -155,6 +155,16 @@ impl Additions {
 }
 
 impl Stretch {
+    /// All rows, end to end.
+    pub fn decoded(&self) -> Vec<f32> {
+        let width = self.rows.width;
+        let mut decoded = vec![0.0; self.rows.entries * width];
+        for (row, sums) in decoded.chunks_exact_mut(width).enumerate() {
+            self.add(row, sums);
+        }
+        decoded
+    }
+
     fn add(&self, row: usize, sums: &mut [f32]) {
         self.rows.add(row, sums);
         if let Some(additions) = &self.additions {
