@@ -171,8 +171,9 @@ impl Inner {
     /// Texts of common words are still answered; the next question tries again.
     fn fail_rare_words(&self, error: &JsValue) {
         *self.rare_words_failed.borrow_mut() = Some(error.clone());
-        let mut all = self.pending.borrow_mut();
-        for (request, pending) in all.extract_if(.., |_, pending| pending.waits) {
+        let waiting = |_: &u32, pending: &mut Pending| pending.waits;
+        let failed: Vec<_> = self.pending.borrow_mut().extract_if(.., waiting).collect();
+        for (request, pending) in failed {
             pending.settle.reject(error);
             if let Some(pool) = &*self.pool.borrow() {
                 pool.cancel(request);
