@@ -1,5 +1,6 @@
-//! From shards to a model: one fold's tensors, checked against the manifest's config as they come. Cold word embeddings are
-//! loaded like a fold that has nothing else, and added to the model.
+//! From shards to a model: one fold's tensors, checked against the manifest's config as they come.
+
+mod cold;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -11,13 +12,15 @@ use safetensors::{Dtype, SafeTensors};
 use super::encoding::WORD_EMBEDDINGS;
 use super::model::{FoldModel, Words};
 use super::numbers::{Numbers, width_of};
-use super::shard::{OpenShard, Shard};
+use super::shard::OpenShard;
 use super::sink::{Arrival, Filled, Sink};
 use super::{DELTA, Encoding, Manifest, ROWS, SCALES, refuse};
 use crate::model::{Classifier, DebertaConfig};
 use crate::nn::{EncodedTable, Prepared, Weights};
 use crate::tokenizer::CompactTokenizer;
 use crate::{Error, Result};
+
+pub use cold::ColdLoader;
 
 /// Takes the shards that make one fold answer, in any order, and becomes its model.
 ///
@@ -41,9 +44,6 @@ pub struct FoldLoader {
     /// Of these the word embeddings are in memory.
     words_known: BTreeSet<usize>,
 }
-
-/// Takes a fold's cold shards, in any order, and makes its model whole. After an error it is of no more use.
-pub struct ColdLoader(FoldLoader);
 
 /// What a name in a shard stands for.
 struct Part {
@@ -248,73 +248,6 @@ impl FoldLoader {
             }
         };
         Some(Part { name: name.to_owned(), shape: shape.clone(), stored })
-    }
-}
-
-impl ColdLoader {
-    /// # Panics
-    /// If the bundle has no such fold, or no cold word embeddings.
-    pub fn new(manifest: &Manifest, fold: usize) -> Self {
-        let hot_rows = manifest.hot_rows().expect("a bundle whose word embeddings are parted");
-        let words = hot_rows..manifest.config().vocab_size;
-        let mut loader = FoldLoader::of(manifest, fold, manifest.cold_shards_of(fold), words);
-        loader.shapes.retain(|name, _| name == WORD_EMBEDDINGS);
-        loader.takes_tokenizer = false;
-        Self(loader)
-    }
-
-    /// As [`new`](Self::new), beside a loaded fold of the same bundle: if both have their cold word embeddings from the same
-    /// shards, the new one uses those in memory.
-    pub fn beside(manifest: &Manifest, fold: usize, loaded: &FoldModel) -> Self {
-        let mut loader = Self::new(manifest, fold);
-        loader.0.share_words(loaded, true);
-        loader
-    }
-
-    /// As [`FoldLoader::take`].
-    ///
-    /// # Errors
-    /// If it is no cold shard of this fold or came before, or has anything but cold word embeddings.
-    pub fn take(&mut self, index: usize, shard: &OpenShard) -> Result<()> {
-        self.0.take(index, shard)
-    }
-
-    /// Makes the fold's model whole, once all its cold shards were taken.
-    ///
-    /// # Errors
-    /// If a shard has not come, the shards together lack a row, or the model does not.
-    pub fn finish(mut self, model: &mut FoldModel) -> Result<()> {
-        self.0.check_all_have_come()?;
-        match self.0.filled(WORD_EMBEDDINGS)? {
-            Filled::Encoded(rows) => model.complete(rows, self.0.words_come_from()),
-            _ => unreachable!("the manifest parts none but encoded rows"),
-        }
-    }
-}
-
-impl FoldModel {
-    /// The fold with all of its shards, which `read` gives, each in its turn.
-    ///
-    /// # Errors
-    /// Those of `read` and of the loaders.
-    pub fn load<E: From<Error>>(
-        manifest: &Manifest,
-        fold: usize,
-        mut read: impl FnMut(usize, &Shard) -> Result<OpenShard, E>,
-    ) -> Result<Self, E> {
-        let mut loader = FoldLoader::new(manifest, fold);
-        for index in manifest.hot_shards_of(fold) {
-            loader.take(index, &read(index, &manifest.shards()[index])?)?;
-        }
-        let mut model = loader.finish()?;
-        if !model.is_whole() {
-            let mut loader = ColdLoader::new(manifest, fold);
-            for index in manifest.cold_shards_of(fold) {
-                loader.take(index, &read(index, &manifest.shards()[index])?)?;
-            }
-            loader.finish(&mut model)?;
-        }
-        Ok(model)
     }
 }
 

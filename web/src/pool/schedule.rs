@@ -21,11 +21,14 @@ use crate::protocol::{FromWorker, ToWorker};
 mod cold;
 mod jobs;
 mod loading;
+mod parts;
 mod shards;
 #[cfg(test)]
 mod tests;
 
 use jobs::Jobs;
+pub use parts::ShardsOfFold;
+use parts::{Cold, Fold, Phase, Status, Worker};
 use shards::Shards;
 
 /// Something for the runtime to do, in order.
@@ -59,95 +62,6 @@ pub struct Scheduler {
     /// The shards are not kept, which was reported; so folds cannot be taken in turn.
     is_uncached: bool,
     actions: Vec<Action>,
-}
-
-struct Fold {
-    worker: usize,
-    shards: Vec<usize>,
-    /// Those with the word embeddings for later.
-    cold_shards: Vec<usize>,
-    status: Status,
-    cold: Cold,
-    /// Whether it had all word embeddings, which was reported. It need not have them now.
-    was_whole: bool,
-    /// Whether the page counts on it. Folds that take turns come and go without a word.
-    is_announced: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Status {
-    /// To be loaded.
-    Waiting,
-    Loading,
-    /// In its worker's memory.
-    Resident,
-    /// Was in memory once and is cached; loaded again when there is something to answer.
-    Parked,
-    Failed,
-}
-
-/// How far the word embeddings are that came not with their fold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cold {
-    Waiting,
-    Loading,
-    /// In memory, or none.
-    Here,
-    Failed,
-}
-
-struct Worker {
-    folds: Vec<usize>,
-    resident: usize,
-    phase: Phase,
-    /// The fold it was told to load and has not reported on.
-    loading: Option<usize>,
-    /// The fold whose cold rows it was told to load and has not reported on.
-    completing: Option<usize>,
-    /// The ticket and the fold of what it was told to classify.
-    busy: Option<(u32, usize)>,
-    was_restarted: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Down,
-    /// Not listening yet.
-    Starting,
-    Up,
-}
-
-/// The shards that a fold is made of, in load order, as indices into the sizes of all shards.
-#[derive(Debug, Clone, Default)]
-pub struct ShardsOfFold {
-    /// What makes it answer.
-    pub hot: Vec<usize>,
-    /// The word embeddings of rarer words.
-    pub cold: Vec<usize>,
-}
-
-impl Fold {
-    fn is_whole(&self) -> bool {
-        self.cold == Cold::Here
-    }
-
-    /// Whether a text that waits for its cold rows is worth waiting for.
-    fn may_be_whole(&self) -> bool {
-        self.cold != Cold::Failed
-    }
-
-    /// It is no longer in memory.
-    fn forget_cold(&mut self) {
-        if self.cold != Cold::Failed && !self.cold_shards.is_empty() {
-            self.cold = Cold::Waiting;
-        }
-    }
-}
-
-impl Worker {
-    fn is_loading(&self) -> bool {
-        self.loading.is_some() || self.completing.is_some()
-    }
 }
 
 impl Scheduler {

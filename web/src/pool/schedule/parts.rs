@@ -1,0 +1,90 @@
+//! What the scheduler keeps of each fold and each worker.
+
+pub(super) struct Fold {
+    pub(super) worker: usize,
+    pub(super) shards: Vec<usize>,
+    /// Those with the word embeddings for later.
+    pub(super) cold_shards: Vec<usize>,
+    pub(super) status: Status,
+    pub(super) cold: Cold,
+    /// Whether it had all word embeddings, which was reported. It need not have them now.
+    pub(super) was_whole: bool,
+    /// Whether the page counts on it. Folds that take turns come and go without a word.
+    pub(super) is_announced: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    /// To be loaded.
+    Waiting,
+    Loading,
+    /// In its worker's memory.
+    Resident,
+    /// Was in memory once and is cached; loaded again when there is something to answer.
+    Parked,
+    Failed,
+}
+
+/// How far the word embeddings are that came not with their fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cold {
+    Waiting,
+    Loading,
+    /// In memory, or none.
+    Here,
+    Failed,
+}
+
+pub(super) struct Worker {
+    pub(super) folds: Vec<usize>,
+    pub(super) resident: usize,
+    pub(super) phase: Phase,
+    /// The fold it was told to load and has not reported on.
+    pub(super) loading: Option<usize>,
+    /// The fold whose cold rows it was told to load and has not reported on.
+    pub(super) completing: Option<usize>,
+    /// The ticket and the fold of what it was told to classify.
+    pub(super) busy: Option<(u32, usize)>,
+    pub(super) was_restarted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Down,
+    /// Not listening yet.
+    Starting,
+    Up,
+}
+
+/// The shards that a fold is made of, in load order, as indices into the sizes of all shards.
+#[derive(Debug, Clone, Default)]
+pub struct ShardsOfFold {
+    /// What makes it answer.
+    pub hot: Vec<usize>,
+    /// The word embeddings of rarer words.
+    pub cold: Vec<usize>,
+}
+
+impl Fold {
+    pub(super) fn is_whole(&self) -> bool {
+        self.cold == Cold::Here
+    }
+
+    /// Whether a text that waits for its cold rows is worth waiting for.
+    pub(super) fn may_be_whole(&self) -> bool {
+        self.cold != Cold::Failed
+    }
+
+    /// It is no longer in memory.
+    pub(super) fn forget_cold(&mut self) {
+        if self.cold != Cold::Failed && !self.cold_shards.is_empty() {
+            self.cold = Cold::Waiting;
+        }
+    }
+}
+
+impl Worker {
+    pub(super) fn is_loading(&self) -> bool {
+        self.loading.is_some() || self.completing.is_some()
+    }
+}
