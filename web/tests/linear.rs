@@ -35,7 +35,8 @@ fn linear_layers_by_shape() {
             let of_rows = ROWS.map(|rows| {
                 let x = Tensor::from_vec(numbers(rows * inputs, 2), (rows, inputs), &Device::Cpu);
                 let x = x.unwrap();
-                let operations = (2 * rows * inputs * outputs * LAYERS) as f64;
+                // A usize has 32 bits here.
+                let operations = (2 * inputs * outputs * LAYERS) as f64 * rows as f64;
                 let rounds = (OPERATIONS / operations).ceil() as usize;
                 let round = || {
                     for layer in &layers {

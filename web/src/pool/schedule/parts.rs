@@ -1,20 +1,20 @@
 //! What the scheduler keeps of each fold and each worker.
 
-pub(super) struct Fold {
-    pub(super) worker: usize,
-    pub(super) shards: Vec<usize>,
+pub struct Fold {
+    pub worker: usize,
+    pub shards: Vec<usize>,
     /// Those with the word embeddings for later.
-    pub(super) cold_shards: Vec<usize>,
-    pub(super) status: Status,
-    pub(super) cold: Cold,
+    pub cold_shards: Vec<usize>,
+    pub status: Status,
+    pub cold: Cold,
     /// Whether it had all word embeddings, which was reported. It need not have them now.
-    pub(super) was_whole: bool,
+    pub was_whole: bool,
     /// Whether the page counts on it. Folds that take turns come and go without a word.
-    pub(super) is_announced: bool,
+    pub is_announced: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
+pub enum Status {
     /// To be loaded.
     Waiting,
     Loading,
@@ -27,7 +27,7 @@ pub(super) enum Status {
 
 /// How far the word embeddings are that came not with their fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cold {
+pub enum Cold {
     Waiting,
     Loading,
     /// In memory, or none.
@@ -35,21 +35,21 @@ pub(super) enum Cold {
     Failed,
 }
 
-pub(super) struct Worker {
-    pub(super) folds: Vec<usize>,
-    pub(super) resident: usize,
-    pub(super) phase: Phase,
+pub struct Worker {
+    pub folds: Vec<usize>,
+    pub resident: usize,
+    pub phase: Phase,
     /// The fold it was told to load and has not reported on.
-    pub(super) loading: Option<usize>,
+    pub loading: Option<usize>,
     /// The fold whose cold rows it was told to load and has not reported on.
-    pub(super) completing: Option<usize>,
+    pub completing: Option<usize>,
     /// The ticket and the fold of what it was told to classify.
-    pub(super) busy: Option<(u32, usize)>,
-    pub(super) was_restarted: bool,
+    pub busy: Option<(u32, usize)>,
+    pub was_restarted: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub enum Phase {
     Down,
     /// Not listening yet.
     Starting,
@@ -66,17 +66,17 @@ pub struct ShardsOfFold {
 }
 
 impl Fold {
-    pub(super) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         self.cold == Cold::Here
     }
 
     /// Whether a text that waits for its cold rows is worth waiting for.
-    pub(super) fn may_be_whole(&self) -> bool {
+    pub fn may_be_whole(&self) -> bool {
         self.cold != Cold::Failed
     }
 
     /// It is no longer in memory.
-    pub(super) fn forget_cold(&mut self) {
+    pub fn forget_cold(&mut self) {
         if self.cold != Cold::Failed && !self.cold_shards.is_empty() {
             self.cold = Cold::Waiting;
         }
@@ -84,7 +84,7 @@ impl Fold {
 }
 
 impl Worker {
-    pub(super) fn is_loading(&self) -> bool {
+    pub fn is_loading(&self) -> bool {
         self.loading.is_some() || self.completing.is_some()
     }
 }
