@@ -335,6 +335,8 @@ fn what_differs_by_too_much_is_not_published() {
         "{said}"
     );
     assert!(said.ends_with("of int12 at most 5e-3 is taken; nothing was published\n"), "{said}");
+    let said = folder.run(&format!("{EXPORT} --encoding int16"));
+    assert!(said.ends_with("of int16 at most 1e-4 is taken; nothing was published\n"), "{said}");
     assert!(bundle(&folder) == before, "an older bundle is as it was");
 
     let said = folder.run("export --run run --output new --encoding int8 --quiet");

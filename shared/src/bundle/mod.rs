@@ -8,8 +8,8 @@
 //! in the folder belongs to the bundle.
 //!
 //! **The manifest** is JSON: `format` ("quintet-bundle") and `version` (1) first, then `labels`, `thresholds`,
-//! `max_len`, `encoding`, `hot_rows` (not in each), `config` (the models' `config.json`), `folds` (their numbers in the run), `shards`, and what
-//! people want to know: `title`, `licence`, `provenance`, `scores` (the run's, measured by cross-validation) and
+//! `max_len`, `encoding`, `hot_rows` (not in each), `config` (the models' `config.json`), `folds` (their numbers in the run),
+//! `shards`, and what people want to know: `title`, `licence`, `provenance`, `scores` (the run's, measured by cross-validation) and
 //! `verification` (the bundle against the run). Folds are told apart by their place in `folds`.
 //!
 //! **A fold** is the tensors of the shards that list it, together: each tensor that the config asks for, by Hugging

@@ -95,7 +95,7 @@ impl PackedLinear {
     }
 
     /// Numbers of rows [outputs, inputs] as whole ones: in each row the finest that an i32 has room for.
-    /// With thousands of inputs that is some ten bits.
+    /// With thousands of inputs that is some eleven bits.
     pub fn int16_of(rows: &[f32], inputs: usize) -> Self {
         let mut numbers = Vec::with_capacity(rows.len());
         let scales: Vec<f32> = rows

@@ -63,23 +63,17 @@ impl Worker {
                     Some(session.expect("the page has read this manifest"));
             }
             ToWorker::Load { fold } => {
-                self.cancel.reset();
-                let worker = Rc::clone(self);
-                spawn_local(async move {
-                    post(&match worker.load(fold).await {
-                        Ok(()) => FromWorker::Loaded { fold },
-                        Err(failure) => FromWorker::Failed { fold, failure },
-                    });
+                self.with_session(|session| session.begin(fold));
+                self.load(move |loaded| match loaded {
+                    Ok(()) => FromWorker::Loaded { fold },
+                    Err(failure) => FromWorker::Failed { fold, failure },
                 });
             }
             ToWorker::LoadCold { fold } => {
-                self.cancel.reset();
-                let worker = Rc::clone(self);
-                spawn_local(async move {
-                    post(&match worker.load_cold(fold).await {
-                        Ok(()) => FromWorker::ColdLoaded { fold },
-                        Err(failure) => FromWorker::ColdFailed { fold, failure },
-                    });
+                self.with_session(|session| session.begin_cold(fold));
+                self.load(move |loaded| match loaded {
+                    Ok(()) => FromWorker::ColdLoaded { fold },
+                    Err(failure) => FromWorker::ColdFailed { fold, failure },
                 });
             }
             ToWorker::CancelLoading => self.cancel.cancel(),
@@ -94,14 +88,11 @@ impl Worker {
         }
     }
 
-    async fn load(&self, fold: usize) -> Result<(), Failure> {
-        self.with_session(|session| session.begin(fold));
-        self.load_begun().await
-    }
-
-    async fn load_cold(&self, fold: usize) -> Result<(), Failure> {
-        self.with_session(|session| session.begin_cold(fold));
-        self.load_begun().await
+    /// Loads what the session has begun, and says what became of it.
+    fn load(self: &Rc<Self>, told: impl FnOnce(Result<(), Failure>) -> FromWorker + 'static) {
+        self.cancel.reset();
+        let worker = Rc::clone(self);
+        spawn_local(async move { post(&told(worker.load_begun().await)) });
     }
 
     async fn load_begun(&self) -> Result<(), Failure> {

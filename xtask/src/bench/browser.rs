@@ -155,70 +155,31 @@ fn print_table(rows: &[Value]) {
     }
 }
 
-/// One of our sides by one of the rival's, each with its threads.
-struct Ratio {
-    name: &'static str,
-    ours: (&'static str, u64),
-    rival: (&'static str, u64),
-    field: &'static str,
-}
+/// A side and its threads.
+type Side = (&'static str, u64);
 
-const RATIOS: [Ratio; 8] = [
-    Ratio {
-        name: "int8 / ort-web q8, CPU ms",
-        ours: ("ours int8", 1),
-        rival: ("ort-web q8", 1),
-        field: "cpu_ms",
-    },
-    Ratio {
-        name: "int8 / ort-web q8, logit error",
-        ours: ("ours int8", 1),
-        rival: ("ort-web q8", 1),
-        field: "logit_error",
-    },
-    Ratio {
-        name: "int12 / ort-web q8, CPU ms",
-        ours: ("ours int12", 1),
-        rival: ("ort-web q8", 1),
-        field: "cpu_ms",
-    },
-    Ratio {
-        name: "int12 / ort-web q8, logit error",
-        ours: ("ours int12", 1),
-        rival: ("ort-web q8", 1),
-        field: "logit_error",
-    },
-    Ratio {
-        name: "f32 / ort-web f32, CPU ms",
-        ours: ("ours f32", 1),
-        rival: ("ort-web f32", 1),
-        field: "cpu_ms",
-    },
-    Ratio {
-        name: "int8 / transformers.js q8, ms",
-        ours: ("ours int8", 1),
-        rival: ("transformers.js q8", 1),
-        field: "ms",
-    },
-    Ratio {
-        name: "int12 / transformers.js q8, ms",
-        ours: ("ours int12", 1),
-        rival: ("transformers.js q8", 1),
-        field: "ms",
-    },
-    Ratio {
-        name: "five folds / transformers.js q8, ms",
-        ours: ("ours int8, five folds", 2),
-        rival: ("transformers.js q8", 1),
-        field: "ms",
-    },
+const ORT_Q8: Side = ("ort-web q8", 1);
+const ORT_F32: Side = ("ort-web f32", 1);
+const TRANSFORMERS_Q8: Side = ("transformers.js q8", 1);
+
+/// Ours, the rival, what of them.
+const RATIOS: [(Side, Side, &str); 8] = [
+    (("ours int8", 1), ORT_Q8, "cpu_ms"),
+    (("ours int8", 1), ORT_Q8, "logit_error"),
+    (("ours int12", 1), ORT_Q8, "cpu_ms"),
+    (("ours int12", 1), ORT_Q8, "logit_error"),
+    (("ours f32", 1), ORT_F32, "cpu_ms"),
+    (("ours int8", 1), TRANSFORMERS_Q8, "ms"),
+    (("ours int12", 1), TRANSFORMERS_Q8, "ms"),
+    (("ours int8, five folds", 2), TRANSFORMERS_Q8, "ms"),
 ];
 
 /// Ours as a share of the rival's, at each length: below 1 is better.
 fn print_ratios(rows: &[Value]) {
     println!();
-    for Ratio { name, ours, rival, field } in RATIOS {
-        let of = |(side, threads): (&str, u64), length: &Value| {
+    for (ours, rival, field) in RATIOS {
+        let name = format!("{} / {}, {field}", ours.0, rival.0);
+        let of = |(side, threads): Side, length: &Value| {
             let found = rows.iter().find(|row| {
                 row["side"] == side && row["threads"] == threads && row["length"] == *length
             });
@@ -231,7 +192,7 @@ fn print_ratios(rows: &[Value]) {
         });
         let ratios: Vec<String> = ratios.collect();
         if !ratios.is_empty() {
-            println!("{name:<40} {}", ratios.join("   "));
+            println!("{name:<52} {}", ratios.join("   "));
         }
     }
 }
