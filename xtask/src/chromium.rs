@@ -1,12 +1,12 @@
 //! The browser that the page is tested in: how it is started, and the process that drives it.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result};
+use fs_err as fs;
 use serde_json::{Value, json};
 
 use crate::setup::{WASM_TARGET, find_chromedriver, find_chromium};
@@ -65,8 +65,7 @@ pub fn tests(workspace: &Workspace) -> Result<Command> {
     let shell = Shell::new(workspace);
     let Programs { chromium, chromedriver } = Programs::find(&shell)?;
     let settings = workspace.target.join("webdriver.json");
-    fs::write(&settings, capabilities(&chromium, &[]).to_string())
-        .with_context(|| format!("cannot write {}", settings.display()))?;
+    fs::write(&settings, capabilities(&chromium, &[]).to_string())?;
     let mut command = shell.cargo("test");
     command
         .args(["--package", "web", "--target", WASM_TARGET])

@@ -3,10 +3,10 @@
 //! Two WebAssembly modules, the page's side and the worker, by cargo and wasm-bindgen; around them the
 //! files of `web/package`. No npm.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use fs_err as fs;
 use serde_json::json;
 
 use crate::payload;
@@ -56,7 +56,7 @@ impl Package<'_> {
 
     fn lay_out(&self) -> Result<()> {
         if self.output.exists() {
-            fs::remove_dir_all(&self.output).with_context(|| failed("remove", &self.output))?;
+            fs::remove_dir_all(&self.output)?;
         }
         self.bind("quintet", &[])?;
         self.bind("worker", &["--no-typescript"])?;
@@ -65,11 +65,11 @@ impl Package<'_> {
             [("quintet.js", "quintet_bindings.js"), ("quintet.d.ts", "quintet_bindings.d.ts")]
         {
             let (from, to) = (self.output.join(from), self.output.join(to));
-            fs::rename(&from, to).with_context(|| failed("rename", &from))?;
+            fs::rename(&from, to)?;
         }
         for file in COPIED {
             let from = self.sources.join(file);
-            fs::copy(&from, self.output.join(file)).with_context(|| failed("copy", &from))?;
+            fs::copy(&from, self.output.join(file))?;
         }
         self.write(LOADER.0, LOADER.1)?;
         self.write("package.json", &manifest())
@@ -84,21 +84,18 @@ impl Package<'_> {
 
     fn write(&self, name: &str, content: &str) -> Result<()> {
         let file = self.output.join(name);
-        fs::write(&file, content).with_context(|| failed("write", &file))
+        Ok(fs::write(&file, content)?)
     }
 
     /// A line a file: what it weighs, and what of it goes over the wire.
     fn print(&self) -> Result<()> {
-        let entries = fs::read_dir(&self.output).with_context(|| failed("read", &self.output))?;
-        let mut files = entries
-            .map(|entry| Ok(entry?.path()))
-            .collect::<Result<Vec<PathBuf>>>()
-            .with_context(|| failed("read", &self.output))?;
+        let entries = fs::read_dir(&self.output)?;
+        let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
         files.retain(|file| file.is_file());
         files.sort();
         println!("{:<24} {:>10} {:>10}", self.output.display(), "bytes", "brotli");
         for file in files {
-            let bytes = fs::read(&file).with_context(|| failed("read", &file))?;
+            let bytes = fs::read(&file)?;
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             println!("  {name:<22} {:>10} {:>10}", bytes.len(), payload::compress(&bytes)?.len());
         }
@@ -118,8 +115,4 @@ fn manifest() -> String {
         "sideEffects": false,
     });
     format!("{manifest:#}\n")
-}
-
-fn failed(what: &str, path: &Path) -> String {
-    format!("cannot {what} {}", path.display())
 }

@@ -1,10 +1,10 @@
 //! What a visitor downloads before any model: the page's own files, as a host with brotli sends them.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use fs_err as fs;
 
 /// Wasm, scripts and styles together, compressed.
 const LIMIT: usize = 1_200_000;
@@ -51,8 +51,7 @@ fn read(dist: &Path) -> Result<Vec<File>> {
         .into_iter()
         .map(|name| {
             let path = dist.join(&name);
-            let content =
-                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let content = fs::read(&path)?;
             let compressed = compress(&content)?.len();
             Ok(File { name, bytes: content.len(), compressed })
         })
@@ -62,8 +61,7 @@ fn read(dist: &Path) -> Result<Vec<File>> {
 /// Names relative to `dist`, folders below included.
 fn list(dist: &Path, below: &str, names: &mut Vec<String>) -> Result<()> {
     let folder = dist.join(below);
-    let entries =
-        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries = fs::read_dir(&folder)?;
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();

@@ -1,12 +1,11 @@
 //! The built page and what it is tested with: where they lie, and the commands that make them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::shell::{self, Shell};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, remove_folder};
 
 /// Sentences of our own, labelled.
 pub const DATA: &str = "native-train/assets/demo.csv";
@@ -58,7 +57,7 @@ impl Site {
 
     /// Makes the small run and its bundles, whatever was there.
     pub fn make_bundles(&self, workspace: &Workspace) -> Result<()> {
-        remove(&self.scratch)?;
+        remove_folder(&self.scratch)?;
         train(workspace, &self.run, &["--model", "mini"])?;
         let ancestor = self.run.join("fold-0").display().to_string();
         let near = ["--model", &ancestor, "--epochs", "1", "--lr", "5e-5"];
@@ -97,13 +96,4 @@ pub fn build_page(shell: &Shell) -> Result<()> {
     // Trunk takes NO_COLOR for a flag of its own and refuses every value but true and false.
     command.args(["build", "--release", "--offline", "--locked"]).env_remove("NO_COLOR");
     shell::run(&mut command, "see its message above; `cargo xtask setup` installs it")
-}
-
-/// Removes a folder with all that is in it, if it is there.
-pub fn remove(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    Ok(())
 }

@@ -1,10 +1,10 @@
 //! Where things are in this workspace, and what its lock file says.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use fs_err as fs;
 
 /// The folders that the commands work in.
 pub struct Workspace {
@@ -42,11 +42,18 @@ impl Workspace {
     /// The version that Cargo.lock holds of `package`.
     pub fn locked_version(&self, package: &str) -> Result<String> {
         let path = self.root.join("Cargo.lock");
-        let lock =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let lock = fs::read_to_string(&path)?;
         version_in_lock(&lock, package)
             .with_context(|| format!("{} names no package `{package}`", path.display()))
     }
+}
+
+/// Removes a folder with all that is in it, if it is there.
+pub fn remove_folder(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(())
 }
 
 fn version_in_lock(lock: &str, package: &str) -> Option<String> {

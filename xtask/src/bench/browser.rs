@@ -16,8 +16,8 @@ use super::{append, build_bench, machine, shared_folder};
 use crate::chromium::Programs;
 use crate::package;
 use crate::shell::{self, Shell};
-use crate::site::{self, Site};
-use crate::workspace::Workspace;
+use crate::site::Site;
+use crate::workspace::{Workspace, remove_folder};
 
 const ROWS: &str = "bench/browser.jsonl";
 const MEASURE: &str = "bench/browser.mjs";
@@ -96,7 +96,7 @@ fn prepare_bundles(shell: &Shell, rival: &Path, bundles: &Path) -> Result<()> {
     for (name, encoding, folds) in BUNDLES {
         let output = bundles.join(name);
         // The format may have changed since.
-        site::remove(&output)?;
+        remove_folder(&output)?;
         let mut command = shell.command(&program);
         command.arg("--model").arg(rival.join("ours")).arg("--output").arg(&output);
         command.args(["--encoding", encoding, "--folds", &folds.to_string()]);

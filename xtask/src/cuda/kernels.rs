@@ -3,11 +3,11 @@
 //! A kernel that spills keeps in memory what does not fit into registers, which is what it was written to avoid; so that
 //! is an error. No GPU is needed to find out.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use fs_err as fs;
 
 use super::Toolkit;
 use crate::shell::Shell;
@@ -55,7 +55,7 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         arguments.files.clone()
     };
     let output = workspace.target.join("cuda-kernels");
-    fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
+    fs::create_dir_all(&output)?;
     println!(
         "{:<44} {:>5} {:>9} {:>7} {:>6} {:>7}",
         "kernel", "sm", "registers", "shared", "stack", "spilled"
@@ -89,8 +89,7 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
 
 /// The `.cu` files of `folder`, by name.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries = fs::read_dir(folder)?;
     let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();

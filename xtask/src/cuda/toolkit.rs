@@ -1,11 +1,11 @@
 //! Where the CUDA toolkit is, and how to come by its compiler where there is none.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 
 use crate::shell::{self, Shell};
 use crate::workspace::Workspace;
@@ -103,11 +103,11 @@ fn fetch(workspace: &Workspace, folder: &Path) -> Result<()> {
     eprintln!("cuda: no toolkit found; fetching the compiler into {}", folder.display());
     let unfinished = folder.with_extension("unfinished");
     if unfinished.exists() {
-        fs::remove_dir_all(&unfinished).with_context(|| failed("remove", &unfinished))?;
+        fs::remove_dir_all(&unfinished)?;
     }
-    fs::create_dir_all(&unfinished).with_context(|| failed("make", &unfinished))?;
+    fs::create_dir_all(&unfinished)?;
     let list = unfinished.join("wheels.txt");
-    fs::write(&list, WHEELS).with_context(|| failed("write", &list))?;
+    fs::write(&list, WHEELS)?;
     let mut pip = shell.command(python);
     pip.args([
         "-m",
@@ -125,7 +125,7 @@ fn fetch(workspace: &Workspace, folder: &Path) -> Result<()> {
     )?;
     let home = unfinished.join("nvidia/cu13");
     lib64(&home).with_context(|| format!("cannot finish {}", home.display()))?;
-    fs::rename(&unfinished, folder).with_context(|| failed("rename", &unfinished))
+    Ok(fs::rename(&unfinished, folder)?)
 }
 
 /// A Python with pip.
@@ -147,10 +147,6 @@ fn lib64(home: &Path) -> std::io::Result<()> {
     #[cfg(not(unix))]
     let _ = home;
     Ok(())
-}
-
-fn failed(what: &str, path: &Path) -> String {
-    format!("cannot {what} {}", path.display())
 }
 
 #[cfg(test)]

@@ -3,19 +3,19 @@
 //!
 //! Everything goes through `native-train` and trunk as a user would call them; what an earlier demo left is used again.
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use serde_json::Value;
 
 use crate::server::Server;
 use crate::setup;
 use crate::shell::{self, Shell};
 use crate::site::{self, DATA, Site};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, remove_folder};
 
 mod answer;
 mod desktop;
@@ -61,15 +61,19 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         bundle: workspace.root.join(BUNDLE),
     };
     demo.refuse_to_replace_anothers_bundle()?;
-    setup::for_the_page(workspace)?;
+    // Asked for first: what follows takes minutes and needs nobody.
+    let sentence = sentence(&arguments.sentence)?;
+    setup::for_native(workspace)?;
     demo.build()?;
     if arguments.fresh {
-        site::remove(&demo.run)?;
+        remove_folder(&demo.run)?;
     }
     demo.train()?;
-    demo.classify(&sentence(&arguments.sentence)?)?;
+    demo.classify(&sentence)?;
     demo.export()?;
-    step("building the page");
+    step("getting the tools that build the page");
+    setup::for_the_page(workspace)?;
+    step("building the page (about 6 minutes on two cores, the first time)");
     site::build_page(&demo.shell)?;
     if arguments.no_serve {
         eprintln!("demo: the page is in {}; any static host can serve it", demo.dist().display());
@@ -101,7 +105,7 @@ impl Demo<'_> {
     }
 
     fn build(&self) -> Result<()> {
-        step("building native-train");
+        step("building native-train (about 5 minutes on two cores, the first time)");
         let mut command = self.shell.cargo("build");
         // The features of the whole workspace, as `cargo build` has them, so that neither builds the dependencies again.
         command.args(["--workspace", "--bin", "native-train"]);
@@ -120,7 +124,7 @@ impl Demo<'_> {
             step(&format!("going on with the unfinished run in {RUN}"));
             command.arg("--resume");
         } else {
-            step("training five small models on some 900 sentences");
+            step("training five small models on some 900 sentences (about half a minute)");
         }
         shell::run(&mut command, "see native-train's message above, or start over with --fresh")
     }
@@ -130,8 +134,7 @@ impl Demo<'_> {
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
         let (input, output) = (folder.join("sentence.csv"), folder.join("probabilities.csv"));
-        fs::write(&input, format!("text\n\"{}\"\n", sentence.replace('"', "\"\"")))
-            .with_context(|| format!("cannot write {}", input.display()))?;
+        fs::write(&input, format!("text\n\"{}\"\n", sentence.replace('"', "\"\"")))?;
         let mut command = self.shell.command(&self.program);
         command.args(["predict", "--quiet", "--probabilities", "--run", RUN]);
         command.arg("--input").arg(&input).arg("--output").arg(&output);
@@ -148,7 +151,7 @@ impl Demo<'_> {
             step(&format!("using the bundle in {BUNDLE}"));
             return Ok(());
         }
-        step("exporting what the browser will download");
+        step("exporting what the browser will download (some seconds)");
         let mut command = self.shell.command(&self.program);
         command.args(["export", "--run", RUN, "--output", BUNDLE, "--title", TITLE]);
         // Sentences and weights are the project's own.
@@ -191,7 +194,7 @@ fn step(what: &str) {
 }
 
 fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    Ok(fs::read_to_string(path)?)
 }
 
 fn sentence(words: &[String]) -> Result<String> {

@@ -1,14 +1,12 @@
 //! Running a program for no longer than it may take.
 
-use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-
-use super::failed;
+use fs_err::{self as fs, File};
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -20,9 +18,9 @@ const GRACE: Duration = Duration::from_secs(3);
 /// # Errors
 /// If it cannot start, fails or takes longer than `limit`; its last line of output is part of the message.
 pub fn run(command: &mut Command, log: &Path, limit: Duration) -> Result<String> {
-    let output = File::create(log).with_context(|| failed("write", log))?;
-    let errors = output.try_clone().with_context(|| failed("write", log))?;
-    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    let output = File::create(log)?;
+    let errors = output.try_clone()?;
+    command.stdin(Stdio::null()).stdout(output.into_file()).stderr(errors.into_file());
     in_a_group_of_its_own(command);
     let program = command.get_program().to_string_lossy().into_owned();
     let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
@@ -37,8 +35,7 @@ pub fn run(command: &mut Command, log: &Path, limit: Duration) -> Result<String>
         }
         thread::sleep(POLL);
     };
-    let said =
-        String::from_utf8_lossy(&fs::read(log).with_context(|| failed("read", log))?).into_owned();
+    let said = String::from_utf8_lossy(&fs::read(log)?).into_owned();
     if !status.success() {
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("silence");
         bail!("{status}: {}", last.trim());

@@ -8,10 +8,10 @@
 //! What runs there is this program again (`gpu-run`), so that its tables and limits are tested here. `--rehearse` does
 //! both here, on the CPU with a tiny model.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::shell;
 use crate::workspace::Workspace;
@@ -24,9 +24,7 @@ mod parts;
 mod plan;
 mod report;
 
-pub use parts::run as run_there;
-
-const README: &str = include_str!("README.txt");
+pub use parts::{ThereArguments, run as run_there};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -37,26 +35,6 @@ pub struct Arguments {
     /// Pack a tiny model's job for the CPU, with the same programs, and run it here. QUINTET_PYTHON names a Python with PyTorch.
     #[arg(long)]
     rehearse: bool,
-}
-
-/// What the packed script passes on.
-#[derive(clap::Args)]
-pub struct ThereArguments {
-    /// The packed folder.
-    #[arg(long)]
-    folder: PathBuf,
-
-    /// Where to leave what was found [default: results in the packed folder].
-    #[arg(long)]
-    results: Option<PathBuf>,
-
-    /// All parts together take no longer than this.
-    #[arg(long, default_value_t = 570)]
-    seconds: u64,
-
-    /// Only the parts whose name contains this, `tests` say.
-    #[arg(long, default_value = "")]
-    only: String,
 }
 
 pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
@@ -78,18 +56,4 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
 
 fn megabytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
-fn failed(what: &str, path: &Path) -> String {
-    format!("cannot {what} {}", path.display())
-}
-
-/// The last line that is a JSON object: what a program answers, whatever it said before.
-fn answer(said: &str) -> Result<serde_json::Value> {
-    said.lines()
-        .rev()
-        .find_map(|line| {
-            serde_json::from_str(line).ok().filter(|value: &serde_json::Value| value.is_object())
-        })
-        .context("it printed no answer")
 }

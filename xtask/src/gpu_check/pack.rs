@@ -1,18 +1,19 @@
 //! Gathering what runs on the GPU machine into one folder, and that into one file.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
+use fs_err as fs;
 use serde_json::Value;
 
 use super::plan::Plan;
-use super::{README, failed};
 use crate::bench::{machine, shared_folder};
 use crate::cuda::{self, Toolkit};
 use crate::shell::{self, Shell};
 use crate::workspace::Workspace;
+
+const README: &str = include_str!("README.txt");
 
 /// What is started there.
 pub const SCRIPT: &str = "run";
@@ -66,11 +67,11 @@ pub fn pack(workspace: &Workspace, folder: &Path, rehearsal: bool) -> Result<Pac
     if folder.exists() {
         // Only what an earlier packing has made, as whatever else is there may be dear to someone.
         ensure!(folder.join(PLAN).is_file(), "{} holds something else", folder.display());
-        fs::remove_dir_all(folder).with_context(|| failed("remove", folder))?;
+        fs::remove_dir_all(folder)?;
     }
     for made in ["bin", "tests", "data", TOKENIZER, PACKAGES] {
         let made = folder.join(made);
-        fs::create_dir_all(&made).with_context(|| failed("make", &made))?;
+        fs::create_dir_all(&made)?;
     }
     let shell = Shell::new(workspace);
     for (program, name) in &built.programs {
@@ -202,7 +203,7 @@ fn pack_texts(shared: &Path, folder: &Path, rehearsal: bool) -> Result<usize> {
     let files = [("train.csv", TEXTS, FEW_ROWS), ("test.csv", TEST_TEXTS, FEW_TEST_ROWS)];
     for (count, (from, to, few)) in counts.iter_mut().zip(files) {
         let path = shared.join(COMPETITION).join(from);
-        let text = fs::read_to_string(&path).with_context(|| failed("read", &path))?;
+        let text = fs::read_to_string(&path)?;
         let records = first_records(&text, if rehearsal { few } else { usize::MAX });
         *count = records.1;
         write(&folder.join(to), records.0)?;
@@ -274,13 +275,13 @@ fn into_one_file(shell: &Shell, folder: &Path) -> Result<Packed> {
     let mut tar = shell.command("tar");
     tar.arg("-czf").arg(&file).arg("-C").arg(folder.with_file_name(".")).arg(name);
     shell::run(&mut tar, "the folder is whole; only the one file is missing")?;
-    let file_bytes = fs::metadata(&file).with_context(|| failed("read", &file))?.len();
+    let file_bytes = fs::metadata(&file)?.len();
     Ok(Packed { bytes: size(folder)?, file, file_bytes })
 }
 
 fn size(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
-    for entry in fs::read_dir(folder).with_context(|| failed("read", folder))? {
+    for entry in fs::read_dir(folder)? {
         let entry = entry?;
         bytes += if entry.file_type()?.is_dir() {
             size(&entry.path())?
@@ -295,29 +296,30 @@ fn write_script(path: &Path) -> Result<()> {
     write(path, START)?;
     #[cfg(unix)]
     {
+        use std::fs::Permissions;
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-            .with_context(|| failed("write", path))?;
+        fs::set_permissions(path, Permissions::from_mode(0o755))?;
     }
     Ok(())
 }
 
 /// Copies with the rights of a new file: what is shared may be read-only.
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    let bytes = fs::read(from).with_context(|| failed("read", from))?;
-    fs::write(to, bytes).with_context(|| failed("write", to))?;
+    let bytes = fs::read(from)?;
+    fs::write(to, bytes)?;
     #[cfg(unix)]
     {
+        use std::fs::Permissions;
         use std::os::unix::fs::PermissionsExt;
         let executable = fs::metadata(from)?.permissions().mode() & 0o111;
         let mode = fs::metadata(to)?.permissions().mode() | executable;
-        fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
+        fs::set_permissions(to, Permissions::from_mode(mode))?;
     }
     Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| failed("write", path))
+    Ok(fs::write(path, text)?)
 }
 
 #[cfg(test)]

@@ -3,17 +3,17 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use fs_err as fs;
 use serde_json::Value;
 
 use super::plan::{COMPARISON_LR, FOLDS, MAX_LEN, Plan, RIVALS};
 use super::report::{Job, Origin, Part, Report, Speed};
-use super::{ThereArguments, answer, compare, failed, libraries, limited, pack};
+use super::{compare, libraries, limited, pack};
 use crate::bench::machine;
 
 /// Two f32 trainings of one model differ by the order of their sums, which AdamW's first steps make more of: it divides
@@ -24,21 +24,41 @@ const TRAJECTORY_TOLERANCE: f64 = 2e-4;
 const CURVE_TOLERANCE: f64 = 0.02;
 const CURVE_WINDOW: usize = 10;
 
+/// What the packed script passes on.
+#[derive(clap::Args)]
+pub struct ThereArguments {
+    /// The packed folder.
+    #[arg(long)]
+    folder: PathBuf,
+
+    /// Where to leave what was found [default: results in the packed folder].
+    #[arg(long)]
+    results: Option<PathBuf>,
+
+    /// All parts together take no longer than this.
+    #[arg(long, default_value_t = 570)]
+    seconds: u64,
+
+    /// Only the parts whose name contains this, `tests` say.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
 /// Runs the parts of the packed folder.
 ///
 /// # Errors
 /// If the folder is not whole, or a part failed.
 pub fn run(arguments: &ThereArguments) -> Result<()> {
-    let folder =
-        fs::canonicalize(&arguments.folder).with_context(|| failed("find", &arguments.folder))?;
+    let folder = fs::canonicalize(&arguments.folder)?;
     let results = arguments.results.clone().unwrap_or_else(|| folder.join("results"));
     let work = folder.join("work");
     for made in [&results, &work] {
-        fs::create_dir_all(made).with_context(|| failed("make", made))?;
+        fs::create_dir_all(made)?;
     }
     let packed = folder.join(pack::PLAN);
-    let text = fs::read_to_string(&packed).with_context(|| failed("read", &packed))?;
-    let plan = Plan::from_json(&text).with_context(|| failed("understand", &packed))?;
+    let text = fs::read_to_string(&packed)?;
+    let plan = Plan::from_json(&text)
+        .with_context(|| format!("cannot understand {}", packed.display()))?;
     let python = env::var_os("QUINTET_PYTHON").filter(|python| !python.is_empty());
     let python = python.map_or_else(|| "python3".into(), PathBuf::from);
     let mut session = Session {
@@ -158,7 +178,7 @@ impl Session<'_> {
         let rows: String = self.report.rows(&origin).iter().map(|row| format!("{row}\n")).collect();
         for (name, text) in [("table.txt", self.report.table(&origin)), ("gpu.jsonl", rows)] {
             let path = self.results.join(name);
-            fs::write(&path, text).with_context(|| failed("write", &path))?;
+            fs::write(&path, text)?;
         }
         Ok(())
     }
@@ -195,7 +215,7 @@ impl Session<'_> {
         for entry in fs::read_dir(self.tokenizer())? {
             let file = entry?.path();
             let name = file.file_name().unwrap_or_default();
-            fs::copy(&file, model.join(name)).with_context(|| failed("copy", &file))?;
+            fs::copy(&file, model.join(name))?;
         }
         let bytes = fs::metadata(model.join("model.safetensors"))?.len();
         Ok(format!("{} MB", bytes / 1_000_000))
@@ -299,7 +319,7 @@ impl Session<'_> {
     fn job(&mut self, precision: &str, limit: Limit) -> Result<String> {
         let run = self.work.join("job");
         if run.exists() {
-            fs::remove_dir_all(&run).with_context(|| failed("remove", &run))?;
+            fs::remove_dir_all(&run)?;
         }
         let mut command = self.program("bin/native-train");
         command.args(["train", "--split=stratified", "--device", &self.plan.device]);
@@ -407,6 +427,16 @@ fn count_passed(said: &str) -> usize {
     let lines = said.lines().filter_map(|line| line.strip_prefix("test result: "));
     let counts = lines.filter_map(|line| line.split_once(" passed")?.0.rsplit(' ').next());
     counts.filter_map(|count| count.parse::<usize>().ok()).sum()
+}
+
+/// The last line that is a JSON object: what a program answers, whatever it said before.
+fn answer(said: &str) -> Result<serde_json::Value> {
+    said.lines()
+        .rev()
+        .find_map(|line| {
+            serde_json::from_str(line).ok().filter(|value: &serde_json::Value| value.is_object())
+        })
+        .context("it printed no answer")
 }
 
 #[cfg(test)]

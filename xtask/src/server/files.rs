@@ -4,8 +4,13 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use super::Mount;
 use super::http::{Request, Response};
+
+/// A folder and the path it is served under; of several that fit, the longest path wins.
+pub struct Mount {
+    pub path: String,
+    pub folder: PathBuf,
+}
 
 pub fn respond(folders: &[Mount], request: &Request) -> Response {
     if !["GET", "HEAD"].contains(&request.method.as_str()) {

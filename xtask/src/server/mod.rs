@@ -5,7 +5,7 @@
 //! the disk is what is shown.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -18,6 +18,7 @@ mod http;
 
 pub use fault::Fault;
 use fault::Faults;
+use files::Mount;
 use http::Request;
 
 /// A connection that sends no request for so long is a spare one: browsers open some.
@@ -33,12 +34,6 @@ struct Shared {
     folders: Vec<Mount>,
     faults: Faults,
     log: Mutex<Vec<Asked>>,
-}
-
-/// A folder and the path it is served under; of several that fit, the longest path wins.
-struct Mount {
-    path: String,
-    folder: PathBuf,
 }
 
 /// One request, as it came.

@@ -8,18 +8,8 @@ use crate::workspace::Workspace;
 
 mod steps;
 
-pub use steps::DRIVER_VARIABLE;
-
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// Only the steps whose name contains this, `clippy` say.
-    #[arg(long, default_value = "")]
-    only: String,
-
-    /// Of the stories in Chromium, only those whose name contains this.
-    #[arg(long, default_value = "")]
-    story: String,
-}
+use steps::Outcome;
+pub use steps::{Arguments, DRIVER_VARIABLE};
 
 /// One thing that can pass or fail.
 struct Step {
@@ -27,11 +17,6 @@ struct Step {
     /// The steps whose failure leaves nothing to run here.
     needs: &'static [&'static str],
     run: fn(&Workspace, &Arguments) -> Result<Outcome>,
-}
-
-enum Outcome {
-    Passed,
-    Skipped(&'static str),
 }
 
 struct Row {
@@ -47,9 +32,10 @@ enum Verdict {
     Skipped,
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step { name: "setup", needs: &[], run: steps::set_up },
     Step { name: "format", needs: &[], run: steps::format },
+    Step { name: "imports", needs: &[], run: steps::imports },
     Step { name: "dependencies", needs: &["setup"], run: steps::dependencies },
     Step { name: "advisories", needs: &["setup"], run: steps::advisories },
     Step { name: "clippy, native", needs: &[], run: steps::clippy_native },

@@ -4,15 +4,32 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Arguments, Outcome};
 use crate::chromium::{self, Driver, Programs};
 use crate::cuda::{self, EMULATOR, Toolkit};
+use crate::imports;
 use crate::package;
 use crate::payload;
 use crate::setup::{self, WASM_TARGET};
 use crate::shell::{self, Shell};
 use crate::site::{self, Site};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, remove_folder};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only the steps whose name contains this, `clippy` say.
+    #[arg(long, default_value = "")]
+    pub only: String,
+
+    /// Of the stories in Chromium, only those whose name contains this.
+    #[arg(long, default_value = "")]
+    pub story: String,
+}
+
+/// How a step ended that did not fail.
+pub enum Outcome {
+    Passed,
+    Skipped(&'static str),
+}
 
 /// Where the stories find chromedriver.
 pub const DRIVER_VARIABLE: &str = "QUINTET_CHROMEDRIVER_URL";
@@ -25,6 +42,12 @@ pub fn set_up(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 pub fn format(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     let mut command = Shell::new(workspace).command("cargo");
     passed(command.args(["fmt", "--all", "--check"]), "run `cargo fmt --all`")
+}
+
+/// The arrows between the files of each crate, against the maps in ARCHITECTURE.md.
+pub fn imports(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    imports::run(workspace)?;
+    Ok(Outcome::Passed)
 }
 
 /// Licences, sources and banned crates: all that needs no network.
@@ -112,7 +135,7 @@ pub fn bundles(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 pub fn stories(workspace: &Workspace, arguments: &Arguments) -> Result<Outcome> {
     let shell = Shell::new(workspace);
     let site = Site::of(workspace);
-    site::remove(&site.screenshots)?;
+    remove_folder(&site.screenshots)?;
     let driver = Driver::start(&shell, &Programs::find(&shell)?.chromedriver)?;
     let mut command = shell.cargo("test");
     // The whole workspace, as in the step `tests`: another choice of packages would be another build.

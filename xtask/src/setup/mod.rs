@@ -1,14 +1,16 @@
 //! `cargo xtask setup`: installs what the workspace needs and only what is missing.
 //!
-//! Programs built by cargo go to `TARGET/tools`; the Rust components and Chromium have one home each.
+//! Programs that are fetched or built go to `TARGET/tools`; the Rust components and Chromium have one home each.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, Shell};
 use crate::workspace::Workspace;
+use tool::Tool;
+
+mod tool;
 
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
@@ -20,28 +22,35 @@ const CARGO_DENY_VERSION: &str = "0.20.2";
 const CHROMIUM_NAMES: [&str; 5] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 
-/// All that the tests need.
+/// Installs all that the tests need.
 pub fn run(workspace: &Workspace) -> Result<()> {
     let shell = Shell::new(workspace);
-    for_the_page(workspace)?;
+    for_native(workspace)?;
+    trunk(workspace, &shell)?;
+    for_wasm(workspace)?;
     cpp_compiler(&shell)?;
     rust_component(&shell, "rustfmt", "fmt")?;
     rust_component(&shell, "clippy", "clippy")?;
     cargo_deny(workspace, &shell)?;
     chromium(&shell)?;
+    tool::remove_build_folder(workspace)?;
     eprintln!("setup: everything is there");
     Ok(())
 }
 
-/// What it takes to build the native programs and the page, and no more.
-pub fn for_the_page(workspace: &Workspace) -> Result<()> {
-    let shell = Shell::new(workspace);
-    c_compiler(&shell)?;
-    trunk(workspace, &shell)?;
-    for_wasm(workspace)
+/// Checks what the native programs need and cargo cannot bring: a C compiler.
+pub fn for_native(workspace: &Workspace) -> Result<()> {
+    c_compiler(&Shell::new(workspace))
 }
 
-/// What building for the browser needs, without trunk and a browser.
+/// Installs what building the page needs, and no more.
+pub fn for_the_page(workspace: &Workspace) -> Result<()> {
+    trunk(workspace, &Shell::new(workspace))?;
+    for_wasm(workspace)?;
+    tool::remove_build_folder(workspace)
+}
+
+/// Installs what building for the browser needs, without trunk and a browser.
 pub fn for_wasm(workspace: &Workspace) -> Result<()> {
     let shell = Shell::new(workspace);
     wasm_target(&shell)?;
@@ -118,86 +127,40 @@ fn with_rustup(shell: &Shell, what: &str, arguments: &[&str]) -> Result<()> {
 }
 
 fn trunk(workspace: &Workspace, shell: &Shell) -> Result<()> {
-    // Without its default features: no TLS and no update check, as it must fetch nothing here.
-    let arguments = ["--locked", "--no-default-features"];
-    cargo_install(
-        workspace,
-        shell,
-        &Tool {
-            package: "trunk",
-            programs: &["trunk"],
-            version: TRUNK_VERSION,
-            arguments: &arguments,
-        },
-    )
+    let trunk = Tool {
+        package: "trunk",
+        programs: &["trunk"],
+        version: TRUNK_VERSION,
+        // Without its default features: no TLS and no update check, as it must fetch nothing here.
+        build_flags: &["--locked", "--no-default-features"],
+        build_minutes: 3,
+    };
+    trunk.install(workspace, shell)
 }
 
-/// Its version must be that of the library the page links.
+/// Installs the version of the library that the page links, as another cannot read its modules.
 fn wasm_bindgen(workspace: &Workspace, shell: &Shell) -> Result<()> {
-    let version = workspace.locked_version("wasm-bindgen")?;
-    // Not --locked: the published lock file names a dependency version that was withdrawn.
-    cargo_install(
-        workspace,
-        shell,
-        &Tool {
-            package: "wasm-bindgen-cli",
-            // The second runs the tests of `web` in Chromium.
-            programs: &["wasm-bindgen", "wasm-bindgen-test-runner"],
-            version: &version,
-            arguments: &[],
-        },
-    )
+    let wasm_bindgen = Tool {
+        package: "wasm-bindgen-cli",
+        // The second runs the tests of `web` in Chromium.
+        programs: &["wasm-bindgen", "wasm-bindgen-test-runner"],
+        version: &workspace.locked_version("wasm-bindgen")?,
+        // Not --locked: the published lock file names a dependency version that was withdrawn.
+        build_flags: &[],
+        build_minutes: 2,
+    };
+    wasm_bindgen.install(workspace, shell)
 }
 
 fn cargo_deny(workspace: &Workspace, shell: &Shell) -> Result<()> {
-    cargo_install(
-        workspace,
-        shell,
-        &Tool {
-            package: "cargo-deny",
-            programs: &["cargo-deny"],
-            version: CARGO_DENY_VERSION,
-            arguments: &["--locked"],
-        },
-    )
-}
-
-struct Tool<'a> {
-    package: &'a str,
-    programs: &'a [&'a str],
-    version: &'a str,
-    arguments: &'a [&'a str],
-}
-
-fn cargo_install(workspace: &Workspace, shell: &Shell, tool: &Tool) -> Result<()> {
-    let &Tool { package, programs, version, arguments } = tool;
-    let is_there = |program: &&str| {
-        let found = shell::answer(shell.command(program).arg("--version"));
-        found.is_some_and(|found| found == format!("{program} {version}"))
+    let cargo_deny = Tool {
+        package: "cargo-deny",
+        programs: &["cargo-deny"],
+        version: CARGO_DENY_VERSION,
+        build_flags: &["--locked"],
+        build_minutes: 2,
     };
-    if programs.iter().all(is_there) {
-        return Ok(());
-    }
-    let tools = workspace.tools();
-    eprintln!("setup: building {package} {version} into {} (some minutes, once)", tools.display());
-    let build = tools.join("build");
-    shell::run(
-        quick_build(&mut shell.command("cargo"))
-            .args(["install", package, "--version", version, "--force", "--root"])
-            .arg(&tools)
-            .args(arguments)
-            .env("CARGO_TARGET_DIR", &build),
-        "see the error above; cargo needs crates.io and a C compiler for this",
-    )?;
-    std::fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))
-}
-
-/// These programs run for seconds, so their build time matters more than their speed.
-fn quick_build(command: &mut Command) -> &mut Command {
-    command
-        .env("CARGO_PROFILE_RELEASE_LTO", "off")
-        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+    cargo_deny.install(workspace, shell)
 }
 
 fn chromium(shell: &Shell) -> Result<()> {
