@@ -41,7 +41,7 @@ enum Command {
 #[derive(Subcommand)]
 enum Bench {
     /// Train step and inference on the CPU, beside PyTorch.
-    Cpu(bench::Arguments),
+    Cpu(bench::cpu::Arguments),
     /// The models in Chromium, beside onnxruntime-web and transformers.js.
     Browser(bench::browser::Arguments),
     /// A base model's linear layers in Chromium, shape by shape.
@@ -65,7 +65,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(arguments) => test::run(&workspace, &arguments),
         Command::Demo(arguments) => demo::run(&workspace, &arguments),
         Command::Package => package::run(&workspace),
-        Command::Bench(Bench::Cpu(arguments)) => bench::run(&workspace, &arguments),
+        Command::Bench(Bench::Cpu(arguments)) => bench::cpu::run(&workspace, &arguments),
         Command::Bench(Bench::Browser(arguments)) => bench::browser::run(&workspace, &arguments),
         Command::Bench(Bench::Linear) => bench::linear::run(&workspace),
         Command::Cuda(command) => cuda::run(&workspace, &command),

@@ -34,6 +34,11 @@ impl Workspace {
         self.target.join("tools")
     }
 
+    /// The folder of data that is too large for the repository: `QUINTET_SHARED`, else `shared` beside the clone.
+    pub fn shared_data(&self) -> PathBuf {
+        env::var_os("QUINTET_SHARED").map_or_else(|| self.root.join("../shared"), PathBuf::from)
+    }
+
     /// A program built by `cargo build --release`.
     pub fn program(&self, name: &str) -> PathBuf {
         self.target.join("release").join(name).with_extension(env::consts::EXE_EXTENSION)

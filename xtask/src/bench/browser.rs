@@ -4,15 +4,16 @@
 //! Here is what must be there before: the rival's models and modules, our bundles of the same weights, our package. The
 //! measuring is `bench/browser.mjs`'s, in Node, for the rival's browser driver is a Node module.
 
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
+use fs_err as fs;
 use serde_json::{Value, json};
 
-use super::{append, build_bench, machine, shared_folder};
+use super::machine;
+use super::rows::{append, build_bench};
 use crate::chromium::Programs;
 use crate::package;
 use crate::shell::{self, Shell};
@@ -43,7 +44,7 @@ pub struct Arguments {
 
 pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let shell = Shell::new(workspace);
-    let recipe = shared_folder(workspace).join(RECIPE);
+    let recipe = workspace.shared_data().join(RECIPE);
     ensure!(
         recipe.is_dir(),
         "no recipe for the rival at {}: QUINTET_SHARED names the folder that has `{RECIPE}`",
@@ -55,9 +56,7 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     prepare_bundles(&shell, &rival, &bundles)?;
     package::run(workspace)?;
 
-    if let Some(load) = machine::load().filter(|load| *load > super::BUSY) {
-        eprintln!("warning: the machine is busy (load {load}): compare `cpu_ms` of one thread");
-    }
+    machine::warn_if_busy();
     let mut command = shell.command("node");
     command.arg(MEASURE).arg(&rival).arg(Site::of(workspace).package).arg(&bundles);
     command.args([&arguments.turns.to_string(), &arguments.only]);
@@ -106,17 +105,15 @@ fn prepare_bundles(shell: &Shell, rival: &Path, bundles: &Path) -> Result<()> {
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    let failed = || format!("cannot copy {} to {}", from.display(), to.display());
-    fs::create_dir_all(to).with_context(failed)?;
-    for entry in fs::read_dir(from).with_context(failed)? {
-        let entry = entry.with_context(failed)?;
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
             copy_folder(&entry.path(), &target)?;
         } else {
             // Not `fs::copy`, which would keep a read-only file read-only.
-            let bytes = fs::read(entry.path()).with_context(failed)?;
-            fs::write(target, bytes).with_context(failed)?;
+            fs::write(target, fs::read(entry.path())?)?;
         }
     }
     Ok(())

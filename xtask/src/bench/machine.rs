@@ -54,6 +54,17 @@ fn date(mut days: u64) -> (u64, u64, u64) {
     (year, month as u64 + 1, days + 1)
 }
 
+/// The load above which others take a noticeable part of the processor. Two threads that wait for each
+/// other lose more than that part: PyTorch's train step took several times as long at a load of 4.
+const BUSY: f64 = 0.5;
+
+/// Says so where others take part of the processor.
+pub fn warn_if_busy() {
+    if let Some(load) = load().filter(|load| *load > BUSY) {
+        eprintln!("warning: the machine is busy (load {load}), so wall times will mean little");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use fs_err as fs;
 use serde_json::Value;
 
 use super::plan::Plan;
-use crate::bench::{machine, shared_folder};
+use crate::bench::machine;
 use crate::cuda::{self, Toolkit};
 use crate::shell::{self, Shell};
 use crate::workspace::Workspace;
@@ -54,7 +54,7 @@ pub struct Packed {
 /// # Errors
 /// If something does not build, or the shared folder lacks the texts or the rival.
 pub fn pack(workspace: &Workspace, folder: &Path, rehearsal: bool) -> Result<Packed> {
-    let shared = shared_folder(workspace);
+    let shared = workspace.shared_data();
     for needed in [COMPETITION, RIVAL, "tokenizer"] {
         let path = shared.join(needed);
         ensure!(

@@ -5,34 +5,23 @@
 //! whatever else the machine does falls on both.
 
 use std::env;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::contender::{Contender, Timing};
+use super::machine;
+use super::rows::{append, build_bench};
 use crate::shell::Shell;
 use crate::workspace::Workspace;
-
-pub mod browser;
-mod contender;
-pub mod linear;
-pub(crate) mod machine;
-
-use contender::{Contender, Timing};
 
 const ROWS: &str = "bench/cpu.jsonl";
 const RIVAL: &str = "bench/cpu_rival.py";
 
 /// Turns before the timed ones: the first waits for the warm-up to end.
 const UNCOUNTED: usize = 1;
-
-/// The load above which others take a noticeable part of the processor. Two threads that wait for each
-/// other lose more than that part: PyTorch's train step took several times as long at a load of 4.
-const BUSY: f64 = 0.5;
 
 const NO_PYTHON: &str = "\
 QUINTET_PYTHON is not set: it names the Python that has the rival. To make one:
@@ -63,11 +52,9 @@ pub struct Arguments {
 pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let shell = Shell::new(workspace);
     let python = python()?;
-    if let Some(load) = machine::load().filter(|load| *load > BUSY) {
-        eprintln!("warning: the machine is busy (load {load}), so these times will mean little");
-    }
+    machine::warn_if_busy();
     let ours = build_bench(&shell, "cpu")?;
-    let shared = shared_folder(workspace);
+    let shared = workspace.shared_data();
     let mut results = Vec::new();
     for case in CASES.iter().filter(|case| case.name(arguments).contains(&arguments.only)) {
         if case.texts == Texts::Competition && !shared.join(TEXTS).exists() {
@@ -159,31 +146,10 @@ impl Duel {
     }
 }
 
-/// The folder of real texts, which are not part of the project.
-pub(crate) fn shared_folder(workspace: &Workspace) -> PathBuf {
-    env::var_os("QUINTET_SHARED").map_or_else(|| workspace.root.join("../shared"), PathBuf::from)
-}
-
 /// The Python that has the rival.
 fn python() -> Result<PathBuf> {
     let python = env::var_os("QUINTET_PYTHON").filter(|python| !python.is_empty());
     python.map(PathBuf::from).context(NO_PYTHON)
-}
-
-/// Builds a bench of native-train's and gives its path, which only cargo knows.
-fn build_bench(shell: &Shell, name: &str) -> Result<PathBuf> {
-    let mut command = shell.cargo("build");
-    // The whole workspace's features, so that the tests' build of the dependencies serves here too.
-    command.args(["--workspace", "--bench", name]);
-    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-    let output = command.output().context("cannot start cargo")?;
-    ensure!(output.status.success(), "native-train's bench `{name}` does not build: see above");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["kind"][0] == "bench")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .with_context(|| format!("cargo names no executable for native-train's bench `{name}`"))
 }
 
 /// The medians of `repeats` turns, after those that are not counted.
@@ -234,18 +200,6 @@ fn append_rows(workspace: &Workspace, shell: &Shell, results: &[Duel]) -> Result
         })
     });
     append(&workspace.root.join(ROWS), rows)
-}
-
-/// Appends rows to a file of them.
-fn append(path: &Path, rows: impl ExactSizeIterator<Item = Value>) -> Result<()> {
-    let cannot_write = || format!("cannot write {}", path.display());
-    let opened = OpenOptions::new().create(true).append(true).open(path);
-    let mut file = opened.with_context(cannot_write)?;
-    eprintln!("bench: {} rows for {}", rows.len(), path.display());
-    for row in rows {
-        writeln!(file, "{row}").with_context(cannot_write)?;
-    }
-    Ok(())
 }
 
 fn rounded(value: f64) -> f64 {
