@@ -1,8 +1,9 @@
-// Starts the application. A file of its own, as the page's policy allows no inline script.
+// Starts the application. It is a file because the page's policy allows no inline script.
 
 import init from "./app.js";
 
-// What trunk wrote down of the module when it was built: one that is altered, or of another version, does not start.
+// The module's digest, which trunk wrote into the page: a module that was changed or is of another version does not
+// start.
 function integrity() {
   return document.querySelector('link[rel="preload"][as="fetch"]')?.integrity ?? "";
 }
@@ -15,5 +16,5 @@ try {
   throw error;
 }
 
-// Keeps the page itself for visits without a network. Where it may not, the page works as before.
+// Saves the page itself for visits without a network. The page works without it, too.
 navigator.serviceWorker?.register("service-worker.js").catch(() => {});

@@ -1,8 +1,8 @@
-// Keeps the page's shell for visits without a network. The models are no business of this file: the workers keep them
-// by their hash, and the last manifest with them.
+// Saves the page's files for visits without a network. The models are not its task: the workers cache them by their
+// hash, and the page caches the last manifest.
 //
-// The network comes first, and what stands in for it is one whole set of files that were fetched together: a new
-// page never meets an old module.
+// The network comes first. Without it the page is served from one set of files that were fetched together, so that a
+// new page never meets an old module.
 
 const SHELL = [
   "./",
@@ -19,7 +19,7 @@ const SHELL = [
   "worker_loader.js",
 ];
 
-// Sites below different paths of one host share their caches.
+// Sites below different paths of a host share their caches, so each has names of its own.
 const PREFIX = `quintet-shell ${self.registration.scope} `;
 
 const ROOT = new URL("./", self.registration.scope).href;
@@ -50,7 +50,7 @@ function isPage(url) {
   return [ROOT, `${ROOT}index.html`].includes(withoutQuery(url));
 }
 
-// The page from the network, which is also the moment to see whether the kept set is still the newest.
+// The page from the network. This is also the moment to update the saved set.
 async function page(event) {
   try {
     const response = await fetch(event.request);
@@ -69,18 +69,18 @@ async function kept(url) {
   return Response.error();
 }
 
-// The names of the kept sets, the newest first. There is one, but for moments.
+// The names of the saved sets, newest first. There is more than one only while a new set is being saved.
 async function shells() {
   const names = (await caches.keys()).filter((name) => name.startsWith(PREFIX));
   return names.sort().reverse();
 }
 
-// Fetches the whole set into a cache of its own; only then are older ones let go.
+// Fetches the whole set into a new cache, then deletes older ones.
 async function keepShell() {
   const name = `${PREFIX}${String(Date.now()).padStart(15, "0")}`;
   const cache = await caches.open(name);
   try {
-    // no-cache: asks the server whether the browser's copy is still right.
+    // no-cache: asks the server whether the browser's copy is current.
     await cache.addAll(SHELL.map((file) => new Request(new URL(file, ROOT), { cache: "no-cache" })));
     await ensureWhole(cache);
   } catch (error) {
@@ -92,7 +92,7 @@ async function keepShell() {
   }
 }
 
-// A site that is being updated gives files of two versions: then the page has changed by the end.
+// Fails if the site was updated meanwhile, because the set may then have files of two versions.
 async function ensureWhole(cache) {
   const first = await (await cache.match(ROOT)).text();
   const last = await (await fetch(ROOT, { cache: "no-cache" })).text();

@@ -1,4 +1,4 @@
-// The package's front: sets WebAssembly up on the first call, so that its users need not.
+// The package's entry point. It initialises WebAssembly on the first call.
 import init, * as bindings from "./quintet_bindings.js";
 
 let ready;
@@ -11,16 +11,16 @@ function setUp() {
   return ready;
 }
 
-// The module itself uses vector instructions, so a browser without them says so here.
+// The module itself uses SIMD, so a browser without it fails here.
 function explained(cause) {
   const lacksSimd = cause instanceof WebAssembly.CompileError;
   const error = lacksSimd
-    ? new Error("This browser's WebAssembly has no vector instructions (SIMD)", { cause })
-    : new Error("The classifier's program cannot be fetched", { cause });
+    ? new Error("This browser does not support WebAssembly SIMD", { cause })
+    : new Error("The classifier's program cannot be loaded", { cause });
   error.name = "QuintetError";
   error.code = lacksSimd ? "simd-missing" : "offline";
   error.remedy = lacksSimd
-    ? "Update the browser: Chrome or Edge from 91, Firefox from 114 and Safari from 16.4 will do."
+    ? "Update the browser: it must be Chrome or Edge 91, Firefox 114, Safari 16.4, or newer."
     : "Check the connection, then try again.";
   return error;
 }

@@ -1,6 +1,6 @@
-/** How much of the ensemble is at hand, in bytes. */
+/** How much of the ensemble has been loaded, in bytes. */
 export interface Progress {
-  /** Received or found in the browser's cache. */
+  /** Downloaded, or found in the browser's cache. */
   received: number;
   total: number;
 }
@@ -8,73 +8,71 @@ export interface Progress {
 export interface LoadOptions {
   /** Called as bytes arrive, a few times a second. */
   onProgress?: (progress: Progress) => void;
-  /** Gives up loading. What has arrived is kept for the next time. */
+  /** Stops loading when aborted. What has been downloaded is kept for the next time. */
   signal?: AbortSignal;
 }
 
-/** What the ensemble says of one label. */
+/** The ensemble's answer for one label. */
 export interface LabelAnswer {
   /** The mean of the folds' probabilities, from 0 to 1. */
   probability: number;
-  /** The probability from which on the label is on; tuned on texts that the models had not seen. */
+  /** The lowest probability at which the label is on; tuned on texts that the models had not seen. */
   threshold: number;
   /** Whether the text has the label: `probability >= threshold`. */
   on: boolean;
-  /** The lowest and the highest probability that a fold gives: how far the models disagree. */
+  /** The lowest and the highest of the folds' probabilities. */
   lowest: number;
   highest: number;
-  /** The probability by each fold, in their order. */
+  /** The probability from each fold, in their order. */
   folds: number[];
 }
 
-/** What the ensemble says of one text. */
+/** The ensemble's answer to one text. */
 export interface Answer {
-  /** By the name of the label, in the order of {@link Ensemble.labels}. */
+  /** The answer for each label by its name, in the order of {@link Ensemble.labels}. */
   labels: Record<string, LabelAnswer>;
-  /** Whether the text was longer than the model reads: the rest had no influence. */
+  /** Whether the text was longer than the models read; they ignored the rest. */
   truncated: boolean;
 }
 
-/** What `load` and `classify` reject with, unless it is the signal's own reason. */
+/** The error that `load` and `classify` reject with. After an abort, `load` rejects with the signal's reason. */
 export interface QuintetError extends Error {
   name: "QuintetError";
   code:
     | "offline" | "not-found" | "server" | "corrupted" | "bundle" | "simd-missing" | "old-browser"
     | "out-of-memory" | "worker-died" | "cancelled" | "disposed";
-  /** What a visitor can do about it, in whole sentences. */
+  /** What the visitor can do about it, in whole sentences. */
   remedy: string;
 }
 
 /**
- * An ensemble whose folds all answer, each in a web worker. Where a bundle keeps the embeddings of rare words for later,
- * they are still being loaded: a text with one waits for them. If they fail it rejects, and the next question tries again.
+ * A loaded ensemble; its folds run in web workers. In some bundles the embeddings of rare words are loaded after the
+ * models: `classify` of a text with rare words then waits for them. If they cannot be loaded it rejects, and the next
+ * call tries again.
  */
 export interface Ensemble {
-  /** What the bundle calls itself. */
+  /** The bundle's title. */
   readonly title: string;
-  /** The labels' names in order. */
+  /** The names of the labels. */
   readonly labels: string[];
-  /** A threshold for each label. */
+  /** The threshold of each label. */
   readonly thresholds: number[];
   /** The number of models. */
   readonly folds: number;
-  /** Why the models are not kept for the next visit; `undefined` when they are. */
+  /** Why the models are not kept for the next visit; `undefined` if they are. */
   readonly notCached: string | undefined;
   /** Classifies a text. Nothing leaves the browser. */
   classify(text: string): Promise<Answer>;
   /** Classifies texts; the answers are in their order. */
   classify(texts: readonly string[]): Promise<Answer[]>;
-  /** Ends the workers and gives their memory back. What was not answered rejects. */
+  /** Ends the workers and frees their memory. Unanswered calls of `classify` reject. */
   dispose(): void;
 }
 
-/**
- * Loads the ensemble from the folder `url` of this site: the one with `manifest.json`, as
- * `native-train export` leaves it.
- */
+/** Loads the ensemble from `url`: a folder of this site that `native-train export` wrote. */
 export function load(url: string, options?: LoadOptions): Promise<Ensemble>;
 
-/** The bytes of models that this site keeps in the browser's cache. */
+/** The size in bytes of the models that this site keeps in the browser's cache. */
 export function cacheSize(): Promise<number>;
 
 /** Removes all models that this site keeps in the browser's cache. */

@@ -1,20 +1,19 @@
-//! What the JavaScript package answers with: the folds' answers to a text as one plain object.
-//!
-//! Its shape is data, so it is made and tested here; the exports themselves are in `bin/quintet`.
+//! The JavaScript package's answer to a text, as a plain object. It is made here, where it is tested natively;
+//! the exports are in `bin/quintet`.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use shared::bundle::{Manifest, TextAnswer};
 use shared::ensemble;
 
-/// One text's answer; serialises to the type `Answer` of the package.
+/// The answer to a text; serialises to the package's type `Answer`.
 #[derive(Debug, Serialize)]
 pub struct Answer<'a> {
     labels: Labels<'a>,
     truncated: bool,
 }
 
-/// A map in the order of the labels.
+/// A map from label names, in the order of the labels.
 #[derive(Debug)]
 struct Labels<'a>(Vec<(&'a str, Label)>);
 
@@ -29,7 +28,7 @@ struct Label {
 }
 
 impl<'a> Answer<'a> {
-    /// The ensemble's answer from every fold's: means, decided by the bundle's thresholds.
+    /// Combines the folds' answers: their mean, compared with the bundle's thresholds.
     pub fn new(manifest: &'a Manifest, folds: &[&TextAnswer]) -> Self {
         let probabilities: Vec<Vec<f32>> =
             folds.iter().map(|answer| answer.probabilities.clone()).collect();

@@ -1,4 +1,4 @@
-//! The whole page: makes the store, listens to the window, and lays out the components.
+//! The whole page: creates the store, listens to the window, and lays out the components.
 
 use std::rc::Rc;
 
@@ -9,21 +9,21 @@ use crate::components::{
     About, Composer, Download, ErrorPanel, ExplanationPanel, Folds, Header, ManyTexts, Results,
     Status,
 };
-use crate::effects::Hands;
+use crate::effects::EffectRunner;
 use crate::state::{self, ComposerEvent, Event, ModelEvent, State};
 use crate::store::Store;
 
-/// The page's content, at work.
+/// The page with its models.
 #[component]
 pub fn App() -> impl IntoView {
-    let hands = Rc::new(Hands::default());
-    let store = Store::new(State::default(), move |store, effect| hands.carry_out(store, effect));
+    let runner = Rc::new(EffectRunner::default());
+    let store = Store::new(State::default(), move |store, effect| runner.carry_out(store, effect));
     listen(store);
     store.carry_out(state::start());
     view! { <Page store /> }
 }
 
-/// The components over any store, which is how tests mount them.
+/// The components over any store; tests mount this.
 #[component]
 pub fn Page(store: Store) -> impl IntoView {
     provide_context(store);
@@ -50,15 +50,15 @@ pub fn Page(store: Store) -> impl IntoView {
         </main>
         <footer>
             <p>
-                "What you type stays on this device: the models run in your browser, and this page talks to \
-                 no server once they are loaded."
+                "What you type stays on this device: the models run in your browser, and once they are \
+                 loaded, this page makes no requests."
             </p>
         </footer>
         <Status />
     }
 }
 
-/// The address and the network change without us.
+/// Sends an event when the address or the connection changes.
 fn listen(store: Store) {
     let read_fragment = move || {
         let fragment = window().location().hash().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The few things that a window and a worker both have: addresses, the connection's state, timers.
+//! Browser functions that both a window and a worker have: addresses, the connection's state, timers.
 
 use js_sys::{Function, JsString, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -29,47 +29,47 @@ pub fn global(name: &str) -> Option<JsValue> {
     Reflect::get(&js_sys::global(), &name.into()).ok().filter(|value| !value.is_falsy())
 }
 
-/// A number below `navigator`, such as `hardwareConcurrency`, where the browser tells it.
+/// A numeric property of `navigator`, such as `hardwareConcurrency`; `None` if the browser does not tell.
 pub fn navigator_number(name: &str) -> Option<f64> {
     Reflect::get(&global("navigator")?, &name.into()).ok()?.as_f64()
 }
 
-/// Whether the browser is sure that there is no connection. It may be wrong the other way round.
+/// Whether the browser says that there is no connection. If it says that there is one, it may be wrong.
 pub fn is_offline() -> bool {
     let online = global("navigator").and_then(|it| Reflect::get(&it, &"onLine".into()).ok());
     online.is_some_and(|online| online == JsValue::FALSE)
 }
 
-/// The sha256 of bytes by the browser; `None` where it has none for this page, which came neither by https nor from this
-/// machine.
+/// The sha256 of bytes, computed by the browser; `None` for a page that came neither by https nor from this
+/// machine, where browsers do not offer it.
 pub async fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
     let subtle = Reflect::get(&global("crypto")?, &"subtle".into()).ok()?;
     let subtle: &SubtleCrypto = subtle.dyn_ref()?;
-    // It takes a copy before it returns.
+    // The call copies the bytes before it returns.
     let hash = subtle.digest_with_str_and_u8_array("SHA-256", bytes).ok()?;
     let hash = JsFuture::from(hash).await.ok()?;
     Uint8Array::new(&hash).to_vec().try_into().ok()
 }
 
-/// The address of a file that lies beside the JavaScript module this program came with.
+/// The address of a file beside the JavaScript module of this program.
 pub fn beside_module(file: &str) -> Result<String, Failure> {
     let module = IMPORT_META.with(|meta| String::from(meta.url()));
     let url = Url::new_with_base(file, &module).map_err(|_| bad_address(&module))?;
     Ok(url.href())
 }
 
-/// The absolute address of a folder, with its last slash, from one that may be relative to the
-/// document and may name the folder's manifest.
+/// The absolute address of a folder, ending in a slash. The given address may be relative to the document,
+/// and may name the manifest in the folder.
 ///
 /// # Errors
-/// If it is not of this site: what a visitor types must stay out of reach of any other.
+/// If the folder is on another site: a visitor's texts must stay out of reach of any other.
 pub fn folder_url(address: &str) -> Result<String, Failure> {
     let here = location();
     let base = document_base().unwrap_or_else(|| here.clone());
     let url = Url::new_with_base(address, &base).map_err(|_| bad_address(address))?;
     let origin = Url::new(&here).map(|here| here.origin()).unwrap_or_default();
     if url.origin() != origin {
-        let reason = format!("`{address}` is on another site than the page");
+        let reason = format!("`{address}` is not on the same site as the page");
         return Err(Failure::Bundle { reason });
     }
     url.set_search("");
@@ -82,11 +82,11 @@ pub async fn sleep(milliseconds: i32) {
     let promise = Promise::new(&mut |resolve, _reject| {
         set_timeout(&resolve, milliseconds);
     });
-    // Nothing rejects it.
+    // The promise is never rejected.
     drop(JsFuture::from(promise).await);
 }
 
-/// Something that happens later unless this is dropped before.
+/// A callback that runs once, later, unless the timer is dropped before.
 pub struct Timer {
     id: JsValue,
     _callback: Closure<dyn FnMut()>,
@@ -111,7 +111,7 @@ fn location() -> String {
     href.and_then(|href| href.as_string()).unwrap_or_default()
 }
 
-/// Only a window has a document.
+/// The document's base address; `None` in a worker, which has no document.
 fn document_base() -> Option<String> {
     Reflect::get(&global("document")?, &"baseURI".into()).ok()?.as_string()
 }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_has_its_last_slash_and_no_file() {
+    fn a_folder_ends_in_a_slash_and_names_no_file() {
         for address in ["https://a.b/c/bundle", "https://a.b/c/bundle/"] {
             assert_eq!(as_folder(address), "https://a.b/c/bundle/");
         }

@@ -1,7 +1,6 @@
-//! What is kept for the next visit, in the browser's Cache API: verified shards under their hash,
-//! and for each bundle the manifest that was last seen.
+//! The browser's Cache API, which keeps verified shards by their hash and the last manifest of each bundle.
 //!
-//! Nothing depends on it: where it is missing or full, everything is fetched again.
+//! Nothing depends on it: if it is missing or full, everything is downloaded again.
 
 use js_sys::{Array, Uint8Array};
 use shared::bundle::Shard;
@@ -13,25 +12,25 @@ use crate::browser;
 
 const NAME: &str = "quintet-models";
 
-/// Keys are addresses below this that exist on no server. From the root, so that they are the same
-/// for page and worker wherever these lie.
+/// The keys are addresses below these folders, which exist on no server. They begin at the root, so that page and
+/// worker have the same keys wherever their files are.
 const SHARDS: &str = "/.quintet/shard/";
 const MANIFESTS: &str = "/.quintet/manifest/";
 
-/// The bytes of all shards kept by this site. Zero where there is no cache.
+/// The bytes of all cached shards of this site; zero without a cache.
 pub async fn size() -> u64 {
     let Ok(cache) = open().await else { return 0 };
     keys(&cache).await.iter().filter_map(|key| bytes_in(key)).sum()
 }
 
-/// Forgets every model that this site has kept.
+/// Removes all cached shards and manifests of this site.
 pub async fn clear() {
     if let Some(storage) = storage() {
         drop(JsFuture::from(storage.delete(NAME)).await);
     }
 }
 
-/// Which of the shards are kept. Whether their bytes are still right shows when they are read.
+/// Whether each of the shards is cached. Its bytes are verified when it is read.
 pub async fn present(shards: &[Shard]) -> Vec<bool> {
     let kept = match open().await {
         Ok(cache) => keys(&cache).await,
@@ -40,32 +39,32 @@ pub async fn present(shards: &[Shard]) -> Vec<bool> {
     shards.iter().map(|shard| kept.iter().any(|key| key.ends_with(&shard_key(shard)))).collect()
 }
 
-/// A shard's bytes as they were kept; not yet verified.
+/// The cached bytes of a shard, not verified.
 pub async fn read(shard: &Shard) -> Option<Vec<u8>> {
     read_key(&open().await.ok()?, &shard_key(shard)).await
 }
 
-/// Keeps a verified shard.
+/// Caches a verified shard.
 ///
 /// # Errors
-/// Why it cannot be kept, as half a sentence.
+/// The reason why it cannot be cached, as part of a sentence for the visitor.
 pub async fn write(shard: &Shard, bytes: &Uint8Array) -> Result<(), String> {
     write_key(&open().await?, &shard_key(shard), bytes).await
 }
 
-/// Forgets a shard, one that was damaged in the cache say.
+/// Removes a shard from the cache.
 pub async fn remove(shard: &Shard) {
     if let Ok(cache) = open().await {
         drop(JsFuture::from(cache.delete_with_str(&shard_key(shard))).await);
     }
 }
 
-/// The manifest that was last kept for the bundle at `base_url`.
+/// The cached manifest of the bundle at `base_url`.
 pub async fn read_manifest(base_url: &str) -> Option<Vec<u8>> {
     read_key(&open().await.ok()?, &manifest_key(base_url)).await
 }
 
-/// Keeps a manifest for visits without a connection.
+/// Caches a manifest for visits without a connection.
 ///
 /// # Errors
 /// As for [`write`].
@@ -74,7 +73,7 @@ pub async fn write_manifest(base_url: &str, json: &[u8]) -> Result<(), String> {
     write_key(&open().await?, &manifest_key(base_url), &bytes).await
 }
 
-/// The length stands in the key, so that [`size`] need not open every entry.
+/// The key of a shard. It has the length, so that [`size`] need not open every entry.
 fn shard_key(shard: &Shard) -> String {
     format!("{SHARDS}{}?bytes={}", shard.sha256, shard.bytes)
 }
@@ -87,14 +86,14 @@ fn bytes_in(key: &str) -> Option<u64> {
     key.split_once(SHARDS)?.1.split_once("?bytes=")?.1.parse().ok()
 }
 
-/// Access itself is refused in some privacy modes, and insecure pages have none.
+/// The cache storage; `None` for insecure pages and in some privacy modes.
 fn storage() -> Option<CacheStorage> {
     browser::global("caches").map(JsCast::unchecked_into)
 }
 
 async fn open() -> Result<Cache, String> {
     let Some(storage) = storage() else {
-        return Err("this browser keeps nothing for an insecure address".to_owned());
+        return Err("browsers store files only for secure addresses (https)".to_owned());
     };
     let cache = JsFuture::from(storage.open(NAME)).await.map_err(|error| reason(&error))?;
     Ok(cache.unchecked_into())
@@ -122,8 +121,10 @@ async fn write_key(cache: &Cache, key: &str, bytes: &Uint8Array) -> Result<(), S
 fn reason(error: &JsValue) -> String {
     match error.dyn_ref::<DomException>().map(DomException::name).as_deref() {
         Some("QuotaExceededError") => "the browser's storage for this site is full".to_owned(),
-        Some("SecurityError") => "the browser's settings allow no storage here".to_owned(),
-        _ => "the browser refused to store it".to_owned(),
+        Some("SecurityError") => {
+            "the browser's settings do not allow storage for this site".to_owned()
+        }
+        _ => "the browser refused to store them".to_owned(),
     }
 }
 

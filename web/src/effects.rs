@@ -1,4 +1,4 @@
-//! Carries out what the state asks for: timers, the pool of models, files, the clipboard.
+//! Carries out the state's effects: timers, the pool of models, files, the clipboard.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,20 +14,20 @@ use web_sys::{Blob, BlobPropertyBag, Clipboard, HtmlAnchorElement, ServiceWorker
 use crate::cache;
 use crate::manifest::fetch_manifest;
 use crate::pool::{Pool, PoolEvent};
-use crate::state::{ComposerEvent, Effect, Ensemble, Event, ManyEvent, ModelEvent};
+use crate::state::{BundleSummary, ComposerEvent, Effect, Event, ManyEvent, ModelEvent};
 use crate::store::Store;
 
-/// Where the page's bundle lies, relative to the page.
+/// The folder of the bundle, relative to the page.
 const BUNDLE: &str = "bundle/";
 
-/// What effects need beyond the state: the models themselves.
+/// Carries out effects. It holds what they need besides the state: the manifest and the pool of models.
 #[derive(Default)]
-pub struct Hands {
+pub struct EffectRunner {
     manifest: RefCell<Option<Rc<Manifest>>>,
     pool: RefCell<Option<Pool>>,
 }
 
-impl Hands {
+impl EffectRunner {
     pub fn carry_out(self: &Rc<Self>, store: Store, effect: Effect) {
         match effect {
             Effect::FetchManifest => self.fetch_manifest(store),
@@ -59,15 +59,15 @@ impl Hands {
     }
 
     fn fetch_manifest(self: &Rc<Self>, store: Store) {
-        let hands = Rc::clone(self);
+        let runner = Rc::clone(self);
         spawn_local(async move {
             let event = match fetch_manifest(BUNDLE).await {
                 Ok(manifest) => {
                     let event = ModelEvent::ManifestArrived {
-                        ensemble: Box::new(Ensemble::from(&manifest)),
+                        bundle: Box::new(BundleSummary::from(&manifest)),
                         to_download: to_download(&manifest).await,
                     };
-                    *hands.manifest.borrow_mut() = Some(Rc::new(manifest));
+                    *runner.manifest.borrow_mut() = Some(Rc::new(manifest));
                     event
                 }
                 Err(failure) => ModelEvent::StartFailed(failure),
@@ -88,18 +88,19 @@ impl Hands {
     }
 }
 
+/// The page's event for an event of the pool.
 fn translated(event: PoolEvent) -> Event {
     Event::Model(match event {
         PoolEvent::Answer { request, fold, answers } => {
             return Event::Answer { request, fold, answers };
         }
-        PoolEvent::RareWords { request, fold } => return Event::RareWords { request, fold },
+        PoolEvent::NeedsCold { request, fold } => return Event::NeedsCold { request, fold },
         PoolEvent::Progress { received, total } => {
             ModelEvent::Progress { received, total, now: now() }
         }
         PoolEvent::FoldReady { fold } => ModelEvent::FoldReady { fold },
-        PoolEvent::FoldWhole { fold } => ModelEvent::FoldWhole { fold },
-        PoolEvent::ColdFailed { failure, .. } => ModelEvent::RareWordsFailed(failure),
+        PoolEvent::ColdLoaded { fold } => ModelEvent::ColdLoaded { fold },
+        PoolEvent::ColdFailed { failure, .. } => ModelEvent::ColdFailed(failure),
         PoolEvent::FoldFailed { fold, failure } => ModelEvent::FoldFailed { fold, failure },
         PoolEvent::WorkerRestarted { fold } => ModelEvent::WorkerRestarted { fold },
         PoolEvent::NotCached { reason } => ModelEvent::NotCached { reason },
@@ -111,16 +112,18 @@ fn now() -> f64 {
     window().performance().map_or_else(js_sys::Date::now, |clock| clock.now())
 }
 
-/// What the cache does not hold yet.
+/// The bytes of the shards that are not in the cache.
 async fn to_download(manifest: &Manifest) -> u64 {
     let cached = cache::present(manifest.shards()).await;
     let shards = manifest.shards().iter().zip(cached);
     shards.filter(|(_, is_cached)| !is_cached).map(|(shard, _)| shard.bytes).sum()
 }
 
-/// A service worker that is active has kept the whole shell before.
+/// Reports when the service worker is active, as it has then saved the page itself.
 fn watch_shell(store: Store) {
-    let Some(container) = of_navigator::<ServiceWorkerContainer>("serviceWorker") else { return };
+    let Some(container) = navigator_property::<ServiceWorkerContainer>("serviceWorker") else {
+        return;
+    };
     spawn_local(async move {
         let Ok(ready) = container.ready() else { return };
         if JsFuture::from(ready).await.is_ok() {
@@ -159,7 +162,7 @@ fn reason_of(error: &JsValue) -> String {
     message.unwrap_or_else(|| "no reason given".to_owned())
 }
 
-/// By a link to the content, which the browser saves as a file when it is clicked.
+/// Saves a file by clicking a link to its content.
 fn download(name: &str, content: &str) {
     let options = BlobPropertyBag::new();
     options.set_type("text/csv;charset=utf-8");
@@ -172,7 +175,7 @@ fn download(name: &str, content: &str) {
         anchor.set_href(&url);
         anchor.set_download(name);
         anchor.click();
-        // Not at once: the browser reads the content after the click.
+        // Later, because the browser reads the content after the click.
         set_timeout(
             move || {
                 let _ = Url::revoke_object_url(&url);
@@ -181,19 +184,19 @@ fn download(name: &str, content: &str) {
         );
         Ok(())
     };
-    link().expect("a browser that runs this can make a file of a string");
+    link().expect("a browser that runs this can save a string as a file");
 }
 
-/// Replaces the address, so that the way back does not lead through every shared text.
+/// Replaces the address instead of adding one, so that the back button skips shared texts.
 fn set_fragment(fragment: &str) {
     let history = window().history().expect("a page has a history");
-    // Refused when asked for too often, and for addresses of some megabytes: the link is then not new.
+    // The browser refuses when this happens too often or the address has megabytes; it then stays as it was.
     let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("#{fragment}")));
 }
 
 fn copy_link(store: Store) {
     spawn_local(async move {
-        let is_copied = match (address(), of_navigator::<Clipboard>("clipboard")) {
+        let is_copied = match (address(), navigator_property::<Clipboard>("clipboard")) {
             (Some(address), Some(clipboard)) => {
                 JsFuture::from(clipboard.write_text(&address)).await.is_ok()
             }
@@ -209,7 +212,7 @@ fn address() -> Option<String> {
     window().location().href().ok()
 }
 
-/// What browsers offer only to pages that come by https, and some not at all.
-fn of_navigator<T: JsCast>(name: &str) -> Option<T> {
+/// A property of `navigator`. Some exist only on pages that came by https, and not in every browser.
+fn navigator_property<T: JsCast>(name: &str) -> Option<T> {
     Reflect::get(&window().navigator(), &JsValue::from_str(name)).ok()?.dyn_into().ok()
 }

@@ -1,43 +1,43 @@
-//! What can go wrong between a visitor and an answer, each with what the visitor can do about it.
+//! Everything that can keep a visitor from getting an answer, with what the visitor can do about it.
 //!
-//! Everything else is a bug and panics. A failure crosses from worker to page, so it is plain data.
+//! Anything else is a bug and panics. A failure is sent from worker to page, so it is plain data.
 
 use serde::{Deserialize, Serialize};
 
-/// Why something does not work. `Display` is [`Failure::message`].
+/// Something that went wrong. Its `Display` is [`Failure::message`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Failure {
-    /// Nothing answers: no connection, or the site itself is down.
+    /// There is no connection, or the site is down.
     #[error("The model's files cannot be reached")]
     Offline,
 
-    /// 404 or 410.
-    #[error("The site has no file `{file}`")]
+    /// Status 404 or 410.
+    #[error("The file `{file}` is missing from the site")]
     NotFound { file: String },
 
-    /// Any other status that is no success.
+    /// Any other status that is not a success.
     #[error("The site answered with status {status} for `{file}`")]
     Server { file: String, status: u16 },
 
-    /// The bytes are not those that the manifest names.
-    #[error("`{file}` does not arrive as it was published")]
+    /// The bytes do not match the hash in the manifest.
+    #[error("The file `{file}` was damaged on the way")]
     Corrupted { file: String },
 
-    /// Whole, but not something this program can run.
+    /// The bundle arrived undamaged, but this program cannot run it.
     #[error("This model cannot be used: {reason}")]
     Bundle { reason: String },
 
-    #[error("This browser's WebAssembly has no vector instructions (SIMD)")]
+    #[error("This browser does not support WebAssembly SIMD")]
     SimdMissing,
 
-    #[error("This browser has no {what}")]
+    #[error("This browser does not support {what}")]
     OldBrowser { what: String },
 
     #[error("The browser did not give the model enough memory")]
     OutOfMemory,
 
-    /// A worker stopped, was started again, and stopped again.
-    #[error("A part of the model stopped unexpectedly")]
+    /// A worker stopped twice; it is restarted only once.
+    #[error("One of the models stopped unexpectedly")]
     WorkerDied,
 
     #[error("Loading was stopped")]
@@ -45,39 +45,39 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What happened, for a visitor: one sentence without its full stop.
+    /// What happened, as a sentence for the visitor, without its full stop.
     pub fn message(&self) -> String {
         self.to_string()
     }
 
-    /// What a visitor can do about it: whole sentences.
+    /// What the visitor can do about it, in whole sentences.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Offline => {
-                "Check the connection, then try again. What has arrived already is kept."
+                "Check the connection, then try again. What has been downloaded is kept."
             }
             Self::NotFound { .. } => {
-                "The site may be in the middle of an update: try again in a minute, then reload the page."
+                "The site may be being updated: try again in a minute. If the file is still missing, reload the page."
             }
-            Self::Server { .. } => "Try again in a minute. What has arrived already is kept.",
+            Self::Server { .. } => "Try again in a minute. What has been downloaded is kept.",
             Self::Corrupted { .. } => {
-                "Try again. If it comes back, the copy on the site is damaged: please tell its owner."
+                "Try again. If it happens again, the file on the site is damaged: please tell the site's owner."
             }
             Self::Bundle { .. } => {
-                "Reload the page. If it comes back, the site's page and its model do not match: please tell its owner."
+                "Reload the page. If it happens again, the page and the model do not match: please tell the site's owner."
             }
             Self::SimdMissing | Self::OldBrowser { .. } => {
-                "Update the browser: Chrome or Edge from 91, Firefox from 114 and Safari from 16.4 will do."
+                "Update the browser: it must be Chrome or Edge 91, Firefox 114, Safari 16.4, or newer."
             }
             Self::OutOfMemory => {
                 "Close other tabs and try again, or use a device with more memory."
             }
-            Self::WorkerDied => "Try again. If it comes back, reload the page.",
-            Self::Cancelled => "Go on whenever you like: what has arrived already is kept.",
+            Self::WorkerDied => "Try again. If it happens again, reload the page.",
+            Self::Cancelled => "Resume whenever you like: what has been downloaded is kept.",
         }
     }
 
-    /// A word for programs; it stays the same when the sentences change.
+    /// A code for programs, which stays the same when the sentences change.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Offline => "offline",

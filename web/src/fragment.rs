@@ -1,9 +1,9 @@
-//! A text in the page's address, behind the `#`: browsers keep that part to themselves, so a shared
-//! link carries its text past every server.
+//! A text in the page's address, behind the `#`. Browsers do not send that part to servers, so no server
+//! sees the text of a shared link.
 
 const KEY: &str = "text=";
 
-/// `text=...`, percent-encoded as `encodeURIComponent` does.
+/// The fragment `text=...`, percent-encoded like `encodeURIComponent`.
 pub fn with_text(text: &str) -> String {
     let mut fragment = KEY.to_owned();
     for byte in text.bytes() {
@@ -18,7 +18,7 @@ pub fn with_text(text: &str) -> String {
     fragment
 }
 
-/// The text of a fragment, with or without its `#`; `None` where it holds none, or no UTF-8.
+/// The text of a fragment, with or without its `#`; `None` if it has none, or none that is UTF-8.
 pub fn text_in(fragment: &str) -> Option<String> {
     let fragment = fragment.strip_prefix('#').unwrap_or(fragment);
     decoded(fragment.strip_prefix(KEY)?).filter(|text| !text.is_empty())

@@ -1,5 +1,5 @@
-//! GET as this program needs it: same site only, without credentials, read chunk by chunk, given up
-//! when nothing comes for long or when somebody says so.
+//! HTTP GET from the same site, without credentials. The body is read chunk by chunk; a request that stalls is
+//! given up, and it can be cancelled.
 
 use std::cell::{Cell, RefCell};
 
@@ -13,38 +13,38 @@ use web_sys::{
 
 use crate::browser::Timer;
 
-/// Longer than a phone takes to change from one network to another.
+/// Milliseconds without data after which a request is given up: longer than a phone takes to change networks.
 const STALL_MS: i32 = 20_000;
 
 #[wasm_bindgen]
 extern "C" {
-    /// The one of a window or of a worker.
+    /// `fetch` of a window or of a worker.
     #[wasm_bindgen(js_name = fetch)]
     fn global_fetch(request: &Request) -> Promise;
 }
 
-/// Why a request came to no end.
+/// Why a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     Cancelled,
-    /// No answer at all.
+    /// There was no answer.
     Unreachable,
     /// The answer began and broke off or stalled.
     Broken,
 }
 
-/// What the browser's own HTTP cache may do for a request.
+/// How a request uses the browser's HTTP cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Answer from itself: for files whose name changes with their content.
+    /// It may answer by itself; for files whose name changes with their content.
     Stored,
-    /// Answer from itself after asking whether that is still true.
+    /// It may answer after asking the server whether its copy is current.
     Checked,
-    /// Nothing, and it keeps nothing either.
+    /// It is neither read nor written.
     Bypassed,
 }
 
-/// A way to give up the request that is going on, and those that would follow.
+/// Cancels the request under way and the ones that would follow.
 #[derive(Default)]
 pub struct Cancel {
     is_cancelled: Cell<bool>,
@@ -59,7 +59,7 @@ impl Cancel {
         }
     }
 
-    /// Requests are welcome again.
+    /// Allows requests again.
     pub fn reset(&self) {
         self.is_cancelled.set(false);
     }
@@ -82,7 +82,10 @@ pub struct Reply<'a> {
     watchdog: Timer,
 }
 
-/// Asks for `url` from byte `start` on. Whether the answer does begin there is in its status.
+/// Requests `url` from byte `start` on. The answer's status tells whether it begins there.
+///
+/// # Errors
+/// If there is no answer, or the request was cancelled.
 pub async fn get<'a>(
     url: &str,
     start: usize,
@@ -114,6 +117,9 @@ impl Reply<'_> {
     }
 
     /// The next bytes of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// If the connection breaks or stalls, or the request was cancelled.
     pub async fn chunk(&mut self) -> Result<Option<Uint8Array>, Trouble> {
         let Some(reader) = &self.reader else { return Ok(None) };
         let read = JsFuture::from(reader.read()).await;
@@ -126,7 +132,7 @@ impl Reply<'_> {
 
 impl Drop for Reply<'_> {
     fn drop(&mut self) {
-        // After a whole body this does nothing.
+        // This has no effect after the end of the body.
         self.controller.abort();
     }
 }

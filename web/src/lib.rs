@@ -1,7 +1,7 @@
-//! Quintet's page: shows what the visitor's browser makes of a sentence.
+//! The page and the JavaScript package that run the ensemble in a browser.
 //!
-//! The binary `app` mounts [`app::App`]; the binary `worker` runs [`worker::start`], once a fold; the
-//! binary `quintet` is the JavaScript package. Everything that can be tested without a browser lives here.
+//! The binary `app` mounts [`app::App`], the binary `worker` runs [`worker::start`] in each web worker, and the
+//! binary `quintet` is the JavaScript package. Almost everything is in this library, where it can be tested.
 
 pub mod api;
 pub mod app;

@@ -1,4 +1,4 @@
-//! The manifest: the one file whose name is fixed, so the one that is asked for at every visit.
+//! The download of the manifest. Its name is fixed, so it is requested on every visit.
 
 use shared::bundle::{Manifest, Shard};
 
@@ -8,12 +8,14 @@ use crate::{browser, cache};
 
 const FILE: &str = "manifest.json";
 
-/// More than any manifest has; what a hostile server may make us hold.
+/// Bytes of the largest manifest that is read; a hostile server cannot make the page hold more.
 const MOST_BYTES: usize = 4 << 20;
 
-/// Fetches and checks `manifest.json` in the folder `base_url`, which may be relative to the page.
+/// Fetches and checks `manifest.json` in the folder `base_url`, which may be relative to the page. If the site
+/// cannot be reached, the manifest of the last visit is used.
 ///
-/// The copy of the last visit stands in where the site cannot be reached.
+/// # Errors
+/// If the manifest cannot be fetched and none is cached, or it is not valid.
 pub async fn fetch_manifest(base_url: &str) -> Result<Manifest, Failure> {
     let base_url = browser::folder_url(base_url)?;
     match fetch(&base_url).await {
@@ -30,8 +32,8 @@ pub async fn fetch_manifest(base_url: &str) -> Result<Manifest, Failure> {
     }
 }
 
-/// Keeps the manifest for visits without a connection, and forgets the shards that only its
-/// predecessor named. Best effort: where there is no cache, the pool says so.
+/// Caches the manifest for visits without a connection, and removes the shards that only its predecessor names.
+/// Errors are ignored: the pool reports that there is no cache.
 async fn keep(base_url: &str, json: &[u8], manifest: &Manifest) {
     let last = cache::read_manifest(base_url).await;
     let last = last.and_then(|json| Manifest::from_json(&json).ok());
@@ -60,7 +62,7 @@ async fn fetch(base_url: &str) -> Result<Vec<u8>, Failure> {
     Ok(json)
 }
 
-/// What a status that is no success means for a visitor.
+/// Turns a status that is not a success into a failure.
 pub fn check_status(status: u16, file: &str) -> Result<(), Failure> {
     let file = file.to_owned();
     match status {
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_becomes_what_a_visitor_can_act_on() {
+    fn a_status_becomes_a_failure_that_a_visitor_can_act_on() {
         let file = || "x".to_owned();
         assert_eq!(check_status(206, "x"), Ok(()));
         assert_eq!(check_status(404, "x"), Err(Failure::NotFound { file: file() }));

@@ -1,16 +1,16 @@
-//! A colour a label, for any number of labels: hues a golden angle apart, so that neighbours differ and
-//! any first few are spread well, at a lightness that reads on light and on dark paper.
+//! A colour for each label, for any number of labels. Hues are a golden angle apart, so that neighbours
+//! differ and the first few are spread well; the lightness is legible on a light and on a dark page.
 //!
 //! OKLCH after Björn Ottosson, <https://bottosson.github.io/posts/oklab/>.
 
-/// The colours of one label, as CSS has them.
+/// The CSS colours of one label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tone {
     pub on_light: String,
     pub on_dark: String,
 }
 
-/// Degrees: the first label is red.
+/// Degrees; the first label is red.
 const FIRST_HUE: f64 = 27.0;
 const GOLDEN_ANGLE: f64 = 137.508;
 
@@ -22,6 +22,7 @@ struct Shade {
     chroma: f64,
 }
 
+/// The colours of the label with this index.
 pub fn tone(label: usize) -> Tone {
     let hue = (FIRST_HUE + GOLDEN_ANGLE * label as f64) % 360.0;
     Tone { on_light: css(srgb(&ON_LIGHT, hue)), on_dark: css(srgb(&ON_DARK, hue)) }
@@ -31,7 +32,7 @@ fn css([red, green, blue]: [u8; 3]) -> String {
     format!("rgb({red} {green} {blue})")
 }
 
-/// The colour itself, or the most colourful one of its hue and lightness that a screen can show.
+/// The colour, with the chroma reduced as far as sRGB requires.
 fn srgb(shade: &Shade, hue: f64) -> [u8; 3] {
     let mut chroma = shade.chroma;
     loop {
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn every_hue_reads_as_text_on_its_paper() {
+    fn every_hue_is_legible_as_text_on_its_card() {
         for hue in 0..360 {
             for (shade, card) in [ON_LIGHT, ON_DARK].iter().zip(CARDS) {
                 let contrast = contrast(srgb(shade, f64::from(hue)), card);

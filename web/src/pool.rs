@@ -1,13 +1,13 @@
-//! The ensemble as the page sees it: one object that loads folds and answers by events.
+//! The pool of workers that hold the ensemble's folds: it loads them, classifies, and reports by events.
 //!
-//! What to do is decided in [`schedule`], which knows no browser and is tested natively; this file
-//! starts the workers, carries messages and reports. [`plan`] shares the folds among workers.
+//! [`schedule`] decides what to do, without a browser, so that it is tested natively. This file starts the
+//! workers and passes messages. [`plan`] distributes the folds among workers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
-use shared::bundle::{Manifest, TextAnswer};
+use shared::bundle::Manifest;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{ErrorEvent, MessageEvent};
@@ -17,47 +17,26 @@ use crate::cache;
 use crate::failure::Failure;
 use crate::protocol::{self, ToWorker};
 
+mod event;
 pub mod plan;
 mod schedule;
 mod support;
 
+pub use event::PoolEvent;
 use plan::Machine;
 use schedule::{Action, Scheduler, ShardsOfFold};
 
-/// What the pool reports. Folds are counted from 0.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PoolEvent {
-    /// Bytes of distinct shards at hand, of all that the ensemble needs. Never goes back.
-    Progress { received: u64, total: u64 },
-    /// A fold can answer, if not texts with rare words yet. It comes again when its worker was restarted.
-    FoldReady { fold: usize },
-    /// A fold that could not before answers every text. As with [`FoldReady`](Self::FoldReady), it may come again.
-    FoldWhole { fold: usize },
-    /// A text of the request waits until the fold is whole. Comes once a fold at most.
-    RareWords { request: u32, fold: usize },
-    /// What a fold says of a request's texts, in their order.
-    Answer { request: u32, fold: usize, answers: Vec<TextAnswer> },
-    /// A fold will not answer before [`Pool::retry`].
-    FoldFailed { fold: usize, failure: Failure },
-    /// A fold will not be whole before [`Pool::retry`], and answers on; texts with rare words wait.
-    ColdFailed { fold: usize, failure: Failure },
-    /// The model works, but will be fetched again on the next visit. Comes once at most.
-    NotCached { reason: String },
-    /// A fold's worker died and was started again.
-    WorkerRestarted { fold: usize },
-}
-
-/// The workers of one ensemble. Dropping it terminates them.
+/// The workers of an ensemble. Dropping the pool terminates them.
 pub struct Pool {
-    shared: Rc<Shared>,
+    runtime: Rc<Runtime>,
 }
 
 impl Pool {
     /// Starts to load the ensemble whose manifest was fetched from the folder `base_url` (see
-    /// [`fetch_manifest`](crate::manifest::fetch_manifest)). Events come later, never within this call.
+    /// [`fetch_manifest`](crate::manifest::fetch_manifest)). No event is reported within this call.
     ///
     /// # Errors
-    /// If this browser cannot run it at all.
+    /// If this browser cannot run the ensemble.
     pub fn start(
         base_url: String,
         manifest: Rc<Manifest>,
@@ -65,7 +44,7 @@ impl Pool {
     ) -> Result<Self, Failure> {
         support::check()?;
         let base_url = browser::folder_url(&base_url)?;
-        let shared = Rc::new(Shared {
+        let runtime = Rc::new(Runtime {
             scheduler: RefCell::new(scheduler(&manifest)),
             manifest: manifest.to_json(),
             base_url,
@@ -74,68 +53,67 @@ impl Pool {
             actions: RefCell::default(),
             is_acting: Cell::new(false),
         });
-        let starting = Rc::downgrade(&shared);
+        let starting = Rc::downgrade(&runtime);
         spawn_local(async move {
             let cached = cache::present(manifest.shards()).await;
-            if let Some(shared) = starting.upgrade() {
-                shared.step(|scheduler| scheduler.start(cached));
+            if let Some(runtime) = starting.upgrade() {
+                runtime.step(|scheduler| scheduler.start(cached));
             }
         });
-        Ok(Self { shared })
+        Ok(Self { runtime })
     }
 
-    /// Asks every fold. Each answers by an event of its own as soon as it can; one that is still
-    /// being loaded, when it is. Requests of one text go before longer ones.
+    /// Asks every fold. Each answers by an event of its own, once it is loaded. Requests of one text go before
+    /// longer ones.
     pub fn classify(&self, request: u32, texts: Vec<String>) {
-        self.shared.step(|scheduler| scheduler.classify(request, texts));
+        self.runtime.step(|scheduler| scheduler.classify(request, texts));
     }
 
-    /// Forgets a request: no event of it comes any more. What a worker is in the middle of ends
-    /// unheard, within a few texts.
+    /// Drops a request: no event about it follows. A worker finishes the few texts that it is classifying.
     pub fn cancel(&self, request: u32) {
-        self.shared.step(|scheduler| scheduler.cancel(request));
+        self.runtime.step(|scheduler| scheduler.cancel(request));
     }
 
-    /// Stops loading: each fold that is not ready fails with [`Failure::Cancelled`], and so do the cold rows of others.
+    /// Stops loading: each fold that is not ready fails with [`Failure::Cancelled`], and so do cold rows.
     pub fn cancel_loading(&self) {
-        self.shared.step(Scheduler::cancel_loading);
+        self.runtime.step(Scheduler::cancel_loading);
     }
 
-    /// Tries the failed folds, and cold rows, again, going on with what has arrived.
+    /// Loads failed folds and cold rows again, starting from what has been downloaded.
     pub fn retry(&self) {
-        self.shared.step(Scheduler::retry);
+        self.runtime.step(Scheduler::retry);
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // Nothing more is reported: the page may drop it in the midst of an event.
-        self.shared.actions.borrow_mut().clear();
-        self.shared.step(Scheduler::stop);
+        // No more events: the page may drop the pool within an event.
+        self.runtime.actions.borrow_mut().clear();
+        self.runtime.step(Scheduler::stop);
     }
 }
 
-/// What the pool and its workers' event handlers share.
-struct Shared {
+/// The scheduler with the running workers; shared by the pool and the workers' event handlers.
+struct Runtime {
     scheduler: RefCell<Scheduler>,
     manifest: String,
     base_url: String,
     on_event: Box<dyn Fn(PoolEvent)>,
-    workers: RefCell<Vec<Option<Handle>>>,
+    workers: RefCell<Vec<Option<RunningWorker>>>,
     actions: RefCell<VecDeque<Action>>,
     is_acting: Cell<bool>,
 }
 
-/// A running worker and what listens to it.
-struct Handle {
+/// A running worker and its event handlers.
+struct RunningWorker {
     worker: web_sys::Worker,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_error: Closure<dyn FnMut(ErrorEvent)>,
 }
 
-impl Shared {
-    /// Lets the scheduler take a step and does what it asks for. A step taken within an event
-    /// handler of the page is carried out after what is being carried out.
+impl Runtime {
+    /// Lets the scheduler take a step and carries out its actions. Actions of a step that is taken within an
+    /// event handler of the page wait for those under way.
     fn step(self: &Rc<Self>, step: impl FnOnce(&mut Scheduler) -> Vec<Action>) {
         let actions = step(&mut self.scheduler.borrow_mut());
         self.actions.borrow_mut().extend(actions);
@@ -143,7 +121,7 @@ impl Shared {
             return;
         }
         loop {
-            // A statement of its own: the borrow must end before the action begins.
+            // A separate statement, so that the borrow ends before the action begins.
             let action = self.actions.borrow_mut().pop_front();
             let Some(action) = action else { break };
             self.act(action);
@@ -165,9 +143,9 @@ impl Shared {
     }
 
     fn spawn(self: &Rc<Self>, index: usize) {
-        // The old one first: two would need its memory twice.
+        // The old worker must go first: two at a time would need the memory of both.
         drop(self.replace(index, None));
-        match Handle::start(Rc::downgrade(self), index) {
+        match RunningWorker::start(Rc::downgrade(self), index) {
             Ok(handle) => drop(self.replace(index, Some(handle))),
             Err(failure) => self.step(|scheduler| scheduler.worker_died(index, failure)),
         }
@@ -175,12 +153,12 @@ impl Shared {
 
     fn send(&self, worker: usize, message: &ToWorker) {
         if let Some(Some(handle)) = self.workers.borrow().get(worker) {
-            // A string can always be cloned.
+            // Posting a string cannot fail.
             drop(handle.worker.post_message(&protocol::encode(message).into()));
         }
     }
 
-    fn replace(&self, index: usize, handle: Option<Handle>) -> Option<Handle> {
+    fn replace(&self, index: usize, handle: Option<RunningWorker>) -> Option<RunningWorker> {
         let mut workers = self.workers.borrow_mut();
         if workers.len() <= index {
             workers.resize_with(index + 1, || None);
@@ -189,23 +167,23 @@ impl Shared {
     }
 }
 
-impl Handle {
-    fn start(shared: Weak<Shared>, index: usize) -> Result<Self, Failure> {
+impl RunningWorker {
+    fn start(runtime: Weak<Runtime>, index: usize) -> Result<Self, Failure> {
         let worker = support::module_worker(&browser::beside_module(SCRIPT)?)?;
-        let to_step = shared.clone();
+        let listener = runtime.clone();
         let on_message = Closure::new(move |event: MessageEvent| {
-            let Some(shared) = to_step.upgrade() else { return };
+            let Some(runtime) = listener.upgrade() else { return };
             let message = event.data().as_string().and_then(|text| protocol::decode(&text));
-            shared.step(|scheduler| match message {
+            runtime.step(|scheduler| match message {
                 Some(message) => scheduler.message(index, message),
-                // A worker of another version of the site, from the browser's HTTP cache say.
+                // A worker of another version of the site, perhaps from the browser's HTTP cache.
                 None => scheduler.worker_died(index, Failure::WorkerDied),
             });
         });
         let on_error = Closure::new(move |event: ErrorEvent| {
-            if let Some(shared) = shared.upgrade() {
+            if let Some(runtime) = runtime.upgrade() {
                 let failure = support::cause_of_death(&event);
-                shared.step(|scheduler| scheduler.worker_died(index, failure));
+                runtime.step(|scheduler| scheduler.worker_died(index, failure));
             }
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
@@ -214,16 +192,16 @@ impl Handle {
     }
 }
 
-impl Drop for Handle {
+impl Drop for RunningWorker {
     fn drop(&mut self) {
-        // What it has posted already must not reach a handler that is gone.
+        // Messages that are already posted must not reach handlers that are dropped.
         self.worker.set_onmessage(None);
         self.worker.set_onerror(None);
         self.worker.terminate();
     }
 }
 
-/// The worker's module, beside the page's: see `bin/worker.rs`.
+/// The file of the worker's module, beside the page's (see `bin/worker.rs`).
 const SCRIPT: &str = "worker_loader.js";
 
 fn scheduler(manifest: &Manifest) -> Scheduler {

@@ -1,15 +1,14 @@
-//! What the page and a worker say to each other: small messages only. Weights never cross, as each
-//! worker fetches its own.
+//! The messages between page and worker. They are small: weights are never sent, as each worker fetches its own.
 //!
-//! Messages are JSON strings: a string is the one value that `postMessage` copies without walking an
-//! object, and both ends already have a JSON reader for the manifest.
+//! A message is a JSON string. `postMessage` copies a string without traversing an object, and both ends have a
+//! JSON reader anyway, for the manifest.
 //!
 //! ```text
 //! worker -> Ready                      page -> Open, Load
 //! worker -> Progress.., Taken.., Loaded
 //!                                      page -> Classify (one at a time)
 //! worker -> Answer
-//!                                      page -> LoadCold, where a bundle has word embeddings for later
+//!                                      page -> LoadCold, if the bundle has cold rows
 //! worker -> Progress.., Taken.., ColdLoaded
 //! ```
 
@@ -19,77 +18,77 @@ use shared::bundle::TextAnswer;
 
 use crate::failure::Failure;
 
-/// From the page. Nothing is sent before the worker has said [`FromWorker::Ready`]: a message that
-/// arrives while the module is being compiled would be lost.
+/// A message from the page. None is sent before [`FromWorker::Ready`], because a message that arrives while the
+/// module is being compiled is lost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// First of all, once: where the bundle lies and what is in it. The text of the manifest the
-    /// page has read is passed on, so that both work by the same one.
+    /// The folder and the manifest of the bundle; sent first, and once. The worker gets the manifest's text from
+    /// the page, so that both use the same one.
     Open { base_url: String, manifest: String },
-    /// Bring a fold into memory. One at a time.
+    /// Load a fold. Nothing else is being loaded.
     Load { fold: usize },
-    /// Bring the rest of a fold's word embeddings into memory, after the fold itself and with nothing else being loaded.
+    /// Load the cold rows of a fold that is loaded. Nothing else is being loaded.
     LoadCold { fold: usize },
-    /// Give up the load that is going on; what has arrived is kept for the next.
+    /// Stop loading; what has been downloaded is kept for the next attempt.
     CancelLoading,
-    /// Forget a fold's weights.
+    /// Drop a fold's weights.
     Unload { fold: usize },
-    /// Classify by a fold in memory. `ticket` comes back with the answer.
+    /// Classify with a fold that is loaded. The answer repeats the ticket.
     Classify { ticket: u32, fold: usize, texts: Vec<String> },
 }
 
-/// From a worker.
+/// A message from a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// It listens.
+    /// The worker listens.
     Ready,
-    /// Bytes received so far of a shard.
+    /// The bytes of a shard received so far.
     Progress {
         shard: usize,
         received: u64,
     },
-    /// A shard is whole and verified; `cached`: it is in the cache too.
+    /// A shard is complete and verified; `cached` tells whether it is in the cache too.
     Taken {
         shard: usize,
         cached: bool,
     },
-    /// Shards cannot be kept for the next visit.
+    /// Shards cannot be cached for the next visit.
     NotCached {
         reason: String,
     },
     Loaded {
         fold: usize,
     },
-    /// Every text is answered from now on.
+    /// The fold has its cold rows and answers every text.
     ColdLoaded {
         fold: usize,
     },
-    /// An answer a text, in their order; `None`: it waits for the fold's cold word embeddings.
+    /// An answer for each text, in their order; `None` if the text needs cold rows that the fold does not have.
     Answer {
         ticket: u32,
         fold: usize,
         answers: Vec<Option<TextAnswer>>,
     },
-    /// Loading or classifying came to nothing.
+    /// The fold could not be loaded, or could not classify.
     Failed {
         fold: usize,
         failure: Failure,
     },
-    /// The fold answers on without its cold word embeddings.
+    /// Cold rows could not be loaded. The fold goes on answering texts without rare words.
     ColdFailed {
         fold: usize,
         failure: Failure,
     },
-    /// Its memory is exhausted; it dies right after.
+    /// The worker ran out of memory; it dies right after.
     OutOfMemory,
 }
 
-/// A message as the string that is posted.
+/// Encodes a message as the string that is posted.
 pub fn encode<M: Serialize>(message: &M) -> String {
     serde_json::to_string(message).expect("messages are plain data")
 }
 
-/// The message a string stands for; `None` for what did not come from [`encode`].
+/// Decodes a message; `None` if the string did not come from [`encode`] of this version.
 pub fn decode<M: DeserializeOwned>(text: &str) -> Option<M> {
     serde_json::from_str(text).ok()
 }

@@ -1,4 +1,4 @@
-//! The state as a signal, and the way events get to it: what components have of the program.
+//! The state as a signal. Components read parts of it and send events.
 
 use std::rc::Rc;
 
@@ -6,19 +6,19 @@ use leptos::prelude::*;
 
 use crate::state::{Effect, Event, ManyEvent, State, update};
 
-/// Copied into every component by context.
+/// The page's state and what carries out its effects. Components get a copy from the context.
 #[derive(Clone, Copy)]
 pub struct Store {
     state: RwSignal<State>,
     carry_out: StoredValue<CarryOut, LocalStorage>,
-    /// The file that the visitor chose last: a handle, and so no part of the state.
+    /// The file that the visitor chose last. It is the browser's handle, so the state does not hold it.
     file: StoredValue<Option<web_sys::File>, LocalStorage>,
 }
 
 type CarryOut = Rc<dyn Fn(Store, Effect)>;
 
 impl Store {
-    /// `carry_out` does what an event leads to.
+    /// A store whose effects are carried out by `carry_out`.
     pub fn new(state: State, carry_out: impl Fn(Self, Effect) + 'static) -> Self {
         Self {
             state: RwSignal::new(state),
@@ -27,13 +27,13 @@ impl Store {
         }
     }
 
-    /// Of the component that is being made.
+    /// The store in the context of the component that is being created.
     pub fn of_component() -> Self {
         expect_context()
     }
 
     pub fn send(self, event: Event) {
-        // None once the page is closing: late answers find nobody.
+        // `None` while the page is being closed.
         if let Some(effects) = self.state.try_update(|state| update(state, event)) {
             self.carry_out(effects);
         }
@@ -46,7 +46,8 @@ impl Store {
         }
     }
 
-    /// A part of the state that tells its readers only when it is another.
+    /// A part of the state that notifies its readers only when it changes. `part` runs after every event,
+    /// so it must be cheap: what grows with the number of texts is an `Arc` or a counter in the state.
     pub fn part<T>(self, part: impl Fn(&State) -> T + Send + Sync + 'static) -> Memo<T>
     where
         T: PartialEq + Send + Sync + 'static,
@@ -54,7 +55,7 @@ impl Store {
         Memo::new(move |_| self.state.with(&part))
     }
 
-    /// A look at the state that nobody is told about.
+    /// Reads the state without subscribing to it.
     pub fn peek<T>(self, look: impl FnOnce(&State) -> T) -> T {
         self.state.with_untracked(look)
     }

@@ -1,11 +1,10 @@
 //! Texts from lines or from a CSV file, and the table of answers as CSV.
 //!
-//! The text column is found as `native-train` finds it. A file that cannot be read right is refused
-//! with the line and a remedy: half a table of wrong texts would look like an answer.
+//! The text column is found as `native-train` finds it. A malformed file is refused with its line and a
+//! remedy, because answers about wrongly read texts would look like right ones.
 
 use csv::{ByteRecord, ReaderBuilder, WriterBuilder};
 
-use crate::state::Row;
 use crate::words::{bytes, listed};
 
 /// Names of a text column, the likeliest first.
@@ -15,20 +14,28 @@ const ID_NAME: &str = "id";
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Put behind the file as a record of its own: if it is swallowed, a quote was left open.
+/// A record that is appended to the file. If it is not read back as a record, a quote was left open.
 const END: &[u8] = b"\x00end of file\x00";
 
-/// Texts in file order.
+/// The texts of a file, in its order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextsFile {
     pub name: String,
-    /// The column the texts are from; `None` where the file has lines only.
+    /// The name of the text column; `None` if the file has no header.
     pub column: Option<String>,
     pub ids: Option<Vec<String>>,
     pub texts: Vec<String>,
 }
 
-/// Why there are no texts, and what to do about it.
+/// One row of the table of answers: what the ensemble says about a text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub probabilities: Vec<f32>,
+    pub is_on: Vec<bool>,
+    pub truncated: bool,
+}
+
+/// What is wrong with a file, and what to do about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
     pub message: String,
@@ -42,26 +49,28 @@ impl Problem {
 
     pub fn too_large(name: &str, size: u64) -> Self {
         Self::new(
-            format!("{name} has {}: too large for a page.", bytes(size)),
-            "Cut it into parts of less than 20 MB, or classify it with `native-train predict`.",
+            format!("{name} has {}, which is too large for this page.", bytes(size)),
+            "Split it into files of at most 20 MB, or classify it with `native-train predict`.",
         )
     }
 
     pub fn unreadable(name: &str, reason: &str) -> Self {
         Self::new(
             format!("{name} cannot be read ({reason})."),
-            "See that it is a file, that it still exists, and choose it again.",
+            "Make sure that it is a file and still exists, then choose it again.",
         )
     }
 }
 
-/// One text a line; blank lines are none.
+/// The lines that are not blank, each one text, without surrounding white space.
 pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
+/// Reads the texts of a `.csv` or `.txt` file.
+///
 /// # Errors
-/// What keeps the file from being read right, with the line.
+/// The first fault that keeps the file from being read correctly, with its line.
 pub fn read(name: &str, content: &[u8]) -> Result<TextsFile, Problem> {
     let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
     let text = as_utf8(name, content)?;
@@ -73,12 +82,12 @@ pub fn read(name: &str, content: &[u8]) -> Result<TextsFile, Problem> {
     let Some((header, rows)) = records.split_first() else {
         return Err(Problem::new(
             format!("{name} is empty."),
-            "Choose a CSV file with a column `text`, or a file with one text a line.",
+            "Choose a CSV file with a column `text`, or a file with one text per line.",
         ));
     };
     let column = text_column(&header.values);
     if column.is_none() && header.values.len() == 1 {
-        // No header: each record is a text.
+        // There is no header, so each record is a text.
         check_widths(name, 1, &records)?;
         let texts = records.iter().map(|record| record.values[0].clone()).collect();
         return Ok(TextsFile { name: name.to_owned(), column: None, ids: None, texts });
@@ -87,8 +96,8 @@ pub fn read(name: &str, content: &[u8]) -> Result<TextsFile, Problem> {
     check_widths(name, header.values.len(), rows)?;
     if rows.is_empty() {
         return Err(Problem::new(
-            format!("{name} has a header, but no rows."),
-            "Add rows below the header.",
+            format!("{name} has a header but no rows."),
+            "Add at least one row below the header.",
         ));
     }
     let all = |index: usize| rows.iter().map(|row| row.values[index].clone()).collect();
@@ -113,7 +122,7 @@ fn records(name: &str, content: &[u8]) -> Result<Vec<Record>, Problem> {
         ReaderBuilder::new().has_headers(false).flexible(true).from_reader(guarded.as_slice());
     let mut records = Vec::new();
     let mut record = ByteRecord::new();
-    // Reading from memory, flexibly, has nothing to fail at.
+    // Reading flexible records from memory cannot fail.
     while reader.read_byte_record(&mut record).unwrap_or(false) {
         let line = record.position().map_or(0, csv::Position::line);
         let values = record.iter().map(|value| String::from_utf8_lossy(value).into_owned());
@@ -123,10 +132,10 @@ fn records(name: &str, content: &[u8]) -> Result<Vec<Record>, Problem> {
         Some(end) if end.values.len() == 1 && end.values[0].as_bytes() == END => Ok(records),
         swallowed => Err(Problem::new(
             format!(
-                "{name}, line {}: a quote is opened in this row and never closed.",
+                "{name}, line {}: a quoted value starts here and never ends.",
                 swallowed.map_or(1, |record| record.line)
             ),
-            "Close the value with \", and write a quote inside a quoted value as \"\".",
+            "End the value with \", and write a quote inside a quoted value as \"\".",
         )),
     }
 }
@@ -137,12 +146,12 @@ fn as_utf8<'a>(name: &str, content: &'a [u8]) -> Result<&'a str, Problem> {
         let line = before.split(|&byte| byte == b'\n').count();
         Problem::new(
             format!("{name}, line {line}: this is not UTF-8 text."),
-            "Save the file as UTF-8; spreadsheets call that \u{201c}CSV UTF-8\u{201d}.",
+            "Save the file as UTF-8; spreadsheet programs call this \u{201c}CSV UTF-8\u{201d}.",
         )
     })
 }
 
-/// As `native-train` does: the first of the usual names that is a column.
+/// The column with the first of the usual names that is there, as in `native-train`.
 fn text_column(header: &[String]) -> Option<usize> {
     TEXT_NAMES.iter().find_map(|name| header.iter().position(|column| column == name))
 }
@@ -151,8 +160,8 @@ fn no_text_column(name: &str, header: &[String]) -> Problem {
     let found: Vec<String> = header.iter().map(|column| format!("`{column}`")).collect();
     let (names, last) = (TEXT_NAMES[..4].join("`, `"), TEXT_NAMES[4]);
     Problem::new(
-        format!("{name} has no column of texts. Its first line has {}.", listed(&found)),
-        format!("Name the column of texts `{names}` or `{last}`."),
+        format!("{name} has no column `text`. Its first line has {}.", listed(&found)),
+        format!("Rename the column with the texts to `{names}` or `{last}`."),
     )
 }
 
@@ -160,18 +169,18 @@ fn check_widths(name: &str, width: usize, rows: &[Record]) -> Result<(), Problem
     let Some(row) = rows.iter().find(|row| row.values.len() != width) else { return Ok(()) };
     let (line, found) = (row.line, row.values.len());
     let remedy = if found > width {
-        "Put a value that holds a comma in double quotes."
+        "Put a value that contains a comma in double quotes."
     } else {
-        "Give the row a value, if an empty one, for every column."
+        "Give the row a value for every column; it may be empty."
     };
     Err(Problem::new(
-        format!("{name}, line {line}: {found} values in a row, but the first has {width}."),
+        format!("{name}, line {line}: this row has {found} values, but the first has {width}."),
         remedy,
     ))
 }
 
-/// `id` (if there are any), `text`, 0/1 a label, the probability of each label; rows without an answer
-/// have empty values.
+/// The table as CSV: `id` if there are ids, `text`, 0 or 1 for each label, the probability of each label.
+/// The values of a text without an answer are empty.
 pub fn write(
     labels: &[String],
     ids: Option<&[String]>,
@@ -221,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_and_line_ends_of_both_kinds_are_no_text() {
+    fn a_byte_order_mark_and_line_ends_are_not_part_of_a_text() {
         assert_eq!(texts("\u{feff}text\r\na\r\n\nb"), ["a", "b"]);
     }
 
@@ -236,7 +245,7 @@ mod tests {
     fn a_comma_in_a_column_without_a_header_cuts_no_text_off() {
         assert_eq!(
             problem(b"yes\nwell, well\n"),
-            "t.csv, line 2: 2 values in a row, but the first has 1."
+            "t.csv, line 2: this row has 2 values, but the first has 1."
         );
     }
 
@@ -244,21 +253,21 @@ mod tests {
     fn a_quote_left_open_is_refused_where_it_opens() {
         assert_eq!(
             problem(b"id,text\n1,a\n2,\"b\n3,c\n"),
-            "t.csv, line 3: a quote is opened in this row and never closed."
+            "t.csv, line 3: a quoted value starts here and never ends."
         );
     }
 
     #[test]
-    fn what_is_no_table_of_texts_is_refused_with_its_line() {
+    fn a_malformed_table_is_refused_with_its_line() {
         assert_eq!(problem(b""), "t.csv is empty.");
-        assert_eq!(problem(b"text\n"), "t.csv has a header, but no rows.");
+        assert_eq!(problem(b"text\n"), "t.csv has a header but no rows.");
         assert_eq!(
             problem(b"id,tweet\n1,a\n"),
-            "t.csv has no column of texts. Its first line has `id` and `tweet`."
+            "t.csv has no column `text`. Its first line has `id` and `tweet`."
         );
         assert_eq!(
             problem(b"id,text\n1,a\n2,b,c\n"),
-            "t.csv, line 3: 3 values in a row, but the first has 2."
+            "t.csv, line 3: this row has 3 values, but the first has 2."
         );
         assert_eq!(problem(b"text\na\n\xff\n"), "t.csv, line 3: this is not UTF-8 text.");
     }

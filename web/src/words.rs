@@ -1,6 +1,6 @@
-//! Numbers and lists as a sentence has them.
+//! Numbers and lists written for sentences.
 
-/// `2.4 MB`: decimal units, as browsers and file managers show them.
+/// Formats a size as `2.4 MB`, in decimal units as browsers and file managers do.
 pub fn bytes(count: u64) -> String {
     let count = count as f64;
     match count {
@@ -12,7 +12,7 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
-/// `about 40 s`; coarse, as an estimate is.
+/// Formats an estimated time as `about 40 s`, rounded coarsely.
 pub fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 1.5 => "about a second".to_owned(),
@@ -24,7 +24,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// `93%`. Only a true 0 or 1 reads as 0% or 100%.
+/// Formats a probability as `93%`. Only exactly 0 and 1 become 0% and 100%.
 pub fn percent(probability: f64) -> String {
     match probability {
         p if p > 0.0 && p < 0.005 => "<1%".to_owned(),
@@ -33,7 +33,7 @@ pub fn percent(probability: f64) -> String {
     }
 }
 
-/// `a`, `a and b`, `a, b and c`.
+/// Joins items as `a`, `a and b`, `a, b and c`.
 pub fn listed(items: &[String]) -> String {
     match items {
         [] => String::new(),
@@ -42,7 +42,7 @@ pub fn listed(items: &[String]) -> String {
     }
 }
 
-/// `Five models`: small numbers in letters, to begin a sentence with.
+/// Formats a count as `Five models`, to begin a sentence with.
 pub fn begun(count: usize, noun: &str) -> String {
     const WORDS: [&str; 10] =
         ["One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten"];
@@ -52,7 +52,7 @@ pub fn begun(count: usize, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// `1 text`, `2 texts`.
+/// Formats a count as `1 text`, `2 texts`.
 pub fn counted(count: usize, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),

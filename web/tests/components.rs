@@ -1,6 +1,6 @@
-//! The components in a real browser, over a store without models: events and answers are put in by hand.
+//! The components in a real browser, over a store without models: the tests send the events and the answers.
 //!
-//! `cargo test -p web --test components --target wasm32-unknown-unknown`, with wasm-bindgen's test runner.
+//! Run by `cargo xtask test --only components`.
 #![cfg(target_arch = "wasm32")]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -16,13 +16,13 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use web::app::Page;
 use web::failure::Failure;
-use web::state::{Card, Effect, Ensemble, Event, ModelEvent, State, Timer};
+use web::state::{BundleSummary, Card, Effect, Event, ModelEvent, State, Timer};
 use web::store::Store;
 use web_sys::{HtmlElement, HtmlInputElement, HtmlTextAreaElement};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
-/// A mounted page, and what it asked for.
+/// A mounted page and the effects that it asked for.
 struct Mounted {
     root: HtmlElement,
     store: Store,
@@ -32,7 +32,7 @@ struct Mounted {
 impl Mounted {
     fn new() -> Self {
         let document = document();
-        // One page at a time: ids are the document's.
+        // One page at a time, as ids are unique in a document.
         if let Some(before) = document.get_element_by_id("root") {
             before.remove();
         }
@@ -54,13 +54,10 @@ impl Mounted {
         Self { root, store, effects }
     }
 
-    /// With its models at work.
+    /// A page whose models are ready.
     async fn ready(folds: usize) -> Self {
         let page = Self::new();
-        page.model(ModelEvent::ManifestArrived {
-            ensemble: Box::new(ensemble(folds)),
-            to_download: 0,
-        });
+        page.model(ModelEvent::ManifestArrived { bundle: Box::new(bundle(folds)), to_download: 0 });
         page.model(ModelEvent::ShellKept);
         for fold in 0..folds {
             page.model(ModelEvent::FoldReady { fold });
@@ -73,7 +70,7 @@ impl Mounted {
         self.store.send(Event::Model(event));
     }
 
-    /// Lets the signals reach the document.
+    /// Waits until changes of signals have reached the document.
     async fn settle(&self) {
         leptos::task::tick().await;
     }
@@ -141,7 +138,7 @@ impl Mounted {
     }
 }
 
-fn ensemble(folds: usize) -> Ensemble {
+fn bundle(folds: usize) -> BundleSummary {
     let names = ["joy", "fear"].map(str::to_owned).to_vec();
     let per_label = |label: &String| LabelScores {
         label: label.clone(),
@@ -150,15 +147,15 @@ fn ensemble(folds: usize) -> Ensemble {
         f1_tuned: 0.625,
         f1_cross_fitted: Some(0.5625),
     };
-    Ensemble {
+    BundleSummary {
         thresholds: Thresholds::new(vec![0.5, 0.25], 2).unwrap(),
         folds,
         max_len: 256,
         download_bytes: 2_400_000,
-        is_parted: false,
+        has_cold_rows: false,
         card: Card {
             title: "A test".to_owned(),
-            licence: Some("MIT".to_owned()),
+            license: Some("MIT".to_owned()),
             encoding: Encoding::F32,
             provenance: Provenance {
                 model: "mini".to_owned(),
@@ -188,7 +185,7 @@ async fn asks_before_a_large_download() {
     let page = Mounted::new();
     assert_eq!(page.attribute("#download", "data-phase").unwrap(), "manifest");
     page.model(ModelEvent::ManifestArrived {
-        ensemble: Box::new(ensemble(2)),
+        bundle: Box::new(bundle(2)),
         to_download: 184_000_000,
     });
     page.settle().await;
@@ -202,7 +199,7 @@ async fn asks_before_a_large_download() {
 #[wasm_bindgen_test]
 async fn shows_progress_and_can_be_cancelled_and_continued() {
     let page = Mounted::new();
-    page.model(ModelEvent::ManifestArrived { ensemble: Box::new(ensemble(2)), to_download: 0 });
+    page.model(ModelEvent::ManifestArrived { bundle: Box::new(bundle(2)), to_download: 0 });
     for (received, now) in [(0, 0.0), (1_000_000, 1_000.0)] {
         page.model(ModelEvent::Progress { received, total: 2_000_000, now });
     }

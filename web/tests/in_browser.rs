@@ -1,5 +1,5 @@
-//! What only a browser has: its cache, and downloads that break off. The network is played by a
-//! `fetch` of the test's own, so every fault comes when it should.
+//! What only a browser has: its cache, and downloads that break off. The tests replace `fetch`, so that every
+//! fault happens when it should.
 
 #![cfg(target_arch = "wasm32")]
 #![expect(clippy::unwrap_used, reason = "a test")]
@@ -25,8 +25,8 @@ fn shard(bytes: u64) -> Shard {
     Shard { sha256: "ab".repeat(32), bytes, folds: vec![0], cold: false }
 }
 
-/// Answers requests in turn by these bodies of JavaScript functions, which see the `request`, the
-/// byte it asks `from`, and the `file`.
+/// A network whose answers are the given bodies of JavaScript functions, in turn. Their arguments are the
+/// `request`, the byte `from` which it asks, and the `file`.
 struct Network {
     asked: Array,
 }
@@ -51,7 +51,7 @@ impl Network {
         Self { asked }
     }
 
-    /// The ranges asked for.
+    /// The ranges of the requests.
     fn asked(&self) -> Vec<Option<String>> {
         self.asked.iter().map(|range| range.as_string()).collect()
     }
@@ -69,7 +69,7 @@ const BREAKS: &str = "let begun = false; return Promise.resolve(new Response(new
 const LONGER: &str = "return Promise.resolve(new Response(new Uint8Array(11)))";
 const NOT_FOUND: &str = "return Promise.resolve(new Response('', { status: 404 }))";
 const BUSY: &str = "return Promise.resolve(new Response('', { status: 503 }))";
-/// Nothing until it is given up.
+/// No answer until the request is given up.
 const SILENT: &str = "return new Promise((_, reject) =>
     request.signal.addEventListener('abort', () => reject(request.signal.reason)))";
 

@@ -1,4 +1,4 @@
-//! How fast the linear layers of a base model are in this browser, shape by shape: `cargo xtask bench linear`.
+//! The speed of a base model's linear layers in this browser, shape by shape: `cargo xtask bench linear`.
 #![cfg(target_arch = "wasm32")]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -11,11 +11,11 @@ use web_sys::Performance;
 
 wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
-/// Inputs and outputs: projections of attention, the feed-forward's way in and its way out.
+/// Inputs and outputs of the attention's projections and of the two feed-forward layers.
 const SHAPES: [(usize, usize); 3] = [(768, 768), (768, 3072), (3072, 768)];
 const ROWS: [usize; 5] = [1, 16, 32, 64, 128];
 
-/// As many as a model has layers, so that weights come from memory.
+/// As many layers as a model has, so that weights come from memory and not from a cache.
 const LAYERS: usize = 12;
 const REPEATS: usize = 7;
 
@@ -27,7 +27,7 @@ const OPERATIONS: f64 = 1e9;
 fn linear_layers_by_shape() {
     let performance = Reflect::get(&js_sys::global(), &"performance".into()).unwrap();
     let performance: Performance = performance.unchecked_into();
-    console_log!("Gop/s of a linear layer with all that belongs to it, median of {REPEATS}");
+    console_log!("Gop/s of a linear layer, its input quantized on the way, median of {REPEATS}");
     for (name, layer) in LAYER_KINDS {
         for (inputs, outputs) in SHAPES {
             let weights = numbers(inputs * outputs, 1);
@@ -71,7 +71,7 @@ const LAYER_KINDS: [(&str, Pack); 3] = [
     ("f32", PackedLinear::f32),
 ];
 
-/// Within [-1, 1].
+/// Pseudorandom numbers in [-1, 1].
 fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed;
     let mut next = || {

@@ -1,5 +1,5 @@
-//! A worker's session by itself: a small bundle is written, loaded shard by shard as a worker does,
-//! and must say to the last bit what the models it was made of say.
+//! A worker's session without a worker: a small bundle is written and loaded shard by shard. The answers must be
+//! bit-identical to those of its models.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(clippy::unwrap_used, reason = "a test")]
@@ -33,7 +33,7 @@ const CONFIG: &str = r#"{
 const FOLDS: usize = 2;
 const MAX_LEN: usize = 40;
 
-/// A bundle and its files by name.
+/// A bundle with its files by name.
 struct Sample {
     manifest: Manifest,
     files: BTreeMap<String, Vec<u8>>,
@@ -41,10 +41,10 @@ struct Sample {
 
 impl Sample {
     fn new(encoding: Encoding) -> Self {
-        Self::parted(encoding, None)
+        Self::with_hot_rows(encoding, None)
     }
 
-    fn parted(encoding: Encoding, hot_rows: Option<usize>) -> Self {
+    fn with_hot_rows(encoding: Encoding, hot_rows: Option<usize>) -> Self {
         let labels = LabelSet::new(vec!["joy".to_owned(), "fear".to_owned()]).unwrap();
         let learnt = ["what a lovely day", "who is there", "a day like any other"];
         let tokenizer = Tokenizer::learn(learnt.iter(), 60).unwrap().compact().unwrap();
@@ -61,7 +61,7 @@ impl Sample {
         let mut files = BTreeMap::new();
         let shapes: BTreeMap<_, _> = contents.config.tensor_shapes(2).into_iter().collect();
         let read = |whose, name: &str, rows: Range<usize>| -> Result<Option<Vec<f32>>, Error> {
-            // The first fold is as good an ancestor as any.
+            // The first fold serves as the ancestor.
             let fold = if let Whose::Fold(fold) = whose { fold } else { 0 };
             let width: usize = shapes[name][1..].iter().product();
             let values = if encoding.has_deltas() { near_values } else { values };
@@ -81,7 +81,7 @@ impl Sample {
         self.files[&shard.file_name()].clone()
     }
 
-    /// What the fold says without a session.
+    /// The fold's answers without a session.
     fn answers(&self, fold: usize, texts: &[String]) -> Vec<Option<TextAnswer>> {
         let read = |_, shard: &Shard| shard.open(self.bytes(shard));
         FoldModel::load(&self.manifest, fold, read).unwrap().classify(texts).unwrap()
@@ -140,13 +140,13 @@ fn about(labels: &LabelSet) -> About {
     }
 }
 
-/// Numbers that differ from tensor to tensor and from fold to fold, some of the order of one.
+/// Values of magnitude up to 0.6 that differ from tensor to tensor and from fold to fold.
 fn values(fold: usize, name: &str, count: usize) -> Vec<f32> {
     let seed: usize = name.bytes().map(usize::from).sum::<usize>() + 31 * fold;
     (0..count).map(|i| (((seed + i) as f32) * 12.9898).sin() * 0.6).collect()
 }
 
-/// The same, but that folds are near each other.
+/// Values of folds that are close to each other.
 fn near_values(fold: usize, name: &str, count: usize) -> Vec<f32> {
     let own = values(fold, name, count).into_iter().map(|own| own * 0.05);
     values(0, name, count).into_iter().zip(own).map(|(first, own)| first + own).collect()
@@ -181,9 +181,9 @@ fn a_session_says_what_its_models_say() {
 }
 
 #[test]
-fn texts_of_common_words_are_answered_before_the_others_can_be() {
+fn texts_without_cold_rows_are_answered_first() {
     for encoding in ["int16", "int8", "int8+2/1"].map(|name| name.parse::<Encoding>().unwrap()) {
-        let sample = Sample::parted(encoding, Some(20));
+        let sample = Sample::with_hot_rows(encoding, Some(20));
         let mut session = sample.session();
         for fold in 0..FOLDS {
             sample.load(&mut session, fold);
@@ -196,7 +196,7 @@ fn texts_of_common_words_are_answered_before_the_others_can_be() {
             sample.load_cold(&mut session, fold);
             assert_eq!(session.classify(fold, &texts()).unwrap(), expected, "{encoding}");
         }
-        // What is cold goes with its fold.
+        // A fold's cold rows are unloaded with it.
         session.unload(0);
         sample.load(&mut session, 0);
         assert!(session.classify(0, &texts()).unwrap().contains(&None));
@@ -232,7 +232,7 @@ fn a_fold_can_be_unloaded_and_loaded_again() {
 }
 
 #[test]
-fn a_shard_of_another_place_is_refused_and_the_fold_can_begin_anew() {
+fn a_shard_with_another_index_is_refused_and_loading_can_begin_again() {
     let sample = Sample::new(Encoding::F32);
     let mut session = sample.session();
     session.begin(0);
@@ -255,7 +255,7 @@ fn a_damaged_shard_is_a_failure_that_names_its_file() {
 }
 
 #[test]
-fn what_is_no_manifest_is_a_failure_that_says_so() {
+fn an_invalid_manifest_is_a_failure_with_a_message() {
     let failure = Session::new("{}").err().unwrap();
     assert!(matches!(failure, Failure::Bundle { .. }), "{failure:?}");
     assert_ne!(failure.message(), "");

@@ -1,4 +1,4 @@
-//! The page's entry point: puts the application into the document's body.
+//! The page's entry point: mounts the application in the document's body.
 
 use std::panic::{self, PanicHookInfo};
 
@@ -8,16 +8,15 @@ use wasm_bindgen::JsValue;
 use web::app::App;
 
 fn main() {
-    panic::set_hook(Box::new(say_so));
+    panic::set_hook(Box::new(report_panic));
     mount_to_body(App);
 }
 
-/// A page that stands still without a word would be worse. The words are index.html's, as nothing of
-/// the application can be relied upon now.
-fn say_so(fault: &PanicHookInfo) {
-    web_sys::console::error_1(&JsValue::from_str(&fault.to_string()));
-    if let Some(words) = document().get_element_by_id("stopped") {
-        // It cannot fail, and there would be nobody to tell.
-        let _ = words.remove_attribute("hidden");
+/// Shows the visitor that the page has stopped. The text is in index.html, as the application no longer works.
+fn report_panic(panic: &PanicHookInfo) {
+    web_sys::console::error_1(&JsValue::from_str(&panic.to_string()));
+    if let Some(notice) = document().get_element_by_id("stopped") {
+        // This cannot fail, and nobody could be told.
+        let _ = notice.remove_attribute("hidden");
     }
 }

@@ -1,7 +1,7 @@
-//! The worker's entry point: one instance holds one fold's weights, or a few folds'.
+//! The worker's entry point. A worker holds the weights of one fold or a few folds.
 //!
-//! Trunk and `cargo xtask package` make `worker.js`, `worker_bg.wasm` and, as the one to start,
-//! `worker_loader.js` of it.
+//! Trunk and `cargo xtask package` build `worker.js`, `worker_bg.wasm` and `worker_loader.js`; the last is the one
+//! to start.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +13,10 @@ fn main() {
     web::worker::start();
 }
 
-/// The usual allocator, except that it tells the page when there is no memory left. What follows is
-/// a trap like any other, from which nobody could say that.
+/// The system's allocator, which also tells the page when memory runs out. The trap that follows would not say
+/// why.
 struct Reporting {
-    /// Reporting may itself need memory.
+    /// Set by the first report, as reporting may itself need memory.
     has_reported: AtomicBool,
 }
 
@@ -30,7 +30,7 @@ impl Reporting {
 }
 
 #[expect(unsafe_code, reason = "an allocator is unsafe by its interface")]
-// SAFETY: every call goes to `System` as it is, and its result comes back as it is.
+// SAFETY: every call is passed to `System` unchanged, and its result is returned unchanged.
 unsafe impl GlobalAlloc for Reporting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.report_null(unsafe { System.alloc(layout) })

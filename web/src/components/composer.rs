@@ -1,15 +1,15 @@
-//! The box to type in, sentences to try, and the link that carries the text.
+//! The text box, sentences to try, and the button that copies a link to the text.
 
 use leptos::prelude::*;
 
-use crate::state::{ComposerEvent, EXAMPLES, Event, RareWords};
+use crate::state::{ColdRows, ComposerEvent, EXAMPLES, Event};
 use crate::store::Store;
 
 #[component]
 pub fn Composer() -> impl IntoView {
     let store = Store::of_component();
     let text = store.part(|state| state.composer.text.clone());
-    let has_text = store.part(|state| !state.composer.text.trim().is_empty());
+    let has_text = store.part(|state| state.composer.has_text());
     let link_note = store.part(|state| state.composer.link_note);
     let type_text =
         move |event| store.send(Event::Composer(ComposerEvent::Typed(event_target_value(&event))));
@@ -27,7 +27,7 @@ pub fn Composer() -> impl IntoView {
                 on:input=type_text
             ></textarea>
             <Truncated />
-            <RareWord />
+            <RareWords />
             <div class="row">
                 <p class="quiet">{link_note}</p>
                 <button
@@ -51,14 +51,14 @@ fn Truncated() -> impl IntoView {
     let max_len = store.part(|state| {
         let is_truncated =
             state.composer.shown().is_some_and(|reading| reading.gathering.is_truncated(0));
-        state.model.ensemble.as_ref().filter(|_| is_truncated).map(|ensemble| ensemble.max_len)
+        state.model.bundle.as_ref().filter(|_| is_truncated).map(|bundle| bundle.max_len)
     });
     let note = move |max_len| {
         view! {
             <p id="truncated" class="note">
                 {format!(
-                    "This text is longer than the models read: they see its first {max_len} tokens, about \
-                     {} words.",
+                    "This text is longer than the models can read: they see only its first {max_len} tokens, \
+                     about {} words.",
                     max_len * 3 / 4,
                 )}
             </p>
@@ -68,20 +68,20 @@ fn Truncated() -> impl IntoView {
 }
 
 #[component]
-fn RareWord() -> impl IntoView {
+fn RareWords() -> impl IntoView {
     let store = Store::of_component();
-    let hope = store.part(|state| {
-        let waits = state.composer.waits_for_rare_words();
-        waits.then_some(!matches!(state.model.rare_words, RareWords::Failed(_)))
+    let have_failed = store.part(|state| {
+        let waits = state.composer.waits_for_cold();
+        waits.then_some(matches!(state.model.cold_rows, ColdRows::Failed(_)))
     });
-    let note = |comes| {
-        let hope = match comes {
-            true => "It is answered when the rest of the vocabulary is here.",
-            false => "It cannot be answered, as the rest of the vocabulary could not be loaded.",
+    let note = |have_failed| {
+        let note = match have_failed {
+            false => "This text has rare words. It will be answered when rare words are loaded.",
+            true => "This text has rare words, and rare words could not be loaded.",
         };
-        view! { <p id="rare-word" class="note">{format!("This text has a rare word. {hope}")}</p> }
+        view! { <p id="rare-words" class="note">{note}</p> }
     };
-    view! { {move || hope.get().map(note)} }
+    view! { {move || have_failed.get().map(note)} }
 }
 
 #[component]

@@ -1,9 +1,9 @@
-//! The models on their way to this device: the question before, the progress, and what is kept.
+//! The download of the models: the question before a large one, its progress, and what the browser keeps.
 
 use leptos::prelude::*;
 
 use crate::failure::Failure;
-use crate::state::{Event, Kept, Meter, ModelEvent, Phase, RareWords};
+use crate::state::{ColdRows, Event, Meter, ModelEvent, Phase, Saved};
 use crate::store::Store;
 use crate::words::{bytes, duration};
 
@@ -11,13 +11,13 @@ use crate::words::{bytes, duration};
 pub fn Download() -> impl IntoView {
     let store = Store::of_component();
     let phase = store.part(|state| state.model.phase.clone());
-    let rare_words = store.part(|state| state.model.rare_words.clone());
+    let cold_rows = store.part(|state| state.model.cold_rows.clone());
     let content = move || match phase.get() {
         Phase::Manifest => view! { <p>"Looking for the models\u{2026}"</p> }.into_any(),
         Phase::Asking { bytes } => view! { <Asking bytes /> }.into_any(),
         Phase::Loading => view! { <Loading /> }.into_any(),
         Phase::Cancelled => view! { <Cancelled /> }.into_any(),
-        Phase::Ready => view! { <Vocabulary /> }.into_any(),
+        Phase::Ready => view! { <Usable /> }.into_any(),
         // The error panel says why.
         Phase::Failed(_) => view! { <Cache /> }.into_any(),
     };
@@ -27,7 +27,7 @@ pub fn Download() -> impl IntoView {
             class="card download"
             aria-label="The models"
             data-phase=move || name_of(&phase.get())
-            data-rare-words=move || rare_words.with(lack_of)
+            data-rare-words=move || cold_rows.with(stage_of)
         >
             {content}
         </section>
@@ -45,12 +45,11 @@ fn name_of(phase: &Phase) -> &'static str {
     }
 }
 
-/// How the page stands with the words that come last.
-fn lack_of(rare_words: &RareWords) -> &'static str {
-    match rare_words {
-        RareWords::Here => "here",
-        RareWords::Awaited => "awaited",
-        RareWords::Failed(_) => "failed",
+fn stage_of(cold_rows: &ColdRows) -> &'static str {
+    match cold_rows {
+        ColdRows::Here => "here",
+        ColdRows::Awaited => "awaited",
+        ColdRows::Failed(_) => "failed",
     }
 }
 
@@ -71,8 +70,8 @@ fn Asking(bytes: u64) -> impl IntoView {
         <div class="row">
             <p>
                 <strong>{format!("The models are {size}. ")}</strong>
-                "They come to this device once and stay in the browser for your next visit. Without them \
-                 nothing can be classified, as your text goes to no server."
+                "They are downloaded once and stay in this browser for your next visit. Your text is never \
+                 sent to a server, so nothing can be classified without them."
             </p>
             {button(store, "start", ModelEvent::Accepted, "Download the models")}
         </div>
@@ -84,37 +83,37 @@ fn Loading() -> impl IntoView {
     let store = Store::of_component();
     let first = store.part(|state| state.model.ready_folds() == 0);
     let hint = move || match first.get() {
-        true => "You can type already: the first model answers as soon as it is here.",
-        false => "The models that are here answer already; the others join in.",
+        true => "You can already type: the first model answers as soon as it is loaded.",
+        false => "The loaded models already answer; the others will join in.",
     };
     view! { <Progress told=told hint /> }
 }
 
-/// The models answer; their rarer words may still be on the way.
+/// The panel while all models answer; rare words may still be missing.
 #[component]
-fn Vocabulary() -> impl IntoView {
+fn Usable() -> impl IntoView {
     let store = Store::of_component();
-    let rare_words = store.part(|state| state.model.rare_words.clone());
-    let hint = || "Texts are answered already; one with a rare word waits until it is here.";
-    move || match rare_words.get() {
-        RareWords::Here => view! { <Ready /> }.into_any(),
-        RareWords::Awaited => view! { <Progress told=told_of_the_rest hint /> }.into_any(),
-        RareWords::Failed(failure) => view! { <Unfinished failure /> }.into_any(),
+    let cold_rows = store.part(|state| state.model.cold_rows.clone());
+    let hint = || "Texts are already answered; a text with rare words waits for them.";
+    move || match cold_rows.get() {
+        ColdRows::Here => view! { <Ready /> }.into_any(),
+        ColdRows::Awaited => view! { <Progress told=told_of_rare_words hint /> }.into_any(),
+        ColdRows::Failed(failure) => view! { <NoRareWords failure /> }.into_any(),
     }
 }
 
-/// Without the rest of the vocabulary, until the visitor wants it again.
+/// The panel after rare words could not be loaded.
 #[component]
-fn Unfinished(failure: Failure) -> impl IntoView {
+fn NoRareWords(failure: Failure) -> impl IntoView {
     let store = Store::of_component();
     let (told, again) = match &failure {
-        Failure::Cancelled => ("Stopped".to_owned(), "Go on"),
+        Failure::Cancelled => ("Loading was stopped.".to_owned(), "Resume"),
         failure => (format!("{}. {}", failure.message(), failure.remedy()), "Try again"),
     };
     view! {
         <div class="row">
-            <p id="rest-failed" role="alert" data-failure=failure.code()>
-                <strong>"Ready, but the rest of the vocabulary is not here. "</strong>
+            <p id="rare-words-failed" role="alert" data-failure=failure.code()>
+                <strong>"Ready, except for rare words. "</strong>
                 {told}
                 " Texts without rare words are answered."
             </p>
@@ -123,7 +122,7 @@ fn Unfinished(failure: Failure) -> impl IntoView {
     }
 }
 
-/// The bar, with what is told of it and what it means for the visitor.
+/// The progress bar, with its state in words and a hint for the visitor.
 #[component]
 fn Progress(
     told: fn(&Meter) -> String,
@@ -149,22 +148,22 @@ fn Progress(
     }
 }
 
-/// `Loading the models: 12 MB of 184 MB, 4.1 MB/s, about 40 s left`.
+/// The state of the download, as `Loading the models: 12 MB of 184 MB, 4.1 MB/s, about 40 s left`.
 fn told(meter: &Meter) -> String {
     if meter.total == 0 {
         return "Loading the models\u{2026}".to_owned();
     }
     if meter.received >= meter.total {
-        return "The models are here; making them ready\u{2026}".to_owned();
+        return "The models are downloaded; preparing them\u{2026}".to_owned();
     }
     format!("Loading the models: {}", amounts(meter))
 }
 
-fn told_of_the_rest(meter: &Meter) -> String {
+fn told_of_rare_words(meter: &Meter) -> String {
     if meter.received >= meter.total {
-        return "Ready; the rest of the vocabulary is here and being added\u{2026}".to_owned();
+        return "Ready; rare words are downloaded and being added\u{2026}".to_owned();
     }
-    format!("Ready; the rest of the vocabulary is still loading: {}", amounts(meter))
+    format!("Ready; rare words are still loading: {}", amounts(meter))
 }
 
 fn amounts(meter: &Meter) -> String {
@@ -184,9 +183,9 @@ fn Cancelled() -> impl IntoView {
         <div class="row">
             <p>
                 <strong>{arrived}</strong>
-                " What has arrived is kept."
+                " What has been downloaded is kept."
             </p>
-            {button(store, "retry", ModelEvent::Retry, "Go on")}
+            {button(store, "retry", ModelEvent::Retry, "Resume")}
         </div>
     }
 }
@@ -194,32 +193,34 @@ fn Cancelled() -> impl IntoView {
 #[component]
 fn Ready() -> impl IntoView {
     let store = Store::of_component();
-    let kept = store.part(|state| state.model.kept.clone());
+    let saved = store.part(|state| state.model.saved.clone());
     let is_offline = store.part(|state| state.model.is_ready_offline());
-    let said = move || match kept.get() {
-        Kept::Yes if !is_offline.get() => {
+    let said = move || {
+        match saved.get() {
+        Saved::Yes if !is_offline.get() => {
             view! { <p>"Ready: the models are on this device."</p> }.into_any()
         }
-        Kept::Yes => view! {
+        Saved::Yes => view! {
             <p id="offline-ready">
                 <span class="tick" aria-hidden="true">
                     "\u{2713}"
                 </span>
-                "Ready, offline too: the models are on this device."
+                "Ready, also offline: the models are on this device."
             </p>
         }
         .into_any(),
-        Kept::No { reason } => view! {
+        Saved::No { reason } => view! {
             <p id="not-cached">
-                "Ready for this visit. The browser cannot keep the models for the next one: "
+                "Ready for this visit. The models cannot be kept for the next one: "
                 {reason} "."
             </p>
         }
         .into_any(),
-        Kept::Cleared => view! {
-            <p>"Ready until you close this page. The next visit downloads the models again."</p>
+        Saved::Removed => view! {
+            <p>"Ready until you close this page. Your next visit will download the models again."</p>
         }
         .into_any(),
+    }
     };
     view! {
         <div class="row">
@@ -228,7 +229,7 @@ fn Ready() -> impl IntoView {
     }
 }
 
-/// What the browser keeps, and the way to be rid of it.
+/// The size of what the browser keeps, and the button that removes it.
 #[component]
 fn Cache() -> impl IntoView {
     let store = Store::of_component();

@@ -1,4 +1,4 @@
-//! What went wrong, what to do about it, and the button that does it.
+//! The panel for a failure: what went wrong, what to do about it, and a button to try again.
 
 use leptos::prelude::*;
 
@@ -19,7 +19,7 @@ pub fn ErrorPanel() -> impl IntoView {
 
 fn panel(store: Store, failure: &Failure, (ready, folds): (usize, usize)) -> impl IntoView + use<> {
     let still = (ready > 0).then(|| {
-        view! { <p>{format!("{ready} of {folds} models work: answers come from them.")}</p> }
+        view! { <p>{format!("{ready} of {folds} models work and answer.")}</p> }
     });
     view! {
         <section id="error" class="card error" role="alert" data-failure=failure.code()>

@@ -1,15 +1,16 @@
-//! What drove a decision: the text with the words highlighted that a label's probability hangs on.
+//! The text with the words highlighted that raise or lower a label's probability.
 
 use leptos::prelude::*;
 
-use super::{DARK, LIGHT, tone};
+use super::css::{DARK, LIGHT};
+use crate::palette::tone;
 use crate::state::{Event, ExplanationEvent, MOST_WORDS, State, Word};
 use crate::store::Store;
 
-/// A change that gets the strongest highlighting.
+/// The change from which on the highlighting is strongest.
 const STRONG: f32 = 0.35;
 
-/// A smaller change is not highlighted at all.
+/// The smallest change that is highlighted.
 const FAINT: f32 = 0.01;
 
 fn send(store: Store, event: ExplanationEvent) {
@@ -21,13 +22,11 @@ pub fn ExplanationPanel() -> impl IntoView {
     let store = Store::of_component();
     let is_open = store.part(|state| state.explanation.is_open());
     let can_explain = store.part(|state| {
-        state.model.can_do_jobs()
-            && !state.composer.text.trim().is_empty()
-            && state.composer.shown().is_some()
+        state.model.can_do_jobs() && state.composer.has_text() && state.composer.shown().is_some()
     });
-    let has_models = store.part(|state| state.model.ensemble.is_some());
+    let has_models = store.part(|state| state.model.bundle.is_some());
     view! {
-        <section class="explain" aria-label="What drove the answer" hidden=move || !has_models.get()>
+        <section class="explain" aria-label="Which words matter" hidden=move || !has_models.get()>
             <Show
                 when=move || is_open.get()
                 fallback=move || {
@@ -42,7 +41,7 @@ pub fn ExplanationPanel() -> impl IntoView {
                                 "Which words matter?"
                             </button>
                             <p class="quiet">
-                                "Leaves out one word at a time and asks the models again."
+                                "Asks the models again with each word left out in turn."
                             </p>
                         </div>
                     }
@@ -84,7 +83,7 @@ fn Open() -> impl IntoView {
                 </button>
             </div>
             <LabelChoice />
-            // The sentence below says it to those who do not see it.
+            // Hidden from screen readers, which read the sentence below instead.
             <p class="words" dir="auto" aria-hidden="true">
                 {words}
                 {move || is_cut.get().then_some("\u{2026}")}
@@ -102,7 +101,7 @@ fn Open() -> impl IntoView {
             <Told />
             <Show when=move || is_cut.get()>
                 <p class="quiet">
-                    {format!("Only the first {MOST_WORDS} words are left out in turn.")}
+                    {format!("Only the first {MOST_WORDS} words are examined.")}
                 </p>
             </Show>
         </div>
@@ -110,17 +109,14 @@ fn Open() -> impl IntoView {
 }
 
 fn label_name(state: &State) -> String {
-    let names = state.model.ensemble.as_ref().map(|ensemble| ensemble.labels.names());
-    names.and_then(|names| names.get(state.explanation.label)).cloned().unwrap_or_default()
+    state.model.label_names().get(state.explanation.label).cloned().unwrap_or_default()
 }
 
-/// The label to explain: radio buttons, so that the arrow keys choose.
+/// The label to explain, as radio buttons, so that the arrow keys work.
 #[component]
 fn LabelChoice() -> impl IntoView {
     let store = Store::of_component();
-    let names = store.part(|state| {
-        state.model.ensemble.as_ref().map(|ensemble| ensemble.labels.names().to_vec())
-    });
+    let names = store.part(|state| state.model.label_names().to_vec());
     let chosen = store.part(|state| state.explanation.label);
     let choice = move |(index, name): (usize, String)| {
         let tone = tone(index);
@@ -140,7 +136,7 @@ fn LabelChoice() -> impl IntoView {
     view! {
         <fieldset id="explain-labels" class="choices">
             <legend class="visually-hidden">"The label to explain"</legend>
-            {move || names.get().into_iter().flatten().enumerate().map(choice).collect_view()}
+            {move || names.get().into_iter().enumerate().map(choice).collect_view()}
         </fieldset>
     }
 }
@@ -154,7 +150,7 @@ fn WordMark(index: usize) -> impl IntoView {
     let points = move || change().map(|change| format!("{:+.1} points", change * 100.0));
     let strength = move || {
         let share = (change().unwrap_or_default().abs() / STRONG).min(1.0);
-        // The root brings out the smaller ones.
+        // The square root makes small changes visible.
         format!("{:.0}%", share.sqrt() * 60.0)
     };
     view! {
@@ -181,7 +177,7 @@ fn Told() -> impl IntoView {
         let explanation = &state.explanation;
         match explanation.progress() {
             Some((known, words)) if !explanation.is_done() => {
-                format!("{known} of {words} words left out so far\u{2026}")
+                format!("{known} of {words} words examined so far\u{2026}")
             }
             _ => explanation.sentence(&label_name(state)),
         }

@@ -1,8 +1,8 @@
-//! Which models have answered: the ensemble is progressive, and says so.
+//! A mark for each model: loading, ready, or answered.
 
 use leptos::prelude::*;
 
-use crate::state::{Fold, State};
+use crate::state::{FoldStatus, State};
 use crate::store::Store;
 use crate::words::begun;
 
@@ -44,10 +44,10 @@ fn standing(state: &State, fold: usize) -> &'static str {
         shown.is_some_and(|reading| reading.gathering.has_answer_of(fold))
     };
     match state.model.folds.get(fold) {
-        Some(Fold::Failed(_)) => "failed",
-        Some(Fold::Ready) if has_answered() => "answered",
-        Some(Fold::Ready) => "ready",
-        Some(Fold::Waiting) | None => "loading",
+        Some(FoldStatus::Failed(_)) => "failed",
+        Some(FoldStatus::Ready) if has_answered() => "answered",
+        Some(FoldStatus::Ready) => "ready",
+        Some(FoldStatus::Waiting) | None => "loading",
     }
 }
 
@@ -56,21 +56,22 @@ fn in_words(standing: &str) -> &'static str {
         "failed" => "failed",
         "answered" => "has answered",
         "ready" => "ready",
-        _ => "not here yet",
+        _ => "loading",
     }
 }
 
-/// What the marks mean now, in a sentence.
+/// The marks as a sentence.
 fn told(state: &State) -> String {
     let folds = state.model.folds.len();
-    let failed = state.model.folds.iter().filter(|fold| matches!(fold, Fold::Failed(_))).count();
+    let failed =
+        state.model.folds.iter().filter(|fold| matches!(fold, FoldStatus::Failed(_))).count();
     let shown = state.composer.shown().filter(|_| !state.composer.is_stale());
     let answered = shown.map_or(0, |reading| reading.gathering.answered());
     if answered == 0 {
         return match folds {
             1 => "One model reads each text.".to_owned(),
             _ => format!(
-                "{}, each trained on another part of the data, read each text; the bars show \
+                "{}, each trained on a different part of the data, read each text; the bars show \
                  the mean of their answers.",
                 begun(folds, "model")
             ),
@@ -84,6 +85,6 @@ fn told(state: &State) -> String {
     }
     let others = if failed > 0 && failed + answered == folds { "failed" } else { "will join in" };
     format!(
-        "{answered} of {folds} models answered so far; the bars show their mean. The others {others}."
+        "{answered} of {folds} models have answered; the bars show their mean. The others {others}."
     )
 }

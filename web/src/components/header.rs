@@ -1,4 +1,4 @@
-//! The name, what this is in a line, and whether there is a network.
+//! The name of the page, a line that says what it does, and a mark when there is no network.
 
 use leptos::prelude::*;
 
@@ -8,17 +8,15 @@ use crate::words::{begun, listed};
 #[component]
 pub fn Header() -> impl IntoView {
     let store = Store::of_component();
-    let labels = store.part(|state| {
-        state.model.ensemble.as_ref().map(|ensemble| ensemble.labels.names().to_vec())
-    });
-    let folds = store.part(|state| state.model.ensemble.as_ref().map(|ensemble| ensemble.folds));
+    let labels = store.part(|state| state.model.label_names().to_vec());
+    let folds = store.part(|state| state.model.bundle.as_ref().map(|bundle| bundle.folds));
     let is_online = store.part(|state| state.model.online);
-    let line = move || match (labels.get(), folds.get()) {
-        (Some(labels), Some(folds)) => {
-            let (models, labels) = (begun(folds, "model"), listed(&labels));
+    let line = move || match folds.get() {
+        Some(folds) => {
+            let (models, labels) = (begun(folds, "model"), listed(&labels.get()));
             format!("{models} looking for {labels} in your words, on your own device.")
         }
-        _ => "Emotions in a sentence, found on your own device.".to_owned(),
+        None => "Emotions in a sentence, found on your own device.".to_owned(),
     };
     view! {
         <header>

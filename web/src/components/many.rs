@@ -1,4 +1,6 @@
-//! Many texts at once: paste lines or bring a CSV, watch, and take the table away.
+//! Many texts at once: lines to paste or a file to choose, the progress, and the table of answers.
+
+use std::sync::Arc;
 
 use leptos::ev::{DragEvent, Event as DomEvent};
 use leptos::prelude::*;
@@ -7,6 +9,7 @@ use web_sys::HtmlInputElement;
 use super::many_table::Answers;
 use crate::state::{Event, ManyEvent};
 use crate::store::Store;
+use crate::texts_file::Problem;
 use crate::words::counted;
 
 fn send(store: Store, event: ManyEvent) {
@@ -16,27 +19,27 @@ fn send(store: Store, event: ManyEvent) {
 #[component]
 pub fn ManyTexts() -> impl IntoView {
     let store = Store::of_component();
-    let lines = store.part(|state| state.many.lines.clone());
+    let lines = store.part(|state| Arc::clone(&state.many.lines));
     let has_file = store.part(|state| state.many.file.is_some());
     view! {
         <details id="many" class="card">
             <summary>
                 <h2>"Many texts"</h2>
             </summary>
-            <label for="many-text">"One text a line"</label>
+            <label for="many-text">"One text per line"</label>
             <textarea
                 id="many-text"
                 rows="4"
                 dir="auto"
                 autocomplete="off"
                 disabled=has_file
-                prop:value=lines
+                prop:value=move || lines.get().to_string()
                 on:input=move |event| {
                     send(store, ManyEvent::LinesChanged(event_target_value(&event)));
                 }
             ></textarea>
             <FileChoice />
-            <Problem />
+            <FileProblem />
             <Run />
             <Answers />
         </details>
@@ -56,10 +59,10 @@ fn FileChoice() -> impl IntoView {
         if let Some(file) = input.files().and_then(|files| files.get(0)) {
             store.choose_file(file);
         }
-        // So that the same file, mended meanwhile, can be chosen again.
+        // Without this, choosing the same file again would be no change and send no event.
         input.set_value("");
     };
-    let drop = move |event: DragEvent| {
+    let take_dropped = move |event: DragEvent| {
         event.prevent_default();
         is_over.set(false);
         let files = event.data_transfer().and_then(|carried| carried.files());
@@ -68,7 +71,7 @@ fn FileChoice() -> impl IntoView {
         }
     };
     let chosen = move |(name, column, texts): (String, Option<String>, usize)| {
-        let from = column.map(|column| format!(", from its column {column}")).unwrap_or_default();
+        let from = column.map(|column| format!(" from the column `{column}`")).unwrap_or_default();
         view! {
             <p id="many-file-name" class="row" data-texts=texts.to_string()>
                 {format!("{name}: {}{from}. ", counted(texts, "text"))}
@@ -76,7 +79,7 @@ fn FileChoice() -> impl IntoView {
                     id="many-file-remove"
                     type="button"
                     class="plain"
-                    on:click=move |_| send(store, ManyEvent::FileDropped)
+                    on:click=move |_| send(store, ManyEvent::FileRemoved)
                 >
                     "Use the lines instead"
                 </button>
@@ -93,9 +96,9 @@ fn FileChoice() -> impl IntoView {
                 is_over.set(true);
             }
             on:dragleave=move |_| is_over.set(false)
-            on:drop=drop
+            on:drop=take_dropped
         >
-            <label for="many-file">"Or a CSV file with a column text: choose it, or drop it here"</label>
+            <label for="many-file">"Or choose or drop a CSV file with a column `text`"</label>
             <input
                 id="many-file"
                 type="file"
@@ -108,10 +111,10 @@ fn FileChoice() -> impl IntoView {
 }
 
 #[component]
-fn Problem() -> impl IntoView {
+fn FileProblem() -> impl IntoView {
     let store = Store::of_component();
     let problem = store.part(|state| state.many.problem.clone());
-    let shown = move |problem: crate::texts_file::Problem| {
+    let shown = move |problem: Problem| {
         view! {
             <div id="many-error" class="note error" role="alert">
                 <p>
@@ -156,7 +159,7 @@ fn Start() -> impl IntoView {
             {words}
         </button>
         <Show when=move || !can.get()>
-            <p class="quiet">"Possible once the models are loaded."</p>
+            <p class="quiet">"Available once the models are loaded."</p>
         </Show>
     }
 }

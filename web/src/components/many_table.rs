@@ -1,13 +1,15 @@
-//! The answers about many texts as a table: its first rows, as the whole of it is a file to download.
+//! The table of answers about many texts: its first rows, and a button that downloads all of it.
 
 use leptos::prelude::*;
 
-use super::{DARK, LIGHT, css_percent, tone};
-use crate::state::{Event, Job, ManyEvent, Row, State};
+use super::css::{DARK, LIGHT, css_percent};
+use crate::palette::tone;
+use crate::state::{Event, Job, ManyEvent};
 use crate::store::Store;
+use crate::texts_file::Row;
 use crate::words::{counted, percent};
 
-/// More would make the page slow, and nobody reads on.
+/// Rows that are shown. More would make the page slow, and the download has them all.
 const MOST_ROWS: usize = 100;
 
 #[component]
@@ -24,7 +26,7 @@ pub fn Answers() -> impl IntoView {
 #[component]
 fn Table() -> impl IntoView {
     let store = Store::of_component();
-    let labels = store.part(label_names);
+    let labels = store.part(|state| state.model.label_names().to_vec());
     let counts = store.part(|state| {
         state.many.job.table().map_or((0, 0), |table| (table.answered(), table.len()))
     });
@@ -38,7 +40,7 @@ fn Table() -> impl IntoView {
         let (answered, all) = counts.get();
         match all > MOST_ROWS {
             true => format!(
-                "{answered} of {} classified; the first {MOST_ROWS} are shown, the download has all.",
+                "{answered} of {} classified; the first {MOST_ROWS} are shown, the download has all of them.",
                 counted(all, "text")
             ),
             false => format!("{answered} of {} classified.", counted(all, "text")),
@@ -50,7 +52,7 @@ fn Table() -> impl IntoView {
     view! {
         <div class="row">
             <p class="quiet">
-                "A filled cell is on: its probability reaches the label's threshold."
+                "Filled cells are on: the probability reaches the label's threshold."
             </p>
             <button
                 id="many-download"
@@ -84,19 +86,14 @@ fn Table() -> impl IntoView {
     }
 }
 
-fn label_names(state: &State) -> Vec<String> {
-    state.model.ensemble.as_ref().map_or_else(Vec::new, |e| e.labels.names().to_vec())
-}
-
 #[component]
 fn TableRow(index: usize) -> impl IntoView {
     let store = Store::of_component();
-    // With the labels: the same row of another job is another row.
     let row = store.part(move |state| {
         let table = state.many.job.table()?;
         Some((table.texts().get(index)?.clone(), table.rows().get(index)?.clone()))
     });
-    let labels = store.part(label_names);
+    let labels = store.part(|state| state.model.label_names().to_vec());
     let text = move || row.with(|row| row.as_ref().map(|(text, _)| text.clone()));
     let is_truncated = move || {
         row.with(|row| {
@@ -114,7 +111,7 @@ fn TableRow(index: usize) -> impl IntoView {
             <th scope="row" dir="auto">
                 {text}
                 <Show when=is_truncated>
-                    <span class="quiet">" (its beginning was read)"</span>
+                    <span class="quiet">" (only the beginning was read)"</span>
                 </Show>
             </th>
             {cells}

@@ -1,8 +1,8 @@
-//! What the visitor sees, one component a file. Each reads parts of the state from the store and sends
-//! events; none decides anything.
+//! The parts of the page, one file each. They read parts of the state and send events, and decide nothing.
 
 mod about;
 mod composer;
+mod css;
 mod download;
 mod error_panel;
 mod explanation;
@@ -24,18 +24,3 @@ pub use header::Header;
 pub use many::ManyTexts;
 pub use results::Results;
 pub use status::Status;
-
-use crate::palette::{self, Tone};
-
-/// The custom properties that colour a label's elements; the stylesheet picks one by the theme.
-const LIGHT: &str = "--tone-light";
-const DARK: &str = "--tone-dark";
-
-fn tone(label: usize) -> Tone {
-    palette::tone(label)
-}
-
-/// 0..=1 as CSS has it.
-fn css_percent(fraction: f64) -> String {
-    format!("{:.2}%", fraction.clamp(0.0, 1.0) * 100.0)
-}

@@ -1,8 +1,9 @@
-//! A row a label: how probable, against which threshold, how far the models agree, and whether it is on.
+//! A row for each label: its probability, its threshold, the spread of the models, and whether it is on.
 
 use leptos::prelude::*;
 
-use super::{DARK, LIGHT, css_percent, tone};
+use super::css::{DARK, LIGHT, css_percent};
+use crate::palette::tone;
 use crate::state::{LabelResult, State};
 use crate::store::Store;
 use crate::words::percent;
@@ -10,8 +11,7 @@ use crate::words::percent;
 #[component]
 pub fn Results() -> impl IntoView {
     let store = Store::of_component();
-    let labels = store
-        .part(|state| state.model.ensemble.as_ref().map_or(0, crate::state::Ensemble::label_count));
+    let labels = store.part(|state| state.model.label_names().len());
     let standing = store.part(standing);
     let answered = store
         .part(|state| state.composer.shown().map_or(0, |reading| reading.gathering.answered()));
@@ -27,7 +27,7 @@ pub fn Results() -> impl IntoView {
             <h2 id="results-title">"What the models find"</h2>
             <Show
                 when=move || { labels.get() > 0 }
-                fallback=|| view! { <p class="quiet">"Nothing yet: the models are not here."</p> }
+                fallback=|| view! { <p class="quiet">"Nothing yet: the models are not loaded."</p> }
             >
                 <ul class="labels">{rows}</ul>
                 <p class="legend quiet">
@@ -45,15 +45,15 @@ pub fn Results() -> impl IntoView {
     }
 }
 
-/// How the answers on show stand to the text in the box.
+/// Whether the answers shown are about the text in the box, and whether all models have answered.
 fn standing(state: &State) -> &'static str {
     let composer = &state.composer;
     match composer.shown() {
-        None if composer.text.trim().is_empty() => "empty",
+        None if !composer.has_text() => "empty",
         None => "waiting",
         Some(_) if composer.is_stale() => "stale",
         Some(reading) if reading.gathering.is_settled(&state.model.expected_folds()) => {
-            // A model that is still being loaded will be heard later.
+            // Models that are still being loaded, or have failed, are missing.
             if reading.gathering.answered() == state.model.folds.len() {
                 "complete"
             } else {
@@ -64,7 +64,7 @@ fn standing(state: &State) -> &'static str {
     }
 }
 
-/// What one row shows.
+/// The content of one row.
 #[derive(Clone, PartialEq)]
 struct Shown {
     name: String,
@@ -74,12 +74,12 @@ struct Shown {
 
 impl Shown {
     fn of(state: &State, label: usize) -> Option<Self> {
-        let ensemble = state.model.ensemble.as_ref()?;
+        let bundle = state.model.bundle.as_ref()?;
         let result =
-            state.composer.shown().map(|reading| reading.results(ensemble).swap_remove(label));
+            state.composer.shown().map(|reading| reading.results(bundle).swap_remove(label));
         Some(Self {
-            name: ensemble.labels.names().get(label)?.clone(),
-            threshold: *ensemble.thresholds.values().get(label)?,
+            name: bundle.labels.names().get(label)?.clone(),
+            threshold: *bundle.thresholds.values().get(label)?,
             result,
         })
     }
@@ -97,16 +97,16 @@ impl Shown {
         self.result.as_ref().is_some_and(|result| result.is_on)
     }
 
-    /// The bar in words.
+    /// The bar in words, for screen readers.
     fn told(&self) -> String {
         let threshold = percent(self.threshold);
         if self.result.is_none() {
-            return format!("no answer yet; threshold {threshold}");
+            return format!("no answer yet; the threshold is {threshold}");
         }
         let side = if self.is_on() { "on: at or above" } else { "off: below" };
         let (low, high) = self.spread();
         format!(
-            "{}, {side} its threshold of {threshold}; the models say {} to {}",
+            "{}, {side} its threshold of {threshold}; the models range from {} to {}",
             percent(self.probability()),
             percent(low),
             percent(high)
@@ -124,7 +124,7 @@ fn Label(label: usize) -> impl IntoView {
     let is_on = move || shown.with(|shown| shown.as_ref().is_some_and(Shown::is_on));
     let has_result =
         move || shown.with(|shown| shown.as_ref().is_some_and(|shown| shown.result.is_some()));
-    // Attributes that are absent while there is no answer.
+    // `None` leaves the attribute out while there is no answer.
     let number = move |read: fn(&LabelResult) -> f32| {
         shown.with(|shown| Some(read(shown.as_ref()?.result.as_ref()?).to_string()))
     };

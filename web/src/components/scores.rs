@@ -1,15 +1,15 @@
-//! The run's scores as the manifest has them, with what each means.
+//! The scores in the manifest, with an explanation of each.
 
 use leptos::prelude::*;
 use shared::bundle::Verification;
 
-use crate::state::Ensemble;
+use crate::state::BundleSummary;
 use crate::words::percent;
 
 #[component]
-pub fn ScoreTable(ensemble: Ensemble) -> impl IntoView {
-    let scores = ensemble.card.scores;
-    let thresholds = ensemble.thresholds.values().to_vec();
+pub fn ScoreTable(bundle: BundleSummary) -> impl IntoView {
+    let scores = bundle.card.scores;
+    let thresholds = bundle.thresholds.values().to_vec();
     let is_cross_fitted = scores.macro_f1_cross_fitted.is_some();
     let rows: Vec<_> = scores
         .per_label
@@ -34,15 +34,13 @@ pub fn ScoreTable(ensemble: Ensemble) -> impl IntoView {
     let macro_cross_fitted =
         scores.macro_f1_cross_fitted.map(|score| view! { <td>{f1(score)}</td> });
     let repeated = match scores.repeated_rows {
-        0 => "No text stands in two folds".to_owned(),
-        rows => {
-            format!("{rows} of them stand in another fold as well, which makes scores too good")
-        }
+        0 => "No text is in two folds".to_owned(),
+        rows => format!("{rows} of them are also in another fold, so the scores are too high"),
     };
     view! {
         <p>
             {format!(
-                "Each of {} texts was judged by the model that had not seen it (split: {}). {repeated}.",
+                "Each of {} texts was scored by the model that had not seen it (split: {}). {repeated}.",
                 scores.rows,
                 scores.split,
             )}
@@ -53,7 +51,7 @@ pub fn ScoreTable(ensemble: Ensemble) -> impl IntoView {
                     <tr>
                         <th scope="col">"Label"</th>
                         <th scope="col">"Threshold"</th>
-                        <th scope="col">"Texts with it"</th>
+                        <th scope="col">"Texts with the label"</th>
                         <th scope="col">"F1 at 50%"</th>
                         <th scope="col">"F1, tuned"</th>
                         {head}
@@ -73,9 +71,9 @@ pub fn ScoreTable(ensemble: Ensemble) -> impl IntoView {
             </table>
         </div>
         <p>
-            "\u{201c}Tuned\u{201d} is scored on the very texts that the thresholds were tuned on, and so is \
-             too good; \u{201c}cross-fitted\u{201d} scores each part of the texts at thresholds tuned on the \
-             others: believe that one."
+            "\u{201c}Tuned\u{201d} is scored on the same texts that the thresholds were tuned on, so it is \
+             too high. \u{201c}Cross-fitted\u{201d} scores each part of the texts with thresholds tuned on \
+             the other parts: trust that one."
         </p>
     }
 }
@@ -84,15 +82,15 @@ fn f1(score: f64) -> String {
     format!("{score:.3}")
 }
 
-/// What the export found when it loaded the bundle as a browser does.
+/// The export's comparison of the bundle with the run it was made from.
 #[component]
 pub fn Verified(found: Verification) -> impl IntoView {
     view! {
         <p>
             {format!(
-                "Before it was published, this download was compared with the models as they were trained, on \
-                 {} texts: no probability differs by more than {:.1e} (allowed: {:.0e}), and macro-F1 is {} \
-                 where theirs is {}.",
+                "Before these models were published, they were compared with the trained originals on {} \
+                 texts: no probability differs by more than {:.1e} (allowed: {:.0e}), and macro-F1 is {} \
+                 (originals: {}).",
                 found.rows,
                 found.probability_difference,
                 found.tolerance,

@@ -1,4 +1,4 @@
-//! The live region: what a screen reader says about results, politely and briefly.
+//! The live region: a sentence that screen readers read out when there is a result.
 
 use leptos::prelude::*;
 

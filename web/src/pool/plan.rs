@@ -1,30 +1,30 @@
-//! Who loads what: the folds shared among workers by the machine's cores and memory.
+//! The distribution of folds among workers, by the machine's cores and memory.
 //!
-//! A pure function of numbers; what the browser says about the machine is read in [`Machine::here`].
+//! [`plan`] is a pure function; [`Machine::here`] reads what the browser says about the machine.
 
 use crate::browser;
 
-/// What a browser says about the machine it runs on.
+/// The machine that the browser runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine {
     pub cores: usize,
     pub memory_bytes: u64,
 }
 
-/// One worker's folds.
+/// The folds of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
     pub folds: Vec<usize>,
-    /// How many of them it may hold at a time; with fewer than all it takes them in turn.
-    pub resident: usize,
+    /// The number of folds it may hold at a time. If that is not all, its folds take turns.
+    pub capacity: usize,
 }
 
 const GIB: u64 = 1 << 30;
 
-/// Assumed where a browser does not tell (Firefox, Safari): a phone of some years ago.
+/// Assumed if the browser does not tell, as Firefox and Safari: that of an older phone.
 const ASSUMED_MEMORY: u64 = 4 * GIB;
 
-/// wasm32 ends at 4 GiB; loading and a long text need room beside the weights.
+/// Memory of a worker for weights. wasm32 ends at 4 GiB, and loading and long texts need the rest.
 const WORKER_LIMIT: u64 = 3 * GIB;
 
 impl Machine {
@@ -34,19 +34,19 @@ impl Machine {
         Self { cores, memory_bytes: memory.unwrap_or(ASSUMED_MEMORY) }
     }
 
-    /// The part of the memory we take: other tabs and the system live there too.
+    /// The share of the memory that the folds may take; other tabs and the system need the rest.
     fn budget(&self) -> u64 {
         self.memory_bytes / 5 * 2
     }
 }
 
-/// Shares the folds, whose sizes in memory are given, among workers. Worker w begins with fold w. Of each size,
-/// `common_bytes` are needed once a worker, however many folds it has.
+/// Distributes the folds among workers, given the folds' sizes in memory. Worker w begins with fold w. Of each
+/// size, `common_bytes` are needed only once per worker.
 ///
-/// A worker a core, and one more for each fold that is left over when the cores have taken turns: the last turn is then
-/// shared by all cores instead of being left to some ([`Scheduler`](super::schedule::Scheduler) holds these workers back
-/// until then). Fewer workers, where fewer hold more folds at a time: what is in common is there once for each of them.
-/// Where the memory does not hold all folds they take turns. At least one fold is always tried.
+/// There is a worker for each core, and one for each fold that remains after every core has had the same number
+/// of folds: then all cores share the last round of work. ([`Scheduler`](super::schedule::Scheduler) holds these
+/// workers back until then.) There are fewer workers if they can hold more folds at a time, as each needs the
+/// common bytes. If the memory does not hold all folds, they take turns. At least one fold is always tried.
 pub fn plan(resident_bytes: &[u64], common_bytes: u64, machine: &Machine) -> Vec<Share> {
     let own: Vec<u64> = resident_bytes.iter().map(|all| all.saturating_sub(common_bytes)).collect();
     let fitting = |workers: usize| {
@@ -56,7 +56,7 @@ pub fn plan(resident_bytes: &[u64], common_bytes: u64, machine: &Machine) -> Vec
     let (folds, cores) = (own.len(), machine.cores.max(1));
     let possible = 1..=if folds > cores { cores + folds % cores } else { folds };
     let holding = possible.map(|workers| (fitting(workers), workers));
-    // A worker without a fold would hold nothing but what is in common.
+    // A worker without a fold would only hold the common bytes.
     let useful = holding.filter(|&(folds, workers)| workers == 1 || folds >= workers);
     let Some((fitting, workers)) = useful.max() else { return Vec::new() };
 
@@ -66,13 +66,13 @@ pub fn plan(resident_bytes: &[u64], common_bytes: u64, machine: &Machine) -> Vec
         .map(|worker| {
             let folds: Vec<usize> = (worker..own.len()).step_by(workers).collect();
             let fair = fitting / workers + usize::from(worker < fitting % workers);
-            let resident = folds.len().min(fair).min(most_in_one);
-            Share { folds, resident }
+            let capacity = folds.len().min(fair).min(most_in_one);
+            Share { folds, capacity }
         })
         .collect()
 }
 
-/// How many folds the budget holds whichever they are; at least one.
+/// The number of folds that fit into the budget, whichever they are; at least one.
 fn folds_within(budget: u64, bytes: &[u64]) -> usize {
     let mut sizes = bytes.to_vec();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
@@ -94,7 +94,7 @@ mod tests {
     fn shares(folds: usize, mib: u64, cores: usize, gib: u64) -> Vec<(Vec<usize>, usize)> {
         let machine = Machine { cores, memory_bytes: gib * GIB };
         let plan = plan(&vec![mib * MIB; folds], 0, &machine);
-        plan.into_iter().map(|share| (share.folds, share.resident)).collect()
+        plan.into_iter().map(|share| (share.folds, share.capacity)).collect()
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
         let shares = |common, gib| {
             let machine = Machine { cores: 2, memory_bytes: gib * GIB };
             let plan = plan(&[500 * MIB; 5], common * MIB, &machine);
-            plan.into_iter().map(|share| share.resident).collect::<Vec<_>>()
+            plan.into_iter().map(|share| share.capacity).collect::<Vec<_>>()
         };
         // 1638 MiB of 4 GiB hold three of 500; of 400 own and 100 common, three workers hold three and one does not four.
         assert_eq!(shares(0, 4), [1, 1, 1]);

@@ -1,4 +1,4 @@
-//! What depends on the browser's age and mood: whether it can run the model, and why it stopped.
+//! What depends on the browser's version: whether it can run the models, and why a worker stopped.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -18,8 +18,10 @@ const SIMD_MODULE: [u8; 29] = [
     10, 8, 1, 6, 0, 0x41, 0, 0xfd, 15, 0x0b, // code
 ];
 
+/// Checks that the browser has what the models need.
+///
 /// # Errors
-/// What is missing.
+/// The first feature that is missing.
 pub fn check() -> Result<(), Failure> {
     let module = Uint8Array::new_from_slice(&SIMD_MODULE);
     if !WebAssembly::validate(&module).unwrap_or(false) {
@@ -37,8 +39,8 @@ pub fn check() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts a worker from a module. A browser that knows no module workers does not even look at the
-/// option, and that is how it is told: there is no other way to ask.
+/// Starts a worker from a module. A browser that does not support module workers never reads the option
+/// `type`; there is no other way to detect that.
 pub fn module_worker(script: &str) -> Result<Worker, Failure> {
     let looked = Rc::new(Cell::new(false));
     let noted = Rc::clone(&looked);
@@ -56,10 +58,10 @@ pub fn module_worker(script: &str) -> Result<Worker, Failure> {
     worker.map_err(|_| Failure::WorkerDied)
 }
 
-/// What an error event of a worker stands for. A trap says little; an exhausted memory is reported
-/// by the worker itself where it can, and here where not even its module could be set up.
+/// The failure that an error event of a worker stands for. A worker reports by itself that memory ran out,
+/// except when its module could not even be set up; that is detected here.
 pub fn cause_of_death(event: &ErrorEvent) -> Failure {
-    // A script that cannot be fetched gives a plain event, without a message.
+    // If the script cannot be fetched, the event has no message.
     let message = Reflect::get(event, &"message".into()).ok().and_then(|text| text.as_string());
     match message {
         None => Failure::Offline,

@@ -1,23 +1,26 @@
-//! Many texts for the models, sent some at a time: so that there is progress to show, a cancelled job
-//! ends soon, and the text being typed never waits behind thousands.
+//! Many texts for the models, in requests of a few texts at a time. The table and the explanation are
+//! made of these: there is progress to show, and a job that is cancelled ends soon.
+//!
+//! Texts are divided twice more on their way; `pool/schedule/jobs.rs` says why.
 
 use std::collections::VecDeque;
 
 use shared::bundle::TextAnswer;
 
+use super::effect::{Effect, Requests};
 use super::gathering::Gathering;
-use super::{Effect, Requests};
 
-/// Two batches are on their way at a time, those not counted that wait for word embeddings: while one is answered, the next
-/// already waits at the models.
+/// Batches under way at a time, not counting those that wait for cold rows. With two, the models find
+/// the next batch when they have answered one.
 const IN_FLIGHT: usize = 2;
 
+/// The texts of a job and the batches under way.
 #[derive(Debug, Clone)]
 pub struct Batches {
     texts: Vec<String>,
     size: usize,
     folds: usize,
-    /// The first text that was not sent.
+    /// The index of the first text that has not been sent.
     next: usize,
     sent: VecDeque<Batch>,
 }
@@ -27,8 +30,8 @@ struct Batch {
     start: usize,
     len: usize,
     gathering: Gathering,
-    /// It has a text with a rare word, so that others go past it.
-    waits: bool,
+    /// Whether a text of it waits for cold rows; such a batch does not hold up the next.
+    needs_cold: bool,
 }
 
 /// The ensemble's answer to the text at `index`.
@@ -40,7 +43,7 @@ pub struct Answered {
 }
 
 impl Batches {
-    /// `size` texts a request, for `folds` models.
+    /// Divides the texts into batches of `size`, each to be answered by `folds` models.
     pub fn new(texts: Vec<String>, size: usize, folds: usize) -> Self {
         Self { texts, size, folds, next: 0, sent: VecDeque::new() }
     }
@@ -53,43 +56,41 @@ impl Batches {
         self.sent.iter().any(|batch| batch.gathering.request == request)
     }
 
-    /// Everything was sent and answered.
+    /// Whether every text has been sent and answered.
     pub fn is_done(&self) -> bool {
         self.next == self.texts.len() && self.sent.is_empty()
     }
 
-    /// Sends as much as may be on its way.
-    pub(super) fn send(&mut self, requests: &mut Requests) -> Vec<Effect> {
+    /// Sends as many batches as may be under way.
+    pub fn send(&mut self, requests: &mut Requests) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let waiting = self.sent.iter().filter(|batch| batch.waits).count();
+        let waiting = self.sent.iter().filter(|batch| batch.needs_cold).count();
         while self.sent.len() - waiting < IN_FLIGHT && self.next < self.texts.len() {
             let len = self.size.min(self.texts.len() - self.next);
             let texts = self.texts[self.next..self.next + len].to_vec();
             let request = requests.next();
             let gathering = Gathering::new(request, self.folds);
-            self.sent.push_back(Batch { start: self.next, len, gathering, waits: false });
+            self.sent.push_back(Batch { start: self.next, len, gathering, needs_cold: false });
             self.next += len;
             effects.push(Effect::Classify { request, texts });
         }
         effects
     }
 
-    /// A fold lacks word embeddings for one of the request's texts.
-    pub fn note_rare_words(&mut self, request: u32) {
-        let asked = |batch: &&mut Batch| batch.gathering.request == request;
-        if let Some(batch) = self.sent.iter_mut().find(asked) {
-            batch.waits = true;
+    /// Notes that a text of the request waits for a fold's cold rows.
+    pub fn note_needs_cold(&mut self, request: u32) {
+        if let Some(batch) = self.batch(request) {
+            batch.needs_cold = true;
         }
     }
 
     pub fn take(&mut self, request: u32, fold: usize, answers: Vec<TextAnswer>) {
-        let asked = |batch: &&mut Batch| batch.gathering.request == request;
-        if let Some(batch) = self.sent.iter_mut().find(asked) {
+        if let Some(batch) = self.batch(request) {
             batch.gathering.take(fold, answers);
         }
     }
 
-    /// Takes out what all of the `expected` folds have answered.
+    /// Removes and returns the answers of the batches that all of the `expected` folds have answered.
     pub fn settle(&mut self, expected: &[usize]) -> Vec<Answered> {
         let mut answered = Vec::new();
         self.sent.retain(|batch| {
@@ -106,11 +107,15 @@ impl Batches {
         answered
     }
 
-    /// Nothing more is sent, and what is on its way is called back.
+    /// Cancels what is under way; nothing more is sent.
     pub fn cancel(&mut self) -> Vec<Effect> {
         self.next = self.texts.len();
         let requests = self.sent.drain(..).map(|batch| batch.gathering.request);
         requests.map(|request| Effect::CancelRequest { request }).collect()
+    }
+
+    fn batch(&mut self, request: u32) -> Option<&mut Batch> {
+        self.sent.iter_mut().find(|batch| batch.gathering.request == request)
     }
 }
 
@@ -152,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn others_go_past_a_batch_with_a_rare_word() {
+    fn a_batch_that_needs_cold_rows_does_not_hold_up_the_next() {
         let mut requests = Requests::default();
         let mut batches = Batches::new(vec![String::new(); 4], 1, 1);
         assert_eq!(requests_of(&batches.send(&mut requests)), [(1, 1), (2, 1)]);
-        batches.note_rare_words(1);
+        batches.note_needs_cold(1);
         assert_eq!(requests_of(&batches.send(&mut requests)), [(3, 1)]);
         batches.take(1, 0, answers(1));
         assert_eq!(batches.settle(&[0])[0].index, 0);
@@ -164,12 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn cancelling_calls_back_what_is_on_its_way() {
+    fn cancelling_cancels_the_batches_under_way() {
         let mut requests = Requests::default();
         let mut batches = Batches::new(vec![String::new(); 50], 16, 1);
         batches.send(&mut requests);
-        let called_back = [1, 2].map(|request| Effect::CancelRequest { request });
-        assert_eq!(batches.cancel(), called_back);
+        let cancelled = [1, 2].map(|request| Effect::CancelRequest { request });
+        assert_eq!(batches.cancel(), cancelled);
         assert!(batches.is_done());
         assert!(batches.send(&mut requests).is_empty());
     }

@@ -1,32 +1,34 @@
-//! What drove a decision: each word is left out in turn, and the change of the probabilities says how
-//! much it mattered. Computed on demand, as it asks the models once a word.
+//! The state of an explanation: a text, and what leaving out each of its words does to the
+//! probabilities.
 
 use std::ops::Range;
 
 use shared::bundle::TextAnswer;
 
 use super::batches::Batches;
-use super::{Effect, State};
+use super::effect::{Effect, Requests};
 use crate::words::counted;
 
-/// Texts a request: the highlighting grows as one watches.
+/// Texts in a request: few enough that the highlighting grows before the visitor's eyes.
 const BATCH: usize = 8;
 
-/// A longer text has its first words explained.
+/// Words of a text that are explained; the rest of a longer text is not.
 pub const MOST_WORDS: usize = 150;
 
+/// The explained label, and the explanation if there is one.
 #[derive(Debug, Clone, Default)]
 pub struct Explanation {
-    /// The label whose probability is explained.
+    /// The index of the label whose probability is explained.
     pub label: usize,
-    job: Option<Job>,
+    explained: Option<Explained>,
 }
 
+/// An explained text and the answers so far.
 #[derive(Debug, Clone)]
-struct Job {
+struct Explained {
     text: String,
     words: Vec<Range<usize>>,
-    /// The first is about the whole text, the others leave out a word each.
+    /// The probabilities of the whole text, and then of the text without each word.
     answers: Vec<Option<Vec<f32>>>,
     batches: Batches,
 }
@@ -35,56 +37,84 @@ struct Job {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Word {
     pub text: String,
-    /// The probability with the word less that without it; `None` until it is known.
+    /// The probability with the word minus that without it; `None` until it is known.
     pub change: Option<f32>,
 }
 
-#[derive(Debug, Clone)]
-pub enum ExplanationEvent {
-    Explain,
-    LabelChosen(usize),
-    Close,
-}
-
 impl Explanation {
+    /// Begins an explanation of the text, if it has words; a previous one ends.
+    pub fn begin(&mut self, text: &str, folds: usize, requests: &mut Requests) -> Vec<Effect> {
+        let words = words_of(text);
+        if words.is_empty() {
+            return Vec::new();
+        }
+        let mut effects = self.close();
+        let mut texts = vec![text.to_owned()];
+        texts.extend(words.iter().map(|word| without(text, word)));
+        let answers = vec![None; texts.len()];
+        let mut batches = Batches::new(texts, BATCH, folds);
+        effects.extend(batches.send(requests));
+        self.explained = Some(Explained { text: text.to_owned(), words, answers, batches });
+        effects
+    }
+
+    /// Ends the explanation, finished or not.
+    pub fn close(&mut self) -> Vec<Effect> {
+        self.explained.take().map_or_else(Vec::new, |mut explained| explained.batches.cancel())
+    }
+
     pub fn is_asking(&self, request: u32) -> bool {
-        self.job.as_ref().is_some_and(|job| job.batches.is_asking(request))
+        self.explained.as_ref().is_some_and(|explained| explained.batches.is_asking(request))
+    }
+
+    pub fn take(&mut self, request: u32, fold: usize, answers: Vec<TextAnswer>) {
+        if let Some(explained) = &mut self.explained {
+            explained.batches.take(request, fold, answers);
+        }
+    }
+
+    /// Notes what every expected fold has answered, and sends more.
+    pub fn settle(&mut self, expected: &[usize], requests: &mut Requests) -> Vec<Effect> {
+        let Some(explained) = &mut self.explained else { return Vec::new() };
+        for answered in explained.batches.settle(expected) {
+            explained.answers[answered.index] = Some(answered.probabilities);
+        }
+        explained.batches.send(requests)
     }
 
     pub fn is_open(&self) -> bool {
-        self.job.is_some()
+        self.explained.is_some()
     }
 
-    /// Words whose change is known, and words in all.
+    /// The number of words whose change is known, and the number of words.
     pub fn progress(&self) -> Option<(usize, usize)> {
-        let job = self.job.as_ref()?;
-        let known = job.answers.iter().skip(1).flatten().count();
-        Some((known, job.words.len()))
+        let explained = self.explained.as_ref()?;
+        let known = explained.answers.iter().skip(1).flatten().count();
+        Some((known, explained.words.len()))
     }
 
     pub fn is_done(&self) -> bool {
-        self.job.as_ref().is_some_and(|job| job.batches.is_done())
+        self.explained.as_ref().is_some_and(|explained| explained.batches.is_done())
     }
 
-    /// The text goes on after the words explained.
+    /// Whether the text has more words than are explained.
     pub fn is_cut(&self) -> bool {
-        self.job.as_ref().is_some_and(|job| {
-            let end = job.words.last().map_or(0, |word| word.end);
-            !job.text[end..].trim().is_empty()
+        self.explained.as_ref().is_some_and(|explained| {
+            let end = explained.words.last().map_or(0, |word| word.end);
+            !explained.text[end..].trim().is_empty()
         })
     }
 
-    /// The words in order, with what leaving them out does to the chosen label.
+    /// The words in order, with their effect on the chosen label.
     pub fn words(&self) -> impl Iterator<Item = Word> {
-        let count = self.job.as_ref().map_or(0, |job| job.words.len());
+        let count = self.explained.as_ref().map_or(0, |explained| explained.words.len());
         (0..count).filter_map(|index| self.word(index))
     }
 
     pub fn word(&self, index: usize) -> Option<Word> {
-        let job = self.job.as_ref()?;
-        let text = job.text[job.words.get(index)?.clone()].to_owned();
-        let (whole, without) = (&job.answers[0], &job.answers[index + 1]);
-        let change = whole.as_ref().zip(without.as_ref());
+        let Explained { text, words, answers, .. } = self.explained.as_ref()?;
+        let text = text[words.get(index)?.clone()].to_owned();
+        let change = answers[0].as_ref().zip(answers[index + 1].as_ref());
         Some(Word { text, change: change.map(|(p, q)| p[self.label] - q[self.label]) })
     }
 
@@ -110,82 +140,6 @@ impl Explanation {
     }
 }
 
-pub fn update(state: &mut State, event: ExplanationEvent) -> Vec<Effect> {
-    match event {
-        ExplanationEvent::Explain => explain(state),
-        ExplanationEvent::LabelChosen(label) => {
-            let known = state.model.ensemble.as_ref().map_or(0, super::Ensemble::label_count);
-            if label < known {
-                state.explanation.label = label;
-            }
-            Vec::new()
-        }
-        ExplanationEvent::Close => drop_it(state),
-    }
-}
-
-fn explain(state: &mut State) -> Vec<Effect> {
-    let Some(ensemble) = state.model.ensemble.as_ref().filter(|_| state.model.can_do_jobs()) else {
-        return Vec::new();
-    };
-    let text = state.composer.text.clone();
-    let words = words_of(&text);
-    if words.is_empty() {
-        return Vec::new();
-    }
-    let folds = ensemble.folds;
-    let mut effects = drop_it(state);
-    if let Some(reading) = state.composer.shown() {
-        state.explanation.label = strongest(&reading.gathering.mean(0));
-    }
-    let mut texts = vec![text.clone()];
-    texts.extend(words.iter().map(|word| without(&text, word)));
-    let answers = vec![None; texts.len()];
-    let mut batches = Batches::new(texts, BATCH, folds);
-    effects.extend(batches.send(&mut state.requests));
-    state.explanation.job = Some(Job { text, words, answers, batches });
-    effects
-}
-
-/// Ends an explanation, finished or not: the text it is about is gone.
-pub fn drop_it(state: &mut State) -> Vec<Effect> {
-    match state.explanation.job.take() {
-        Some(mut job) => job.batches.cancel(),
-        None => Vec::new(),
-    }
-}
-
-pub fn take(state: &mut State, request: u32, fold: usize, answers: Vec<TextAnswer>) -> Vec<Effect> {
-    if let Some(job) = &mut state.explanation.job {
-        job.batches.take(request, fold, answers);
-    }
-    settle(state)
-}
-
-pub fn settle(state: &mut State) -> Vec<Effect> {
-    let expected = state.model.expected_folds();
-    let Some(job) = &mut state.explanation.job else { return Vec::new() };
-    if job.batches.is_done() {
-        return Vec::new();
-    }
-    for answered in job.batches.settle(&expected) {
-        job.answers[answered.index] = Some(answered.probabilities);
-    }
-    let effects = job.batches.send(&mut state.requests);
-    if job.batches.is_done()
-        && let Some(ensemble) = &state.model.ensemble
-    {
-        let label = &ensemble.labels.names()[state.explanation.label];
-        state.status = state.explanation.sentence(label);
-    }
-    effects
-}
-
-fn strongest(probabilities: &[f32]) -> usize {
-    let by_probability = |a: &usize, b: &usize| probabilities[*a].total_cmp(&probabilities[*b]);
-    (0..probabilities.len()).max_by(by_probability).unwrap_or(0)
-}
-
 fn words_of(text: &str) -> Vec<Range<usize>> {
     let start = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
     text.split_whitespace()
@@ -194,7 +148,7 @@ fn words_of(text: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// The text without a word and without the space that followed it.
+/// The text without the word and the space that follows it.
 fn without(text: &str, word: &Range<usize>) -> String {
     format!("{}{}", &text[..word.start], text[word.end..].trim_start())
 }
@@ -204,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_what_stands_between_white_space() {
+    fn words_are_separated_by_white_space() {
         let text = "  so,\twhat\u{a0}now?\n";
         let words: Vec<&str> = words_of(text).into_iter().map(|word| &text[word]).collect();
         assert_eq!(words, ["so,", "what", "now?"]);

@@ -1,9 +1,9 @@
-//! The answers to one request as they come in, fold by fold, and what they say together.
+//! The answers to one request as they arrive, fold by fold, and the ensemble's answer so far.
 
 use shared::bundle::TextAnswer;
 use shared::ensemble;
 
-/// Each fold answers every text of the request, at its own time.
+/// The answers of the folds to the texts of one request.
 #[derive(Debug, Clone)]
 pub struct Gathering {
     pub request: u32,
@@ -23,31 +23,31 @@ impl Gathering {
         self.folds[fold].is_some()
     }
 
-    /// How many folds have answered.
+    /// The number of folds that have answered.
     pub fn answered(&self) -> usize {
         self.folds.iter().flatten().count()
     }
 
-    /// Whether all of `expected` have answered, and there is an answer at all.
+    /// Whether at least one fold has answered, and all of `expected` have.
     pub fn is_settled(&self, expected: &[usize]) -> bool {
         self.answered() > 0 && expected.iter().all(|&fold| self.has_answer_of(fold))
     }
 
-    /// The ensemble's probabilities for a text: the mean of the folds that have answered.
+    /// The ensemble's probability for each label: the mean over the folds that have answered.
     pub fn mean(&self, text: usize) -> Vec<f32> {
         let folds: Vec<Vec<f32>> =
             self.answers_to(text).map(|answer| answer.probabilities.clone()).collect();
         ensemble::mean(&folds)
     }
 
-    /// The least and the greatest probability that a fold gives to a label.
+    /// The lowest and the highest probability that a fold gives to a label.
     pub fn spread(&self, text: usize, label: usize) -> (f32, f32) {
         self.answers_to(text)
             .map(|answer| answer.probabilities[label])
             .fold((1.0, 0.0), |(low, high), p| (f32::min(low, p), f32::max(high, p)))
     }
 
-    /// The text was longer than a model reads.
+    /// Whether the text was longer than the models read.
     pub fn is_truncated(&self, text: usize) -> bool {
         self.answers_to(text).any(|answer| answer.truncated)
     }

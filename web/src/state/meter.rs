@@ -1,20 +1,20 @@
-//! How far a download is and how fast it goes.
+//! Progress and speed of the download.
 
 use std::collections::VecDeque;
 
-/// How fast the download goes, by what came in during the last seconds.
+/// The bytes received so far, and the speed over the last few seconds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Meter {
     pub received: u64,
     pub total: u64,
-    /// (milliseconds, bytes received by then), oldest first.
+    /// Pairs of a time in milliseconds and the bytes received by then, oldest first.
     samples: VecDeque<(f64, u64)>,
 }
 
 impl Meter {
-    /// Long enough to be calm, short enough to notice that a train left its tunnel.
+    /// Milliseconds over which the speed is measured: long enough to be steady, short enough to follow a change.
     const WINDOW: f64 = 5_000.0;
-    /// A rate from less time than this jumps about.
+    /// Milliseconds below which a speed would be too erratic to show.
     const SHORTEST: f64 = 400.0;
 
     pub fn take(&mut self, received: u64, total: u64, now: f64) {
@@ -25,7 +25,7 @@ impl Meter {
         }
     }
 
-    /// Bytes a second; `None` until enough was seen.
+    /// Bytes per second; `None` until there are enough samples.
     pub fn rate(&self) -> Option<f64> {
         let (&(begin, before), &(end, after)) = (self.samples.front()?, self.samples.back()?);
         let milliseconds = end - begin;
@@ -33,21 +33,13 @@ impl Meter {
             .then(|| (after - before) as f64 * 1_000.0 / milliseconds)
     }
 
-    /// What is left of the download at this rate.
+    /// The estimated time until the download is complete.
     pub fn seconds_left(&self) -> Option<f64> {
         let left = self.total.saturating_sub(self.received);
         self.rate().map(|rate| left as f64 / rate)
     }
 
-    /// 0..=1.
-    pub fn fraction(&self) -> f64 {
-        match self.total {
-            0 => 0.0,
-            total => self.received as f64 / total as f64,
-        }
-    }
-
-    /// Forgets the pace: there was a pause.
+    /// Forgets the speed, after a pause.
     pub fn restart(&mut self) {
         self.samples.clear();
     }
@@ -64,11 +56,10 @@ mod tests {
         assert_eq!(meter.rate(), None);
         meter.take(1_000, 10_000, 1_000.0);
         assert_eq!((meter.rate(), meter.seconds_left()), (Some(1_000.0), Some(9.0)));
-        // Slow for long: the quick beginning is forgotten.
+        // Ten slow seconds: the fast first one is outside the window.
         for second in 2..=12 {
             meter.take(1_000 + 100 * (second - 1), 10_000, second as f64 * 1_000.0);
         }
         assert_eq!(meter.rate(), Some(100.0));
-        assert_eq!(meter.fraction(), 0.21);
     }
 }

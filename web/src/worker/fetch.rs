@@ -1,6 +1,6 @@
-//! One shard from the site: streamed, and resumed where it broke off.
+//! The download of a shard, resumed where it breaks off.
 //!
-//! [`Download`] holds what has arrived and decides what an answer means; [`run`] asks and waits.
+//! [`Download`] holds the bytes received and interprets answers; [`run`] makes requests and waits.
 
 use js_sys::{Date, Uint8Array};
 use shared::bundle::Shard;
@@ -10,18 +10,18 @@ use crate::failure::Failure;
 use crate::http::{self, Cancel, Freshness, Trouble};
 use crate::manifest::check_status;
 
-/// Attempts that bring nothing new before we give up, and the pause after each but the last.
+/// Pauses between attempts that bring no new bytes. After the last of them the download fails.
 const PAUSES_MS: [i32; 3] = [500, 1500, 4000];
 
-/// At most some ten reports a second.
+/// Milliseconds between reports of the progress, at least.
 const REPORT_MS: f64 = 100.0;
 
-/// What has arrived of a shard. Its length is known and bounded by the manifest.
+/// The bytes received of a shard. Its length is in the manifest, which bounds it.
 pub struct Download {
     file: String,
     bytes: Vec<u8>,
     expected: usize,
-    /// The most there ever was: an attempt is in vain if it does not get beyond.
+    /// The most bytes received so far. An attempt that gets no further brings nothing new.
     best: usize,
 }
 
@@ -38,8 +38,7 @@ impl Download {
         self.bytes.len() == self.expected
     }
 
-    /// Makes ready for the body of an answer: what is here already is kept only if the answer
-    /// begins right after it.
+    /// Prepares for the body of an answer. The bytes received before are kept only if the answer continues them.
     fn begin(&mut self, status: u16, content_range: Option<&str>) -> Result<(), Failure> {
         let continues = status == 206
             && content_range.and_then(first_byte).is_some_and(|first| first == self.bytes.len());
@@ -48,14 +47,16 @@ impl Download {
         }
         match status {
             206 if !continues => Err(self.corrupted()),
-            // "Not that much is here": whatever we hold is no beginning of what lies there.
+            // Range not satisfiable: the bytes received are not the beginning of the site's file.
             416 => Err(self.corrupted()),
             _ => check_status(status, &self.file),
         }
     }
 
+    /// Adds bytes of the body.
+    ///
     /// # Errors
-    /// If there is more than the manifest says, before any memory is spent on it.
+    /// If there are more bytes than the manifest says; no memory is spent on them.
     fn push(&mut self, chunk: &Uint8Array) -> Result<(), Failure> {
         let (start, length) = (self.bytes.len(), chunk.length() as usize);
         if length > self.expected - start {
@@ -68,7 +69,7 @@ impl Download {
         Ok(())
     }
 
-    /// Whether more has arrived than ever before.
+    /// Whether more bytes have been received than ever before.
     fn has_grown(&mut self) -> bool {
         let grown = self.bytes.len() > self.best;
         self.best = self.best.max(self.bytes.len());
@@ -80,8 +81,11 @@ impl Download {
     }
 }
 
-/// Brings a download to its end, reporting the bytes at hand now and then. After a failure it can
-/// be run again and goes on where it stopped.
+/// Completes a download and reports its progress. After a failure it can be run again and resumes where it
+/// stopped.
+///
+/// # Errors
+/// The failure of the last attempt.
 pub async fn run(
     download: &mut Download,
     url: &str,
@@ -90,11 +94,11 @@ pub async fn run(
     progress: impl Fn(u64),
 ) -> Result<(), Failure> {
     let mut pauses = PAUSES_MS.iter();
-    // It may be, if it was cancelled between its last byte and the end of the answer.
+    // It is complete already if it was cancelled between its last byte and the end of the answer.
     while !download.is_whole() {
         let failure = match attempt(download, url, freshness, cancel, &progress).await {
             Ok(()) if download.is_whole() => return Ok(()),
-            // The body ended early, and politely.
+            // The body is too short.
             Ok(()) => download.corrupted(),
             Err(failure) => failure,
         };
@@ -147,7 +151,7 @@ fn is_worth_a_retry(failure: &Failure) -> bool {
     }
 }
 
-/// N of `bytes N-M/T`.
+/// The number N in `bytes N-M/T`.
 fn first_byte(content_range: &str) -> Option<usize> {
     content_range.strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
 }

@@ -1,7 +1,7 @@
-//! The worker's side: listens, loads folds one at a time, classifies.
+//! The worker: it loads folds, one at a time, and classifies.
 //!
-//! [`session`] holds the models and knows no browser; [`fetch`] brings their bytes. Loading waits for
-//! the network again and again, and in between the worker classifies by the folds it has.
+//! [`session`] holds the models and uses no browser; [`fetch`] downloads their shards. While loading waits for
+//! the network, the worker classifies with the folds it has.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -33,12 +33,12 @@ pub fn start() {
         listening.receive(message.expect("page and worker are of one version"));
     });
     scope().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-    // It lives as long as the worker.
+    // The listener lives as long as the worker.
     on_message.forget();
     post(&FromWorker::Ready);
 }
 
-/// Posts the last message there is memory for: it is built without any.
+/// Reports that memory ran out. The message is a constant, as there is no memory to encode one.
 pub fn report_out_of_memory() {
     drop(scope().post_message(&JsValue::from_str("\"OutOfMemory\"")));
 }
@@ -48,7 +48,7 @@ struct Worker {
     session: RefCell<Option<Session>>,
     base_url: RefCell<String>,
     cancel: Cancel,
-    /// What has arrived of a shard whose download broke off.
+    /// The index of a shard whose download broke off, with the bytes received.
     unfinished: RefCell<Option<(usize, Download)>>,
     is_uncached: Cell<bool>,
 }
@@ -88,7 +88,7 @@ impl Worker {
         }
     }
 
-    /// Loads what the session has begun, and says what became of it.
+    /// Loads what the session has begun and posts the result.
     fn load(self: &Rc<Self>, told: impl FnOnce(Result<(), Failure>) -> FromWorker + 'static) {
         self.cancel.reset();
         let worker = Rc::clone(self);
@@ -115,11 +115,11 @@ impl Worker {
             }
             cache::remove(shard).await;
         }
-        // What our own cache keeps need not lie in the browser's HTTP cache as well.
+        // Shards that our own cache keeps need not be in the browser's HTTP cache as well.
         let freshness =
             if self.is_uncached.get() { Freshness::Stored } else { Freshness::Bypassed };
         let (open, copy) = match self.download(index, shard, freshness).await {
-            // Once more from the start: the fault may have been on the way.
+            // Try once from the start: the file may have been damaged on the way.
             Err(Failure::Corrupted { .. }) => {
                 self.unfinished.borrow_mut().take();
                 self.download(index, shard, Freshness::Bypassed).await?
@@ -131,7 +131,7 @@ impl Worker {
         Ok(open)
     }
 
-    /// Gives the bytes twice: opened, and as a copy outside this module's memory for the cache.
+    /// Downloads a shard; returns it opened, and as a copy outside this module's memory for the cache.
     async fn download(
         &self,
         index: usize,
@@ -174,7 +174,7 @@ impl Worker {
     }
 }
 
-/// Verifies a shard by the browser's own sha256, which takes a tenth of the time, where it has one for us.
+/// Verifies a shard, if possible with the browser's sha256, which takes a tenth of the time of ours.
 async fn open(shard: &Shard, bytes: Vec<u8>) -> Result<OpenShard, Failure> {
     Ok(match browser::sha256(&bytes).await {
         Some(hash) => shard.open_hashed(bytes, hash)?,
@@ -187,6 +187,6 @@ fn scope() -> DedicatedWorkerGlobalScope {
 }
 
 fn post(message: &FromWorker) {
-    // A string can always be cloned.
+    // Posting a string cannot fail.
     drop(scope().post_message(&protocol::encode(message).into()));
 }

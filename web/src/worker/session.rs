@@ -1,4 +1,4 @@
-//! The models of one worker: verified shards in, answers out. No browser, so tested natively.
+//! The models of a worker: verified shards in, answers out. It uses no browser, so it is tested natively.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use shared::bundle::{ColdLoader, FoldLoader, FoldModel, Manifest, OpenShard, Sha
 
 use crate::failure::Failure;
 
-/// The folds in memory and what is being loaded.
+/// The folds in memory and the one that is being loaded.
 pub struct Session {
     manifest: Manifest,
     folds: BTreeMap<usize, FoldModel>,
@@ -22,7 +22,7 @@ struct Loading {
 
 enum Loader {
     Fold(FoldLoader),
-    /// Of a fold in memory, the word embeddings that it lacks.
+    /// The cold rows of a fold in memory.
     Cold(ColdLoader),
 }
 
@@ -32,7 +32,7 @@ impl Session {
         Ok(Self { manifest, folds: BTreeMap::new(), loading: None })
     }
 
-    /// Begins to load what makes a fold answer, or goes on with it where an earlier attempt broke off.
+    /// Begins to load a fold, or resumes an attempt that broke off.
     pub fn begin(&mut self, fold: usize) {
         if self.is_loading(fold, false) {
             return;
@@ -45,7 +45,7 @@ impl Session {
         self.loading = Some(Loading { fold, loader, shards, taken: 0 });
     }
 
-    /// The same of the word embeddings that a fold in memory lacks.
+    /// Begins to load the cold rows of a fold in memory, or resumes an attempt that broke off.
     pub fn begin_cold(&mut self, fold: usize) {
         if self.is_loading(fold, true) {
             return;
@@ -64,19 +64,19 @@ impl Session {
         })
     }
 
-    /// The shard that [`Session::take`] takes next, with its index; `None` when all were taken.
+    /// The shard to pass to [`take`](Self::take) next, with its index; `None` after the last.
     pub fn next_shard(&self) -> Option<(usize, Shard)> {
         let loading = self.loading.as_ref()?;
         let index = *loading.shards.get(loading.taken)?;
         Some((index, self.manifest.shards()[index].clone()))
     }
 
-    /// Decodes a shard into what is being loaded. It can be dropped afterwards.
+    /// Decodes a shard into the fold that is being loaded.
     ///
     /// # Errors
-    /// If its content is not what the manifest says. What is being loaded must then begin anew.
+    /// If the shard's content is not what the manifest says. Loading must then begin again.
     pub fn take(&mut self, index: usize, shard: &OpenShard) -> Result<(), Failure> {
-        let loading = self.loading.as_mut().expect("begun");
+        let loading = self.loading.as_mut().expect("loading has begun");
         let taken = match &mut loading.loader {
             Loader::Fold(loader) => loader.take(index, shard),
             Loader::Cold(loader) => loader.take(index, shard),
@@ -89,28 +89,33 @@ impl Session {
         Ok(())
     }
 
-    /// The fold answers from now on; or answers every text, if it did others before.
+    /// Completes the fold, or its cold rows, from the shards taken.
     ///
     /// # Errors
-    /// If a tensor is missing or the model does not fit together.
+    /// If a tensor is missing or has the wrong shape.
     pub fn finish(&mut self) -> Result<(), Failure> {
-        let Loading { fold, loader, .. } = self.loading.take().expect("begun");
+        let Loading { fold, loader, .. } = self.loading.take().expect("loading has begun");
         match loader {
             Loader::Fold(loader) => drop(self.folds.insert(fold, loader.finish()?)),
             Loader::Cold(loader) => {
                 let model = self.folds.get_mut(&fold);
-                loader.finish(model.expect("the pool keeps a fold that is being completed"))?;
+                loader.finish(
+                    model.expect("the pool does not unload a fold that is loading cold rows"),
+                )?;
             }
         }
         Ok(())
     }
 
-    /// Gives a fold's memory back.
+    /// Frees a fold's memory.
     pub fn unload(&mut self, fold: usize) {
         self.folds.remove(&fold);
     }
 
-    /// What a fold in memory says of each text; `None` of one that waits for its cold word embeddings.
+    /// A fold's answer to each text, in their order; `None` for a text that needs cold rows which are not loaded.
+    ///
+    /// # Errors
+    /// If a tensor operation fails, for example because memory runs out.
     pub fn classify(
         &self,
         fold: usize,

@@ -1,4 +1,4 @@
-//! What people who do not see the page, or see it badly, get of it.
+//! The page for people who cannot see it, or not well.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ fn the_document_has_a_language_a_title_one_heading_and_landmarks() {
     assert!(visitor.says("document.title.length > 0"));
     assert_eq!(visitor.ask("document.querySelectorAll('h1').length"), 1);
     assert_eq!(visitor.ask("document.querySelectorAll('main').length"), 1);
-    // No level is left out.
+    // No level of headings is skipped.
     let levels = visitor.ask(
         "Array.from(document.querySelectorAll('h1,h2,h3,h4,h5,h6'), heading => Number(heading.tagName[1]))",
     );
@@ -61,7 +61,7 @@ fn the_document_has_a_language_a_title_one_heading_and_landmarks() {
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn a_result_is_said_aloud_once() {
+fn a_result_is_announced_once() {
     let visitor = Visitor::settled();
     assert_eq!(
         visitor.ask(
@@ -105,7 +105,7 @@ fn words_stand_out_from_what_is_behind_them_in_light_and_dark() {
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn who_wants_less_motion_gets_none() {
+fn reduced_motion_is_respected() {
     let visitor = Visitor::ready();
     visitor.prefer("prefers-reduced-motion", "reduce");
     visitor.arrive();
@@ -150,20 +150,26 @@ impl Visitor {
         );
     }
 
-    /// Sets a media feature.
+    /// Emulates a media feature.
     pub fn prefer(&self, name: &str, value: &str) {
         let features = json!({ "features": [{ "name": name, "value": value }] });
         self.session.devtools("Emulation.setEmulatedMedia", features);
     }
 
+    /// Emulates a screen, with two device pixels per pixel.
     pub fn resize(&self, width: u32, height: u32) {
-        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": width < 600 });
+        self.resize_with(width, height, 2.0);
+    }
+
+    /// Emulates a screen with this many device pixels per pixel.
+    pub fn resize_with(&self, width: u32, height: u32, scale: f64) {
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600 });
         self.session.devtools("Emulation.setDeviceMetricsOverride", screen);
     }
 }
 
-/// WCAG 2's contrast of every text that is shown with the nearest background that is not transparent, where both are
-/// plain colours: those that miss AA. https://www.w3.org/TR/WCAG22/#contrast-minimum
+/// The visible texts whose contrast with their background misses WCAG 2's level AA, where both are plain colours.
+/// https://www.w3.org/TR/WCAG22/#contrast-minimum
 const CONTRAST: &str = r"
     const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
     const rgba = colour => {

@@ -1,4 +1,4 @@
-//! The page's elements by the names it gives them (`web/tests/browser/ELEMENTS.md`), and what they say.
+//! The page's elements, as `web/tests/browser/ELEMENTS.md` lists them, and what they show.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ const ALL_READY: &str = "document.querySelectorAll('#folds [data-fold]').length 
     Array.from(document.querySelectorAll('#folds [data-fold]'))\
     .every(fold => ['ready', 'answered'].includes(fold.dataset.state))";
 
-/// What the page says of the text: a label's probability, and whether it is on.
+/// The page's answer for a label.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub probability: f64,
@@ -25,7 +25,7 @@ pub struct Answer {
 }
 
 impl Visitor {
-    /// The expression that holds while an element is there and shown.
+    /// The expression that holds while an element is visible.
     pub fn shown(selector: &str) -> String {
         format!(
             "document.querySelector({selector:?})?.checkVisibility({{visibilityProperty: true}})"
@@ -50,7 +50,7 @@ impl Visitor {
         text.as_str().unwrap_or_else(|| panic!("no {selector}")).trim().to_owned()
     }
 
-    /// Replaces what stands in the text box.
+    /// Replaces the content of the text box.
     pub fn write(&self, text: &str) {
         self.session.run(
             "const box = document.querySelector('#text'); box.focus(); box.select();",
@@ -59,14 +59,14 @@ impl Visitor {
         self.insert(text);
     }
 
-    /// Replaces the text and gives what all five folds say of it.
+    /// Replaces the text and returns the answers of all five folds.
     pub fn classify(&self, text: &str) -> BTreeMap<String, Answer> {
         self.write(text);
         self.wait_for_all_answers(text);
         self.answers()
     }
 
-    /// Until the page knows whether it has models; where it asks first, it may load them.
+    /// Waits until the page knows its models, and starts the download if it asks.
     pub fn begin_loading(&self) {
         self.wait_until(
             "!['manifest', undefined].includes(document.querySelector('#download')?.dataset.phase)",
@@ -80,12 +80,12 @@ impl Visitor {
         self.wait_until(ALL_READY);
     }
 
-    /// Until all folds have answered the text, which stands in the box.
+    /// Waits until all folds have answered about the text, which is in the box.
     pub fn wait_for_all_answers(&self, text: &str) {
         self.wait_for_answers(FOLDS, "complete", text);
     }
 
-    /// Until some folds have answered the text, while others have not.
+    /// Waits until this many folds have answered about the text and the others have not.
     pub fn wait_for_first_answers(&self, folds: usize, text: &str) {
         self.wait_for_answers(folds, "partial", text);
     }

@@ -4,7 +4,7 @@ use crate::visitor::Visitor;
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn each_word_says_what_leaving_it_out_would_change() {
+fn each_word_has_the_change_that_leaving_it_out_makes() {
     let visitor = Visitor::settled();
     let with = visitor.classify("I am so angry about this");
     visitor.session.click("#explain");
@@ -18,7 +18,7 @@ fn each_word_says_what_leaving_it_out_would_change() {
     assert_eq!(names, ["I", "am", "so", "angry", "about", "this"]);
     assert!(!visitor.read("#explanation-text").is_empty());
 
-    // The change is that which a visitor sees who leaves the word out.
+    // A visitor who leaves the word out sees the same change.
     let label = visitor.ask("document.querySelector('#explanation').dataset.label");
     let label = label.as_str().unwrap();
     let without = visitor.classify("I am so about this");
@@ -29,7 +29,7 @@ fn each_word_says_what_leaving_it_out_would_change() {
     visitor.wait_for("#explanation[data-state=done]");
     visitor.picture("explanation");
 
-    // A new text has another explanation or none, never the old one.
+    // A new text never has the old explanation.
     visitor.write("Nothing of the kind.");
     visitor.wait_for_all_answers("Nothing of the kind.");
     assert!(!visitor.says("document.querySelector('#explanation')?.innerText.includes('angry')"));

@@ -39,10 +39,10 @@ fn the_first_folds_answer_while_the_last_still_load() {
     visitor.wait_for_first_answers(FOLDS - 1, "I miss the old house.");
     let early = visitor.answers();
 
-    // The host hangs up on the request that waits, and the page asks again.
+    // The host closes the connection that waits, and the page requests the shard again.
     visitor.server.clear_fault(&late);
     visitor.wait_for_all_answers("I miss the old house.");
-    assert_ne!(visitor.answers(), early, "the fifth fold has its part in the mean");
+    assert_ne!(visitor.answers(), early, "the fifth fold changes the mean");
     visitor.leave_a_broken_host();
 }
 
@@ -57,7 +57,7 @@ fn the_newest_text_wins_however_fast_one_types() {
     }
     visitor.wait_for_all_answers("I am so happy for you.");
     assert_eq!(visitor.answers(), expected);
-    // Nothing late may overwrite it.
+    // No late answer may overwrite it.
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(visitor.answers(), expected);
     visitor.leave();

@@ -1,4 +1,4 @@
-//! Where a site may lie.
+//! Where a site may be served from, and its security policy.
 
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ fn a_strict_policy_forbids_what_the_page_does_not_do() {
         let held = policy.split(|c: char| c == ';' || c.is_whitespace()).any(|word| word == hole);
         assert!(!held, "{hole} in {policy}");
     }
-    // Held to by the browser, too: an inline script and a stranger's file do not come through.
+    // The browser enforces it: an inline script does not run.
     visitor.session.run(
         "const script = document.createElement('script'); script.textContent = 'window.hacked = 1'; \
          document.body.append(script);",

@@ -25,7 +25,7 @@ fn everything_can_be_done_by_keyboard_alone() {
     visitor.insert("I was so scared last night.");
     visitor.wait_for_all_answers("I was so scared last night.");
 
-    // Tab leaves a text box, and back.
+    // Tab leaves the text box, and Shift+Tab returns to it.
     visitor.session.press(&[TAB]);
     assert!(!visitor.says("document.activeElement.matches('#text')"));
     visitor.session.press(&[SHIFT, TAB]);
@@ -52,10 +52,10 @@ fn everything_can_be_done_by_keyboard_alone() {
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn what_has_the_focus_is_seen_and_is_where_one_expects_it() {
+fn the_focus_is_visible_and_moves_down_the_page() {
     let visitor = Visitor::settled();
     visitor.classify("Round and round.");
-    // Tab goes on from where the focus was last, even if that is no more.
+    // Tab continues from the last focused element, even after that was removed.
     visitor.session.run(
         "const start = document.createElement('span'); start.tabIndex = -1; \
          document.body.prepend(start); start.focus(); start.remove();",
@@ -78,7 +78,7 @@ fn what_has_the_focus_is_seen_and_is_where_one_expects_it() {
         assert!(is_marked, "no mark on {name}");
         let top = visitor.ask("document.activeElement.getBoundingClientRect().top + scrollY");
         let top = top.as_f64().unwrap();
-        // A line's elements need not begin at one height.
+        // Elements of a line may begin at different heights.
         assert!(top >= last_top - 120.0, "{name} lies above what had the focus before it");
         last_top = top;
     }

@@ -1,4 +1,4 @@
-//! The JavaScript package, as the page of somebody else uses it.
+//! The JavaScript package on another page.
 
 use serde_json::{Value, json};
 use xtask::server::Fault;
@@ -17,7 +17,7 @@ fn the_example_page_of_the_package_classifies_as_one_types() {
     visitor.wait_until("document.querySelector('#text')?.disabled === false");
     visitor.session.send_keys("#text", "How wonderful!");
     visitor.wait_until("/joy 0\\.\\d\\d/.test(document.querySelector('#answer').textContent)");
-    // It has no icon, which Chromium asks for all the same.
+    // Chromium requests an icon, which the example does not have.
     visitor.leave_a_broken_host();
 }
 

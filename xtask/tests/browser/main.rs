@@ -1,7 +1,7 @@
-//! What visitors do with the page, told as stories and played in a real Chromium through WebDriver.
+//! Stories: what visitors do with the page, in a real Chromium through WebDriver.
 //!
-//! `cargo xtask test` builds what they need and runs them one after the other; each gets a fresh browser profile and a
-//! server of its own. Failed stories leave `failed-STORY.png` beside the other screenshots.
+//! `cargo xtask test` builds what they need and runs them one after the other. Each has a new browser profile and its
+//! own server. A failed story leaves `failed-STORY.png` with the other screenshots.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 

@@ -1,4 +1,4 @@
-//! A file of texts in, a table and a file of answers out.
+//! Many texts: a file in, a table and a file out.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::elements::FOLDS;
 use crate::visitor::Visitor;
 
-/// Hundreds of texts through five folds on two slow cores.
+/// The longest that hundreds of texts take on two slow cores.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 impl Visitor {
@@ -26,7 +26,7 @@ impl Visitor {
         }
     }
 
-    /// Runs what was chosen to its end.
+    /// Classifies the chosen texts and waits for the end.
     pub fn classify_them(&self) {
         self.wait_until("!document.querySelector('#many-run').disabled");
         self.session.click("#many-run");
@@ -36,7 +36,7 @@ impl Visitor {
         );
     }
 
-    /// The table as the page lets one download it: a row a text, by column.
+    /// Downloads the table; returns a map from column to value for each row.
     pub fn download_table(&self) -> Vec<HashMap<String, String>> {
         self.session.click("#many-download");
         self.wait_for_download()
@@ -92,7 +92,7 @@ fn five_hundred_rows_of_a_csv_come_back_as_a_csv_in_order() {
         let probability: f64 = fields["joy_probability"].parse().unwrap();
         assert!((0.0..=1.0).contains(&probability), "{fields:?}");
     }
-    // One text alone gets the answer that it got among the others.
+    // The text box works after the table.
     let alone = visitor.classify(&texts[7].replace('\n', " "));
     assert_eq!(alone.len(), FOLDS);
     visitor.leave();
@@ -125,14 +125,14 @@ fn a_long_table_can_be_stopped() {
     visitor.wait_until("document.querySelector('#many-progress')?.value > 0");
     visitor.session.click("#many-cancel");
     visitor.wait_until("document.querySelector('#many-table').dataset.state === 'stopped'");
-    // The single text has the models for itself again.
+    // The text box has the models to itself again.
     visitor.classify("And now to something else.");
     visitor.leave();
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn a_file_that_is_no_table_of_texts_is_refused_with_a_reason() {
+fn a_malformed_file_is_refused_with_a_reason() {
     let visitor = Visitor::settled();
     visitor.open_many();
     for (name, content) in [

@@ -1,5 +1,5 @@
-//! Chromium's own record of its network: everything that any part of the browser asked for, workers included, which no
-//! page can hide from. Written by `--log-net-log` and complete once the browser has ended.
+//! Chromium's own log of its network: every request of any part of the browser, workers included. `--log-net-log`
+//! writes it; it is complete once the browser has ended.
 
 use std::fs;
 use std::path::Path;
@@ -7,23 +7,23 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-/// A request that began.
+/// A request that was started.
 #[derive(Debug)]
 pub struct Request {
     pub url: String,
-    /// The origin on whose behalf it was made; Chromium's own requests have none.
+    /// The origin that made the request; empty for Chromium's own requests.
     pub initiator: String,
     pub at: SystemTime,
 }
 
-/// The requests that a document, worker or service worker of `origin` made, or that went there.
+/// The requests to `origin`, or by its documents and workers.
 pub fn requests(file: &Path, origin: &str) -> Vec<Request> {
     let origin = origin.trim_end_matches('/');
     let log: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let constants = &log["constants"];
     let kind = &constants["logEventTypes"]["URL_REQUEST_START_JOB"];
     let begins = &constants["logEventPhase"]["PHASE_BEGIN"];
-    // Times are ticks of milliseconds; the offset makes them those of the calendar.
+    // Times are ticks in milliseconds; with the offset they count from the Unix epoch.
     let offset = number(&constants["timeTickOffset"]);
     log["events"]
         .as_array()
@@ -39,7 +39,7 @@ pub fn requests(file: &Path, origin: &str) -> Vec<Request> {
         .collect()
 }
 
-/// Written as a string in some versions.
+/// A number, which some versions write as a string.
 fn number(value: &Value) -> u64 {
     value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap()
 }

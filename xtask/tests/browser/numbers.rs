@@ -1,4 +1,4 @@
-//! The page's probabilities beside those of `native-train predict`.
+//! The page's probabilities, compared with those of `native-train predict`.
 
 use std::env;
 use std::fs;
@@ -11,53 +11,53 @@ use xtask::workspace::Workspace;
 use crate::many_texts::{read_csv, write_csv};
 use crate::visitor::{Visit, Visitor};
 
-/// Other instructions and another order of sums give other last digits; a wrong token or weight gives far more.
+/// Other instructions and another order of sums change the last digits; a wrong token or weight changes far more.
 const TOLERANCE: f64 = 1e-4;
 
-/// Weights of twelve bits, activations of twelve and a sign; measured are 2.4e-4.
+/// The rounding of weights and activations to 12 bits and more; 2.4e-4 was measured.
 const INT12_TOLERANCE: f64 = 1e-3;
 
-/// What `native-train export` allows int8: weights of eight bits, and activations of twelve and more.
+/// The tolerance of `native-train export` for int8: 8 bits for weights, 12 and more for activations.
 const INT8_TOLERANCE: f64 = 0.05;
 
-/// What eight bits of a base and four of what sets a fold apart may cost here; measured are 2.6e-3.
+/// The rounding of a base to 8 bits and of deltas to 4; 2.6e-3 was measured.
 const TOLERANCE_OF_DELTAS: f64 = 0.01;
 
 const TEXTS: usize = 200;
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn a_bundle_in_f32_says_what_native_train_says() {
+fn a_bundle_in_f32_answers_like_native_train() {
     compare("f32", TOLERANCE);
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn a_bundle_in_f16_says_what_native_train_says() {
+fn a_bundle_in_f16_answers_like_native_train() {
     compare("f16", TOLERANCE);
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn a_bundle_in_int16_says_what_native_train_says() {
+fn a_bundle_in_int16_answers_like_native_train() {
     compare("int16", TOLERANCE);
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn a_bundle_in_int12_says_what_native_train_says_to_three_digits() {
+fn a_bundle_in_int12_answers_like_native_train_to_three_digits() {
     compare("int12", INT12_TOLERANCE);
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn a_bundle_in_int8_says_nearly_what_native_train_says() {
+fn a_bundle_in_int8_answers_nearly_like_native_train() {
     compare("int8", INT8_TOLERANCE);
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn a_bundle_of_deltas_says_nearly_what_native_train_says() {
+fn a_bundle_of_deltas_answers_nearly_like_native_train() {
     compare(DELTAS, TOLERANCE_OF_DELTAS);
 }
 
@@ -96,7 +96,7 @@ fn compare(encoding: &str, tolerance: f64) {
     visitor.leave();
 }
 
-/// Real ones where they are, else our own.
+/// Texts of the real data set if it is there, else our own.
 fn texts() -> Vec<String> {
     let root = Workspace::find().root;
     let shared =

@@ -35,7 +35,7 @@ fn a_second_visit_downloads_no_model_again() {
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn the_kept_models_can_be_thrown_away() {
+fn the_kept_models_can_be_removed() {
     let visitor = Visitor::settled();
     visitor.wait_for("#offline-ready");
     visitor.wait_until("/[1-9]/.test(document.querySelector('#cache-size').innerText)");

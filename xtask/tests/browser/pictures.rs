@@ -1,9 +1,20 @@
-//! Screenshots of the main states, to be looked at: light and dark, desk and phone.
+//! Screenshots of the main states, light and dark, on a desktop and on a phone; and the README's picture.
+
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use xtask::server::Fault;
 
 use crate::visitor::Visitor;
+
+const SENTENCE: &str = "I can't believe they cancelled it, and nobody even told us!";
+
+/// The time that bars and colours take to change.
+const TRANSITIONS: Duration = Duration::from_millis(500);
+
+/// Pixels below the last element of the README's picture.
+const MARGIN: f64 = 28.0;
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
@@ -19,7 +30,7 @@ fn the_main_states_are_photographed_in_light_and_dark_on_desk_and_phone() {
     visitor.wait_for_all_folds();
     visitor.pictures("empty");
 
-    visitor.classify("I can't believe they cancelled it, and nobody even told us!");
+    visitor.classify(SENTENCE);
     visitor.pictures("result");
 
     visitor.session.click("#explain");
@@ -36,14 +47,38 @@ fn the_main_states_are_photographed_in_light_and_dark_on_desk_and_phone() {
     visitor.leave();
 }
 
+/// Saves `readme-light.png` and `readme-dark.png`, which `cargo xtask docs --pictures` copies.
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_picture_of_the_readme() {
+    const LARGEST: usize = 200_000;
+    let visitor = Visitor::settled();
+    visitor.wait_for("#offline-ready");
+    visitor.classify(SENTENCE);
+    visitor.session.click("#explain");
+    visitor.wait_for("#explanation[data-state=done]");
+    visitor.resize_with(1180, 900, 1.5);
+    for scheme in ["light", "dark"] {
+        visitor.prefer("prefers-color-scheme", scheme);
+        thread::sleep(TRANSITIONS);
+        let bottom = visitor.ask(
+            "Math.max(...['#examples', '#folds', '#explanation'].map(selector => \
+             document.querySelector(selector).getBoundingClientRect().bottom)) + scrollY",
+        );
+        let bytes =
+            visitor.picture_of_top(&format!("readme-{scheme}"), bottom.as_f64().unwrap() + MARGIN);
+        assert!(bytes <= LARGEST, "the picture in {scheme} has {bytes} bytes");
+    }
+    visitor.leave();
+}
+
 impl Visitor {
     fn pictures(&self, state: &str) {
         for (screen, width, height) in [("desk", 1280, 900), ("phone", 390, 844)] {
             self.resize(width, height);
             for scheme in ["light", "dark"] {
                 self.prefer("prefers-color-scheme", scheme);
-                // Bars and colours change over some tenths of a second.
-                std::thread::sleep(std::time::Duration::from_millis(500));
+                thread::sleep(TRANSITIONS);
                 self.picture(&format!("{state}-{screen}-{scheme}"));
             }
         }

@@ -10,7 +10,7 @@ use crate::visitor::Visitor;
 fn once_the_models_are_loaded_nothing_is_asked_of_anyone() {
     let visitor = Visitor::settled();
     visitor.wait_for("#offline-ready");
-    // What the page still had to fetch for itself (icons, the service worker's shell) is done.
+    // Time for the page's own requests to end: icons, and the service worker's files.
     thread::sleep(Duration::from_secs(2));
     let (settled, asked) = (SystemTime::now(), visitor.server.log().len());
 

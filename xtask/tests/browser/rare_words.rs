@@ -1,4 +1,4 @@
-//! A bundle whose first word embeddings make the models answer: common words at once, rare ones when they can be.
+//! A bundle with cold rows: texts without rare words are answered first.
 
 use xtask::server::Fault;
 use xtask::site::PARTED;
@@ -6,30 +6,30 @@ use xtask::site::PARTED;
 use crate::elements::{CANCEL, FOLDS, RETRY};
 use crate::visitor::{Visit, Visitor};
 
-/// Texts of frequent pieces of the small run's vocabulary.
+/// Texts whose word pieces all have hot rows in the small run's vocabulary.
 const COMMON: &str = "I am so happy";
 const ALSO_COMMON: &str = "I love you";
 
-/// It has the letter that no sentence of the run has, nearly.
+/// A text with a letter that the run's sentences hardly have, and so with word pieces that have cold rows.
 const RARE: &str = "How quixotic of you";
 
-const RARE_WORD: &str = "#rare-word";
+const RARE_WORDS: &str = "#rare-words";
 
-fn parted() -> Visitor {
+fn visitor_of_cold_rows() -> Visitor {
     Visitor::ready_for(&Visit { encoding: PARTED, ..Visit::default() })
 }
 
-/// The expression that holds while the page says so of the words that come last.
-fn rare_words(standing: &str) -> String {
-    format!("document.querySelector('#download')?.dataset.rareWords === {standing:?}")
+/// The expression that holds while the page reports this stage of rare words.
+fn rare_words(stage: &str) -> String {
+    format!("document.querySelector('#download')?.dataset.rareWords === {stage:?}")
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn common_words_are_answered_first_and_a_rare_one_waits() {
-    let visitor = parted();
+fn texts_without_rare_words_are_answered_first() {
+    let visitor = visitor_of_cold_rows();
     let cold = visitor.cold_shards();
-    // Whichever fold comes first, which is that of the worker that listens first.
+    // All folds' shards, as any fold may be loaded first: that of the worker that listens first.
     cold.iter().for_each(|shard| visitor.server.set_fault(shard, Fault::Silence));
     visitor.arrive();
     visitor.write(COMMON);
@@ -37,20 +37,20 @@ fn common_words_are_answered_first_and_a_rare_one_waits() {
     assert!(visitor.says(&rare_words("awaited")));
 
     visitor.write(RARE);
-    visitor.wait_for(RARE_WORD);
-    visitor.picture("rare-word");
-    // Another text does not wait behind it.
+    visitor.wait_for(RARE_WORDS);
+    visitor.picture("rare-words");
+    // It does not hold up another text.
     visitor.write(ALSO_COMMON);
     visitor.wait_for_first_answers(1, ALSO_COMMON);
-    assert!(!visitor.sees(RARE_WORD));
+    assert!(!visitor.sees(RARE_WORDS));
     visitor.write(RARE);
-    visitor.wait_for(RARE_WORD);
+    visitor.wait_for(RARE_WORDS);
     assert!(visitor.says("document.querySelector('#results').dataset.state === 'stale'"));
 
     cold.iter().for_each(|shard| visitor.server.clear_fault(shard));
     visitor.wait_for_all_answers(RARE);
     let late = visitor.answers();
-    visitor.wait_until_gone(RARE_WORD);
+    visitor.wait_until_gone(RARE_WORDS);
     visitor.wait_until(&rare_words("here"));
     visitor.wait_for("#offline-ready");
     let common = visitor.classify(COMMON);
@@ -64,15 +64,15 @@ fn common_words_are_answered_first_and_a_rare_one_waits() {
     assert_eq!(shards_asked_for(&visitor), asked);
     visitor.leave_a_broken_host();
 
-    let whole = Visitor::settled();
-    assert_eq!((whole.classify(COMMON), whole.classify(RARE)), (common, late));
-    whole.leave();
+    let undivided = Visitor::settled();
+    assert_eq!((undivided.classify(COMMON), undivided.classify(RARE)), (common, late));
+    undivided.leave();
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn the_page_is_ready_and_says_that_words_are_on_their_way() {
-    let visitor = parted();
+fn the_page_is_ready_and_says_that_rare_words_are_still_loading() {
+    let visitor = visitor_of_cold_rows();
     let cold = visitor.cold_shards();
     let of_last = cold.last().unwrap();
     visitor.server.set_fault(of_last, Fault::Silence);
@@ -81,15 +81,15 @@ fn the_page_is_ready_and_says_that_words_are_on_their_way() {
     visitor.classify(COMMON);
     assert!(visitor.says("document.querySelector('#download').dataset.phase === 'ready'"));
     assert!(visitor.says(&rare_words("awaited")));
-    assert!(visitor.read("#progress-text").contains("the rest of the vocabulary is still loading"));
+    assert!(visitor.read("#progress-text").contains("rare words are still loading"));
     assert!(!visitor.sees("#offline-ready"));
-    visitor.picture("rest-of-the-vocabulary");
+    visitor.picture("rare-words-loading");
     visitor.write(RARE);
     visitor.wait_for_first_answers(FOLDS - 1, RARE);
-    assert!(visitor.sees(RARE_WORD), "one model waits");
+    assert!(visitor.sees(RARE_WORDS), "one model waits for rare words");
 
     visitor.session.click(CANCEL);
-    visitor.wait_for("#rest-failed");
+    visitor.wait_for("#rare-words-failed");
     visitor.server.clear_fault(of_last);
     visitor.session.click(RETRY);
     visitor.wait_for_all_answers(RARE);
@@ -104,17 +104,17 @@ fn shards_asked_for(visitor: &Visitor) -> usize {
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn models_whose_rare_words_cannot_be_had_answer_on_and_a_retry_gets_them() {
-    let visitor = parted();
+fn models_without_rare_words_go_on_answering_and_a_retry_loads_them() {
+    let visitor = visitor_of_cold_rows();
     let cold = visitor.cold_shards();
     cold.iter().for_each(|shard| visitor.server.set_fault(shard, Fault::Status(404)));
     visitor.arrive();
-    visitor.wait_for("#rest-failed");
-    let failure = visitor.ask("document.querySelector('#rest-failed').dataset.failure");
+    visitor.wait_for("#rare-words-failed");
+    let failure = visitor.ask("document.querySelector('#rare-words-failed').dataset.failure");
     assert_eq!(failure, "not-found");
     visitor.classify(COMMON);
     visitor.write(RARE);
-    visitor.wait_for(RARE_WORD);
+    visitor.wait_for(RARE_WORDS);
     visitor.picture("rare-words-missing");
 
     cold.iter().for_each(|shard| visitor.server.clear_fault(shard));
@@ -128,14 +128,14 @@ fn models_whose_rare_words_cannot_be_had_answer_on_and_a_retry_gets_them() {
 #[ignore = "needs the built site: cargo xtask test"]
 fn what_is_typed_changes_nothing_of_what_the_host_is_asked() {
     let asked = |text: &str| {
-        let visitor = parted();
+        let visitor = visitor_of_cold_rows();
         let cold = visitor.cold_shards();
-        // Held back until the text was read.
+        // The shards are held back until the models have read the text.
         cold.iter().for_each(|shard| visitor.server.set_fault(shard, Fault::Silence));
         visitor.arrive();
         visitor.write(text);
         match text {
-            RARE => visitor.wait_for(RARE_WORD),
+            RARE => visitor.wait_for(RARE_WORDS),
             _ => visitor.wait_for_first_answers(1, text),
         }
         cold.iter().for_each(|shard| visitor.server.clear_fault(shard));
@@ -144,7 +144,7 @@ fn what_is_typed_changes_nothing_of_what_the_host_is_asked() {
         let mut targets: Vec<String> =
             visitor.server.log().into_iter().map(|asked| asked.target).collect();
         targets.retain(|target| target.ends_with(".safetensors"));
-        // Folds come in the order in which their workers listen; what was held back is asked for again.
+        // The order of folds depends on which worker is ready first, and shards that were held back are requested twice.
         targets.sort();
         targets.dedup();
         assert!(visitor.server.log().iter().all(|asked| asked.range.is_none()));

@@ -29,7 +29,7 @@ fn emoji_and_other_scripts_are_texts_like_any_other() {
         "a\u{0}b",
     ];
     for text in texts {
-        // A null character is none that a text box holds.
+        // A text box does not hold null characters.
         let held = text.replace('\u{0}', "\u{fffd}");
         visitor.write(text);
         visitor.wait_until("document.querySelector('#text').value !== ''");

@@ -1,4 +1,4 @@
-//! Hosts, networks and browsers that misbehave: what the page says, and that it recovers.
+//! Faulty hosts, networks and browsers: what the page says, and that it recovers.
 
 use std::thread;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn failure(visitor: &Visitor) -> String {
     code.as_str().unwrap_or_default().to_owned()
 }
 
-/// Slow enough to watch: many seconds for the whole bundle.
+/// A network on which the bundle takes many seconds.
 const SLOW: Fault = Fault::Throttle { bytes_per_second: 500_000 };
 
 #[test]
@@ -73,7 +73,7 @@ fn a_site_without_models_says_so() {
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn a_host_that_is_busy_for_a_moment_is_asked_again_by_itself() {
+fn a_busy_host_is_asked_again_automatically() {
     let visitor = Visitor::ready();
     let shard = visitor.a_shard_of_all_folds();
     visitor.server.set_fault(&shard, Fault::Status(503));
@@ -88,7 +88,7 @@ fn a_host_that_is_busy_for_a_moment_is_asked_again_by_itself() {
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_download_that_breaks_off_goes_on_where_it_stopped() {
     let visitor = Visitor::ready();
-    // Of a shard of megabytes, as what Chromium has received but not passed on when the connection breaks is lost.
+    // The shard has megabytes, because Chromium drops what it has not passed on when the connection breaks.
     let shard = visitor.a_shard_of_the_last_fold();
     visitor.server.set_fault(&shard, Fault::CutOnce(3_000_000));
     visitor.arrive();
@@ -163,7 +163,7 @@ fn a_browser_without_a_cache_works_too() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_browser_without_simd_is_told_what_it_lacks() {
-    // The page itself uses it, so that nothing of the page starts.
+    // The page's own module uses SIMD, so nothing of it starts.
     const NO_SIMD: &str = "WebAssembly.instantiate = WebAssembly.instantiateStreaming = \
         () => Promise.reject(new WebAssembly.CompileError('invalid opcode 0xfd'));";
     let visitor = Visitor::ready_for(&Visit { before: NO_SIMD, ..Visit::default() });
@@ -174,7 +174,7 @@ fn a_browser_without_simd_is_told_what_it_lacks() {
     visitor.leave_despite(&["javascript"]);
 }
 
-/// Keeps the page's workers within the story's reach.
+/// Collects the page's workers, for the story to end one.
 const WATCH_WORKERS: &str = "
     window.workers = [];
     const Real = Worker;
@@ -190,7 +190,7 @@ fn a_worker_that_dies_is_started_again() {
     visitor.wait_for_all_folds();
     let expected = visitor.classify("Five are better than four.");
     let workers = visitor.ask("window.workers.length").as_u64().unwrap();
-    // What a trap in wasm, an out-of-memory say, looks like from outside.
+    // This is what a trap in WebAssembly looks like from outside.
     visitor.session.run(
         "const dead = window.workers[0]; dead.terminate();
          dead.dispatchEvent(new ErrorEvent('error', { message: 'RuntimeError: unreachable' }));",

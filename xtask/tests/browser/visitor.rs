@@ -1,4 +1,4 @@
-//! One visitor: a fresh Chromium profile, a server of his own, and what he does and sees.
+//! A visitor: a new Chromium profile, a server, and functions for what the visitor does and sees.
 
 use std::env;
 use std::fs;
@@ -20,20 +20,20 @@ use crate::elements::FOLDS;
 use crate::net_log::{self, Request};
 use crate::webdriver::Session;
 
-/// For what takes a moment: loading five small models on two slow cores.
+/// The longest that a story waits for something: five small models must load on two slow cores.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Chromium's remark on trunk's preloads; `boot.js` checks the module that it remarks on.
+/// A warning of Chromium about trunk's preloads. `boot.js` checks the integrity of the module in question.
 const UNCHECKED_PRELOAD: &str = "`integrity` attribute is currently ignored for preload";
 
-/// How a visitor comes, and to what.
+/// The site and how the visitor opens it.
 pub struct Visit<'a> {
     pub files: Files,
-    /// The bundle that the site has.
+    /// The encoding of the site's bundle.
     pub encoding: &'a str,
-    /// Where on the host the site lies.
+    /// The path of the site on its host.
     pub path: &'a str,
-    /// Runs before any script of the page.
+    /// A script that runs before any script of the page.
     pub before: &'a str,
 }
 
@@ -43,7 +43,7 @@ impl Default for Visit<'_> {
     }
 }
 
-/// What the host serves beside the bundle.
+/// The files that the host serves beside the bundle.
 pub enum Files {
     Page,
     /// The JavaScript package and its example.
@@ -56,9 +56,9 @@ pub struct Visitor {
     pub site: Site,
     url: String,
     bundle: String,
-    /// Where the bundle lies on the disk.
+    /// The folder of the bundle.
     folder: PathBuf,
-    /// Profile, downloads and net log; removed when the visitor leaves.
+    /// The folder of profile, downloads and net log; removed when the visitor leaves.
     scratch: PathBuf,
 }
 
@@ -99,21 +99,21 @@ impl Visitor {
         Self { session, server, site, url, bundle, folder, scratch }
     }
 
-    /// A browser in which the page is open.
+    /// A browser in which the page is open and loading its models.
     pub fn arrived() -> Self {
         let visitor = Self::ready();
         visitor.arrive();
         visitor
     }
 
-    /// A browser in which all models of the page are loaded.
+    /// A browser in which the page has loaded all models.
     pub fn settled() -> Self {
         let visitor = Self::arrived();
         visitor.wait_for_all_folds();
         visitor
     }
 
-    /// Opens the page and lets it load its models.
+    /// Opens the page and starts the download of its models.
     pub fn arrive(&self) {
         self.session.open(&self.url);
         self.begin_loading();
@@ -138,7 +138,7 @@ impl Visitor {
         self.shard(|folds| *folds == [FOLDS - 1])
     }
 
-    /// The paths on the server of the shards that have the embeddings of rarer words.
+    /// The paths on the server of the shards with cold rows.
     pub fn cold_shards(&self) -> Vec<String> {
         let cold = |shard: &&Value| shard["cold"] == Value::Bool(true);
         self.shards().iter().filter(cold).map(|shard| self.path_of(shard)).collect()
@@ -167,18 +167,19 @@ impl Visitor {
         self.scratch.join("downloads")
     }
 
-    /// Writes a file that the visitor has on the disk.
+    /// Writes a file on the visitor's disk.
     pub fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.scratch.join(name);
         fs::write(&path, content).unwrap();
         path
     }
 
-    /// What the page's script says to an expression.
+    /// The value of a JavaScript expression in the page.
     pub fn ask(&self, expression: &str) -> Value {
         self.session.run(&format!("return {expression}"), Value::Null)
     }
 
+    /// Whether a JavaScript expression holds in the page.
     pub fn says(&self, expression: &str) -> bool {
         self.ask(&format!("Boolean({expression})")).as_bool().unwrap()
     }
@@ -197,36 +198,48 @@ impl Visitor {
         }
     }
 
-    /// Text into whatever has the focus, as an input method would put it there: any character, any length, at once.
+    /// Inserts text where the focus is, all at once, as an input method does.
     pub fn insert(&self, text: &str) {
         self.session.devtools("Input.insertText", json!({ "text": text }));
     }
 
-    /// A picture of the whole page, kept under `name`.
+    /// Saves a picture of the whole page as `NAME.png` in the folder of screenshots.
     pub fn picture(&self, name: &str) {
-        let parameters = json!({ "format": "png", "captureBeyondViewport": true });
+        self.capture(name, json!({}));
+    }
+
+    /// Saves a picture of the page down to this many pixels; returns its size in bytes.
+    pub fn picture_of_top(&self, name: &str, height: f64) -> usize {
+        let width = self.ask("innerWidth");
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
+        self.capture(name, json!({ "clip": clip }))
+    }
+
+    fn capture(&self, name: &str, mut parameters: Value) -> usize {
+        parameters["captureBeyondViewport"] = true.into();
         let picture = self.session.devtools("Page.captureScreenshot", parameters);
         fs::create_dir_all(&self.site.screenshots).unwrap();
         let bytes = BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
-        fs::write(self.site.screenshots.join(format!("{name}.png")), bytes).unwrap();
+        fs::write(self.site.screenshots.join(format!("{name}.png")), &bytes).unwrap();
+        bytes.len()
     }
 
-    /// Leaves a page on which nothing went wrong: no error, no warning of a broken policy, no file that is not there.
+    /// Leaves the page, after checking that the console has no errors or warnings.
     pub fn leave(self) {
         self.leave_despite(&[]);
     }
 
-    /// Leaves after a story in which the host misbehaved: its failed requests stand in the console, and nothing else may.
+    /// Leaves after a story with a faulty host: the console may report failed requests and nothing else.
     pub fn leave_a_broken_host(self) {
         self.leave_despite(&["network"]);
     }
 
-    /// Leaves after a story that provoked complaints from these of the console's sources.
+    /// Leaves after a story that causes errors or warnings from these sources.
     pub fn leave_despite(self, sources: &[&str]) {
         self.assert_quiet_but_for(sources);
     }
 
-    /// As [`Visitor::leave`]; gives the requests that the browser made from `moment` on.
+    /// Leaves like [`Visitor::leave`] and returns the requests that the browser made from `moment` on.
     pub fn leave_and_list_requests(self, moment: SystemTime) -> Vec<Request> {
         self.assert_quiet_but_for(&[]);
         self.session.end();
@@ -234,7 +247,7 @@ impl Visitor {
         let requests = net_log::requests(&log, &self.server.url());
         assert!(
             !requests.is_empty(),
-            "the net log knows nothing of the page: it was not read right"
+            "the net log has no request of the page, so it was not read correctly"
         );
         requests.into_iter().filter(|request| request.at >= moment).collect()
     }
@@ -272,7 +285,7 @@ fn port(server: &Server) -> String {
     server.url().trim_end_matches('/').rsplit(':').next().unwrap().to_owned()
 }
 
-/// Chromium may still be writing into it for a moment.
+/// Removes a folder; Chromium may still be writing into it for a moment.
 fn remove(folder: &Path) {
     for _ in 0..20 {
         if fs::remove_dir_all(folder).is_ok() || !folder.exists() {

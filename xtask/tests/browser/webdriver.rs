@@ -1,4 +1,4 @@
-//! A WebDriver session: as much of the protocol as the stories use, and Chromium's own commands behind it.
+//! A WebDriver session: the part of the protocol that the stories use, and Chromium's own commands.
 //!
 //! https://www.w3.org/TR/webdriver2/ and, for `devtools`, https://chromedevtools.github.io/devtools-protocol/
 
@@ -7,26 +7,26 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-/// Longer than anything a story waits for in one command.
+/// The time limit of a command.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The property that stands for an element in answers.
+/// The property that holds an element's id in answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// Ends with the value.
+/// A browser that is driven; dropping the session ends it.
 pub struct Session {
     agent: Agent,
     url: String,
 }
 
-/// An element of the document as it was when it was looked for.
+/// The id of an element that was found in the document.
 pub struct Element(String);
 
 impl Session {
     pub fn start(driver: &str, capabilities: &Value) -> Self {
         let config = Agent::config_builder()
             .timeout_global(Some(PATIENCE))
-            // The body of an error says what went wrong.
+            // The body of an error has its message.
             .http_status_as_error(false)
             .build();
         let mut session = Self { agent: config.into(), url: format!("{driver}/session") };
@@ -44,7 +44,7 @@ impl Session {
         self.post("/refresh", &json!({})).unwrap();
     }
 
-    /// Runs a function's body in the page and gives what it returns; `arguments[0]` is the argument.
+    /// Runs a function's body in the page and returns its result; `arguments[0]` is the argument.
     pub fn run(&self, script: &str, argument: Value) -> Value {
         let body = json!({ "script": script, "args": [argument] });
         self.post("/execute/sync", &body).unwrap_or_else(|error| panic!("{script}: {error}"))
@@ -57,21 +57,21 @@ impl Session {
         Element(found[ELEMENT].as_str().unwrap().to_owned())
     }
 
-    /// Clicks as a mouse would: what lies over the element or is not shown makes it fail.
+    /// Clicks like a mouse: fails if the element is hidden or covered.
     pub fn click(&self, selector: &str) {
         let Element(id) = self.find(selector);
         self.post(&format!("/element/{id}/click"), &json!({}))
             .unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 
-    /// Types into an element; into a file input, the path of a file.
+    /// Types into an element. For a file input, the keys are the path of a file.
     pub fn send_keys(&self, selector: &str, keys: &str) {
         let Element(id) = self.find(selector);
         self.post(&format!("/element/{id}/value"), &json!({ "text": keys }))
             .unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 
-    /// Presses the keys together on whatever has the focus, and lets them go.
+    /// Presses and releases keys together, where the focus is.
     pub fn press(&self, keys: &[&str]) {
         let event = |kind: &str, key: &&str| json!({ "type": kind, "value": key });
         let down = keys.iter().map(|key| event("keyDown", key));
@@ -81,13 +81,13 @@ impl Session {
         self.post("/actions", &json!({ "actions": [keyboard] })).unwrap();
     }
 
-    /// A command of Chromium's DevTools protocol, to the page.
+    /// Sends the page a command of Chromium's DevTools protocol.
     pub fn devtools(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         self.post("/goog/cdp/execute", &body).unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
-    /// What `navigator.onLine` says, and whether the page itself reaches the network. Workers do, still.
+    /// Sets `navigator.onLine` and whether the page reaches the network. Workers still reach it.
     pub fn set_offline(&self, offline: bool) {
         const PATH: &str = "/chromium/network_conditions";
         let done = if offline {
@@ -99,7 +99,7 @@ impl Session {
         done.unwrap();
     }
 
-    /// What the page and its workers wrote on the console since the last call, and what Chromium added.
+    /// The console's entries since the last call, of the page, its workers and Chromium.
     pub fn console(&self) -> Vec<Value> {
         let entries = self.post("/se/log", &json!({ "type": "browser" })).unwrap();
         entries.as_array().unwrap().clone()
@@ -107,7 +107,7 @@ impl Session {
 
     /// Ends the browser.
     pub fn end(&self) {
-        // In `drop` of a failed story it may be gone already.
+        // After a failed story the browser may already have ended.
         drop(Self::call(self.agent.delete(&self.url).call()));
     }
 
@@ -136,7 +136,7 @@ impl Drop for Session {
     }
 }
 
-/// Keys that are no characters, by https://www.w3.org/TR/webdriver2/#keyboard-actions.
+/// Special keys (https://www.w3.org/TR/webdriver2/#keyboard-actions).
 pub mod keys {
     pub const TAB: &str = "\u{e004}";
     pub const ENTER: &str = "\u{e007}";

@@ -1,4 +1,4 @@
-//! A loaded ensemble: requests that wait for every fold, and what becomes of them.
+//! A loaded ensemble: its requests are pending until every fold has answered.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,20 +12,20 @@ use web::pool::{Pool, PoolEvent};
 
 use crate::js::{Settle, disposed, error, set};
 
-/// See the type of this name in `web/package/types.d.ts`.
-#[wasm_bindgen(skip_typescript)]
-pub struct Ensemble {
+/// The package's type `Ensemble` (see `web/package/types.d.ts`).
+#[wasm_bindgen(js_name = Ensemble, skip_typescript)]
+pub struct JsEnsemble {
     inner: Rc<Inner>,
 }
 
-impl Ensemble {
+impl JsEnsemble {
     pub fn new(inner: Rc<Inner>) -> Self {
         Self { inner }
     }
 }
 
-#[wasm_bindgen]
-impl Ensemble {
+#[wasm_bindgen(js_class = Ensemble)]
+impl JsEnsemble {
     #[wasm_bindgen(getter)]
     pub fn title(&self) -> String {
         self.inner.manifest.title().to_owned()
@@ -56,7 +56,7 @@ impl Ensemble {
         match texts(input) {
             Some(texts) => self.inner.classify(texts, Array::is_array(input)),
             None => Promise::reject(
-                &js_sys::TypeError::new("classify takes a string or an array of strings").into(),
+                &js_sys::TypeError::new("classify() takes a string or an array of strings").into(),
             ),
         }
     }
@@ -66,23 +66,23 @@ impl Ensemble {
     }
 }
 
-impl Drop for Ensemble {
+impl Drop for JsEnsemble {
     fn drop(&mut self) {
         self.dispose();
     }
 }
 
-/// What the ensemble and its pool's events share.
+/// The ensemble's state, shared with the handler of the pool's events.
 pub struct Inner {
     manifest: Rc<Manifest>,
     on_progress: Option<Function>,
-    /// `None` before it has started and after the end.
+    /// `None` before the start and after the end.
     pool: RefCell<Option<Pool>>,
     loading: RefCell<Option<Settle>>,
     ready: RefCell<Vec<bool>>,
     failed: RefCell<Option<JsValue>>,
-    /// Why texts with rare words are not answered.
-    rare_words_failed: RefCell<Option<JsValue>>,
+    /// The error of cold rows that could not be loaded; texts with rare words are rejected with it.
+    cold_failed: RefCell<Option<JsValue>>,
     not_cached: RefCell<Option<String>>,
     pending: RefCell<BTreeMap<u32, Pending>>,
     next_request: Cell<u32>,
@@ -90,15 +90,15 @@ pub struct Inner {
 
 struct Pending {
     settle: Settle,
-    /// A list was asked for, so a list is the answer.
+    /// Whether `classify` was called with a list, and so answers with one.
     is_list: bool,
-    /// It has a text with a rare word, which a fold does not know yet.
-    waits: bool,
+    /// Whether a text waits for a fold's cold rows.
+    needs_cold: bool,
     folds: Vec<Option<Vec<TextAnswer>>>,
 }
 
 impl Inner {
-    /// `loading` is settled when every fold is ready, or none will be.
+    /// `loading` is resolved when every fold is ready, and rejected when one fails.
     pub fn new(manifest: Rc<Manifest>, on_progress: Option<Function>, loading: Settle) -> Self {
         Self {
             on_progress,
@@ -106,7 +106,7 @@ impl Inner {
             loading: RefCell::new(Some(loading)),
             ready: RefCell::new(vec![false; manifest.folds()]),
             failed: RefCell::default(),
-            rare_words_failed: RefCell::default(),
+            cold_failed: RefCell::default(),
             not_cached: RefCell::default(),
             pending: RefCell::default(),
             next_request: Cell::new(0),
@@ -114,7 +114,7 @@ impl Inner {
         }
     }
 
-    /// Keeps the pool whose events it receives.
+    /// Stores the pool whose events are passed to [`receive`](Self::receive).
     pub fn started(&self, pool: Pool) {
         *self.pool.borrow_mut() = Some(pool);
     }
@@ -131,12 +131,12 @@ impl Inner {
                 }
             }
             PoolEvent::Answer { request, fold, answers } => self.answer(request, fold, answers),
-            // An ensemble of fewer folds would give other numbers without a word.
+            // Fewer folds would give other probabilities without the caller noticing.
             PoolEvent::FoldFailed { failure, .. } => self.end(&error(&failure)),
             PoolEvent::NotCached { reason } => *self.not_cached.borrow_mut() = Some(reason),
-            PoolEvent::RareWords { request, .. } => self.wait_for_rare_words(request),
-            PoolEvent::ColdFailed { failure, .. } => self.fail_rare_words(&error(&failure)),
-            PoolEvent::FoldWhole { .. } | PoolEvent::WorkerRestarted { .. } => {}
+            PoolEvent::NeedsCold { request, .. } => self.wait_for_cold(request),
+            PoolEvent::ColdFailed { failure, .. } => self.fail_cold(&error(&failure)),
+            PoolEvent::ColdLoaded { .. } | PoolEvent::WorkerRestarted { .. } => {}
         }
     }
 
@@ -148,9 +148,11 @@ impl Inner {
         self.next_request.set(request.wrapping_add(1));
         let promise = settle.promise.clone();
         let folds = vec![None; self.manifest.folds()];
-        self.pending.borrow_mut().insert(request, Pending { settle, is_list, waits: false, folds });
+        self.pending
+            .borrow_mut()
+            .insert(request, Pending { settle, is_list, needs_cold: false, folds });
         if let Some(pool) = &*self.pool.borrow() {
-            if self.rare_words_failed.borrow_mut().take().is_some() {
+            if self.cold_failed.borrow_mut().take().is_some() {
                 pool.retry();
             }
             pool.classify(request, texts);
@@ -158,20 +160,20 @@ impl Inner {
         promise
     }
 
-    fn wait_for_rare_words(&self, request: u32) {
+    fn wait_for_cold(&self, request: u32) {
         if let Some(pending) = self.pending.borrow_mut().get_mut(&request) {
-            pending.waits = true;
+            pending.needs_cold = true;
         }
-        let failed = self.rare_words_failed.borrow().clone();
+        let failed = self.cold_failed.borrow().clone();
         if let Some(error) = failed {
-            self.fail_rare_words(&error);
+            self.fail_cold(&error);
         }
     }
 
-    /// Texts of common words are still answered; the next question tries again.
-    fn fail_rare_words(&self, error: &JsValue) {
-        *self.rare_words_failed.borrow_mut() = Some(error.clone());
-        let waiting = |_: &u32, pending: &mut Pending| pending.waits;
+    /// Rejects the requests that wait for cold rows. Others are still answered; the next request retries loading.
+    fn fail_cold(&self, error: &JsValue) {
+        *self.cold_failed.borrow_mut() = Some(error.clone());
+        let waiting = |_: &u32, pending: &mut Pending| pending.needs_cold;
         let failed: Vec<_> = self.pending.borrow_mut().extract_if(.., waiting).collect();
         for (request, pending) in failed {
             pending.settle.reject(error);
@@ -208,12 +210,12 @@ impl Inner {
             let progress = Object::new();
             set(&progress, "received", &JsValue::from_f64(received as f64));
             set(&progress, "total", &JsValue::from_f64(total as f64));
-            // What it throws is the caller's affair, and no reason to stop loading.
+            // An exception of the caller's callback is no reason to stop loading.
             drop(on_progress.call1(&JsValue::NULL, &progress));
         }
     }
 
-    /// Ends the workers; whoever waits for something gets `error`, the first one of this ensemble.
+    /// Ends the workers and rejects everything pending with `error`; the first such error is kept for later calls.
     pub fn end(&self, error: &JsValue) {
         self.failed.borrow_mut().get_or_insert_with(|| error.clone());
         drop(self.pool.borrow_mut().take());

@@ -1,11 +1,11 @@
-//! Promises, signals, objects and errors as JavaScript has them.
+//! JavaScript's promises, abort signals, objects and errors.
 
 use js_sys::{Function, Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use web::failure::Failure;
 use web_sys::AbortSignal;
 
-/// A promise and the means to settle it.
+/// A promise with its `resolve` and `reject`.
 pub struct Settle {
     pub promise: Promise,
     resolve: Function,
@@ -14,9 +14,9 @@ pub struct Settle {
 
 impl Settle {
     pub fn new() -> Self {
-        let mut means = None;
-        let promise = Promise::new(&mut |resolve, reject| means = Some((resolve, reject)));
-        let (resolve, reject) = means.expect("a promise calls its executor at once");
+        let mut functions = None;
+        let promise = Promise::new(&mut |resolve, reject| functions = Some((resolve, reject)));
+        let (resolve, reject) = functions.expect("a promise calls its executor at once");
         Self { promise, resolve, reject }
     }
 
@@ -29,17 +29,17 @@ impl Settle {
     }
 }
 
-/// Listens to the signal for as long as it lives.
+/// A listener of an abort signal; dropping it removes the listener.
 pub struct Aborting {
     signal: AbortSignal,
     listener: Closure<dyn FnMut()>,
 }
 
 impl Aborting {
-    /// Calls back with the signal's reason.
+    /// Calls `on_abort` with the signal's reason when it is aborted.
     pub fn new(signal: AbortSignal, on_abort: impl Fn(&JsValue) + 'static) -> Self {
-        let asked = signal.clone();
-        let listener = Closure::<dyn FnMut()>::new(move || on_abort(&asked.reason()));
+        let source = signal.clone();
+        let listener = Closure::<dyn FnMut()>::new(move || on_abort(&source.reason()));
         let function = listener.as_ref().unchecked_ref();
         signal.add_event_listener_with_callback("abort", function).expect("a signal has events");
         Self { signal, listener }
@@ -76,7 +76,7 @@ pub fn error(failure: &Failure) -> JsValue {
 }
 
 pub fn disposed() -> JsValue {
-    named_error("The ensemble was disposed of", "disposed", "Load it again.")
+    named_error("The ensemble has been disposed", "disposed", "Load it again.")
 }
 
 fn named_error(message: &str, code: &str, remedy: &str) -> JsValue {

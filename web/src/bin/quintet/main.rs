@@ -1,8 +1,7 @@
-//! The JavaScript package: `load` an ensemble, `classify` with it, `dispose` of it.
+//! The JavaScript package: `load`, `classify`, `dispose`.
 //!
-//! The workers, their protocol and the cache are the page's; this program only turns events into
-//! promises. `web/package` holds the files around it, among them the types that its users see;
-//! `cargo xtask package` puts all together.
+//! The pool, the workers and the cache are those of the page; this program turns their events into promises. The
+//! package's other files are in `web/package`, among them the types for its users; `cargo xtask package` builds it.
 
 use std::rc::Rc;
 
@@ -15,17 +14,17 @@ use web_sys::AbortSignal;
 mod ensemble;
 mod js;
 
-use ensemble::{Ensemble, Inner};
+use ensemble::{Inner, JsEnsemble};
 use js::{Aborting, Settle, error, property, throw_if_aborted};
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = include_str!("../../../package/types.d.ts");
 
-/// The exports are all there is; nothing happens before one is called.
+/// Does nothing: the program consists of its exports.
 fn main() {}
 
 #[wasm_bindgen(js_name = load, skip_typescript)]
-pub async fn load(url: String, options: JsValue) -> Result<Ensemble, JsValue> {
+pub async fn load(url: String, options: JsValue) -> Result<JsEnsemble, JsValue> {
     let on_progress = property(&options, "onProgress").and_then(|it| it.dyn_into().ok());
     let signal: Option<AbortSignal> =
         property(&options, "signal").and_then(|it| it.dyn_into().ok());
@@ -52,7 +51,7 @@ pub async fn load(url: String, options: JsValue) -> Result<Ensemble, JsValue> {
         })
     });
     JsFuture::from(promise).await?;
-    Ok(Ensemble::new(inner))
+    Ok(JsEnsemble::new(inner))
 }
 
 #[wasm_bindgen(js_name = cacheSize, skip_typescript)]

@@ -1,75 +1,76 @@
-//! When a fold is loaded, and what becomes of one that cannot be.
+//! Loading of folds, and what happens when a fold or its cold rows cannot be loaded.
 
-use super::{Cold, Fold, Phase, Scheduler, Status};
+use super::state::{Cold, FoldState, Residence, Scheduler, WorkerPhase};
 use crate::failure::Failure;
-use crate::pool::PoolEvent;
+use crate::pool::event::PoolEvent;
 use crate::protocol::ToWorker;
 
 impl Scheduler {
-    /// Loads a fold if it should be and can be: its worker is free and has room, or makes some.
+    /// Loads a fold if it is due and its worker is free and has room, or can make room.
     pub(super) fn load_if_due(&mut self, fold: usize) {
-        let Fold { worker, status, .. } = self.folds[fold];
-        let is_due = match status {
-            Status::Waiting => self.may_download(fold),
-            Status::Parked => self.has_work(fold) || self.is_next_to_complete(fold),
-            Status::Loading | Status::Resident | Status::Failed => false,
+        let FoldState { worker, residence, .. } = self.folds[fold];
+        let is_due = match residence {
+            Residence::Waiting => self.may_download(fold),
+            Residence::Parked => self.has_work(fold) || self.is_next_for_cold(fold),
+            Residence::Loading | Residence::Resident | Residence::Failed => false,
         };
         let state = &self.workers[worker];
-        if !is_due || state.phase != Phase::Up || state.is_loading() {
+        if !is_due || state.phase != WorkerPhase::Up || state.is_loading() {
             return;
         }
         let resident = state.folds.iter().copied();
         let resident: Vec<usize> =
-            resident.filter(|&fold| self.folds[fold].status == Status::Resident).collect();
-        if resident.len() >= state.resident {
+            resident.filter(|&fold| self.folds[fold].residence == Residence::Resident).collect();
+        if resident.len() >= state.capacity {
             if self.is_uncached {
-                // In turn would mean to download the whole model for every text.
+                // Taking turns would mean to download the whole model for every text.
                 self.fail(fold, Failure::OutOfMemory);
                 return;
             }
             let busy = state.busy.map(|(_, fold)| fold);
             let idle = |fold: &usize| busy != Some(*fold) && !self.has_work(*fold);
             let Some(done) = resident.into_iter().find(idle) else { return };
-            self.folds[done].status = Status::Parked;
+            self.folds[done].residence = Residence::Parked;
             self.folds[done].forget_cold();
             self.send(worker, ToWorker::Unload { fold: done });
         }
-        self.folds[fold].status = Status::Loading;
+        self.folds[fold].residence = Residence::Loading;
         self.workers[worker].loading = Some(fold);
         self.send(worker, ToWorker::Load { fold });
     }
 
-    /// Whether a fold has texts to answer, or will have with its cold rows.
+    /// Whether a fold has texts to answer, now or once it has its cold rows.
     fn has_work(&self, fold: usize) -> bool {
-        self.jobs.is_pending(fold, self.folds[fold].may_be_whole())
+        self.queue.is_pending(fold, self.folds[fold].may_get_cold())
     }
 
-    /// Whether a fold that takes turns comes in for its cold rows, which it has never had: the others that are in have had theirs.
-    fn is_next_to_complete(&self, fold: usize) -> bool {
-        let lacks = |fold: &Fold| fold.cold == Cold::Waiting && !fold.was_whole;
-        let Fold { worker, .. } = self.folds[fold];
+    /// Whether a fold that takes turns is loaded for its cold rows: it has not had them yet, and no other fold
+    /// in its worker's memory is still to get its own.
+    fn is_next_for_cold(&self, fold: usize) -> bool {
+        let needs_cold = |fold: &FoldState| fold.cold == Cold::Waiting && !fold.had_cold;
+        let FoldState { worker, .. } = self.folds[fold];
         let mut others = self.workers[worker].folds.iter().map(|&other| &self.folds[other]);
-        lacks(&self.folds[fold])
-            && !others.any(|other| other.status == Status::Resident && lacks(other))
+        needs_cold(&self.folds[fold])
+            && !others.any(|other| other.residence == Residence::Resident && needs_cold(other))
     }
 
-    /// Whether nothing is left to download for a fold, or nobody else is downloading.
+    /// Whether a fold needs no download, or no other download is under way.
     fn may_download(&self, fold: usize) -> bool {
-        self.shards.are_cached(&self.folds[fold].shards) || !self.is_downloading()
+        self.shards.are_cached(&self.folds[fold].hot_shards) || !self.is_downloading()
     }
 
-    /// Whether a worker is loading what is still on its way, or will be when it has decoded what makes a fold answer.
+    /// Whether a worker is downloading, or will be as soon as it has decoded the fold that it has downloaded.
     pub(super) fn is_downloading(&self) -> bool {
         self.folds.iter().any(|fold| {
-            let (is_loading, is_completing) =
-                (fold.status == Status::Loading, fold.cold == Cold::Loading);
-            let goes_on = is_completing || (is_loading && fold.cold == Cold::Waiting);
-            (is_loading && !self.shards.are_here(&fold.shards))
-                || (goes_on && !self.shards.are_here(&fold.cold_shards))
+            let is_loading = fold.residence == Residence::Loading;
+            let cold_is_next =
+                fold.cold == Cold::Loading || (is_loading && fold.cold == Cold::Waiting);
+            (is_loading && !self.shards.are_here(&fold.hot_shards))
+                || (cold_is_next && !self.shards.are_here(&fold.cold_shards))
         })
     }
 
-    /// A worker could not load a fold, or not classify by it.
+    /// Notes that a worker could not load a fold or classify with it.
     pub(super) fn failed(&mut self, worker: usize, fold: usize, failure: Failure) {
         let state = &mut self.workers[worker];
         if state.busy.is_some_and(|(_, busy)| busy == fold) {
@@ -77,26 +78,27 @@ impl Scheduler {
         }
         if state.loading == Some(fold) {
             state.loading = None;
-            // Reported when it was cancelled; wanted again if a retry came in between.
+            // The cancel reported it. If a retry came in between, it is loaded again.
             if failure == Failure::Cancelled {
-                if self.folds[fold].status == Status::Loading {
-                    self.folds[fold].status = Status::Waiting;
+                if self.folds[fold].residence == Residence::Loading {
+                    self.folds[fold].residence = Residence::Waiting;
                 }
                 return;
             }
         }
         if failure == Failure::Offline {
-            // The others would find the same out, each after its own patience.
-            self.folds[fold].status = Status::Waiting;
+            // The other folds would fail too, each after its own retries.
+            self.folds[fold].residence = Residence::Waiting;
             self.fail_unfinished(&failure);
         } else {
             self.fail(fold, failure);
         }
     }
 
+    /// Fails all folds and cold rows that are not loaded and would have to be downloaded.
     pub(super) fn fail_unfinished(&mut self, failure: &Failure) {
         for fold in 0..self.folds.len() {
-            if matches!(self.folds[fold].status, Status::Waiting | Status::Loading) {
+            if matches!(self.folds[fold].residence, Residence::Waiting | Residence::Loading) {
                 self.fail(fold, failure.clone());
             } else if self.is_cold_unfinished(fold) {
                 self.fail_cold(fold, failure.clone());
@@ -104,17 +106,23 @@ impl Scheduler {
         }
     }
 
-    /// Whether a fold in memory, or one that takes turns, is to be completed by a download.
+    /// Whether a fold that is loaded, or takes turns, has cold rows still to download.
     fn is_cold_unfinished(&self, fold: usize) -> bool {
-        let Fold { status, cold, ref cold_shards, .. } = self.folds[fold];
-        status != Status::Failed
+        let FoldState { residence, cold, ref cold_shards, .. } = self.folds[fold];
+        residence != Residence::Failed
             && matches!(cold, Cold::Waiting | Cold::Loading)
             && !self.shards.are_cached(cold_shards)
     }
 
     pub(super) fn fail(&mut self, fold: usize, failure: Failure) {
         let state = &mut self.folds[fold];
-        (state.status, state.is_announced, state.was_whole) = (Status::Failed, false, false);
+        (state.residence, state.is_announced, state.had_cold) = (Residence::Failed, false, false);
         self.report(PoolEvent::FoldFailed { fold, failure });
+    }
+
+    /// Fails a fold's cold rows until the next retry. The fold goes on answering texts without rare words.
+    pub(super) fn fail_cold(&mut self, fold: usize, failure: Failure) {
+        self.folds[fold].cold = Cold::Failed;
+        self.report(PoolEvent::ColdFailed { fold, failure });
     }
 }

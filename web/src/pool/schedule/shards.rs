@@ -1,11 +1,11 @@
-//! What is at hand of the shards, by the workers' reports.
+//! How much of each shard is here, as the workers report it.
 
-use crate::pool::PoolEvent;
+use crate::pool::event::PoolEvent;
 
-/// All shards of the bundle, by their place in it.
-pub struct Shards(Vec<Shard>);
+/// The progress of all shards of the bundle, in its order.
+pub struct Shards(Vec<ShardProgress>);
 
-struct Shard {
+struct ShardProgress {
     bytes: u64,
     received: u64,
     is_cached: bool,
@@ -13,12 +13,12 @@ struct Shard {
 
 impl Shards {
     pub fn new(bytes: &[u64]) -> Self {
-        let shard = |&bytes| Shard { bytes, received: 0, is_cached: false };
+        let shard = |&bytes| ShardProgress { bytes, received: 0, is_cached: false };
         Self(bytes.iter().map(shard).collect())
     }
 
-    /// So many bytes of a shard have come. Whether that is news: a download that starts again from
-    /// nothing does not take back what was shown.
+    /// Notes the bytes received of a shard. Returns whether they are more than before: a download that starts
+    /// again does not turn the progress back.
     pub fn receive(&mut self, shard: usize, received: u64) -> bool {
         let Some(shard) = self.0.get_mut(shard) else { return false };
         let before = shard.received;
@@ -26,7 +26,7 @@ impl Shards {
         shard.received > before
     }
 
-    /// A shard is whole. Whether that is news.
+    /// Notes that a shard is complete. Returns whether the progress has grown.
     pub fn take(&mut self, shard: usize, is_cached: bool) -> bool {
         if let Some(shard) = self.0.get_mut(shard) {
             shard.is_cached |= is_cached;
@@ -44,7 +44,7 @@ impl Shards {
         shards.iter().all(|&shard| self.0[shard].is_cached)
     }
 
-    /// Whether none of them is still on its way.
+    /// Whether none of the shards has to be downloaded any more.
     pub fn are_here(&self, shards: &[usize]) -> bool {
         shards.iter().all(|&shard| self.0[shard].received == self.0[shard].bytes)
     }

@@ -1,26 +1,28 @@
-//! The pool's decisions, played through without a browser.
+//! Stories about the pool's decisions: messages in, actions out.
 
 mod cold;
 
 use shared::bundle::TextAnswer;
 
 use super::*;
+use crate::pool::plan::Share;
 
 const SHARD: u64 = 10;
 
-/// Folds of which each uses shard 0 and one of its own, shared out as given, on as many cores as need be.
+/// A scheduler of folds that use shard 0 and a shard of their own. `shares` are the workers' folds and
+/// capacities; there is a core for each worker.
 fn scheduler(shares: &[(&[usize], usize)]) -> Scheduler {
     scheduler_on(shares.len(), shares)
 }
 
 fn scheduler_on(cores: usize, shares: &[(&[usize], usize)]) -> Scheduler {
     let folds: usize = shares.iter().map(|(folds, _)| folds.len()).sum();
-    let shares = shares.iter().map(|&(folds, resident)| Share { folds: folds.to_vec(), resident });
+    let shares = shares.iter().map(|&(folds, capacity)| Share { folds: folds.to_vec(), capacity });
     let hot = |fold| ShardsOfFold { hot: vec![0, fold + 1], cold: Vec::new() };
     Scheduler::new(shares.collect(), cores, (0..folds).map(hot).collect(), &vec![SHARD; folds + 1])
 }
 
-/// One worker a fold, started and listening, nothing in the cache.
+/// A scheduler with a listening worker for each fold and an empty cache.
 fn listening(folds: usize) -> Scheduler {
     let all: Vec<usize> = (0..folds).collect();
     let shares: Vec<(&[usize], usize)> =
@@ -33,7 +35,7 @@ fn listening(folds: usize) -> Scheduler {
     scheduler
 }
 
-/// Takes a worker through the loading of a fold whose shards it downloads or finds in the cache.
+/// Plays the messages of a worker that loads a fold.
 fn load(scheduler: &mut Scheduler, worker: usize, fold: usize) -> Vec<Action> {
     for shard in [0, fold + 1] {
         scheduler.message(worker, FromWorker::Taken { shard, cached: true });
@@ -57,7 +59,7 @@ fn reports(actions: Vec<Action>) -> Vec<PoolEvent> {
     actions.into_iter().filter_map(report).collect()
 }
 
-/// What the workers are told to classify: (worker, ticket, fold, number of texts).
+/// The slices sent to workers, as (worker, ticket, fold, number of texts).
 fn questions(actions: &[Action]) -> Vec<(usize, u32, usize, usize)> {
     let question = |action: &Action| match action {
         Action::Send { worker, message: ToWorker::Classify { ticket, fold, texts } } => {

@@ -45,7 +45,7 @@ fn decides_by_the_thresholds_and_tells_how_far_the_folds_agree() {
     let asked = request(&ask(&mut state, "text"));
     answer(&mut state, asked, 0, &[[0.5, 0.25]]);
     answer(&mut state, asked, 1, &[[0.25, 0.25]]);
-    let results = state.composer.shown().unwrap().results(state.model.ensemble.as_ref().unwrap());
+    let results = state.composer.shown().unwrap().results(state.model.bundle.as_ref().unwrap());
     assert_eq!(results[0].probability, 0.375);
     assert_eq!(results[0].spread, (0.25, 0.5));
     assert!(!results[0].is_on);

@@ -43,8 +43,8 @@ fn cancelling_keeps_what_is_answered() {
     let (first, second) = (asked(&effects)[0].0, asked(&effects)[1].0);
     let more = answer(&mut state, first, 0, &[[0.5, 0.0]; 16]);
     let third = request(&more);
-    let called_back = [second, third].map(|request| Effect::CancelRequest { request });
-    assert_eq!(many(&mut state, ManyEvent::Cancel), called_back);
+    let cancelled = [second, third].map(|request| Effect::CancelRequest { request });
+    assert_eq!(many(&mut state, ManyEvent::Cancel), cancelled);
     assert!(matches!(&state.many.job, Job::Stopped(table) if table.answered() == 16));
     answer(&mut state, second, 0, &[[0.5, 0.0]; 16]);
     assert_eq!(state.many.job.table().unwrap().answered(), 16);
@@ -92,7 +92,7 @@ fn a_file_comes_before_the_lines_and_its_ids_come_back() {
 }
 
 #[test]
-fn a_file_that_is_no_use_says_so_and_is_not_run() {
+fn a_malformed_file_is_refused_and_not_run() {
     let mut state = ready(1);
     let chosen = ManyEvent::FileChosen { name: "t.csv".to_owned(), bytes: 30 };
     many(&mut state, chosen);

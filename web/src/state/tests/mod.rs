@@ -1,4 +1,4 @@
-//! Stories about the state: events in, effects and what is shown out.
+//! Stories about the state: events in, effects and answers out.
 
 mod composer;
 mod explanation;
@@ -12,8 +12,9 @@ use shared::{LabelSet, Thresholds};
 
 use super::*;
 use crate::failure::Failure;
+use crate::texts_file::Row;
 
-/// A page with its models at work.
+/// A page whose models are ready.
 fn ready(folds: usize) -> State {
     let mut state = loading(folds);
     for fold in 0..folds {
@@ -22,27 +23,27 @@ fn ready(folds: usize) -> State {
     state
 }
 
-/// A page whose models are on their way.
+/// A page whose models are being loaded.
 fn loading(folds: usize) -> State {
     let mut state = State::default();
-    let ensemble = Box::new(ensemble(folds));
-    let arrived = ModelEvent::ManifestArrived { ensemble, to_download: 0 };
+    let bundle = Box::new(bundle(folds));
+    let arrived = ModelEvent::ManifestArrived { bundle, to_download: 0 };
     update(&mut state, Event::Model(arrived));
     state
 }
 
-fn ensemble(folds: usize) -> Ensemble {
+fn bundle(folds: usize) -> BundleSummary {
     let labels = ["joy", "fear"].map(str::to_owned).to_vec();
-    Ensemble {
+    BundleSummary {
         labels: LabelSet::new(labels).unwrap(),
         thresholds: Thresholds::new(vec![0.5, 0.25], 2).unwrap(),
         folds,
         max_len: 256,
         download_bytes: 1_000,
-        is_parted: false,
+        has_cold_rows: false,
         card: Card {
             title: "Test".to_owned(),
-            licence: None,
+            license: None,
             encoding: Encoding::F32,
             provenance: Provenance {
                 model: "mini".to_owned(),
@@ -66,11 +67,11 @@ fn ensemble(folds: usize) -> Ensemble {
     }
 }
 
-/// A page that answers texts of common words.
-fn ready_but_for_rare_words(folds: usize) -> State {
+/// A page whose models are ready and still without cold rows.
+fn ready_without_cold(folds: usize) -> State {
     let mut state = State::default();
-    let ensemble = Box::new(Ensemble { is_parted: true, ..ensemble(folds) });
-    model(&mut state, ModelEvent::ManifestArrived { ensemble, to_download: 0 });
+    let bundle = Box::new(BundleSummary { has_cold_rows: true, ..bundle(folds) });
+    model(&mut state, ModelEvent::ManifestArrived { bundle, to_download: 0 });
     for fold in 0..folds {
         model(&mut state, ModelEvent::FoldReady { fold });
     }
@@ -85,7 +86,7 @@ fn type_text(state: &mut State, text: &str) -> Vec<Effect> {
     update(state, Event::Composer(ComposerEvent::Typed(text.to_owned())))
 }
 
-/// Types, and waits long enough.
+/// Types a text and ends the pause.
 fn ask(state: &mut State, text: &str) -> Vec<Effect> {
     let effects = type_text(state, text);
     elapse(state, &effects)
@@ -110,7 +111,7 @@ fn answer(state: &mut State, request: u32, fold: usize, answers: &[[f32; 2]]) ->
     update(state, Event::Answer { request, fold, answers })
 }
 
-/// The requests among the effects: number and texts.
+/// The numbers and texts of the requests among the effects.
 fn asked(effects: &[Effect]) -> Vec<(u32, Vec<String>)> {
     effects
         .iter()
@@ -129,7 +130,7 @@ fn request(effects: &[Effect]) -> u32 {
 }
 
 fn probabilities(state: &State) -> Vec<f32> {
-    let ensemble = state.model.ensemble.as_ref().unwrap();
-    let results = state.composer.shown().unwrap().results(ensemble);
+    let bundle = state.model.bundle.as_ref().unwrap();
+    let results = state.composer.shown().unwrap().results(bundle);
     results.iter().map(|result| result.probability).collect()
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn manifest(to_download: u64) -> ModelEvent {
-    ModelEvent::ManifestArrived { ensemble: Box::new(ensemble(2)), to_download }
+    ModelEvent::ManifestArrived { bundle: Box::new(bundle(2)), to_download }
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn what_cannot_be_kept_is_not_ready_offline() {
     model(&mut state, ModelEvent::NotCached { reason: reason.clone() });
     model(&mut state, ModelEvent::FoldReady { fold: 0 });
     assert!(!state.model.is_ready_offline());
-    assert_eq!(state.model.kept, Kept::No { reason });
+    assert_eq!(state.model.saved, Saved::No { reason });
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_fold_that_fails_is_said_when_the_others_are_through() {
     assert_eq!(state.model.phase, Phase::Failed(failure));
     assert!(state.model.can_do_jobs());
     assert_eq!(model(&mut state, ModelEvent::Retry), [Effect::RetryLoading]);
-    assert_eq!(state.model.folds, [Fold::Waiting, Fold::Ready]);
+    assert_eq!(state.model.folds, [FoldStatus::Waiting, FoldStatus::Ready]);
 }
 
 #[test]
@@ -120,55 +120,55 @@ fn a_restarted_worker_is_waited_for() {
 }
 
 #[test]
-fn models_that_lack_rare_words_are_ready_and_say_so() {
-    let mut state = ready_but_for_rare_words(2);
+fn models_without_cold_rows_are_ready_and_say_so() {
+    let mut state = ready_without_cold(2);
     model(&mut state, ModelEvent::ShellKept);
     assert_eq!(state.model.phase, Phase::Ready);
-    assert_eq!(state.model.rare_words, RareWords::Awaited);
+    assert_eq!(state.model.cold_rows, ColdRows::Awaited);
     assert!(!state.model.is_ready_offline());
     assert!(state.model.can_do_jobs());
-    assert_eq!(model(&mut state, ModelEvent::FoldWhole { fold: 1 }), []);
-    let effects = model(&mut state, ModelEvent::FoldWhole { fold: 0 });
+    assert_eq!(model(&mut state, ModelEvent::ColdLoaded { fold: 1 }), []);
+    let effects = model(&mut state, ModelEvent::ColdLoaded { fold: 0 });
     assert_eq!(effects, [Effect::ReadCacheSize]);
-    assert_eq!(state.model.rare_words, RareWords::Here);
+    assert_eq!(state.model.cold_rows, ColdRows::Here);
     assert!(state.model.is_ready_offline());
 
     model(&mut state, ModelEvent::WorkerRestarted { fold: 1 });
     model(&mut state, ModelEvent::FoldReady { fold: 1 });
-    assert_eq!(state.model.rare_words, RareWords::Awaited);
-    model(&mut state, ModelEvent::FoldWhole { fold: 1 });
-    assert_eq!(state.model.rare_words, RareWords::Here);
+    assert_eq!(state.model.cold_rows, ColdRows::Awaited);
+    model(&mut state, ModelEvent::ColdLoaded { fold: 1 });
+    assert_eq!(state.model.cold_rows, ColdRows::Here);
 }
 
 #[test]
-fn rare_words_that_fail_fail_no_model_and_can_be_tried_again() {
-    let mut state = ready_but_for_rare_words(1);
+fn cold_rows_that_fail_leave_the_models_ready_and_can_be_tried_again() {
+    let mut state = ready_without_cold(1);
     assert_eq!(model(&mut state, ModelEvent::Retry), [], "nothing has failed");
-    model(&mut state, ModelEvent::RareWordsFailed(Failure::Offline));
+    model(&mut state, ModelEvent::ColdFailed(Failure::Offline));
     assert_eq!(state.model.phase, Phase::Ready);
-    assert_eq!(state.model.rare_words, RareWords::Failed(Failure::Offline));
+    assert_eq!(state.model.cold_rows, ColdRows::Failed(Failure::Offline));
     assert_eq!(model(&mut state, ModelEvent::Retry), [Effect::RetryLoading]);
-    assert_eq!(state.model.rare_words, RareWords::Awaited);
+    assert_eq!(state.model.cold_rows, ColdRows::Awaited);
 
     assert_eq!(model(&mut state, ModelEvent::Cancel), [Effect::CancelLoading]);
-    model(&mut state, ModelEvent::RareWordsFailed(Failure::Cancelled));
+    model(&mut state, ModelEvent::ColdFailed(Failure::Cancelled));
     assert_eq!(state.model.phase, Phase::Ready, "the models are");
     assert_eq!(model(&mut state, ModelEvent::Retry), [Effect::RetryLoading]);
 }
 
 #[test]
 fn a_text_with_a_rare_word_waits_until_its_answers_come() {
-    let mut state = ready_but_for_rare_words(2);
+    let mut state = ready_without_cold(2);
     let number = request(&ask(&mut state, "floccinaucinihilipilification"));
-    let rare = |request, fold| Event::RareWords { request, fold };
-    update(&mut state, rare(number + 1, 0));
-    assert!(!state.composer.waits_for_rare_words(), "that was another text");
-    update(&mut state, rare(number, 0));
-    update(&mut state, rare(number, 1));
-    assert!(state.composer.waits_for_rare_words());
+    let needs_cold = |request, fold| Event::NeedsCold { request, fold };
+    update(&mut state, needs_cold(number + 1, 0));
+    assert!(!state.composer.waits_for_cold(), "that was another text");
+    update(&mut state, needs_cold(number, 0));
+    update(&mut state, needs_cold(number, 1));
+    assert!(state.composer.waits_for_cold());
     assert!(state.composer.shown().is_none());
     answer(&mut state, number, 0, &[[0.5, 0.5]]);
-    assert!(state.composer.waits_for_rare_words(), "for the other model");
+    assert!(state.composer.waits_for_cold(), "for the other model");
     answer(&mut state, number, 1, &[[0.5, 0.5]]);
-    assert!(!state.composer.waits_for_rare_words());
+    assert!(!state.composer.waits_for_cold());
 }

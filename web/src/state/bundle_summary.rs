@@ -1,41 +1,35 @@
-//! What the page has to know of the bundle to show answers: the manifest without its tensors.
+//! The part of the manifest that the page shows: everything but shards and tensors.
 
 use shared::bundle::{Encoding, Manifest, Provenance, Scores, Verification};
 use shared::{LabelSet, Thresholds};
 
-/// The labels, their thresholds and the number of models.
+/// A bundle's labels, thresholds and sizes, and its card.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ensemble {
+pub struct BundleSummary {
     pub labels: LabelSet,
     pub thresholds: Thresholds,
     pub folds: usize,
-    /// The most tokens of a text that a model reads.
+    /// The number of tokens of a text that a model reads.
     pub max_len: usize,
-    /// All distinct shards.
+    /// The size of all distinct shards.
     pub download_bytes: u64,
-    /// Word embeddings of rarer words come after the models.
-    pub is_parted: bool,
+    /// Whether the embeddings of rare words are downloaded after the models.
+    pub has_cold_rows: bool,
     pub card: Card,
 }
 
-/// What a bundle says of itself.
+/// The bundle's account of itself: origin, license and scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Card {
     pub title: String,
-    pub licence: Option<String>,
+    pub license: Option<String>,
     pub encoding: Encoding,
     pub provenance: Provenance,
     pub scores: Scores,
     pub verification: Option<Verification>,
 }
 
-impl Ensemble {
-    pub fn label_count(&self) -> usize {
-        self.labels.len()
-    }
-}
-
-impl From<&Manifest> for Ensemble {
+impl From<&Manifest> for BundleSummary {
     fn from(manifest: &Manifest) -> Self {
         Self {
             labels: manifest.labels().clone(),
@@ -43,10 +37,10 @@ impl From<&Manifest> for Ensemble {
             folds: manifest.folds(),
             max_len: manifest.max_len(),
             download_bytes: manifest.download_bytes(),
-            is_parted: manifest.hot_rows().is_some(),
+            has_cold_rows: manifest.hot_rows().is_some(),
             card: Card {
                 title: manifest.title().to_owned(),
-                licence: manifest.licence().map(str::to_owned),
+                license: manifest.licence().map(str::to_owned),
                 encoding: manifest.encoding(),
                 provenance: manifest.provenance().clone(),
                 scores: manifest.scores().clone(),

@@ -1,0 +1,181 @@
+//! The scheduler's state: folds, workers, shards, requests, and the actions it is about to ask for.
+
+use super::queue::Queue;
+use super::shards::Shards;
+use crate::pool::event::PoolEvent;
+use crate::pool::plan::Share;
+use crate::protocol::ToWorker;
+
+/// Something for the pool to do, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Start this worker, or start it again.
+    Spawn {
+        worker: usize,
+    },
+    /// Tell the worker where the bundle is.
+    Open {
+        worker: usize,
+    },
+    Send {
+        worker: usize,
+        message: ToWorker,
+    },
+    Terminate {
+        worker: usize,
+    },
+    Report(PoolEvent),
+}
+
+/// The pool's decisions as a state machine; `schedule.rs` has its steps.
+pub struct Scheduler {
+    pub(super) folds: Vec<FoldState>,
+    pub(super) workers: Vec<WorkerState>,
+    pub(super) cores: usize,
+    pub(super) shards: Shards,
+    pub(super) queue: Queue,
+    /// Whether shards cannot be cached, which was reported. Folds cannot take turns then.
+    pub(super) is_uncached: bool,
+    pub(super) actions: Vec<Action>,
+}
+
+/// A fold and what is known about it.
+pub struct FoldState {
+    pub worker: usize,
+    pub hot_shards: Vec<usize>,
+    pub cold_shards: Vec<usize>,
+    pub residence: Residence,
+    pub cold: Cold,
+    /// Whether the fold has had its cold rows, which was reported. They may have left memory since.
+    pub had_cold: bool,
+    /// Whether the fold was reported as ready. A fold that takes turns leaves and returns unreported.
+    pub is_announced: bool,
+}
+
+/// Where a fold's hot rows and layers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residence {
+    /// Not loaded yet.
+    Waiting,
+    Loading,
+    /// In its worker's memory.
+    Resident,
+    /// Only in the cache; loaded again when there is something to answer.
+    Parked,
+    Failed,
+}
+
+/// Where a fold's cold rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cold {
+    /// Not in memory.
+    Waiting,
+    Loading,
+    /// In memory, or the bundle has none.
+    Here,
+    Failed,
+}
+
+/// A worker and what it was told to do.
+pub struct WorkerState {
+    pub folds: Vec<usize>,
+    /// The number of folds it may hold at a time.
+    pub capacity: usize,
+    pub phase: WorkerPhase,
+    /// The fold that it is loading.
+    pub loading: Option<usize>,
+    /// The fold whose cold rows it is loading.
+    pub loading_cold: Option<usize>,
+    /// The ticket and the fold of the texts that it is classifying.
+    pub busy: Option<(u32, usize)>,
+    pub was_restarted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerPhase {
+    Down,
+    /// Started, but not listening yet.
+    Starting,
+    Up,
+}
+
+/// The shards of a fold in the order in which they are loaded, as indices into all shards.
+#[derive(Debug, Clone, Default)]
+pub struct ShardsOfFold {
+    pub hot: Vec<usize>,
+    pub cold: Vec<usize>,
+}
+
+impl Scheduler {
+    pub fn new(
+        shares: Vec<Share>,
+        cores: usize,
+        shards_of: Vec<ShardsOfFold>,
+        shard_bytes: &[u64],
+    ) -> Self {
+        let owner = |fold| {
+            let owner = shares.iter().position(|share| share.folds.contains(&fold));
+            owner.expect("the plan gives every fold a worker")
+        };
+        let folds = shards_of.into_iter().enumerate().map(|(fold, shards)| FoldState {
+            worker: owner(fold),
+            cold: if shards.cold.is_empty() { Cold::Here } else { Cold::Waiting },
+            hot_shards: shards.hot,
+            cold_shards: shards.cold,
+            residence: Residence::Waiting,
+            had_cold: false,
+            is_announced: false,
+        });
+        let folds: Vec<FoldState> = folds.collect();
+        let workers = shares.into_iter().map(|Share { folds, capacity }| WorkerState {
+            folds,
+            capacity,
+            phase: WorkerPhase::Down,
+            loading: None,
+            loading_cold: None,
+            busy: None,
+            was_restarted: false,
+        });
+        Self {
+            queue: Queue::new(folds.len()),
+            folds,
+            workers: workers.collect(),
+            cores: cores.max(1),
+            shards: Shards::new(shard_bytes),
+            is_uncached: false,
+            actions: Vec::new(),
+        }
+    }
+
+    pub(super) fn send(&mut self, worker: usize, message: ToWorker) {
+        self.actions.push(Action::Send { worker, message });
+    }
+
+    pub(super) fn report(&mut self, event: PoolEvent) {
+        self.actions.push(Action::Report(event));
+    }
+}
+
+impl FoldState {
+    pub fn has_cold(&self) -> bool {
+        self.cold == Cold::Here
+    }
+
+    /// Whether texts that wait for the fold's cold rows may still get them.
+    pub fn may_get_cold(&self) -> bool {
+        self.cold != Cold::Failed
+    }
+
+    /// Notes that the fold has left memory, and its cold rows with it.
+    pub fn forget_cold(&mut self) {
+        if self.cold != Cold::Failed && !self.cold_shards.is_empty() {
+            self.cold = Cold::Waiting;
+        }
+    }
+}
+
+impl WorkerState {
+    pub fn is_loading(&self) -> bool {
+        self.loading.is_some() || self.loading_cold.is_some()
+    }
+}

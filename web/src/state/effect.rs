@@ -1,0 +1,62 @@
+//! What the state asks the browser to do. Plain data; [`EffectRunner`](crate::effects::EffectRunner)
+//! carries it out.
+
+/// Something for the browser to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    FetchManifest,
+    /// Wait until the service worker has saved the page itself.
+    WatchShell,
+    StartPool,
+    CancelLoading,
+    RetryLoading,
+    Classify {
+        request: u32,
+        texts: Vec<String>,
+    },
+    CancelRequest {
+        request: u32,
+    },
+    /// Send `Event::Elapsed` after a pause. The sequence number tells whether the text has changed meanwhile.
+    Wait {
+        timer: Timer,
+        sequence: u64,
+        milliseconds: u32,
+    },
+    ReadCacheSize,
+    ClearCache,
+    /// Read the file that the visitor chose last.
+    ReadFile,
+    /// Save a file on the visitor's device.
+    Download {
+        name: String,
+        content: String,
+    },
+    /// Put the text into the address, behind the `#` that no server sees.
+    SetFragment {
+        fragment: String,
+    },
+    CopyLink,
+}
+
+/// The pauses that the state waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timer {
+    /// From the last key stroke to the classification.
+    Classify,
+    /// From the last answer to its announcement.
+    Announce,
+}
+
+/// The source of request numbers; each is used once.
+#[derive(Debug, Clone, Default)]
+pub struct Requests {
+    last: u32,
+}
+
+impl Requests {
+    pub fn next(&mut self) -> u32 {
+        self.last += 1;
+        self.last
+    }
+}

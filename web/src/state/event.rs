@@ -1,0 +1,110 @@
+//! What can happen to the page: the visitor acts, the pool of models reports, a timer ends.
+
+use shared::bundle::TextAnswer;
+
+use super::bundle_summary::BundleSummary;
+use super::effect::Timer;
+use crate::failure::Failure;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    Model(ModelEvent),
+    Composer(ComposerEvent),
+    Many(ManyEvent),
+    Explanation(ExplanationEvent),
+    /// A fold's answers to the texts of a request, in their order.
+    Answer {
+        request: u32,
+        fold: usize,
+        answers: Vec<TextAnswer>,
+    },
+    /// A text of the request waits for the fold's cold rows.
+    NeedsCold {
+        request: u32,
+        fold: usize,
+    },
+    /// An `Effect::Wait` has ended.
+    Elapsed {
+        timer: Timer,
+        sequence: u64,
+    },
+}
+
+/// News of the download and of the models.
+#[derive(Debug, Clone)]
+pub enum ModelEvent {
+    ManifestArrived {
+        bundle: Box<BundleSummary>,
+        to_download: u64,
+    },
+    /// The manifest could not be loaded, or the workers not be started.
+    StartFailed(Failure),
+    /// The visitor agreed to a large download.
+    Accepted,
+    Progress {
+        received: u64,
+        total: u64,
+        now: f64,
+    },
+    FoldReady {
+        fold: usize,
+    },
+    /// A fold has its cold rows and answers every text.
+    ColdLoaded {
+        fold: usize,
+    },
+    FoldFailed {
+        fold: usize,
+        failure: Failure,
+    },
+    /// Cold rows could not be loaded; the folds go on answering texts without rare words.
+    ColdFailed(Failure),
+    WorkerRestarted {
+        fold: usize,
+    },
+    NotCached {
+        reason: String,
+    },
+    Cancel,
+    Retry,
+    CacheSize(u64),
+    ClearCache,
+    CacheCleared,
+    ShellKept,
+    Online(bool),
+}
+
+/// What happens around the text box.
+#[derive(Debug, Clone)]
+pub enum ComposerEvent {
+    Typed(String),
+    ExampleChosen(usize),
+    /// The page was opened, or its address changed.
+    FragmentRead(String),
+    Share,
+    LinkCopied,
+    /// The clipboard cannot be used; the link is in the address bar.
+    LinkNotCopied,
+}
+
+/// What happens to the table of many texts.
+#[derive(Debug, Clone)]
+pub enum ManyEvent {
+    LinesChanged(String),
+    FileChosen { name: String, bytes: u64 },
+    FileRead { content: Vec<u8> },
+    FileUnreadable { reason: String },
+    FileRemoved,
+    Run,
+    Cancel,
+    Download,
+}
+
+/// What happens to the explanation.
+#[derive(Debug, Clone)]
+pub enum ExplanationEvent {
+    Explain,
+    LabelChosen(usize),
+    Close,
+}
