@@ -20,7 +20,7 @@ pub enum Failure {
     Server { file: String, status: u16 },
 
     /// The bytes do not match the hash in the manifest.
-    #[error("The file `{file}` was damaged on the way")]
+    #[error("The file `{file}` arrived damaged")]
     Corrupted { file: String },
 
     /// The bundle arrived undamaged, but this program cannot run it.
@@ -57,7 +57,7 @@ impl Failure {
                 "Check the connection, then try again. What has been downloaded is kept."
             }
             Self::NotFound { .. } => {
-                "The site may be being updated: try again in a minute. If the file is still missing, reload the page."
+                "The site may just be updating: try again in a minute. If the file is still missing, reload the page."
             }
             Self::Server { .. } => "Try again in a minute. What has been downloaded is kept.",
             Self::Corrupted { .. } => {

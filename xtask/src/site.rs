@@ -16,10 +16,10 @@ const ENCODINGS: [&str; 5] = ["f32", "int12", "f16", "int16", "int8"];
 /// One that the tests load of a run whose folds have an ancestor in common.
 pub const DELTAS: &str = "int8+4/4";
 
-/// What stands for an encoding where a bundle of the default one keeps all but the first word embeddings for later.
-pub const PARTED: &str = "parted";
+/// Stands for an encoding: a bundle in the default encoding with cold rows.
+pub const COLD_ROWS: &str = "cold-rows";
 
-/// How many those are: of the small run's vocabulary of 3,009, a third.
+/// Its hot rows: a third of the small run's vocabulary of 3,009.
 const HOT_ROWS: &str = "1000";
 
 /// The folders of the page and its tests.
@@ -50,7 +50,7 @@ impl Site {
         }
     }
 
-    /// The bundle of the small run in `encoding`, in [`DELTAS`] of the related one; or the [`PARTED`] one.
+    /// The bundle of the small run in `encoding`, in [`DELTAS`] of the related one, or the one with [`COLD_ROWS`].
     pub fn bundle(&self, encoding: &str) -> PathBuf {
         self.scratch.join(format!("bundle-{}", encoding.replace('/', "-")))
     }
@@ -65,7 +65,7 @@ impl Site {
         for encoding in ENCODINGS {
             self.export(workspace, &self.run, encoding, &["--encoding", encoding])?;
         }
-        self.export(workspace, &self.run, PARTED, &["--hot-rows", HOT_ROWS])?;
+        self.export(workspace, &self.run, COLD_ROWS, &["--hot-rows", HOT_ROWS])?;
         self.export(workspace, &self.related_run, DELTAS, &["--encoding", DELTAS])
     }
 

@@ -85,7 +85,7 @@ fn Provenance(bundle: BundleSummary) -> impl IntoView {
         ("Reads", format!("the first {} tokens of a text", bundle.max_len)),
         ("Download", format!("{}, weights as {}", bytes(bundle.download_bytes), card.encoding)),
         ("License of the weights", card.license.unwrap_or_else(|| "not stated".to_owned())),
-        ("Made by", versions.join(", ")),
+        ("Made with", versions.join(", ")),
     ];
     let rows: Vec<_> = facts
         .into_iter()

@@ -94,7 +94,7 @@ fn Loading() -> impl IntoView {
 fn Usable() -> impl IntoView {
     let store = Store::of_component();
     let cold_rows = store.part(|state| state.model.cold_rows.clone());
-    let hint = || "Texts are already answered; a text with rare words waits for them.";
+    let hint = || "Texts without rare words are already answered; the others wait.";
     move || match cold_rows.get() {
         ColdRows::Here => view! { <Ready /> }.into_any(),
         ColdRows::Awaited => view! { <Progress told=told_of_rare_words hint /> }.into_any(),
@@ -205,7 +205,7 @@ fn Ready() -> impl IntoView {
                 <span class="tick" aria-hidden="true">
                     "\u{2713}"
                 </span>
-                "Ready, also offline: the models are on this device."
+                "Ready, even offline: the models are on this device."
             </p>
         }
         .into_any(),

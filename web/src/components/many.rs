@@ -71,7 +71,9 @@ fn FileChoice() -> impl IntoView {
         }
     };
     let chosen = move |(name, column, texts): (String, Option<String>, usize)| {
-        let from = column.map(|column| format!(" from the column `{column}`")).unwrap_or_default();
+        let from = column
+            .map(|column| format!(" from the column \u{201c}{column}\u{201d}"))
+            .unwrap_or_default();
         view! {
             <p id="many-file-name" class="row" data-texts=texts.to_string()>
                 {format!("{name}: {}{from}. ", counted(texts, "text"))}
@@ -98,7 +100,7 @@ fn FileChoice() -> impl IntoView {
             on:dragleave=move |_| is_over.set(false)
             on:drop=take_dropped
         >
-            <label for="many-file">"Or choose or drop a CSV file with a column `text`"</label>
+            <label for="many-file">"Or choose or drop a CSV file with a column \u{201c}text\u{201d}"</label>
             <input
                 id="many-file"
                 type="file"

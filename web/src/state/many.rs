@@ -10,8 +10,8 @@ use crate::texts_file::{self, Problem, Row, TextsFile};
 #[derive(Debug, Clone, Default)]
 pub struct Many {
     /// The content of the box, one text per line. It may have thousands of lines, and components compare
-    /// it after every event: an `Arc` is equal to its clone at a glance.
-    pub lines: Arc<str>,
+    /// it after every event: an `Arc` of the same allocation is equal at once.
+    pub lines: Arc<String>,
     /// The number of texts in `lines`.
     line_count: usize,
     /// The chosen file; its texts are classified instead of the lines.
@@ -93,7 +93,7 @@ impl Table {
 impl Many {
     pub fn set_lines(&mut self, lines: String) {
         self.line_count = texts_file::lines(&lines).count();
-        self.lines = lines.into();
+        self.lines = Arc::new(lines);
     }
 
     pub fn is_asking(&self, request: u32) -> bool {

@@ -34,7 +34,7 @@ impl Download {
         self.bytes
     }
 
-    fn is_whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.bytes.len() == self.expected
     }
 
@@ -95,9 +95,9 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let mut pauses = PAUSES_MS.iter();
     // It is complete already if it was cancelled between its last byte and the end of the answer.
-    while !download.is_whole() {
+    while !download.is_complete() {
         let failure = match attempt(download, url, freshness, cancel, &progress).await {
-            Ok(()) if download.is_whole() => return Ok(()),
+            Ok(()) if download.is_complete() => return Ok(()),
             // The body is too short.
             Ok(()) => download.corrupted(),
             Err(failure) => failure,

@@ -1,7 +1,7 @@
 //! A bundle with cold rows: texts without rare words are answered first.
 
 use xtask::server::Fault;
-use xtask::site::PARTED;
+use xtask::site::COLD_ROWS;
 
 use crate::elements::{CANCEL, FOLDS, RETRY};
 use crate::visitor::{Visit, Visitor};
@@ -16,7 +16,7 @@ const RARE: &str = "How quixotic of you";
 const RARE_WORDS: &str = "#rare-words";
 
 fn visitor_of_cold_rows() -> Visitor {
-    Visitor::ready_for(&Visit { encoding: PARTED, ..Visit::default() })
+    Visitor::ready_for(&Visit { encoding: COLD_ROWS, ..Visit::default() })
 }
 
 /// The expression that holds while the page reports this stage of rare words.
