@@ -1,12 +1,12 @@
 //! Reverse-mode differentiation: a tape of closures.
 //!
-//! candle's own backward pass allocates a zero tensor and adds to it at every edge of the graph and
+//! candle's own backward pass allocates a zero tensor and adds to it at every edge of the graph, and
 //! limits a custom operation to three inputs. Here an operation hands the tape one closure that
-//! turns the gradient of its output into those of its inputs; gradients move, and where several
-//! meet they are summed in place. Gradients of parameters go where [`ParameterGradients`] says.
+//! turns the gradient of its output into those of its inputs. Gradients are moved, and where several
+//! meet they are summed in place. Gradients of parameters are kept by [`ParameterGradients`].
 //!
-//! A tape stands for training: with one, operations record themselves and dropout is applied;
-//! without one (`None`), they compute only their result.
+//! A tape means training: with one, operations are recorded and dropout is applied; without one
+//! (`None`), they compute only their result.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,22 +15,22 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use crate::Result;
-use crate::kernels::{Target, Write, elementwise, random::RandomKey};
+use crate::kernels::{Target, WriteMode, elementwise, random::RandomKey};
 
 type Backward = Box<dyn FnOnce(Tensor, &mut Gradients<'_>) -> Result<()>>;
 
-/// Records one forward pass.
+/// A record of one forward pass.
 pub struct Tape {
     backward: RefCell<Vec<Backward>>,
     seed: u64,
     dropouts: Cell<u32>,
 }
 
-/// A tensor on its way through the model; a recorded one has a gradient, in the tensor's format.
+/// A tensor on its way through the model. One that a tape has recorded has a gradient, in the tensor's format.
 #[derive(Clone)]
 pub struct Value {
     tensor: Tensor,
-    /// The same in half precision, where the operation has written both.
+    /// The values in half precision, if the operation has written both.
     half: Option<Tensor>,
     node: Option<usize>,
 }
@@ -40,11 +40,11 @@ pub struct Value {
 pub struct Parameter {
     name: Arc<str>,
     tensor: Tensor,
-    /// The same in half precision, for products; whoever changes the tensor renews it.
+    /// The values in half precision, for products. Whoever changes the tensor changes them as well.
     half: Option<Tensor>,
 }
 
-/// Where backward passes leave the gradients of parameters: f32 tensors by name.
+/// The gradients of parameters, f32 tensors by name, to which backward passes add.
 #[derive(Default)]
 pub struct ParameterGradients {
     slots: BTreeMap<Arc<str>, Slot>,
@@ -56,30 +56,30 @@ struct Slot {
     filled: bool,
 }
 
-/// What [`Tape::backward`] hands from operation to operation.
+/// The gradients that [`Tape::backward`] hands from operation to operation.
 pub struct Gradients<'a> {
     parameters: &'a mut ParameterGradients,
     values: Vec<Option<Tensor>>,
 }
 
 impl Tape {
-    /// `seed` decides every dropout mask of this forward pass.
+    /// Begins a forward pass. `seed` decides all of its dropout masks.
     pub fn new(seed: u64) -> Self {
         Self { backward: RefCell::default(), seed, dropouts: Cell::new(0) }
     }
 
-    /// The key of the next dropout mask: a place in the model and a seed give one mask.
+    /// Returns the key of the next dropout mask. A place in the model and a seed give one mask.
     pub(crate) fn next_random_key(&self) -> RandomKey {
         let site = self.dropouts.get();
         self.dropouts.set(site + 1);
         RandomKey::new(self.seed, site)
     }
 
-    /// Propagates `gradient`, that of `output`, back to all parameters, and adds to what
-    /// `parameters` hold since their last `clear`.
+    /// Propagates `gradient`, that of `output` and of its shape, back to all parameters, and adds to
+    /// what `parameters` hold since their last [`clear`](ParameterGradients::clear).
     ///
     /// # Errors
-    /// If a tensor operation fails (out of memory, say).
+    /// [`Error::Tensor`](crate::Error::Tensor), if a tensor operation fails, for example for lack of memory.
     pub fn backward(
         self,
         output: &Value,
@@ -99,12 +99,12 @@ impl Tape {
 }
 
 impl Value {
-    /// A tensor without a gradient.
+    /// Wraps a tensor that has no gradient.
     pub fn constant(tensor: Tensor) -> Self {
         Self { tensor, half: None, node: None }
     }
 
-    /// The output of an operation and, if there is a tape, the way back from it.
+    /// Wraps the output of an operation and records its backward pass, if there is a tape.
     pub(crate) fn output(
         tape: Option<&Tape>,
         tensor: Tensor,
@@ -118,22 +118,23 @@ impl Value {
         Self { tensor, half: None, node }
     }
 
-    /// Adds the same numbers in half precision.
+    /// Adds the values in half precision.
     #[must_use]
     pub(crate) fn with_half(self, half: Option<Tensor>) -> Self {
         Self { half, ..self }
     }
 
+    /// Returns the tensor.
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
     }
 
-    /// The half precision in which there is a copy.
+    /// Returns the format of the copy in half precision, if there is one.
     pub(crate) fn half_format(&self) -> Option<DType> {
         self.half.as_ref().map(Tensor::dtype)
     }
 
-    /// The tensor in the format that a product takes.
+    /// Returns the tensor in the format that a product takes.
     pub(crate) fn operand(&self, format: DType) -> Result<Tensor> {
         [Some(&self.tensor), self.half.as_ref()]
             .into_iter()
@@ -144,58 +145,61 @@ impl Value {
 }
 
 impl Parameter {
+    /// Names a tensor, f32, that has a copy `half` in f16 or bf16 if products are in half precision.
     pub fn new(name: impl Into<Arc<str>>, tensor: Tensor, half: Option<Tensor>) -> Self {
         Self { name: name.into(), tensor, half }
     }
 
+    /// Returns the parameter's name, as Hugging Face has it.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// Returns the f32 tensor.
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
     }
 
-    /// The first rows alone.
+    /// Returns the parameter that is the first rows of this one, under the same name.
     pub(crate) fn first_rows(&self, rows: usize) -> Result<Self> {
         let first = |tensor: &Tensor| tensor.narrow(0, 0, rows);
         let half = self.half.as_ref().map(first).transpose()?;
         Ok(Self { name: self.name.clone(), tensor: first(&self.tensor)?, half })
     }
 
-    /// What products take: the copy in half precision if there is one.
+    /// Returns the operand of products: the copy in half precision, if there is one, or else the tensor.
     pub(crate) fn operand(&self) -> &Tensor {
         self.half.as_ref().unwrap_or(&self.tensor)
     }
 }
 
 impl ParameterGradients {
-    /// Gradients go to these tensors; those of other names get tensors of their own.
+    /// Puts gradients into these f32 tensors, by name. Those of other parameters get tensors of their own.
     pub fn over(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
         let slot = |tensor| Slot { tensor, filled: false };
         let slots = tensors.into_iter().map(|(name, tensor)| (name.into(), slot(tensor)));
         Self { slots: slots.collect() }
     }
 
-    /// From here on the next backward pass replaces what is there.
+    /// Begins a new sum: the next backward pass replaces the gradients.
     pub fn clear(&mut self) {
         self.slots.values_mut().for_each(|slot| slot.filled = false);
     }
 
-    /// The gradient of the parameter called `name`, if it took part.
+    /// Returns the gradient of the parameter `name`, if it took part since the last `clear`.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.slots.get(name).filter(|slot| slot.filled).map(|slot| &slot.tensor)
     }
 
-    /// Names and gradients of the parameters that took part, in the order of the names.
+    /// Returns the names and gradients of the parameters that took part, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         let filled = self.slots.iter().filter(|(_, slot)| slot.filled);
         filled.map(|(name, slot)| (&**name, &slot.tensor))
     }
 
-    /// Where the next contribution to the gradient of `parameter` goes.
+    /// Returns the target of the next contribution to the gradient of `parameter`.
     ///
-    /// A parameter that is the first rows of a larger one adds to the gradient of that.
+    /// The contribution to a parameter that is the first rows of a larger one is added to the larger one's.
     fn target(&mut self, parameter: &Parameter) -> Result<Target> {
         if !self.slots.contains_key(&parameter.name) {
             let tensor = parameter.tensor.zeros_like()?;
@@ -203,12 +207,12 @@ impl ParameterGradients {
         }
         let slot = self.slots.get_mut(&parameter.name).expect("just made");
         let write = match std::mem::replace(&mut slot.filled, true) {
-            true => Write::Add,
-            false => Write::Replace,
+            true => WriteMode::Add,
+            false => WriteMode::Replace,
         };
         let (rows, all) = (parameter.tensor.dim(0)?, slot.tensor.dim(0)?);
         if rows < all {
-            assert_eq!(write, Write::Add, "the larger parameter's gradient comes first");
+            assert_eq!(write, WriteMode::Add, "the larger parameter's gradient comes first");
             return Ok(Target { tensor: slot.tensor.narrow(0, 0, rows)?, write });
         }
         Ok(Target { tensor: slot.tensor.clone(), write })
@@ -216,9 +220,9 @@ impl ParameterGradients {
 }
 
 impl Gradients<'_> {
-    /// Adds to the gradient of a value; nothing is kept for a constant.
+    /// Adds to the gradient of a value; a constant has none.
     ///
-    /// The tensor must not be in use elsewhere: later contributions are added in place.
+    /// `gradient` must not be in use elsewhere, as later contributions are added in place.
     pub(crate) fn add(&mut self, value: &Value, gradient: Tensor) -> Result<()> {
         self.update(value, |so_far| match so_far {
             None if gradient.dtype() == value.tensor.dtype() => Ok(gradient),
@@ -227,7 +231,7 @@ impl Gradients<'_> {
         })
     }
 
-    /// Replaces the gradient of a value by what `accumulate` makes of what is there so far.
+    /// Replaces the gradient of a value by what `accumulate` makes of the gradient so far.
     pub(crate) fn update(
         &mut self,
         value: &Value,
@@ -240,7 +244,7 @@ impl Gradients<'_> {
         Ok(())
     }
 
-    /// Where a contribution to the gradient of a parameter has to be put, right away.
+    /// Returns the target of a contribution to the gradient of a parameter, to be written at once.
     pub(crate) fn target(&mut self, parameter: &Parameter) -> Result<Target> {
         self.parameters.target(parameter)
     }

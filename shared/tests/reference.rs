@@ -12,13 +12,13 @@ use candle_core::{DType, Device, Tensor};
 use shared::autograd::{ParameterGradients, Tape};
 use shared::batch::Batch;
 use shared::kernels::optimizer::{AdamW, Range, Rules, StepState, decide};
-use shared::kernels::{Target, Write};
+use shared::kernels::{Target, WriteMode};
 use shared::model::{Classifier, DebertaConfig};
 use shared::nn::Weights;
 
 use common::{Tensors, largest, loss_and_gradients, pack, read_tensors, relative_error, to_vec};
 
-/// The reference's folder; `None`, and a word on stderr, where it is not at hand.
+/// Returns the reference's folder, or `None` with a message on stderr if it is missing.
 fn fixture() -> Option<PathBuf> {
     let shared = std::env::var_os("QUINTET_SHARED").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")),
@@ -95,8 +95,8 @@ fn loss_and_all_gradients_equal_the_references() {
     let mut worst = (0.0, "");
     for (name, gradient) in gradients.iter() {
         let error = relative_error(gradient, &expected[name]);
-        // The key bias shifts all scores of a query alike, so its exact gradient through content
-        // and position keys is near zero and what is left of it is rounding: hence 1e-5.
+        // The key bias shifts all scores of a query alike, so its exact gradient through content and
+        // position keys is near zero and the rest of it is rounding: hence 1e-5.
         assert!(error < 1e-5, "{name}: relative error {error}");
         if error > worst.0 {
             worst = (error, name);
@@ -169,7 +169,7 @@ fn five_adamw_steps_equal_the_references() {
         let (loss, gradients) = reference.loss_and_gradients(&classifier);
         let flat = |(_, gradient): (&str, &Tensor)| gradient.flatten_all().unwrap();
         let all = Tensor::cat(&gradients.iter().map(flat).collect::<Vec<_>>(), 0).unwrap();
-        let norm = Target { tensor: zeros(1), write: Write::Replace };
+        let norm = Target { tensor: zeros(1), write: WriteMode::Replace };
         decide(&all, rules, &state, &norm).unwrap();
         let norm = norm.tensor.to_vec1::<f32>().unwrap()[0];
         for (found, key) in [(loss, "loss"), (norm, "grad_norm")] {
@@ -230,10 +230,10 @@ fn a_texts_logits_do_not_depend_on_its_neighbours() {
     let Some(reference) = Reference::load() else { return };
     let classifier = reference.classifier().freeze().unwrap();
     let together = classifier.logits(&reference.batch).unwrap();
-    for (text, bounds) in reference.batch.offsets().windows(2).enumerate() {
+    for (text, bounds) in reference.batch.cumulative_seq_lengths().windows(2).enumerate() {
         let alone = Batch::pack([&reference.batch.input_ids()[bounds[0]..bounds[1]]]);
         let alone = classifier.logits(&alone).unwrap();
-        // Not bit-equal: a product of another height is blocked in another way.
+        // Not bit-equal, as a product of another height is divided into other blocks.
         let error = relative_error(&alone, &together.narrow(0, text, 1).unwrap());
         assert!(error < 2e-6, "text {text}: {error}");
     }

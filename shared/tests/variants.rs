@@ -22,7 +22,7 @@ struct Variant {
     classifier: Classifier,
     batch: Batch,
     labels: Vec<f32>,
-    /// `logits`, and `gradients/TENSOR`.
+    /// The tensors `logits` and `gradients/TENSOR`.
     expected: Tensors,
 }
 
@@ -102,7 +102,7 @@ fn all_gradients_equal_the_references() {
         for (name, expected) in variant.expected_gradients() {
             let found = gradients.get(name).unwrap();
             let place = format!("{}: {name}", variant.name);
-            // What shifts all scores of a query alike has no gradient but rounding.
+            // A shift of all scores of a query has no gradient but rounding.
             if largest(expected) < 1e-12 * steepest {
                 let noise = largest(found) / steepest;
                 assert!(noise < 1e-6, "{place}: {noise} of the largest gradient instead of none");

@@ -6,9 +6,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
-use shared::model::DebertaConfig;
-
-const WORD_EMBEDDINGS: &str = "deberta.embeddings.word_embeddings.weight";
+use shared::model::{DebertaConfig, WORD_EMBEDDINGS};
 
 /// The values of tensor `name`, row by row.
 pub fn values(name: &str, shape: &[usize], config: &DebertaConfig, seed: u64) -> Vec<f32> {

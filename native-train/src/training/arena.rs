@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
+use shared::kernels::attention::Stacked;
+use shared::kernels::elementwise;
 use shared::kernels::optimizer::Range;
-use shared::kernels::{cuda, elementwise};
 use shared::model::STACKED;
 
 use crate::run::tensors::Tensors;
@@ -52,7 +53,7 @@ impl Arena {
             first: zeros(DType::F32)?,
             second: zeros(DType::F32)?,
         };
-        let stacks = match cuda::runs_on(device) {
+        let stacks = match Stacked::is_faster_on(device) {
             true => stacks(&places),
             false => BTreeMap::new(),
         };

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use shared::autograd::{ParameterGradients, Tape, Value};
 use shared::kernels::cross_entropy::{Share, binary_cross_entropy};
 use shared::kernels::optimizer::{AdamW, INITIAL_SCALE, Numbers, Range, Rules, StepState, decide};
-use shared::kernels::{Target, Write};
+use shared::kernels::{Target, WriteMode};
 use shared::nn::Weights;
 
 use super::arena::{self, Arena};
@@ -113,7 +113,7 @@ impl Optimizer {
         if place == 0 {
             self.gradients.clear();
         }
-        let write = if place == 0 { Write::Replace } else { Write::Add };
+        let write = if place == 0 { WriteMode::Replace } else { WriteMode::Add };
         let loss = Target { tensor: self.losses.narrow(0, self.unread, 1)?, write };
         let share = Share { elements, state: &self.state };
         let gradient = binary_cross_entropy(logits.tensor(), targets, share, &loss)?;
@@ -124,7 +124,8 @@ impl Optimizer {
     ///
     /// A weight without a gradient took no part in the loss and stays as it is.
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
-        let norm = Target { tensor: self.norms.narrow(0, self.unread, 1)?, write: Write::Replace };
+        let norm =
+            Target { tensor: self.norms.narrow(0, self.unread, 1)?, write: WriteMode::Replace };
         decide(self.arena.all_gradients(), self.rules, &self.state, &norm)?;
         if self.ranges.is_empty() {
             self.ranges = self.arena.ranges(|name| {

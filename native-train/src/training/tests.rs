@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 use shared::kernels::random::RandomKey;
-use shared::model::DebertaConfig;
+use shared::model::{DebertaConfig, WORD_EMBEDDINGS};
 
 use super::metrics_log::read_epochs;
 use super::trainer::{self, Files, Fold, Trained};
@@ -242,10 +242,7 @@ fn training_only_the_rows_in_use_equals_training_all_rows() {
     let (compact, whole) = (run(&[12, 13, 14]), run(&[12, 13, 16]));
     assert_eq!(bits(&compact), bits(&whole));
     let initial = initial_weights(1);
-    assert_ne!(
-        bits(&compact)[super::vocabulary::WORD_EMBEDDINGS],
-        bits(&initial)[super::vocabulary::WORD_EMBEDDINGS]
-    );
+    assert_ne!(bits(&compact)[WORD_EMBEDDINGS], bits(&initial)[WORD_EMBEDDINGS]);
 }
 
 #[test]

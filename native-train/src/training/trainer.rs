@@ -11,13 +11,13 @@ use shared::autograd::Tape;
 use shared::batch::Batch;
 use shared::kernels::cross_entropy::mean_loss;
 use shared::kernels::scalar::sigmoid;
-use shared::model::{Classifier, DebertaConfig};
+use shared::model::{Classifier, DebertaConfig, WORD_EMBEDDINGS};
 
 use super::checkpoint::{Checkpoint, Position};
 use super::lr_scheduler::LinearSchedule;
 use super::metrics_log::{EpochRecord, MetricsLog, StepRecord};
 use super::optimizer::{Optimizer, StepResult};
-use super::vocabulary::{CompactVocabulary, WORD_EMBEDDINGS};
+use super::vocabulary::CompactVocabulary;
 use super::{Compute, Examples, Hyperparameters, Order, rng};
 use crate::device::{self, Memory};
 use crate::error::UserError;

@@ -10,9 +10,6 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-/// The tensor that is compacted.
-pub const WORD_EMBEDDINGS: &str = "deberta.embeddings.word_embeddings.weight";
-
 /// The ids in use, ascending; an id's place here is its row in the compact table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompactVocabulary {

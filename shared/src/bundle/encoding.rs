@@ -13,8 +13,7 @@ use crate::kernels::low_bits::Bits;
 use crate::kernels::packed::PackedLinear;
 use crate::{Error, Result};
 
-/// The table that stays encoded in memory.
-pub(super) const WORD_EMBEDDINGS: &str = "deberta.embeddings.word_embeddings.weight";
+pub(super) use crate::model::WORD_EMBEDDINGS;
 
 /// What the matrices of a bundle are stored as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

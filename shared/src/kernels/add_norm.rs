@@ -1,62 +1,49 @@
 //! Layer normalisation (Ba et al., arXiv 1607.06450) of a sum, in one pass over memory:
 //! y = gamma * (s - mean) / sqrt(variance + eps) + beta, with s = dropout(x + bias) + residual.
 
+mod types;
+
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
-use super::matmul::sum_in_order;
 use super::random::DropoutMask;
-use super::{Target, cuda, lanes_sum, rows_per_task, simd, tensor, tensor_in, values};
+use super::{cuda, lanes_sum, rows_per_task, simd, sum_in_order, tensor, tensor_in, values};
 use crate::Result;
+pub use types::{ParameterTargets, Summed};
 
-/// What is normalised: x [rows, width] alone, or the end of a transformer sublayer.
-#[derive(Clone, Copy)]
-pub enum Summed<'a> {
-    Alone,
-    /// dropout(x + bias) + residual: bias [width], residual [rows, width].
-    Sublayer {
-        bias: &'a Tensor,
-        residual: &'a Tensor,
-        mask: Option<DropoutMask>,
-    },
-}
-
-/// What the backward pass needs.
+/// The normalised rows, which [`backward`] needs.
 pub enum Normalised {
-    /// (s - mean) / deviation [rows, width], and 1 / deviation per row.
+    /// Rows on the CPU.
     Rows {
+        /// (s - mean) / deviation, f32 [rows, width].
         values: Tensor,
+        /// 1 / deviation [rows].
         inverse_deviation: Vec<f32>,
     },
+    /// Rows on a GPU.
     OnDevice(cuda::add_norm::Normalised),
 }
 
-/// What [`forward`] returns.
+/// The results of [`forward`].
 pub struct Output {
     /// y [rows, width], f32.
     pub y: Tensor,
-    /// y rounded to the half precision that was asked for.
+    /// y rounded to half precision, if that was asked for.
     pub half: Option<Tensor>,
+    /// The input of [`backward`].
     pub normalised: Normalised,
-}
-
-/// Where [`backward`] puts the gradients of parameters.
-pub struct ParameterTargets<'a> {
-    pub gamma: &'a Target,
-    pub beta: &'a Target,
-    /// Within a sublayer.
-    pub bias: Option<&'a Target>,
 }
 
 /// The gradients that [`backward`] returns.
 pub struct InputGradients {
-    /// By s, f32: that of the residual, and without a sublayer that of x.
+    /// The gradient by s, f32 [rows, width]: that of the residual, and without a sublayer that of x.
     pub sum: Tensor,
-    /// By x within a sublayer, in the format of x.
+    /// The gradient by x within a sublayer [rows, width], in the format of x.
     pub x: Option<Tensor>,
 }
 
-/// x may be in half precision, all else is f32; `half` asks for a rounded copy of y.
+/// Normalises the rows of a sum. x [rows, width] may be in half precision; gamma and beta [width] and the residual are
+/// f32. `half` asks for a copy of y in that format.
 pub fn forward(
     x: &Tensor,
     summed: Summed<'_>,
@@ -154,7 +141,9 @@ fn normalise(row: &mut [f32], eps: f32) -> f32 {
     inverse
 }
 
-/// `gradient` is that of y; `sublayer` holds the mask given to `forward` and the format of x.
+/// Returns the gradients of the inputs and writes those of the parameters to `targets`.
+///
+/// `gradient` is that of y, f32 [rows, width]; `sublayer` holds the mask given to [`forward`] and the format of x.
 pub fn backward(
     gradient: &Tensor,
     normalised: &Normalised,

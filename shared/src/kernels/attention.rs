@@ -9,8 +9,11 @@
 //!
 //! where pk and pq are projected relative-position rows. Their tables hold one row a distance, the
 //! largest distance first, so that for a fixed query the rows of consecutive keys are consecutive:
-//! a product with all rows that a text can reach is a band matrix whose row i is shifted by i. No
-//! text sees another one's rows, so nothing is padded and nothing masked.
+//! a product with all rows that a text can reach is a band matrix whose row i is shifted by i. A text
+//! attends to its own rows only, so nothing is padded or masked.
+//!
+//! Mirrors `DisentangledSelfAttention.forward` and `disentangled_attention_bias`:
+//! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L195-L349>.
 //!
 //! Rows are [tokens, heads * head_size]; a head is a block of columns.
 
@@ -18,80 +21,42 @@ mod bands;
 mod head;
 mod inference;
 mod rows;
+mod types;
 
 use std::ops::Range;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::matmul::{Matrix, MatrixMut, Threads, Write, multiply, sum_in_order};
-use super::random::DropoutMask;
-use super::{Offsets, cuda, simd, tensor_in, values};
+use super::matmul::{Matrix, MatrixMut, Threads, multiply};
+use super::{WriteMode, cuda, simd, sum_in_order, tensor_in, values};
 use crate::Result;
 use bands::{add_key_band, add_query_band, spread_key_band, spread_query_band};
 use head::Head;
 pub use inference::PositionTables;
 use rows::{drop_out, softmax, softmax_backward};
+use types::Text;
+pub use types::{Attention, Operands, Queries, Stacked};
 
-/// Texts that one task handles. Fixed, for the gradients of the position tables are summed first
+/// Texts that one task handles. Fixed, as the gradients of the position tables are summed first
 /// within a task and then over tasks.
 const TEXTS_PER_TASK: usize = 2;
 
-/// Which rows ask: every token, or only the first of each text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Queries {
-    All,
-    First,
-}
-
-/// One attention over a packed batch.
-#[derive(Clone)]
-pub struct Attention {
-    /// Text t has the rows `offsets[t]..offsets[t + 1]`.
-    pub offsets: Offsets,
-    pub heads: usize,
-    pub queries: Queries,
-    pub scale: f32,
-    /// Of the probabilities.
-    pub mask: Option<DropoutMask>,
-}
-
-/// The operands: queries [texts or tokens, width], keys and values [tokens, width], and the tables
-/// of projected positions [2 * longest - 1, width], whose row r is for i - j = longest - 1 - r.
-#[derive(Clone)]
-pub struct Operands<T> {
-    pub query: T,
-    pub key: T,
-    pub value: T,
-    pub position_key: Option<T>,
-    pub position_query: Option<T>,
-}
-
-/// What the backward pass needs.
+/// The intermediate results that [`Attention::backward`] needs.
 pub enum Saved {
-    /// The probabilities, text after text, head after head.
+    /// The probabilities on the CPU, text after text, head after head.
     Probabilities(Vec<f32>),
-    /// What a GPU computes them again from.
+    /// The results from which a GPU computes the probabilities again.
     OnDevice(cuda::attention::Saved),
 }
 
-/// One text's share of a task.
-struct Text {
-    /// Its rows among the keys.
-    rows: Range<usize>,
-    /// Its rows among the queries.
-    query_rows: Range<usize>,
-    /// Its elements among the probabilities.
-    scores: Range<usize>,
-}
-
-/// A part of a mutable buffer that belongs to one task, addressed by the whole buffer's indices.
-struct Part<'a> {
+/// A slice of a mutable buffer that belongs to one task, addressed by the whole buffer's indices.
+struct TaskSlice<'a> {
     values: &'a mut [f32],
     start: usize,
 }
 
-impl Part<'_> {
+impl TaskSlice<'_> {
     fn from(&mut self, index: usize) -> &mut [f32] {
         &mut self.values[index - self.start..]
     }
@@ -100,28 +65,12 @@ impl Part<'_> {
 /// The slices of the operands that all tasks read.
 type Slices<'a> = Operands<&'a [f32]>;
 
-impl<T> Operands<T> {
-    pub(crate) fn map<'a, U>(
-        &'a self,
-        mut f: impl FnMut(&'a T) -> Result<U>,
-    ) -> Result<Operands<U>> {
-        Ok(Operands {
-            query: f(&self.query)?,
-            key: f(&self.key)?,
-            value: f(&self.value)?,
-            position_key: self.position_key.as_ref().map(&mut f).transpose()?,
-            position_query: self.position_query.as_ref().map(&mut f).transpose()?,
-        })
-    }
-}
-
 impl Attention {
-    /// Returns the context [queries, width], in the operands' format, and what `backward`
-    /// needs.
+    /// Returns the context [queries, width], in the operands' format, and what
+    /// [`backward`](Self::backward) needs. On the CPU the operands are contiguous.
     pub fn forward(&self, operands: &Operands<Tensor>) -> Result<(Tensor, Saved)> {
         if cuda::takes(&operands.query) {
-            let (context, saved) =
-                cuda::attention::forward(self, self.offsets.indices(), operands)?;
+            let (context, saved) = cuda::attention::forward(self, operands)?;
             return Ok((context, Saved::OnDevice(saved)));
         }
         let (query_rows, width) = operands.query.dims2()?;
@@ -130,8 +79,8 @@ impl Attention {
         let tasks = self.tasks();
         let mut context = vec![0.0; query_rows * width];
         let mut probabilities = vec![0.0; scores_end(&tasks)];
-        let contexts = parts(&mut context, &tasks, |text| scaled(&text.query_rows, width));
-        let scores = parts(&mut probabilities, &tasks, |text| text.scores.clone());
+        let contexts = task_slices(&mut context, &tasks, |text| scaled(&text.query_rows, width));
+        let scores = task_slices(&mut probabilities, &tasks, |text| text.scores.clone());
         tasks.par_iter().zip(contexts).zip(scores).for_each(
             |((texts, mut context), mut probabilities)| {
                 let mut scratch = Vec::new();
@@ -152,7 +101,8 @@ impl Attention {
         Ok((context, Saved::Probabilities(probabilities)))
     }
 
-    /// The gradients of all operands, given that of the context.
+    /// Returns the gradients of all operands, in their formats, given that of the context
+    /// [queries, width].
     pub fn backward(
         &self,
         gradient: &Tensor,
@@ -162,8 +112,7 @@ impl Attention {
         let probabilities = match saved {
             Saved::Probabilities(probabilities) => probabilities,
             Saved::OnDevice(saved) => {
-                let offsets = self.offsets.indices();
-                return cuda::attention::backward(self, offsets, gradient, operands, saved);
+                return cuda::attention::backward(self, gradient, operands, saved);
             }
         };
         let (query_rows, width) = operands.query.dims2()?;
@@ -176,9 +125,9 @@ impl Attention {
 
         let mut by_query = vec![0.0; query_rows * width];
         let [mut by_key, mut by_value] = [(); 2].map(|()| vec![0.0; rows * width]);
-        let queries = parts(&mut by_query, &tasks, |text| scaled(&text.query_rows, width));
-        let keys = parts(&mut by_key, &tasks, |text| scaled(&text.rows, width));
-        let outputs = parts(&mut by_value, &tasks, |text| scaled(&text.rows, width));
+        let queries = task_slices(&mut by_query, &tasks, |text| scaled(&text.query_rows, width));
+        let keys = task_slices(&mut by_key, &tasks, |text| scaled(&text.rows, width));
+        let outputs = task_slices(&mut by_value, &tasks, |text| scaled(&text.rows, width));
         let table = |used: bool| vec![0.0; if used { positions * width } else { 0 }];
 
         let (by_position_key, by_position_query): (Vec<_>, Vec<_>) = tasks
@@ -227,29 +176,38 @@ impl Attention {
         })
     }
 
-    fn longest(&self) -> usize {
-        self.offsets.windows(2).map(|text| text[1] - text[0]).max().unwrap_or(1)
+    /// [`forward`](Self::forward), where the operands are blocks of columns.
+    pub fn forward_stacked(&self, stacked: &Stacked) -> Result<(Tensor, Saved)> {
+        let blocks = stacked.operands()?;
+        match cuda::takes(&stacked.rows) {
+            true => self.forward(&blocks),
+            false => self.forward(&blocks.map(|block| Ok(block.contiguous()?))?),
+        }
     }
 
-    /// The texts in groups, each with its place in the operands and among the probabilities.
+    /// [`backward`](Self::backward), where the operands and their gradients are blocks of columns.
+    pub fn backward_stacked(
+        &self,
+        gradient: &Tensor,
+        stacked: &Stacked,
+        saved: &Saved,
+    ) -> Result<Stacked> {
+        if let Saved::OnDevice(saved) = saved {
+            return cuda::attention::backward_stacked(self, gradient, stacked, saved);
+        }
+        let blocks = stacked.operands()?.map(|block| Ok(block.contiguous()?))?;
+        let found = self.backward(gradient, &blocks, saved)?;
+        let positions: Vec<&Tensor> =
+            found.position_key.iter().chain(&found.position_query).collect();
+        Ok(Stacked {
+            rows: Tensor::cat(&[&found.key, &found.query, &found.value], 1)?.contiguous()?,
+            positions: Tensor::cat(&positions, 1)?.contiguous()?,
+        })
+    }
+
+    /// The texts in groups, one a task.
     fn tasks(&self) -> Vec<Vec<Text>> {
-        let mut scores = 0;
-        let texts: Vec<Text> = self
-            .offsets
-            .windows(2)
-            .enumerate()
-            .map(|(t, offsets)| {
-                let rows = offsets[0]..offsets[1];
-                let query_rows = match self.queries {
-                    Queries::All => rows.clone(),
-                    Queries::First => t..t + 1,
-                };
-                let start = scores;
-                scores += self.heads * rows.len() * query_rows.len();
-                Text { rows, query_rows, scores: start..scores }
-            })
-            .collect();
-        let mut texts = texts.into_iter().peekable();
+        let mut texts = self.texts().into_iter().peekable();
         let mut tasks = Vec::new();
         while texts.peek().is_some() {
             tasks.push(texts.by_ref().take(TEXTS_PER_TASK).collect());
@@ -277,8 +235,8 @@ impl Attention {
         &self,
         head: &Head,
         slices: &Slices<'_>,
-        context: &mut Part<'_>,
-        probabilities: &mut Part<'_>,
+        context: &mut TaskSlice<'_>,
+        probabilities: &mut TaskSlice<'_>,
         scratch: &mut Vec<f32>,
     ) {
         let Head { keys, queries, .. } = *head;
@@ -286,20 +244,20 @@ impl Attention {
         let query = head.queries(slices.query);
         let key = head.keys(slices.key);
         let output = MatrixMut::new(scores, queries, keys);
-        multiply(output, query, key.transposed(), self.scale, Write::Replace, Threads::One);
+        multiply(output, query, key.transposed(), self.scale, WriteMode::Replace, Threads::One);
 
         if let Some(table) = slices.position_key {
             let band = resized(scratch, queries * head.reach());
             let output = MatrixMut::new(band, queries, head.reach());
             let table = head.positions(table).transposed();
-            multiply(output, query, table, self.scale, Write::Replace, Threads::One);
+            multiply(output, query, table, self.scale, WriteMode::Replace, Threads::One);
             simd(|| add_query_band(scores, band, head));
         }
         if let Some(table) = slices.position_query {
             let band = resized(scratch, keys * head.reach());
             let output = MatrixMut::new(band, keys, head.reach());
             let table = head.positions(table).transposed();
-            multiply(output, key, table, self.scale, Write::Replace, Threads::One);
+            multiply(output, key, table, self.scale, WriteMode::Replace, Threads::One);
             simd(|| add_key_band(scores, band, head));
         }
         simd(|| scores.chunks_exact_mut(keys).for_each(softmax));
@@ -315,7 +273,7 @@ impl Attention {
         let output = head.queries_mut(context.from(head.query_at));
         let weights = Matrix::new(weights, queries, keys);
         let value = head.keys(slices.value);
-        multiply(output, weights, value, 1.0, Write::Replace, Threads::One);
+        multiply(output, weights, value, 1.0, WriteMode::Replace, Threads::One);
     }
 
     fn backward_head(
@@ -342,13 +300,13 @@ impl Attention {
         };
         let output = head.keys_mut(outputs.value.from(head.key_at));
         let weights = Matrix::new(weights, queries, keys).transposed();
-        multiply(output, weights, gradient, 1.0, Write::Replace, Threads::One);
+        multiply(output, weights, gradient, 1.0, WriteMode::Replace, Threads::One);
 
         // By the scores, through dropout and softmax.
         let by_scores = resized(&mut scratch.scores, queries * keys);
         let output = MatrixMut::new(by_scores, queries, keys);
         let value = head.keys(slices.value).transposed();
-        multiply(output, gradient, value, 1.0, Write::Replace, Threads::One);
+        multiply(output, gradient, value, 1.0, WriteMode::Replace, Threads::One);
         simd(|| {
             if let Some(mask) = self.mask {
                 for (i, g) in by_scores.iter_mut().enumerate() {
@@ -365,9 +323,9 @@ impl Attention {
         let (query, key) = (head.queries(slices.query), head.keys(slices.key));
         let scores = Matrix::new(by_scores, queries, keys);
         let output = head.queries_mut(outputs.query.from(head.query_at));
-        multiply(output, scores, key, 1.0, Write::Replace, Threads::One);
+        multiply(output, scores, key, 1.0, WriteMode::Replace, Threads::One);
         let output = head.keys_mut(outputs.key.from(head.key_at));
-        multiply(output, scores.transposed(), query, 1.0, Write::Replace, Threads::One);
+        multiply(output, scores.transposed(), query, 1.0, WriteMode::Replace, Threads::One);
 
         // And through the two bands, to which the position tables contribute.
         if let Some(table) = slices.position_key {
@@ -375,27 +333,43 @@ impl Attention {
             spread_query_band(band, by_scores, head);
             let band = Matrix::new(band, queries, head.reach());
             let output = head.queries_mut(outputs.query.from(head.query_at));
-            multiply(output, band, head.positions(table), 1.0, Write::Add, Threads::One);
+            multiply(output, band, head.positions(table), 1.0, WriteMode::Add, Threads::One);
             let output = head.positions_mut(outputs.position_key);
-            multiply(output, band.transposed(), query, 1.0, Write::Add, Threads::One);
+            multiply(output, band.transposed(), query, 1.0, WriteMode::Add, Threads::One);
         }
         if let Some(table) = slices.position_query {
             let band = resized(&mut scratch.band, keys * head.reach());
             spread_key_band(band, by_scores, head);
             let band = Matrix::new(band, keys, head.reach());
             let output = head.keys_mut(outputs.key.from(head.key_at));
-            multiply(output, band, head.positions(table), 1.0, Write::Add, Threads::One);
+            multiply(output, band, head.positions(table), 1.0, WriteMode::Add, Threads::One);
             let output = head.positions_mut(outputs.position_query);
-            multiply(output, band.transposed(), key, 1.0, Write::Add, Threads::One);
+            multiply(output, band.transposed(), key, 1.0, WriteMode::Add, Threads::One);
         }
     }
 }
 
-/// Where one task writes its gradients.
+impl PositionTables {
+    /// Whether inference on the device of `tensor` reads such tables. The CPU's does; a GPU projects only the
+    /// positions that a batch can reach.
+    pub fn are_read_beside(tensor: &Tensor) -> bool {
+        !cuda::takes(tensor)
+    }
+}
+
+impl Stacked {
+    /// Whether training on `device` is faster with the projections of a layer as one product: fewer and
+    /// larger products suit a GPU, while the CPU's kernels would copy the blocks.
+    pub fn is_faster_on(device: &Device) -> bool {
+        cuda::runs_on(device)
+    }
+}
+
+/// The slices to which one task writes its gradients.
 struct HeadGradients<'a, 'b> {
-    query: &'a mut Part<'b>,
-    key: &'a mut Part<'b>,
-    value: &'a mut Part<'b>,
+    query: &'a mut TaskSlice<'b>,
+    key: &'a mut TaskSlice<'b>,
+    value: &'a mut TaskSlice<'b>,
     position_key: &'a mut [f32],
     position_query: &'a mut [f32],
 }
@@ -415,11 +389,11 @@ fn scaled(rows: &Range<usize>, width: usize) -> Range<usize> {
 }
 
 /// Shares a buffer out among the tasks, whose texts lie one after another in it.
-fn parts<'a>(
+fn task_slices<'a>(
     mut values: &'a mut [f32],
     tasks: &[Vec<Text>],
     extent: impl Fn(&Text) -> Range<usize>,
-) -> Vec<Part<'a>> {
+) -> Vec<TaskSlice<'a>> {
     let mut start = 0;
     tasks
         .iter()
@@ -427,7 +401,7 @@ fn parts<'a>(
             let end = texts.last().map_or(start, |text| extent(text).end);
             let (part, rest) = std::mem::take(&mut values).split_at_mut(end - start);
             values = rest;
-            Part { values: part, start: std::mem::replace(&mut start, end) }
+            TaskSlice { values: part, start: std::mem::replace(&mut start, end) }
         })
         .collect()
 }

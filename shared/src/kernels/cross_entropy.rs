@@ -57,7 +57,7 @@ fn total_loss(logits: &[f32], targets: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{assert_gradient, target};
-    use super::super::{Write, tensor};
+    use super::super::{WriteMode, tensor};
     use super::*;
     use candle_core::Device;
 
@@ -102,7 +102,7 @@ mod tests {
             let [z, targets] = [z, targets].map(|x| tensor(x.to_vec(), (1, 2)).unwrap());
             let gradient = binary_cross_entropy(&z, &targets, share, &loss).unwrap();
             parts.extend_from_slice(&values(&gradient).unwrap());
-            loss.write = Write::Add;
+            loss.write = WriteMode::Add;
         }
         assert_eq!(parts, whole);
         assert!((values(&loss.tensor).unwrap()[0] - whole_loss).abs() < 1e-6);

@@ -1,4 +1,4 @@
-//! Sums, dropout, and other work on elements that stand alone.
+//! Operations on single elements, and sums over all of them.
 
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
@@ -7,7 +7,7 @@ use super::random::DropoutMask;
 use super::{TASK_ELEMENTS, cuda, scalar, simd, store, tensor, tensor_in, update, values};
 use crate::Result;
 
-/// `sum += addend`, in place; both of the same shape. Returns `sum`.
+/// Adds `addend` to `sum` in place and returns `sum`; both have the same shape.
 pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
     if cuda::takes(&sum) {
         return cuda::elementwise::add_assign(sum, addend);
@@ -28,7 +28,7 @@ pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
     Ok(sum)
 }
 
-/// Gives `target` the values of `source`, rounded to its format, in place; both of the same shape.
+/// Replaces the values of `target` by those of `source`, rounded to its format; both have the same shape.
 pub fn copy_into(target: &Tensor, source: &Tensor) -> Result<()> {
     if cuda::takes(target) {
         return cuda::elementwise::copy_into(target, source);
@@ -36,7 +36,7 @@ pub fn copy_into(target: &Tensor, source: &Tensor) -> Result<()> {
     store(target, &values(source)?)
 }
 
-/// `x` in another format.
+/// Returns `x` in another format.
 pub fn cast(x: &Tensor, format: DType) -> Result<Tensor> {
     if cuda::takes(x) {
         return cuda::elementwise::cast(x, format);
@@ -44,8 +44,8 @@ pub fn cast(x: &Tensor, format: DType) -> Result<Tensor> {
     Ok(x.to_dtype(format)?)
 }
 
-/// `x` with the mask applied, and the same rounded to `half`. Its own backward: apply it to the
-/// gradient.
+/// Returns `x` with the mask applied, and a copy of that in the format `half`. Applied to a gradient it is its own
+/// backward pass.
 pub fn dropout(
     x: &Tensor,
     mask: DropoutMask,
@@ -71,7 +71,7 @@ pub fn dropout(
     Ok((output, half))
 }
 
-/// The logistic function of each element, in f32.
+/// Returns the logistic function of each element, in f32.
 pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
     if cuda::takes(x) {
         return cuda::elementwise::sigmoid(x);
@@ -80,7 +80,7 @@ pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
     tensor(output, x.shape())
 }
 
-/// The sum of squares, in f64 and in a fixed order.
+/// Returns the sum of squares of a CPU tensor, in f64 and in a fixed order.
 pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
     let partial: Vec<f64> = values(x)?
         .par_chunks(TASK_ELEMENTS)

@@ -4,11 +4,11 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::matmul::sum_in_order;
-use super::{Target, cuda, rows_per_task, scalar, simd, tensor_in, values};
+use super::scalar::{gelu, normal_cdf, normal_density};
+use super::{Target, cuda, rows_per_task, simd, sum_in_order, tensor_in, values};
 use crate::Result;
 
-/// x [rows, width], bias [width] -> [rows, width], in the format of x.
+/// Returns GELU(x + bias) [rows, width], in the format of x: x [rows, width], bias f32 [width].
 pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
     if cuda::takes(x) {
         return cuda::gelu::forward(x, bias);
@@ -30,7 +30,9 @@ pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
     tensor_in(x.dtype(), output, x.shape())
 }
 
-/// Returns the gradient by x; that by the bias goes to `by_bias`.
+/// Returns the gradient by x [rows, width], in the format of x, and writes that of the bias to `by_bias` [width].
+///
+/// `gradient` is that of the output.
 pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor, by_bias: &Target) -> Result<Tensor> {
     if cuda::takes(x) {
         return cuda::gelu::backward(gradient, x, bias, by_bias);
@@ -61,23 +63,6 @@ pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor, by_bias: &Target) 
         .collect();
     by_bias.put(&sum_in_order(partial, width))?;
     tensor_in(format, by_x, x.shape())
-}
-
-/// z Phi(z).
-#[inline(always)]
-pub(super) fn gelu(z: f32) -> f32 {
-    z * normal_cdf(z)
-}
-
-#[inline(always)]
-fn normal_cdf(z: f32) -> f32 {
-    0.5 + 0.5 * scalar::erf(z * std::f32::consts::FRAC_1_SQRT_2)
-}
-
-#[inline(always)]
-fn normal_density(z: f32) -> f32 {
-    const FRAC_1_SQRT_2PI: f32 = 0.398_942_3;
-    FRAC_1_SQRT_2PI * scalar::exp(-0.5 * z * z)
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! Numbers that say which rows an operation takes, on the host and, once they have been asked for,
-//! on a device.
+//! Indices of rows, on the host and, once they have been asked for, on a device.
 
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -8,8 +7,7 @@ use candle_core::{Device, Tensor};
 
 use crate::Result;
 
-/// Indices of rows. They are uploaded at most once: a value serves one
-/// device.
+/// Indices of rows. They are uploaded at most once, so that a value serves one device.
 #[derive(Debug, Clone)]
 pub struct Indices(Arc<Inner>);
 
@@ -20,34 +18,39 @@ struct Inner {
     segments: OnceLock<Segments>,
 }
 
-/// Where packed texts begin and end: text t has the rows `offsets[t]..offsets[t + 1]`.
+/// The bounds of packed texts, `cu_seqlens` in other libraries: 0, then the sum of the lengths of all
+/// texts so far. Text t has the rows `bounds[t]..bounds[t + 1]`.
 #[derive(Debug, Clone)]
-pub struct Offsets {
+pub struct CumulativeSeqLengths {
     host: Arc<[usize]>,
     indices: Indices,
 }
 
-/// Indices sorted by where they point: the places `sources[begins[s]..begins[s + 1]]`, in ascending
-/// order, all hold the index `destinations[s]`. All tensors are u32.
+/// The places of each index: those in `sources[begins[s]..begins[s + 1]]`, in ascending order, all hold the
+/// index `destinations[s]`. All tensors are u32.
 #[derive(Debug, Clone)]
 pub struct Segments {
+    /// The distinct indices, ascending: [destinations].
     pub destinations: Tensor,
-    /// One more than there are destinations.
+    /// The begin of each destination's places in `sources`, and the end of the last: [destinations + 1].
     pub begins: Tensor,
+    /// The places, destination after destination: [indices].
     pub sources: Tensor,
 }
 
 impl Indices {
+    /// Takes over indices.
     pub fn new(host: impl Into<Arc<[u32]>>) -> Self {
         let (host, device, segments) = (host.into(), OnceLock::new(), OnceLock::new());
         Self(Arc::new(Inner { host, device, segments }))
     }
 
+    /// Returns the indices on the host.
     pub fn host(&self) -> &[u32] {
         &self.0.host
     }
 
-    /// The same on `device`: u32 [indices].
+    /// Returns the indices on `device`: u32 [indices].
     pub fn on(&self, device: &Device) -> Result<&Tensor> {
         if let Some(tensor) = self.0.device.get() {
             return Ok(tensor);
@@ -56,7 +59,7 @@ impl Indices {
         Ok(self.0.device.get_or_init(|| tensor))
     }
 
-    /// For each row that is pointed to, from where.
+    /// Returns the places of each distinct index, on `device`.
     pub fn segments(&self, device: &Device) -> Result<&Segments> {
         if let Some(segments) = self.0.segments.get() {
             return Ok(segments);
@@ -80,21 +83,29 @@ impl Deref for Indices {
     }
 }
 
-impl Offsets {
-    /// The same, to be put on a device.
-    pub(super) fn indices(&self) -> &Indices {
-        &self.indices
+impl CumulativeSeqLengths {
+    /// Adds up the lengths of texts.
+    pub fn new(lengths: impl IntoIterator<Item = usize>) -> Self {
+        let mut host = vec![0];
+        for length in lengths {
+            host.push(host[host.len() - 1] + length);
+        }
+        let indices: Vec<u32> = host.iter().map(|&bound| bound as u32).collect();
+        Self { host: host.into(), indices: indices.into() }
+    }
+
+    /// Returns the lengths of the texts, in order.
+    pub fn lengths(&self) -> impl Iterator<Item = usize> + '_ {
+        self.host.windows(2).map(|bounds| bounds[1] - bounds[0])
+    }
+
+    /// Returns the bounds on `device`: u32 [texts + 1].
+    pub(super) fn on(&self, device: &Device) -> Result<&Tensor> {
+        self.indices.on(device)
     }
 }
 
-impl From<Vec<usize>> for Offsets {
-    fn from(offsets: Vec<usize>) -> Self {
-        let indices: Vec<u32> = offsets.iter().map(|&offset| offset as u32).collect();
-        Self { host: offsets.into(), indices: indices.into() }
-    }
-}
-
-impl Deref for Offsets {
+impl Deref for CumulativeSeqLengths {
     type Target = [usize];
 
     fn deref(&self) -> &[usize] {

@@ -6,6 +6,8 @@
 //! 1710.03740): gradients of f16 activations underflow, so the loss is multiplied by a scale that
 //! is halved when a gradient overflows, and doubled after 2000 steps in which none has.
 
+mod types;
+
 use std::cell::{Cell, OnceCell};
 
 use candle_core::{DType, Device, Tensor};
@@ -15,17 +17,11 @@ use serde::{Deserialize, Serialize};
 use super::elementwise::sum_of_squares;
 use super::{TASK_ELEMENTS, Target, cuda, simd, store, update, values};
 use crate::Result;
+pub use types::{AdamW, Range, Rules};
+pub(super) use types::{BACKOFF, BETA1, BETA2, EPS, GROWTH};
 
 /// The scale that f16 begins with.
 pub const INITIAL_SCALE: f64 = 65536.0;
-/// What it is multiplied by after enough steps without an overflow, and after one.
-pub(super) const GROWTH: f64 = 2.0;
-pub(super) const BACKOFF: f64 = 0.5;
-
-/// Running means of gradients: `torch.optim.AdamW`'s defaults.
-pub(super) const BETA1: f64 = 0.9;
-pub(super) const BETA2: f64 = 0.999;
-pub(super) const EPS: f64 = 1e-8;
 
 /// Numbers that one step hands to the next.
 #[derive(Debug)]
@@ -53,43 +49,6 @@ pub struct Numbers {
     /// What this step's gradients are multiplied by: clipping and unscaling. 0: no update.
     #[serde(skip)]
     factor: f64,
-}
-
-/// What a step is decided by.
-#[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    /// Gradients of a larger norm are scaled down to it.
-    pub max_grad_norm: f64,
-    /// Whether the scale changes.
-    pub scaling: bool,
-    /// Steps without an overflow after which it grows.
-    pub growth_interval: u32,
-}
-
-impl Rules {
-    /// With the growth interval of `GradScaler`.
-    pub fn new(max_grad_norm: f64, scaling: bool) -> Self {
-        Self { max_grad_norm, scaling, growth_interval: 2000 }
-    }
-}
-
-/// One update of a range of weights.
-#[derive(Debug, Clone, Copy)]
-pub struct AdamW {
-    pub learning_rate: f64,
-    pub weight_decay: f64,
-}
-
-/// Flat f32 tensors of one length, and a copy of the weights in half precision.
-#[derive(Clone)]
-pub struct Range {
-    pub weights: Tensor,
-    pub half: Option<Tensor>,
-    pub gradients: Tensor,
-    /// The running mean of the gradients.
-    pub first: Tensor,
-    /// The running mean of their squares.
-    pub second: Tensor,
 }
 
 impl StepState {

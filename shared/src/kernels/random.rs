@@ -1,27 +1,28 @@
-//! Random numbers by counting: a pure function of (seed, place in the model, element).
+//! Counter-based random numbers: a pure function of (seed, place in the model, element).
 //!
-//! Nothing is drawn in sequence, so the mask a forward pass applied can be computed again in its
+//! Nothing is drawn in sequence, so that the mask of a forward pass can be computed again in its
 //! backward pass instead of being stored, in any order, on any number of threads or devices.
 
-/// Names one stream of random numbers.
+/// The key of one stream of random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RandomKey([u32; 2]);
 
 impl RandomKey {
+    /// Derives the key of one stream: `site` numbers the place in the model.
     pub fn new(seed: u64, site: u32) -> Self {
         let mixed = splitmix64(splitmix64(seed) ^ u64::from(site));
         Self([mixed as u32, (mixed >> 32) as u32])
     }
 
-    /// 32 random bits for the element at `index`.
+    /// Returns 32 random bits for the element at `index`.
     #[inline(always)]
     pub fn bits(self, index: u32) -> u32 {
         hash32(hash32(index ^ self.0[0]).wrapping_add(self.0[1]))
     }
 }
 
-/// Dropout of one tensor: each element is zeroed with a probability, the others scaled up such
-/// that the expectation stays.
+/// The dropout of one tensor: each element is zeroed with a probability, and the others are scaled up
+/// such that the expectation does not change.
 #[derive(Debug, Clone, Copy)]
 pub struct DropoutMask {
     key: RandomKey,
@@ -30,7 +31,7 @@ pub struct DropoutMask {
 }
 
 impl DropoutMask {
-    /// `probability` in 0..1 is that of an element being dropped.
+    /// Drops each element with a `probability` in 0..1.
     pub fn new(probability: f64, key: RandomKey) -> Self {
         Self {
             key,
@@ -39,19 +40,19 @@ impl DropoutMask {
         }
     }
 
-    /// The key, the smallest bits that keep an element, and what it is then multiplied by.
+    /// Returns the key, the smallest bits that keep an element, and the factor of a kept element.
     pub(super) fn parts(self) -> ([u32; 2], u32, f32) {
         (self.key.0, self.threshold, self.scale)
     }
 
-    /// What to multiply the element at `index` by: 0 or 1 / (1 - probability).
+    /// Returns the factor of the element at `index`: 0 or 1 / (1 - probability).
     #[inline(always)]
     pub fn factor(&self, index: usize) -> f32 {
         if self.key.bits(index as u32) >= self.threshold { self.scale } else { 0.0 }
     }
 }
 
-/// Two-multiply avalanche of 32 bits; the constants are of Ettinger's prospector search.
+/// Mixes 32 bits by two multiplications, with constants from Ettinger's hash prospector.
 #[inline(always)]
 fn hash32(x: u32) -> u32 {
     let x = (x ^ (x >> 16)).wrapping_mul(0x21f0_aaad);
@@ -59,7 +60,7 @@ fn hash32(x: u32) -> u32 {
     x ^ (x >> 15)
 }
 
-/// One step of Vigna's SplitMix64.
+/// Returns the output of Vigna's SplitMix64 for a state.
 pub fn splitmix64(state: u64) -> u64 {
     let z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

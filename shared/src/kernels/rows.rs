@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Indices, Target, Write, cuda, tensor, tensor_in, update, values};
+use super::{Indices, Target, WriteMode, cuda, tensor, tensor_in, update, values};
 use crate::Result;
 
 /// table [n, width], indices -> [indices, width], in the format of the table.
@@ -35,7 +35,7 @@ pub fn scatter_add(
     let (_, width) = rows.dims2()?;
     let rows = values(rows)?;
     update(&target.tensor, |table| {
-        if target.write == Write::Replace {
+        if target.write == WriteMode::Replace {
             table.fill(0.0);
         }
         for (&index, row) in indices.iter().zip(rows.chunks_exact(width)) {
@@ -62,8 +62,8 @@ pub fn scattered(
     }
     let (format, (_, width)) = (rows.dtype(), rows.dims2()?);
     let (table, write) = match so_far {
-        Some(table) => (table.to_dtype(DType::F32)?, Write::Add),
-        None => (tensor(vec![0.0; n * width], (n, width))?, Write::Replace),
+        Some(table) => (table.to_dtype(DType::F32)?, WriteMode::Add),
+        None => (tensor(vec![0.0; n * width], (n, width))?, WriteMode::Replace),
     };
     let target = Target { tensor: table, write };
     scatter_add(rows, indices, None, &target)?;
@@ -84,7 +84,7 @@ mod tests {
         let sums = target((3, 2));
         scatter_add(&picked, &vec![2, 0, 2].into(), None, &sums).unwrap();
         assert_eq!(*values(&sums.tensor).unwrap(), [1., 2., 0., 0., 10., 12.]);
-        let sums = Target { write: Write::Add, ..sums };
+        let sums = Target { write: WriteMode::Add, ..sums };
         scatter_add(&picked, &vec![1, 0, 1].into(), Some(0), &sums).unwrap();
         assert_eq!(*values(&sums.tensor).unwrap(), [1., 2., 10., 12., 10., 12.]);
 

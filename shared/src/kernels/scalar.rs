@@ -1,7 +1,7 @@
-//! Elementary functions of one f32, written such that loops over them become vector code:
-//! no branches, no calls, no fused multiply-add (a function call where the machine has none).
+//! Elementary functions of one f32, written such that loops over them become vector code: without
+//! branches, calls, or fused multiply-add (which is a call on machines that lack it).
 
-/// e^x to within 2 units in the last place; 0 below -87.3, and finite up to 88.3.
+/// Returns e^x to within 2 units in the last place; x is clamped to [-87.34, 88.3].
 ///
 /// Range reduction by Cody and Waite, then the degree-6 polynomial of the Cephes library.
 #[inline(always)]
@@ -22,7 +22,7 @@ pub fn exp(x: f32) -> f32 {
     (p * r * r + r + 1.0) * power
 }
 
-/// The error function, absolute error below 1e-6 (5e-7 relative near 0).
+/// Returns the error function of x, with an absolute error below 1e-6 (5e-7 relative near 0).
 ///
 /// Rational approximation in x^2 over [-3.92, 3.92], beyond which f32 knows only +-1; the
 /// coefficients are those of Eigen and XLA.
@@ -45,10 +45,29 @@ pub fn erf(x: f32) -> f32 {
     (x * p / q).clamp(-1.0, 1.0)
 }
 
-/// The logistic function, 1 / (1 + e^-x).
+/// Returns the logistic function of x, 1 / (1 + e^-x).
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
+}
+
+/// Returns the exact GELU of z, z Phi(z) with Phi the normal distribution function.
+#[inline(always)]
+pub fn gelu(z: f32) -> f32 {
+    z * normal_cdf(z)
+}
+
+/// Returns the standard normal distribution function of z.
+#[inline(always)]
+pub fn normal_cdf(z: f32) -> f32 {
+    0.5 + 0.5 * erf(z * std::f32::consts::FRAC_1_SQRT_2)
+}
+
+/// Returns the standard normal density of z.
+#[inline(always)]
+pub fn normal_density(z: f32) -> f32 {
+    const FRAC_1_SQRT_2PI: f32 = 0.398_942_3;
+    FRAC_1_SQRT_2PI * exp(-0.5 * z * z)
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
-//! Disentangled self-attention: the projections around `kernels::attention`.
+//! Disentangled self-attention: the projections around [`kernels::attention`](crate::kernels::attention).
+//!
+//! Mirrors `DisentangledSelfAttention`:
+//! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L141-L349>.
 
 use super::config::DebertaConfig;
 use super::relative_position::Reach;
 use crate::Result;
 use crate::autograd::{Tape, Value};
-use crate::kernels::attention::{Attention, Operands, PositionTables, Queries};
-use crate::kernels::cuda::attention::{Stacked, backward_stacked, forward_stacked};
-use crate::kernels::{Indices, Offsets, rows};
+use crate::kernels::attention::{Attention, Operands, PositionTables, Queries, Stacked};
+use crate::kernels::{CumulativeSeqLengths, Indices, rows};
 use crate::nn::{Dropout, Linear, Weights, select_rows};
 
 #[derive(Clone)]
@@ -14,12 +16,12 @@ pub(super) struct SelfAttention {
     query: Linear,
     key: Linear,
     value: Linear,
-    /// What turns relative embeddings into keys for c2p; the content's own with `share_att_key`.
+    /// The projection of relative embeddings to keys, for c2p; with `share_att_key` it is `key`.
     position_key: Option<Linear>,
-    /// What turns relative embeddings into queries for p2c.
+    /// The projection of relative embeddings to queries, for p2c; with `share_att_key` it is `query`.
     position_query: Option<Linear>,
-    /// Keys, queries and values of content as one layer, where a GPU trains: fewer and larger
-    /// products. Its first two thirds are the positions' layer.
+    /// Keys, queries and values of content as one layer, where the weights come stacked. Its first two
+    /// thirds are the positions' layer.
     stacked: Option<Linear>,
     position_dropout: Dropout,
     dropout: Dropout,
@@ -27,8 +29,9 @@ pub(super) struct SelfAttention {
     scale: f32,
 }
 
-/// What the weights of [`SelfAttention`]'s stacked layer are called: `key_proj`, `query_proj` and
-/// `value_proj`, in this order, [3 * hidden_size, ..].
+/// Names the layer that has the rows of `key_proj`, `query_proj` and `value_proj`, in this order: its weight is
+/// [3 * hidden_size, hidden_size], its bias [3 * hidden_size]. A model whose weights hold such a layer computes
+/// the three projections as one product.
 pub const STACKED: &str = "key_query_value";
 
 /// The relative-position rows that one forward pass uses.
@@ -76,34 +79,42 @@ impl SelfAttention {
         })
     }
 
-    /// x [tokens, hidden_size], asking [tokens or texts, hidden_size] -> as `asking`.
+    /// Attends from `query_rows` [queries, hidden_size] to x [tokens, hidden_size]: -> [queries, hidden_size],
+    /// where the queries are all tokens or one token a text.
     pub fn forward(
         &self,
         x: &Value,
-        asking: &Value,
+        query_rows: &Value,
         queries: Queries,
-        offsets: &Offsets,
+        cumulative_seq_lengths: &CumulativeSeqLengths,
         positions: &Positions<'_>,
         tape: Option<&Tape>,
     ) -> Result<Value> {
         if let Positions::Projected { table, reach } = positions {
-            return self.infer(x, asking, queries, offsets, table, reach);
+            return self.infer(x, query_rows, queries, cumulative_seq_lengths, table, reach);
         }
         if let (Some(stacked), Queries::All, Positions::Embedded { embeddings, expansion }) =
             (&self.stacked, queries, positions)
         {
-            return self.forward_stacked(stacked, x, offsets, embeddings, *expansion, tape);
+            return self.forward_stacked(
+                stacked,
+                x,
+                cumulative_seq_lengths,
+                embeddings,
+                *expansion,
+                tape,
+            );
         }
         let (position_key, position_query) = self.positions(positions, tape)?;
         let operands = Operands {
-            query: self.query.forward(asking, tape)?,
+            query: self.query.forward(query_rows, tape)?,
             key: self.key.forward(x, tape)?,
             value: self.value.forward(x, tape)?,
             position_key,
             position_query,
         };
         let attention = Attention {
-            offsets: offsets.clone(),
+            cumulative_seq_lengths: cumulative_seq_lengths.clone(),
             heads: self.heads,
             queries,
             scale: self.scale,
@@ -128,12 +139,12 @@ impl SelfAttention {
         }))
     }
 
-    /// As [`forward`](Self::forward) by the layer that has all projections.
+    /// [`forward`](Self::forward) by the layer that computes all projections.
     fn forward_stacked(
         &self,
         stacked: &Linear,
         x: &Value,
-        offsets: &Offsets,
+        cumulative_seq_lengths: &CumulativeSeqLengths,
         embeddings: &Value,
         expansion: Option<&Indices>,
         tape: Option<&Tape>,
@@ -149,17 +160,17 @@ impl SelfAttention {
             Some(indices) => rows::gather(&reached, indices)?,
         };
         let attention = Attention {
-            offsets: offsets.clone(),
+            cumulative_seq_lengths: cumulative_seq_lengths.clone(),
             heads: self.heads,
             queries: Queries::All,
             scale: self.scale,
             mask: self.dropout.mask(tape),
         };
         let products = Stacked { rows: content, positions };
-        let (context, saved) = forward_stacked(&attention, &products)?;
+        let (context, saved) = attention.forward_stacked(&products)?;
         let (x, stacked, expansion) = (x.clone(), stacked.clone(), expansion.cloned());
         Ok(Value::output(tape, context, move |gradient, gradients| {
-            let found = backward_stacked(&attention, &gradient, &products, &saved)?;
+            let found = attention.backward_stacked(&gradient, &products, &saved)?;
             stacked.backward(&x, &operand, &found.rows, gradients)?;
             let by_reached = match &expansion {
                 None => found.positions,
@@ -169,7 +180,7 @@ impl SelfAttention {
         }))
     }
 
-    /// Projects the embeddings of all relative positions, for a model whose weights stay.
+    /// Projects the embeddings of all relative positions, for a model whose weights do not change.
     pub fn project_positions(&self, embeddings: &Value) -> Result<ProjectedPositions> {
         let project = |linear: &Option<Linear>| -> Result<Option<Value>> {
             let Some(linear) = linear else { return Ok(None) };
@@ -181,24 +192,24 @@ impl SelfAttention {
         PositionTables::new(key, query, self.heads, is_integer).map(ProjectedPositions)
     }
 
-    /// [`forward`](Self::forward) with positions that were projected before.
+    /// [`forward`](Self::forward) with positions that were projected before, without a tape.
     fn infer(
         &self,
         x: &Value,
-        asking: &Value,
+        query_rows: &Value,
         queries: Queries,
-        offsets: &Offsets,
+        cumulative_seq_lengths: &CumulativeSeqLengths,
         positions: &ProjectedPositions,
         reach: &Reach,
     ) -> Result<Value> {
         let attention = Attention {
-            offsets: offsets.clone(),
+            cumulative_seq_lengths: cumulative_seq_lengths.clone(),
             heads: self.heads,
             queries,
             scale: self.scale,
             mask: None,
         };
-        let query = self.query.forward(asking, None)?;
+        let query = self.query.forward(query_rows, None)?;
         let key = self.key.forward(x, None)?;
         let value = self.value.forward(x, None)?;
         let [query, key, value] = [&query, &key, &value].map(Value::tensor);
@@ -206,7 +217,7 @@ impl SelfAttention {
         attention.context(query, key, value, &positions.0, &places).map(Value::constant)
     }
 
-    /// Position keys and queries, one row a distance, the largest distance first.
+    /// Returns position keys and queries [distances, hidden_size], the largest distance first.
     fn positions(
         &self,
         positions: &Positions<'_>,
@@ -214,7 +225,7 @@ impl SelfAttention {
     ) -> Result<(Option<Value>, Option<Value>)> {
         match positions {
             Positions::Unused => Ok((None, None)),
-            Positions::Projected { .. } => unreachable!("those are for `infer`"),
+            Positions::Projected { .. } => unreachable!("`infer` takes projected positions"),
             Positions::Embedded { embeddings, expansion } => {
                 let embeddings = self.position_dropout.forward(embeddings, tape)?;
                 let project = |linear: &Option<Linear>| -> Result<Option<Value>> {

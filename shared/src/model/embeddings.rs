@@ -1,4 +1,7 @@
 //! Word embeddings, with absolute positions and token types where a config asks for them.
+//!
+//! Mirrors `DebertaV2Embeddings`:
+//! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L490-L568>.
 
 use super::config::DebertaConfig;
 use crate::Result;
@@ -53,14 +56,14 @@ impl Embeddings {
         })
     }
 
-    /// -> [tokens, hidden_size].
+    /// Returns the hidden states before the first layer [tokens, hidden_size].
     pub fn forward(&self, batch: &Batch, tape: Option<&Tape>) -> Result<Value> {
         let mut x = self.words.forward(batch.input_ids(), tape)?;
         if let Some(positions) = &self.positions {
             x = add(&x, &positions.forward(&batch.positions(), tape)?, tape)?;
         }
         if let Some(token_types) = &self.token_types {
-            // A classifier of single texts knows only the first type.
+            // A classifier of single texts uses only the first type.
             let first = vec![0; batch.input_ids().len()].into();
             x = add(&x, &token_types.forward(&first, tape)?, tape)?;
         }

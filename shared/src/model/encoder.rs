@@ -1,4 +1,8 @@
-//! The stack of transformer layers and the relative-position table they share.
+//! The stack of transformer layers and the relative-position table that they share.
+//!
+//! Mirrors `DebertaV2Layer` and `DebertaV2Encoder`:
+//! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L420-L450>,
+//! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L571-L686>.
 
 use super::attention::{Positions, ProjectedPositions, SelfAttention};
 use super::config::{DebertaConfig, NormRelEbd};
@@ -6,8 +10,8 @@ use super::relative_position::Reach;
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::batch::Batch;
-use crate::kernels::attention::Queries;
-use crate::kernels::{Indices, cuda};
+use crate::kernels::Indices;
+use crate::kernels::attention::{PositionTables, Queries};
 use crate::nn::{Dropout, Embedding, LayerNorm, Linear, Weights, select_rows};
 
 #[derive(Clone)]
@@ -48,7 +52,7 @@ impl Encoder {
 
     /// x [tokens, hidden_size] -> the last hidden state of the [CLS] tokens [texts, hidden_size].
     ///
-    /// `projected` are [`Self::project_positions`], where the weights have not changed since.
+    /// `projected` holds what [`Self::project_positions`] returned for the same weights.
     pub fn forward(
         &self,
         x: Value,
@@ -77,15 +81,15 @@ impl Encoder {
         Ok(x)
     }
 
-    /// Each layer's projections of the whole relative-position table, in the layout of the CPU's kernels;
-    /// none on a GPU, which projects what a batch can reach.
+    /// Returns each layer's projections of the whole relative-position table, in the layout of the CPU's kernels,
+    /// or none on a GPU, which projects what a batch can reach.
     pub fn project_positions(&self) -> Result<Vec<ProjectedPositions>> {
         let Some(relative) = &self.relative else {
             return Ok(Vec::new());
         };
         let all: Vec<u32> = (0..relative.table.entries() as u32).collect();
         let embeddings = relative.forward(&all.into(), None)?;
-        if cuda::takes(embeddings.tensor()) {
+        if !PositionTables::are_read_beside(embeddings.tensor()) {
             return Ok(Vec::new());
         }
         self.layers.iter().map(|layer| layer.attention.project_positions(&embeddings)).collect()
@@ -121,17 +125,17 @@ impl Layer {
         positions: &Positions<'_>,
         tape: Option<&Tape>,
     ) -> Result<Value> {
-        let asking = match queries {
+        let query_rows = match queries {
             Queries::All => x.clone(),
             Queries::First => select_rows(x, batch.first_tokens(), tape)?,
         };
-        let offsets = batch.offsets();
-        let context = self.attention.forward(x, &asking, queries, offsets, positions, tape)?;
+        let bounds = batch.cumulative_seq_lengths();
+        let context = self.attention.forward(x, &query_rows, queries, bounds, positions, tape)?;
         let attended = self.attention_norm.sublayer(
             &self.attention_output,
             self.dropout,
             &context,
-            &asking,
+            &query_rows,
             tape,
         )?;
         let inner = self.intermediate.forward_gelu(&attended, tape)?;
@@ -152,7 +156,7 @@ impl RelativeEmbeddings {
         Ok(Self { table: Embedding::new(&table, config.relative_rows(), width)?, norm })
     }
 
-    /// -> [rows, hidden_size].
+    /// Returns the normalised rows of the table [rows, hidden_size].
     fn forward(&self, rows: &Indices, tape: Option<&Tape>) -> Result<Value> {
         let embeddings = self.table.forward(rows, tape)?;
         match &self.norm {

@@ -1,6 +1,8 @@
-//! DeBERTa-v3 for sequence classification (He et al., arXiv 2006.03654 and 2111.09543), as in
-//! Hugging Face's `DebertaV2ForSequenceClassification`, whose tensor names it uses:
-//! <https://github.com/huggingface/transformers/blob/v4.33.3/src/transformers/models/deberta_v2/modeling_deberta_v2.py>.
+//! DeBERTa-v3 for sequence classification (He et al., arXiv 2006.03654 and 2111.09543).
+//!
+//! The model is Hugging Face's `DebertaV2ForSequenceClassification`, whose tensor names it uses. Each file links the
+//! lines that it mirrors of
+//! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py>.
 //!
 //! ```text
 //! deberta.embeddings.word_embeddings, [position_embeddings, token_type_embeddings, embed_proj,] LayerNorm
@@ -11,9 +13,9 @@
 //! pooler.dense, classifier
 //! ```
 //!
-//! Three things are done otherwise than there, with the same result: texts are packed instead of
-//! padded, only relative positions within reach are projected, and the last layer computes only
-//! the [CLS] rows that the classifier reads.
+//! Three things differ, with the same result: texts are packed instead of padded, only relative
+//! positions within reach are projected, and the last layer computes only the [CLS] rows that the
+//! classifier reads.
 
 mod attention;
 mod classifier;
@@ -24,4 +26,4 @@ mod relative_position;
 
 pub use attention::STACKED;
 pub use classifier::{Classifier, FrozenClassifier};
-pub use config::DebertaConfig;
+pub use config::{DebertaConfig, WORD_EMBEDDINGS};

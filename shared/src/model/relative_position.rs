@@ -1,4 +1,7 @@
-//! From distances between tokens to rows of the relative-position table.
+//! The rows of the relative-position table that belong to the distances between tokens.
+//!
+//! Mirrors `make_log_bucket_position` and `build_relative_position`:
+//! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L58-L102>.
 
 use super::config::DebertaConfig;
 use crate::kernels::Indices;
@@ -6,16 +9,16 @@ use crate::kernels::Indices;
 /// The rows that texts of up to some length can reach, and where each distance finds its own.
 #[derive(Debug)]
 pub(super) struct Reach {
-    /// Of the table.
+    /// The rows of the whole table.
     table_rows: u32,
-    /// Distinct rows of the table, the row of the largest distance i - j first.
+    /// The distinct rows that are reached, the row of the largest distance i - j first.
     pub rows: Indices,
-    /// For each distance, the largest first, its index in `rows`; none where that is 0, 1, 2, ...
+    /// The index in `rows` of each distance, the largest first; `None` if these are 0, 1, 2, ...
     pub expansion: Option<Indices>,
 }
 
 impl Reach {
-    /// Of the 2 * longest - 1 distances that occur in texts of up to `longest` tokens.
+    /// Finds the rows of the 2 * longest - 1 distances that occur in texts of up to `longest` tokens.
     pub fn new(config: &DebertaConfig, longest: usize) -> Self {
         let mut rows: Vec<u32> = Vec::new();
         let expansion: Vec<u32> = distances(longest)
@@ -33,26 +36,26 @@ impl Reach {
         Self { table_rows, rows: rows.into(), expansion: (!one_to_one).then(|| expansion.into()) }
     }
 
-    /// For each distance, the largest first, its row of the table, counted from the last: these rise.
+    /// Returns the row of each distance, the largest first, counted from the last row of the table: these rise.
     pub fn place_of_each_distance(&self) -> Vec<u32> {
         let rows = self.row_of_each_distance();
         rows.iter().map(|row| self.table_rows - 1 - row).collect()
     }
 
-    /// For each distance, the largest first, its row of the table.
+    /// Returns the row of each distance, the largest first.
     pub fn row_of_each_distance(&self) -> Indices {
         let Some(expansion) = &self.expansion else { return self.rows.clone() };
         expansion.iter().map(|&index| self.rows[index as usize]).collect::<Vec<_>>().into()
     }
 }
 
-/// i - j from `longest - 1` down to `1 - longest`.
+/// Returns the distances i - j from `longest - 1` down to `1 - longest`.
 fn distances(longest: usize) -> impl Iterator<Item = i64> {
     let last = longest as i64 - 1;
     (-last..=last).rev()
 }
 
-/// The row of the table, 0..2 * span, for query i and key j with i - j = `distance`.
+/// Returns the row of the table, 0..2 * span, for query i and key j with i - j = `distance`.
 fn table_row(config: &DebertaConfig, distance: i64) -> u32 {
     let span = config.attention_span() as i64;
     let bucket = match config.position_buckets {
@@ -62,8 +65,8 @@ fn table_row(config: &DebertaConfig, distance: i64) -> u32 {
     (bucket + span).clamp(0, 2 * span - 1) as u32
 }
 
-/// `make_log_bucket_position`: the distance itself up to `buckets / 2`, beyond that a logarithmic
-/// scale that ends at `max_position`. In f32 as there, for rounding decides the bucket.
+/// Returns the bucket of a distance: the distance itself up to `buckets / 2`, beyond that a logarithmic
+/// scale that ends at `max_position`. The arithmetic is in f32 as the reference's, as rounding decides the bucket.
 fn log_bucket(distance: i64, buckets: usize, max_position: usize) -> i64 {
     let mid = (buckets / 2) as i64;
     let magnitude = distance.abs();

@@ -8,7 +8,7 @@ use super::Weights;
 use crate::Result;
 use crate::autograd::{Gradients, Parameter, Tape, Value};
 use crate::kernels::packed::{Activation, PackedLinear};
-use crate::kernels::{elementwise, gelu, matmul};
+use crate::kernels::{elementwise, gelu, linear};
 
 /// w [outputs, inputs], b [outputs].
 #[derive(Clone)]
@@ -81,7 +81,7 @@ impl Linear {
         gradients: &mut Gradients<'_>,
     ) -> Result<()> {
         if let Some(bias) = &self.bias {
-            matmul::column_sums(gradient, &gradients.target(bias)?)?;
+            linear::column_sums(gradient, &gradients.target(bias)?)?;
         }
         self.product_backward(x, operand, gradient, gradients)
     }
@@ -119,7 +119,7 @@ impl Linear {
         let operand = x.operand(self.format())?;
         let output = match &self.weight {
             LinearWeight::Parameter(weight) => {
-                matmul::linear(&operand, weight.operand(), bias, format)?
+                linear::forward(&operand, weight.operand(), bias, format)?
             }
             LinearWeight::Packed(weight) => weight.forward(&operand, bias, Activation::Identity)?,
         };
@@ -138,10 +138,10 @@ impl Linear {
             true => gradient.clone(),
             false => elementwise::cast(gradient, self.format())?,
         };
-        matmul::linear_backward_weight(&gradient, operand, &gradients.target(weight)?)?;
+        linear::backward_weight(&gradient, operand, &gradients.target(weight)?)?;
         gradients.update(x, |so_far| {
             let format = x.tensor().dtype();
-            matmul::linear_backward_input(&gradient, weight.operand(), so_far, format)
+            linear::backward_input(&gradient, weight.operand(), so_far, format)
         })
     }
 

@@ -1,4 +1,4 @@
-//! What the tests against PyTorch's numbers share.
+//! Helpers of the tests against PyTorch's numbers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use shared::autograd::{ParameterGradients, Tape};
 use shared::batch::Batch;
 use shared::kernels::cross_entropy::{Share, binary_cross_entropy};
 use shared::kernels::optimizer::StepState;
-use shared::kernels::{Target, Write};
+use shared::kernels::{Target, WriteMode};
 use shared::model::{Classifier, DebertaConfig};
 use shared::nn::Weights;
 
@@ -22,7 +22,7 @@ pub fn to_vec(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// Padded texts [text, token], without their padding.
+/// Packs padded texts [text, token] without their padding.
 pub fn pack(input_ids: &Tensor, attention_mask: &Tensor) -> Batch {
     let rows = |tensor: &Tensor| tensor.to_dtype(DType::U32).unwrap().to_vec2::<u32>().unwrap();
     let texts: Vec<Vec<u32>> = rows(input_ids)
@@ -54,7 +54,7 @@ pub fn loss_and_gradients(
     let targets = Tensor::from_slice(labels, logits.tensor().shape(), &Device::Cpu).unwrap();
     let loss = Target {
         tensor: Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap(),
-        write: Write::Replace,
+        write: WriteMode::Replace,
     };
     let state = StepState::new(1.0, &Device::Cpu).unwrap();
     let share = Share { elements: labels.len(), state: &state };

@@ -1,9 +1,9 @@
-//! Between score matrices and bands: products with all reachable positions, in which the row of
-//! query i begins `shift(i)` further on.
+//! Sums between score matrices and bands, which are products with all reachable positions. In a band
+//! the distances of query i begin at column `shift(i)`.
 
 use super::head::Head;
 
-/// score(i, j) += band[i, distance(i, j)].
+/// Adds band[i, distance(i, j)] to score(i, j).
 #[inline(always)]
 pub fn add_query_band(scores: &mut [f32], band: &[f32], head: &Head) {
     let rows = scores.chunks_exact_mut(head.keys).zip(band.chunks_exact(head.reach()));
@@ -14,7 +14,7 @@ pub fn add_query_band(scores: &mut [f32], band: &[f32], head: &Head) {
     }
 }
 
-/// score(i, j) += band[j, distance(i, j)].
+/// Adds band[j, distance(i, j)] to score(i, j).
 #[inline(always)]
 pub fn add_key_band(scores: &mut [f32], band: &[f32], head: &Head) {
     let diagonal = head.reach() + 1;
@@ -25,7 +25,7 @@ pub fn add_key_band(scores: &mut [f32], band: &[f32], head: &Head) {
     }
 }
 
-/// band[i, distance(i, j)] = score(i, j), zero elsewhere: the transpose of `add_query_band`.
+/// Sets band[i, distance(i, j)] to score(i, j) and all else to zero: the transpose of `add_query_band`.
 pub fn spread_query_band(band: &mut [f32], scores: &[f32], head: &Head) {
     band.fill(0.0);
     let rows = band.chunks_exact_mut(head.reach()).zip(scores.chunks_exact(head.keys));
@@ -34,7 +34,7 @@ pub fn spread_query_band(band: &mut [f32], scores: &[f32], head: &Head) {
     }
 }
 
-/// band[j, distance(i, j)] = score(i, j), zero elsewhere: the transpose of `add_key_band`.
+/// Sets band[j, distance(i, j)] to score(i, j) and all else to zero: the transpose of `add_key_band`.
 pub fn spread_key_band(band: &mut [f32], scores: &[f32], head: &Head) {
     band.fill(0.0);
     let diagonal = head.reach() + 1;

@@ -1,4 +1,4 @@
-//! Where one head of one text lies in each operand.
+//! The place of one head of one text in each operand.
 
 use crate::kernels::matmul::{Matrix, MatrixMut};
 
@@ -12,13 +12,13 @@ pub struct Head {
     pub width: usize,
     pub query_at: usize,
     pub key_at: usize,
-    /// In the position tables: the row of distance `queries - 1`, the largest that occurs.
+    /// The row of distance `queries - 1`, the largest that occurs, in the position tables.
     pub position_at: usize,
     pub scores_at: usize,
 }
 
 impl Head {
-    /// How many distances i - j occur.
+    /// Returns the number of distances i - j that occur.
     pub fn reach(&self) -> usize {
         self.keys + self.queries - 1
     }
@@ -48,7 +48,7 @@ impl Head {
         MatrixMut::strided(from, self.reach(), self.size, self.width)
     }
 
-    /// Where in a band of rows of `reach` the distances of query i begin.
+    /// Returns the column of a band [rows, reach] at which the distances of query i begin.
     pub fn shift(&self, i: usize) -> usize {
         self.queries - 1 - i
     }

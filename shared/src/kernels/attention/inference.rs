@@ -1,9 +1,9 @@
-//! Attention for weights that stay: [`super`]'s formula without its backward, on packed operands.
+//! Attention for inference: the formula of [`super`] on packed operands, without a backward pass.
 //!
-//! The position tables are packed once, head by head. A few queries at a time are multiplied by the keys and by just
+//! The position tables are packed once, head by head. A few queries at a time are multiplied by the keys and by only
 //! those rows of the tables that they can reach, which are neighbours; so are a few keys for the other term. Beside
-//! integer layers all of that is in whole numbers, for which a head is short enough to leave them twelve bits and a
-//! sign; the sum over values is in f32.
+//! integer layers all of these products are of integers: a head is short enough for twelve bits and a sign. The
+//! weighted sum of values is in f32.
 
 use std::ops::Range;
 
@@ -11,22 +11,22 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::rows::softmax;
-use super::{Attention, Text};
+use super::types::{Attention, Text};
 use crate::Result;
 use crate::kernels::packed::{
     Activations, COLUMNS, Columns, Factor, Isa, ROWS, Sum, Weight, add, pack,
 };
 use crate::kernels::{simd, tensor, values};
 
-/// The projections of a model's relative positions, for [`Attention::context`].
-pub struct PositionTables(Numbers);
+/// The projections of a model's relative positions, packed for [`Attention::context`].
+pub struct PositionTables(AnyTables);
 
-enum Numbers {
-    Whole(Tables<i16>),
+enum AnyTables {
+    Integer(Tables<i16>),
     F32(Tables<f32>),
 }
 
-/// Of each head, the rows of positions as keys and as queries, those of the largest distance first.
+/// The rows of positions as keys and as queries of each head, the row of the largest distance first.
 struct Tables<F> {
     keys: Option<Vec<Packed<F>>>,
     queries: Option<Vec<Packed<F>>>,
@@ -38,11 +38,11 @@ struct Packed<F> {
     scales: Vec<f32>,
 }
 
-/// What one task reuses from head to head.
+/// The buffers that one task reuses from head to head.
 #[derive(Default)]
 struct Scratch {
     block: Vec<f32>,
-    /// [queries, keys], both as they come; rows are `stride` apart.
+    /// Scores [queries, keys], whose rows are `stride` apart.
     scores: Vec<f32>,
     band: Vec<f32>,
     /// Values [panels, keys, COLUMNS].
@@ -50,21 +50,21 @@ struct Scratch {
 }
 
 /// One head of one text.
-struct Head<'a> {
+struct TextHead<'a> {
     text: &'a Text,
     /// Its first column.
     column: usize,
     size: usize,
     index: usize,
-    /// Between rows of scores: the keys, to the next whole panel.
+    /// The distance between rows of scores: the keys, rounded up to a whole panel.
     stride: usize,
     isa: Isa,
-    /// Whether the places of neighbouring distances are neighbours, as they are but for long texts.
+    /// Whether the places of neighbouring distances are neighbours, as they are except in long texts.
     is_dense: bool,
 }
 
 impl PositionTables {
-    /// Tables [rows, heads * size] whose last row is for the largest distance i - j; whole numbers for `is_integer`.
+    /// Packs tables [rows, heads * size] whose last row is for the largest distance i - j; as integers if `is_integer`.
     pub fn new(
         keys: Option<&Tensor>,
         queries: Option<&Tensor>,
@@ -72,8 +72,8 @@ impl PositionTables {
         is_integer: bool,
     ) -> Result<Self> {
         Ok(Self(match is_integer {
-            true => Numbers::Whole(Tables::new(keys, queries, heads)?),
-            false => Numbers::F32(Tables::new(keys, queries, heads)?),
+            true => AnyTables::Integer(Tables::new(keys, queries, heads)?),
+            false => AnyTables::F32(Tables::new(keys, queries, heads)?),
         }))
     }
 }
@@ -97,7 +97,7 @@ impl<F: Factor> Tables<F> {
     }
 }
 
-/// Rows as factors of products.
+/// Rows as factors of products, with a scale a row.
 struct Converted<F> {
     numbers: Vec<F>,
     scales: Vec<f32>,
@@ -119,14 +119,18 @@ impl<F: Factor> Converted<F> {
     }
 }
 
-/// The largest magnitude by which a product of two rows of `size` whole numbers stays within i32.
+/// Returns the largest magnitude of integers with which a product of two rows of `size` fits i32.
 fn largest_factor(size: usize) -> i16 {
     (i32::MAX as usize / size.max(1)).isqrt().min(i16::MAX as usize) as i16
 }
 
 impl Attention {
-    /// The context [queries, width]. `places` has for each distance, the largest first, the index of its row among
-    /// those of the tables, counted from their last.
+    /// Returns the context, f32 [queries, width]: query [queries, width], key and value [tokens, width].
+    ///
+    /// `places` has the row of each distance, the largest first, counted from the last row of the tables.
+    ///
+    /// # Panics
+    /// If there is a dropout mask.
     pub fn context(
         &self,
         query: &Tensor,
@@ -137,8 +141,8 @@ impl Attention {
     ) -> Result<Tensor> {
         assert!(self.mask.is_none(), "dropout is for training");
         match &tables.0 {
-            Numbers::Whole(tables) => self.context_of([query, key, value], tables, places),
-            Numbers::F32(tables) => self.context_of([query, key, value], tables, places),
+            AnyTables::Integer(tables) => self.context_of([query, key, value], tables, places),
+            AnyTables::F32(tables) => self.context_of([query, key, value], tables, places),
         }
     }
 
@@ -150,7 +154,7 @@ impl Attention {
     ) -> Result<Tensor> {
         let (query_rows, width) = query.dims2()?;
         let (query, key, value) = (values(query)?, values(key)?, values(value)?);
-        let texts: Vec<Text> = self.tasks().into_iter().flatten().collect();
+        let texts = self.texts();
         let (isa, size) = (Isa::best(), width / self.heads);
         let is_dense = places.windows(2).all(|pair| pair[1] == pair[0] + 1);
         let context = Columns::filled(query_rows, width, |context| {
@@ -159,7 +163,7 @@ impl Attention {
                 let (text, index) = (&texts[at / self.heads], at % self.heads);
                 let stride = text.rows.len().next_multiple_of(COLUMNS);
                 let column = index * size;
-                let head = Head { text, column, size, index, stride, isa, is_dense };
+                let head = TextHead { text, column, size, index, stride, isa, is_dense };
                 self.scores(&head, [&query, &key], tables, places, scratch);
                 weigh(&head, &value, width, scratch, context);
             });
@@ -167,16 +171,16 @@ impl Attention {
         tensor(context, (query_rows, width))
     }
 
-    /// All terms of the scores, times the scale.
+    /// Computes all terms of the scores, times the scale.
     fn scores<F: Factor + Weight<Factor = F>>(
         &self,
-        head: &Head<'_>,
+        head: &TextHead<'_>,
         [query, key]: [&[f32]; 2],
         tables: &Tables<F>,
         places: &[u32],
         scratch: &mut Scratch,
     ) {
-        let Head { text, column, size, index, stride, isa, is_dense } = *head;
+        let TextHead { text, column, size, index, stride, isa, is_dense } = *head;
         let width = self.heads * size;
         let Scratch { block, scores, band, .. } = scratch;
         copy_block(key, width, text.rows.clone(), column, size, block);
@@ -237,7 +241,8 @@ impl Attention {
     }
 }
 
-/// Products of tile t with panels, times the scales of both sides and a factor: -> output [tile's rows, panels' columns].
+/// Writes the products of tile t with panels, times the scales of both sides and a factor, to `output`
+/// [tile's rows, panels' columns].
 fn multiply<F: Factor + Weight<Factor = F>>(
     isa: Isa,
     x: &Activations<F>,
@@ -265,16 +270,22 @@ fn multiply<F: Factor + Weight<Factor = F>>(
     }
 }
 
-/// The panels that hold rows from the first place to the last, and the first row in them.
+/// Returns the panels that hold the rows from the first place to the last, and the first row in them.
 fn panels_of(places: &[u32]) -> (Range<usize>, usize) {
     let (first, last) = (places[0] as usize, places[places.len() - 1] as usize);
     let panels = first / COLUMNS..last / COLUMNS + 1;
     (panels.clone(), panels.start * COLUMNS)
 }
 
-/// The softmax of the scores, and the values' mean with these weights.
-fn weigh(head: &Head<'_>, values: &[f32], width: usize, scratch: &mut Scratch, context: &Columns) {
-    let Head { text, column, size, stride, isa, .. } = *head;
+/// Computes the softmax of the scores, and the mean of the values with these weights.
+fn weigh(
+    head: &TextHead<'_>,
+    values: &[f32],
+    width: usize,
+    scratch: &mut Scratch,
+    context: &Columns,
+) {
+    let TextHead { text, column, size, stride, isa, .. } = *head;
     let keys = text.rows.len();
     for scores in scratch.scores.chunks_exact_mut(stride) {
         let (scores, rest) = scores.split_at_mut(keys);
@@ -313,7 +324,7 @@ fn weigh(head: &Head<'_>, values: &[f32], width: usize, scratch: &mut Scratch, c
     context.count(weights.rows() * size);
 }
 
-/// Some rows of a block of columns, without a gap.
+/// Copies rows of a block of columns, without a gap.
 fn copy_block(
     matrix: &[f32],
     width: usize,
@@ -329,7 +340,7 @@ fn copy_block(
 }
 
 fn resize(buffer: &mut Vec<f32>, length: usize) {
-    // What is in it is overwritten.
+    // The contents are overwritten.
     if buffer.len() < length {
         buffer.resize(length, 0.0);
     } else {

@@ -3,7 +3,7 @@
 use crate::kernels::random::DropoutMask;
 use crate::kernels::{lanes_sum, scalar};
 
-/// The softmax of a row, in place.
+/// Replaces a row by its softmax.
 #[inline(always)]
 pub fn softmax(row: &mut [f32]) {
     let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| if x > max { x } else { max });
@@ -17,8 +17,7 @@ pub fn softmax(row: &mut [f32]) {
     }
 }
 
-/// From the gradient of a row of probabilities to that of its scores, in place:
-/// p (g - sum of p g) * scale.
+/// Replaces the gradient g of a row of probabilities p by that of its scores: p (g - sum of p g) * scale.
 #[inline(always)]
 pub fn softmax_backward(gradient: &mut [f32], probabilities: &[f32], scale: f32) {
     for (g, p) in gradient.iter_mut().zip(probabilities) {
@@ -30,6 +29,7 @@ pub fn softmax_backward(gradient: &mut [f32], probabilities: &[f32], scale: f32)
     }
 }
 
+/// Applies the dropout of elements `start..` to a row.
 #[inline(always)]
 pub fn drop_out(output: &mut [f32], input: &[f32], mask: DropoutMask, start: usize) {
     for (i, (y, x)) in output.iter_mut().zip(input).enumerate() {

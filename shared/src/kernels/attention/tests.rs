@@ -1,7 +1,7 @@
 use super::*;
-use crate::kernels::random::RandomKey;
-use crate::kernels::tensor;
+use crate::kernels::random::{DropoutMask, RandomKey};
 use crate::kernels::tests::{assert_close, assert_gradient, random, weighted_sum};
+use crate::kernels::{CumulativeSeqLengths, tensor};
 
 const HEADS: usize = 2;
 const SIZE: usize = 5;
@@ -10,11 +10,8 @@ const LENGTHS: [usize; 4] = [3, 1, 7, 2];
 const LONGEST: usize = 7;
 
 fn attention(queries: Queries, mask: Option<DropoutMask>) -> Attention {
-    let mut offsets = vec![0];
-    for length in LENGTHS {
-        offsets.push(offsets[offsets.len() - 1] + length);
-    }
-    Attention { offsets: offsets.into(), heads: HEADS, queries, scale: 0.4, mask }
+    let cumulative_seq_lengths = CumulativeSeqLengths::new(LENGTHS);
+    Attention { cumulative_seq_lengths, heads: HEADS, queries, scale: 0.4, mask }
 }
 
 fn operands(queries: Queries) -> Operands<Vec<f32>> {
@@ -45,7 +42,7 @@ fn reference(attention: &Attention, x: &Operands<Vec<f32>>) -> Vec<f32> {
     };
     let mut context = vec![0.0; x.query.len()];
     let mut element = 0;
-    for (t, text) in attention.offsets.windows(2).enumerate() {
+    for (t, text) in attention.cumulative_seq_lengths.windows(2).enumerate() {
         let keys = text[1] - text[0];
         let queries = if attention.queries == Queries::All { keys } else { 1 };
         let first = if attention.queries == Queries::All { text[0] } else { t };
@@ -170,4 +167,24 @@ fn gradients_are_the_slopes() {
             |p| with(&|x| x.position_query = Some(p.to_vec())),
         );
     }
+}
+
+#[test]
+fn blocks_of_two_matrices_give_the_same_bits() {
+    let attention = attention(Queries::All, Some(DropoutMask::new(0.3, RandomKey::new(1, 1))));
+    let x = tensors(&operands(Queries::All));
+    let beside = |blocks: &[&Tensor]| Tensor::cat(blocks, 1).unwrap().contiguous().unwrap();
+    let stack = |x: &Operands<Tensor>| Stacked {
+        rows: beside(&[&x.key, &x.query, &x.value]),
+        positions: beside(&[x.position_key.as_ref().unwrap(), x.position_query.as_ref().unwrap()]),
+    };
+    let (context, saved) = attention.forward(&x).unwrap();
+    let stacked = stack(&x);
+    let (stacked_context, stacked_saved) = attention.forward_stacked(&stacked).unwrap();
+    assert_eq!(*values(&stacked_context).unwrap(), *values(&context).unwrap());
+
+    let expected = stack(&attention.backward(&context, &x, &saved).unwrap());
+    let found = attention.backward_stacked(&context, &stacked, &stacked_saved).unwrap();
+    assert_eq!(*values(&found.rows).unwrap(), *values(&expected.rows).unwrap());
+    assert_eq!(*values(&found.positions).unwrap(), *values(&expected.positions).unwrap());
 }

@@ -3,18 +3,19 @@
 use candle_core::{DType, Tensor};
 
 use super::columns::sum_partials;
-use super::launch::{Arg, Launch, empty, pointer, suffix, vector};
+use super::launch::{empty, optional_pointer, pointer, suffix, vector};
+use super::types::{Arg, Launch};
 use crate::Result;
 use crate::kernels::add_norm::{ParameterTargets, Summed};
 use crate::kernels::random::DropoutMask;
 
-/// Neighbouring elements that a thread has.
+/// Neighbouring elements of one thread.
 const EACH: usize = 4;
 
-/// Blocks of the backward pass, whose sums over rows are added up in a second one.
+/// The most blocks of the backward pass, whose sums over rows are added up in a second pass.
 const BLOCKS: usize = 256;
 
-/// What the backward pass needs: (s - mean) / deviation [rows, width], 1 / deviation [rows].
+/// The normalised rows, which [`backward`] needs: (s - mean) / deviation [rows, width], 1 / deviation [rows].
 pub struct Normalised {
     values: Tensor,
     inverse_deviation: Tensor,
@@ -31,8 +32,8 @@ fn launch(function: String, blocks: usize, width: usize, floats: usize) -> Launc
     }
 }
 
-/// x [rows, width] of any format, the residual f32 -> y f32, in `half` as well if asked for, and
-/// what `backward` needs.
+/// Returns y, f32 [rows, width], a copy of it in the format `half` if that is asked for, and what [`backward`]
+/// needs. x [rows, width] may have any format, the residual is f32.
 pub fn forward(
     x: &Tensor,
     summed: Summed<'_>,
@@ -52,12 +53,12 @@ pub fn forward(
     };
     let arrays = [
         pointer(x)?,
-        Arg::optional(bias)?,
-        Arg::optional(residual)?,
+        optional_pointer(bias)?,
+        optional_pointer(residual)?,
         pointer(gamma)?,
         pointer(beta)?,
         pointer(&y)?,
-        Arg::optional(copy.as_ref())?,
+        optional_pointer(copy.as_ref())?,
         pointer(&values)?,
     ];
     let [from, bias, residual, gamma, beta, to, to_half, hat] = arrays;
@@ -74,7 +75,7 @@ pub fn forward(
     Ok((y, copy, Normalised { values, inverse_deviation }))
 }
 
-/// The gradients by s, f32, and within a sublayer by x, in its format.
+/// Returns the gradients by s, f32, and within a sublayer by x, in its format.
 ///
 /// `gradient` is that of y, f32; `sublayer` holds the mask given to `forward` and the format of x.
 pub fn backward(
@@ -100,7 +101,7 @@ pub fn backward(
         pointer(&normalised.values)?,
         pointer(gamma)?,
         pointer(&by_sum)?,
-        Arg::optional(by_x.as_ref())?,
+        optional_pointer(by_x.as_ref())?,
     ];
     let [g, hat, gamma, to_sum, to_x] = arrays;
     let args = [

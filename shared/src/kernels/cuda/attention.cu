@@ -12,11 +12,11 @@
 // products have 2 * TILE columns, the last unused: column TILE - 1 - i + j is that of query i and
 // key j of the tile, and belongs to table row `longest - 1 - i + j`.
 //
-// Rows of operands are [heads * size], a head being a block of columns, and lie as far apart as
-// `Strides` says: an operand may be a part of a wider matrix. Contexts lie densely. Offsets of packed texts are
-// [texts + 1]. What is asked for is every row of a text, or with `first_only` only the first, and then
-// queries and contexts have one row a text. Position tables [2 * longest - 1, heads * size] may be
-// null. Texts may have any length. THREADS a block.
+// Rows of operands are [heads * size], a head being a block of columns, and are `Strides` apart: an
+// operand may be a block of columns of a wider matrix. Rows of contexts are contiguous. Bounds of
+// texts, `cumulative_seq_lengths`, are [texts + 1]. Queries are all rows of a text or, with
+// `first_only`, the first: then queries and contexts have one row a text. Position tables
+// [2 * longest - 1, heads * size] may be null. Texts may have any length. THREADS a block.
 #include "tiles.cuh"
 
 constexpr u32 THREADS = 256;
@@ -27,13 +27,13 @@ struct Operands {
   const T *query, *key, *value, *position_key, *position_query;
 };
 
-// How far apart the rows of queries, keys, values and of both position tables are.
+// The distances between rows of queries, keys, values and both position tables.
 struct Strides {
   u32 query, key, value, position_key, position_query;
 };
 
 struct Sizes {
-  const u32* offsets;
+  const u32* cumulative_seq_lengths;
   u32 texts, heads, size, longest, query_rows;
   bool first_only;
   float scale;
@@ -46,9 +46,9 @@ struct Sizes {
   __device__ __forceinline__ u32 width() const { return heads * size; }
 };
 
-// Where one head of one text lies.
+// The place of one head of one text.
 struct Head {
-  // Its first rows among the keys and among the queries, and how many there are.
+  // Its first rows among the keys and among the queries, and their numbers.
   u32 first_key, keys, first_query, queries;
   // The number of its first score, as attention.rs counts them for the dropout mask.
   u32 scores;
@@ -59,15 +59,15 @@ struct Head {
   static __device__ __forceinline__ Head find(const Sizes& sizes, u32 text, u32 head) {
     u32 scores = 0, query_tiles = 0, key_tiles = 0;
     for (u32 other = threadIdx.x % 32; other < text; other += 32) {
-      u32 keys = sizes.offsets[other + 1] - sizes.offsets[other];
+      u32 keys = sizes.cumulative_seq_lengths[other + 1] - sizes.cumulative_seq_lengths[other];
       u32 queries = sizes.first_only ? 1 : keys;
       scores += keys * queries;
       query_tiles += (queries + TILE - 1) / TILE;
       key_tiles += (keys + TILE - 1) / TILE;
     }
     Head found;
-    found.first_key = sizes.offsets[text];
-    found.keys = sizes.offsets[text + 1] - found.first_key;
+    found.first_key = sizes.cumulative_seq_lengths[text];
+    found.keys = sizes.cumulative_seq_lengths[text + 1] - found.first_key;
     found.first_query = sizes.first_only ? text : found.first_key;
     found.queries = sizes.first_only ? 1 : found.keys;
     found.scores = sizes.heads * warp_sum(scores) + head * found.queries * found.keys;
@@ -77,7 +77,7 @@ struct Head {
   }
 };
 
-// Rows of one operand in shared memory, and how far apart.
+// Rows of one operand in shared memory, and their distance.
 template <class T>
 struct Tile {
   T* values;
@@ -85,14 +85,14 @@ struct Tile {
 
   __device__ __forceinline__ Tile(Shared& shared, u32 rows, u32 columns)
       : values(shared.take<T>(rows * (columns + PADDING<T>))), stride(columns + PADDING<T>) {}
-  // In the place of a tile of as many rows and columns whose elements are no smaller.
+  // Takes the memory of a tile of as many rows and columns whose elements are no smaller.
   template <class U>
   __device__ __forceinline__ Tile(const Tile<U>& over, u32 columns)
       : values(reinterpret_cast<T*>(over.values)), stride(columns + PADDING<T>) {}
   __device__ __forceinline__ T& at(u32 row, u32 column) { return values[row * stride + column]; }
 };
 
-// The tiles from which scores are made, and their making.
+// The tiles from which scores are computed.
 template <class T, u32 TILE>
 struct Scores {
   Tile<T> query, key, position_key, position_query;
@@ -240,8 +240,8 @@ __device__ __forceinline__ void store_rows(T* to, const float* from, u32 rows, u
   }
 }
 
-// gradient [query_rows, width] of the context, dense as that -> with strides of their own by_query, by_key, by_value, and of the position
-// tables one text's share each in `sums`. The grid is (heads, texts): a block does all tiles of one
+// gradient [query_rows, width] of the context -> by_query, by_key, by_value, with strides of their own,
+// and in `sums` each text's share of the position tables. The grid is (heads, texts): a block does all tiles of one
 // head of one text, query tiles in the outer loop, so that every sum has one order.
 template <class T, u32 TILE>
 __device__ void attention_backward(const Operands<T>& operands, const T* context,
@@ -375,7 +375,7 @@ __device__ void attention_positions(const float* sums, T* output, u32 stride,
     float sum = 0;
     u32 tiles_before = 0;
     for (u32 text = 0; text < sizes.texts; ++text) {
-      int keys = sizes.offsets[text + 1] - sizes.offsets[text];
+      int keys = sizes.cumulative_seq_lengths[text + 1] - sizes.cumulative_seq_lengths[text];
       int queries = sizes.first_only ? 1 : keys;
       u32 query_tiles = (queries + TILE - 1) / TILE;
       u32 tiles = query_tiles + (keys + TILE - 1) / TILE;
@@ -390,17 +390,17 @@ __device__ void attention_positions(const float* sums, T* output, u32 stride,
   }
 }
 
-// The arguments that all passes have, and what is made of them.
+// The arguments of all passes, and the structs made of them.
 #define SIZES                                                                                  \
-  const u32 *offsets, u32 texts, u32 heads, u32 size, u32 longest, u32 query_rows,             \
-      u32 first_only, float scale, u32 key0, u32 key1, u32 threshold, float mask_scale,        \
-      u32 vector
+  const u32 *cumulative_seq_lengths, u32 texts, u32 heads, u32 size, u32 longest,              \
+      u32 query_rows, u32 first_only, float scale, u32 key0, u32 key1, u32 threshold,          \
+      float mask_scale, u32 vector
 #define OPERANDS(T)                                                                            \
   const T *query, const T *key, const T *value, const T *position_key,                         \
       const T *position_query, u32 query_stride, u32 key_stride, u32 value_stride,             \
       u32 position_key_stride, u32 position_query_stride
 #define PACK(T)                                                                                \
-  Sizes sizes{offsets,                                                                         \
+  Sizes sizes{cumulative_seq_lengths,                                                          \
               texts,                                                                           \
               heads,                                                                           \
               size,                                                                            \
@@ -437,10 +437,10 @@ __device__ void attention_positions(const float* sums, T* output, u32 stride,
   REGISTER(attention_backward_##format##_##TILE)                                               \
   KERNEL(THREADS) attention_positions_##format##_##TILE(                                       \
       const float* key_sums, const float* query_sums, T* by_key, T* by_query, u32 key_stride,  \
-      u32 query_stride, const u32* offsets, u32 texts, u32 heads, u32 size, u32 longest,       \
-      u32 first_only) {                                                                        \
-    Sizes sizes{offsets, texts,  heads, size, longest, 0, first_only != 0, 0,                  \
-                Mask{},  false, Strides{}};                                                    \
+      u32 query_stride, const u32* cumulative_seq_lengths, u32 texts, u32 heads, u32 size,     \
+      u32 longest, u32 first_only) {                                                           \
+    Sizes sizes{cumulative_seq_lengths, texts, heads, size, longest, 0, first_only != 0, 0,    \
+                Mask{}, false, Strides{}};                                                     \
     if (blockIdx.y == 0 && by_key)                                                             \
       attention_positions<T, TILE>(key_sums, by_key, key_stride, sizes);                       \
     if (blockIdx.y == 1 && by_query)                                                           \

@@ -1,34 +1,33 @@
-//! `kernels::attention` on a GPU: scores stay on the chip, a tile at a time.
+//! `kernels::attention` on a GPU: scores stay on the chip, one tile at a time.
 
 use candle_core::{DType, Device, Tensor};
 
-use super::launch::{Arg, Launch, empty, pointer, strided_pointer, suffix, vector};
+use super::launch::{empty, optional_pointer, pointer, strided_pointer, suffix, vector};
+use super::types::{Arg, Launch};
 use crate::Result;
-use crate::kernels::Indices;
-use crate::kernels::attention::{Attention, Operands, Queries};
+use crate::kernels::attention::{Attention, Operands, Queries, Stacked};
 
 /// Threads of a block.
 const BLOCK: u32 = 256;
 
-/// What the backward pass needs: the context [queries, width], and of each row of scores the
-/// logarithm of the sum of their exponentials, f32 [heads, queries].
+/// The intermediate results that [`backward`] needs: the context [queries, width], and the logarithm of the
+/// sum of the exponentials of each row of scores, f32 [heads, queries].
 pub struct Saved {
     context: Tensor,
     log_sum_exp: Tensor,
 }
 
-/// Queries and keys that a block has on the chip at once.
+/// The number of queries, and of keys, that a block has on the chip at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tile {
     T32 = 32,
-    /// For cards, or heads, for which the larger one takes too much memory.
+    /// The tile for cards, or heads, for which the larger one takes too much memory.
     T16 = 16,
 }
 
-/// The shapes of one attention as the kernels are told them.
+/// The shapes of one attention, which all kernels get.
 struct Shapes<'a> {
     attention: &'a Attention,
-    offsets: &'a Indices,
     format: DType,
     width: usize,
     query_rows: usize,
@@ -37,44 +36,43 @@ struct Shapes<'a> {
 
 impl Shapes<'_> {
     fn texts(&self) -> usize {
-        self.offsets.host().len() - 1
+        self.attention.cumulative_seq_lengths.len() - 1
     }
 
-    /// Keys and queries of each text.
+    /// Returns the numbers of keys and queries of each text.
     fn lengths(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.offsets.host().windows(2).map(|text| {
-            let keys = (text[1] - text[0]) as usize;
-            (keys, if self.attention.queries == Queries::All { keys } else { 1 })
-        })
+        let keys = self.attention.cumulative_seq_lengths.lengths();
+        keys.map(|keys| (keys, if self.attention.queries == Queries::All { keys } else { 1 }))
     }
 
     fn longest(&self) -> (usize, usize) {
         self.lengths().fold((1, 1), |(k, q), (keys, queries)| (k.max(keys), q.max(queries)))
     }
 
-    /// Columns of a head, and those of its tile.
+    /// Returns the columns of a head.
     fn size(&self) -> usize {
         self.width / self.attention.heads
     }
 
+    /// Returns the columns of a head's tile.
     fn padded(&self) -> usize {
         self.size().next_multiple_of(16)
     }
 
-    /// Memory for f32 tiles, given how many there are in each text.
+    /// Allocates f32 tiles: `of_text` gives their number in a text of so many keys and queries.
     fn tiles(&self, device: &Device, of_text: impl Fn(usize, usize) -> usize) -> Result<Tensor> {
         let tiles: usize = self.lengths().map(|(keys, queries)| of_text(keys, queries)).sum();
         let floats = tiles * self.attention.heads * self.tile * self.padded();
         empty(floats, DType::F32, device)
     }
 
-    /// `SIZES` of `attention.cu`, where tiles are loaded from `arrays`.
+    /// Returns `SIZES` of `attention.cu` for kernels that load tiles from `arrays`.
     fn args(&self, device: &Device, arrays: &[Arg], strides: &[Arg]) -> Result<Vec<Arg>> {
         let each = 16 / self.format.size_in_bytes();
         let even = |stride: &Arg| matches!(stride, Arg::U32(n) if n.is_multiple_of(each as u32));
         let width = if strides.iter().all(even) { self.size() } else { 1 };
         let mut args = vec![
-            pointer(self.offsets.on(device)?)?,
+            pointer(self.attention.cumulative_seq_lengths.on(device)?)?,
             Arg::size(self.texts()),
             Arg::size(self.attention.heads),
             Arg::size(self.size()),
@@ -105,7 +103,7 @@ enum Pass {
     Backward,
 }
 
-/// What `Shared` of `tiles.cuh` hands out in each kernel.
+/// Returns the shared memory that a kernel takes from `Shared` of `tiles.cuh`.
 fn shared_bytes(pass: Pass, tile: usize, padded: usize, format: DType) -> u32 {
     let bytes = |rows: usize, columns: usize, format: DType| {
         let size = format.size_in_bytes();
@@ -124,7 +122,7 @@ fn shared_bytes(pass: Pass, tile: usize, padded: usize, format: DType) -> u32 {
     all as u32
 }
 
-/// The larger tile if the backward pass finds room for it.
+/// Returns the larger tile, if the shared memory has room for it in both passes.
 fn tile_for(padded: usize, format: DType, available: u32) -> Tile {
     let fits = |tile| {
         let bytes = |pass| shared_bytes(pass, tile as usize, padded, format);
@@ -149,73 +147,39 @@ fn tile(operands: &Operands<Tensor>, heads: usize) -> Result<Tile> {
     Ok(tile_for(padded, operands.query.dtype(), available))
 }
 
-/// Returns the context, in the operands' format, and what `backward` needs. `offsets` are those of
-/// `attention`.
+/// Returns the context [queries, width], in the operands' format, and what [`backward`] needs.
 ///
-/// Operands may be blocks of columns of wider matrices: of one product for queries, keys and values,
-/// say.
-pub fn forward(
-    attention: &Attention,
-    offsets: &Indices,
-    operands: &Operands<Tensor>,
-) -> Result<(Tensor, Saved)> {
-    forward_tiled(attention, offsets, operands, tile(operands, attention.heads)?)
+/// Operands may be blocks of columns of wider matrices.
+pub fn forward(attention: &Attention, operands: &Operands<Tensor>) -> Result<(Tensor, Saved)> {
+    forward_tiled(attention, operands, tile(operands, attention.heads)?)
 }
 
-/// The gradients of all operands in their format, given that of the context.
+/// Returns the gradients of all operands in their formats, given that of the context.
 pub fn backward(
     attention: &Attention,
-    offsets: &Indices,
     gradient: &Tensor,
     operands: &Operands<Tensor>,
     saved: &Saved,
 ) -> Result<Operands<Tensor>> {
     let outputs =
         operands.map(|operand| empty(operand.shape(), operand.dtype(), operand.device()))?;
-    backward_into(attention, offsets, gradient, operands, saved, &outputs)?;
+    backward_into(attention, gradient, operands, saved, &outputs)?;
     Ok(outputs)
 }
 
-/// As [`backward`], into tensors of the operands' shapes that may be blocks of columns as well.
-pub fn backward_into(
+/// Writes the gradients of [`backward`] into tensors of the operands' shapes, which may be blocks of columns.
+fn backward_into(
     attention: &Attention,
-    offsets: &Indices,
     gradient: &Tensor,
     operands: &Operands<Tensor>,
     saved: &Saved,
     outputs: &Operands<Tensor>,
 ) -> Result<()> {
     let tile = tile(operands, attention.heads)?;
-    backward_tiled(attention, offsets, gradient, operands, saved, outputs, tile)
+    backward_tiled(attention, gradient, operands, saved, outputs, tile)
 }
 
-/// Keys, queries and values side by side in one matrix [tokens, 3 * width], position keys and position
-/// queries in another [positions, 2 * width].
-pub struct Stacked {
-    pub rows: Tensor,
-    pub positions: Tensor,
-}
-
-impl Stacked {
-    fn operands(&self) -> Result<Operands<Tensor>> {
-        let width = self.positions.dim(1)? / 2;
-        let block = |matrix: &Tensor, place| matrix.narrow(1, place * width, width);
-        Ok(Operands {
-            key: block(&self.rows, 0)?,
-            query: block(&self.rows, 1)?,
-            value: block(&self.rows, 2)?,
-            position_key: Some(block(&self.positions, 0)?),
-            position_query: Some(block(&self.positions, 1)?),
-        })
-    }
-}
-
-/// As [`forward`].
-pub fn forward_stacked(attention: &Attention, stacked: &Stacked) -> Result<(Tensor, Saved)> {
-    forward(attention, attention.offsets.indices(), &stacked.operands()?)
-}
-
-/// As [`backward`].
+/// [`backward`], where the operands and their gradients are blocks of columns.
 pub fn backward_stacked(
     attention: &Attention,
     gradient: &Tensor,
@@ -224,12 +188,12 @@ pub fn backward_stacked(
 ) -> Result<Stacked> {
     let like = |tensor: &Tensor| empty(tensor.shape(), tensor.dtype(), tensor.device());
     let outputs = Stacked { rows: like(&stacked.rows)?, positions: like(&stacked.positions)? };
-    let (offsets, operands) = (attention.offsets.indices(), stacked.operands()?);
-    backward_into(attention, offsets, gradient, &operands, saved, &outputs.operands()?)?;
+    let operands = stacked.operands()?;
+    backward_into(attention, gradient, &operands, saved, &outputs.operands()?)?;
     Ok(outputs)
 }
 
-/// The addresses of all operands, and how far apart their rows are.
+/// Returns the addresses of all operands, and the distances between their rows.
 fn pointers(operands: &Operands<Tensor>) -> Result<([Arg; 5], [Arg; 5])> {
     let mut found = ([Arg::NULL; 5], [Arg::U32(0); 5]);
     let all = [
@@ -249,14 +213,13 @@ fn pointers(operands: &Operands<Tensor>) -> Result<([Arg; 5], [Arg; 5])> {
 
 pub(super) fn forward_tiled(
     attention: &Attention,
-    offsets: &Indices,
     operands: &Operands<Tensor>,
     tile: Tile,
 ) -> Result<(Tensor, Saved)> {
     let (query_rows, width) = operands.query.dims2()?;
     let (format, device) = (operands.query.dtype(), operands.query.device());
     let tile = tile as usize;
-    let shapes = Shapes { attention, offsets, format, width, query_rows, tile };
+    let shapes = Shapes { attention, format, width, query_rows, tile };
     let context = empty((query_rows, width), format, device)?;
     let log_sum_exp = empty((attention.heads, query_rows), DType::F32, device)?;
     let (from, strides) = pointers(operands)?;
@@ -274,7 +237,6 @@ pub(super) fn forward_tiled(
 
 pub(super) fn backward_tiled(
     attention: &Attention,
-    offsets: &Indices,
     gradient: &Tensor,
     operands: &Operands<Tensor>,
     saved: &Saved,
@@ -284,7 +246,7 @@ pub(super) fn backward_tiled(
     let (query_rows, width) = operands.query.dims2()?;
     let (format, device) = (operands.query.dtype(), operands.query.device());
     let tile = tile as usize;
-    let shapes = Shapes { attention, offsets, format, width, query_rows, tile };
+    let shapes = Shapes { attention, format, width, query_rows, tile };
 
     let of_queries = |_, queries: usize| queries.div_ceil(tile);
     let of_keys = |keys: usize, _| keys.div_ceil(tile);
@@ -295,8 +257,10 @@ pub(super) fn backward_tiled(
         |table: &Option<Tensor>| table.as_ref().map(|_| shapes.tiles(device, of_both)).transpose();
     let position_key_sums = position_sums(&operands.position_key)?;
     let position_query_sums = position_sums(&operands.position_query)?;
-    let of_tables =
-        [Arg::optional(position_key_sums.as_ref())?, Arg::optional(position_query_sums.as_ref())?];
+    let of_tables = [
+        optional_pointer(position_key_sums.as_ref())?,
+        optional_pointer(position_query_sums.as_ref())?,
+    ];
 
     let (from, strides) = pointers(operands)?;
     let (to, to_strides) = pointers(outputs)?;
@@ -318,13 +282,17 @@ pub(super) fn backward_tiled(
     if operands.position_key.is_none() && operands.position_query.is_none() {
         return Ok(());
     }
-    // The texts' shares of the tables' gradients are added up.
+    // Adds up the texts' shares of the tables' gradients.
     let longest = shapes.longest().0;
     let args = [
         &of_tables[..],
         &to[3..],
         &to_strides[3..],
-        &[pointer(offsets.on(device)?)?, Arg::size(shapes.texts()), Arg::size(attention.heads)],
+        &[
+            pointer(attention.cumulative_seq_lengths.on(device)?)?,
+            Arg::size(shapes.texts()),
+            Arg::size(attention.heads),
+        ],
         &[Arg::size(shapes.size()), Arg::size(longest)],
         &[Arg::flag(attention.queries == Queries::First)],
     ]

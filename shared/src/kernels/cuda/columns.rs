@@ -1,53 +1,54 @@
-//! Work that is laid out by columns, and sums over rows (`columns.cuh`).
+//! Launches that are divided by columns, and sums over rows (`columns.cuh`).
 
 use candle_core::{DType, Device, Tensor};
 
-use super::launch::{Arg, Launch, empty, pointer, vector};
+use super::launch::{empty, pointer, vector};
+use super::types::{Arg, Launch};
 use crate::Result;
-use crate::kernels::{Target, Write};
+use crate::kernels::{Target, WriteMode};
 
-/// Threads of a block; neighbouring columns that one of them has, and all of them.
+/// Threads of a block; neighbouring columns of one thread, and columns of a block.
 const BLOCK: u32 = 256;
 pub(super) const EACH: usize = 4;
 const COLUMNS: usize = 32 * EACH;
 
-/// The most chunks of rows whose sums are added up in a second pass.
+/// The most chunks of rows, whose sums are added up in a second pass.
 const CHUNKS: usize = 64;
 
-/// Rows that a block takes where nothing is summed up.
+/// The rows of a block in work on single elements, and the fewest in sums.
 const ROWS_TO_MAP: usize = 32;
 
-/// How the rows of a matrix are cut up.
+/// The chunks of rows into which a matrix is divided.
 pub(super) struct Chunks {
     pub rows: usize,
     pub count: usize,
 }
 
 impl Chunks {
-    /// For work on each element.
+    /// Divides rows for work on single elements.
     pub fn to_map(rows: usize) -> Self {
         Self { rows: ROWS_TO_MAP, count: rows.div_ceil(ROWS_TO_MAP) }
     }
 
-    /// For sums over the rows.
+    /// Divides rows for sums over them.
     pub fn to_sum(rows: usize) -> Self {
         let of = rows.div_ceil(CHUNKS).max(ROWS_TO_MAP).next_multiple_of(8);
         Self { rows: of, count: rows.div_ceil(of) }
     }
 
-    /// A launch over all columns of a matrix of this width and these chunks.
+    /// Returns a launch over all columns of a matrix of this width and these chunks.
     pub fn launch(&self, module: &'static str, function: String, width: usize) -> Launch {
         let grid = [width.div_ceil(COLUMNS) as u32, self.count as u32, 1];
         Launch { module, function, grid, block: BLOCK, shared_bytes: 0 }
     }
 
-    /// Memory for the sums of each chunk, of `vectors` times `width` columns.
+    /// Allocates the sums of each chunk: f32 [chunks, vectors * width].
     pub fn partial(&self, vectors: usize, width: usize, device: &Device) -> Result<Tensor> {
         empty((self.count, vectors * width), DType::F32, device)
     }
 }
 
-/// Adds up the chunks: partial [chunks, targets * width] -> the targets, each [width].
+/// Adds up the chunks of `partial` [chunks, targets * width] into the targets, each [width].
 pub(super) fn sum_partials(partial: &Tensor, targets: &[&Target]) -> Result<()> {
     let (chunks, all) = partial.dims2()?;
     let width = all / targets.len();
@@ -57,7 +58,7 @@ pub(super) fn sum_partials(partial: &Tensor, targets: &[&Target]) -> Result<()> 
         args.push(targets.get(place).map_or(Ok(Arg::NULL), |target| pointer(&target.tensor))?);
     }
     for place in 0..3 {
-        let adds = targets.get(place).is_some_and(|target| target.write == Write::Add);
+        let adds = targets.get(place).is_some_and(|target| target.write == WriteMode::Add);
         args.push(Arg::flag(adds));
     }
     args.push(vector(&[from], all, EACH));

@@ -16,21 +16,21 @@ use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::cuda_backend::{CudaStorageSlice, DeviceId};
 use candle_core::{CudaDevice, CudaStorage, DType, Error};
 
-use super::gemm::{Operand, Product};
-use super::launch::{Arg, Launch};
+use super::types::{Arg, Launch, Operand, Product};
 use crate::Result;
+use crate::kernels::WriteMode;
 
-/// What a block may use without asking for more.
+/// The dynamic shared memory of a block that needs no attribute.
 const PLAIN_SHARED_BYTES: u32 = 48 << 10;
 
-/// What this thread has loaded on one device.
+/// The modules and kernels that this thread has loaded on one device.
 #[derive(Default)]
 struct Loaded {
     modules: HashMap<&'static str, Arc<CudaModule>>,
     kernels: HashMap<String, Kernel>,
 }
 
-/// A kernel, and the dynamic shared memory it has been allowed.
+/// A kernel, and the dynamic shared memory that it is allowed.
 struct Kernel {
     function: CudaFunction,
     shared_bytes: u32,
@@ -40,7 +40,7 @@ thread_local! {
     static LOADED: RefCell<HashMap<DeviceId, Loaded>> = RefCell::default();
 }
 
-/// What the build has made of a `.cu` file.
+/// Returns the machine code that the build has made of a `.cu` file.
 fn image(module: &str) -> &'static [u8] {
     macro_rules! embedded {
         ($($name:literal)*) => {
@@ -75,6 +75,7 @@ impl Loaded {
     }
 }
 
+/// Starts a kernel on the stream of `device`.
 pub fn launch(launch: &Launch, device: &CudaDevice, args: &[Arg]) -> Result<()> {
     let stream = device.cuda_stream();
     LOADED.with_borrow_mut(|loaded| {
@@ -109,7 +110,7 @@ pub fn launch(launch: &Launch, device: &CudaDevice, args: &[Arg]) -> Result<()> 
     })
 }
 
-/// The address of a storage's first element.
+/// Returns the address of a storage's first element.
 pub fn address(storage: &CudaStorage) -> u64 {
     fn of<T>(slice: &CudaSlice<T>, device: &CudaDevice) -> u64 {
         slice.device_ptr(&device.cuda_stream()).0
@@ -125,19 +126,19 @@ pub fn address(storage: &CudaStorage) -> u64 {
     }
 }
 
-/// The dynamic shared memory that a block can have.
+/// Returns the most dynamic shared memory of a block.
 pub fn shared_bytes(device: &CudaDevice) -> u32 {
     let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
     device.cuda_stream().context().attribute(attribute).map_or(PLAIN_SHARED_BYTES, |n| n as u32)
 }
 
-/// cuBLAS counts columns first: it is asked for the transpose, from the transposes.
+/// Computes a product by cuBLAS, which stores matrices by columns: it computes the transpose from the transposes.
 pub fn multiply(product: &Product<'_>, device: &CudaDevice, addresses: [u64; 3]) -> Result<()> {
     let [a, b, output] = addresses;
     let alpha = 1f32;
     let beta = match product.write {
-        super::super::Write::Replace => 0f32,
-        super::super::Write::Add => 1f32,
+        WriteMode::Replace => 0f32,
+        WriteMode::Add => 1f32,
     };
     let operation = |operand: &Operand<'_>| match operand.transposed {
         false => cublas_sys::cublasOperation_t::CUBLAS_OP_N,

@@ -1,13 +1,14 @@
-//! `kernels::elementwise` on a GPU. Formats may differ where nothing else is said.
+//! `kernels::elementwise` on a GPU. The formats of operands may differ, unless a function says otherwise.
 
 use candle_core::{DType, Tensor};
 
-use super::launch::{Arg, Launch, empty, pointer, suffix, vector};
+use super::launch::{empty, optional_pointer, pointer, suffix, vector};
+use super::types::{Arg, Launch};
 use crate::Result;
 use crate::kernels::random::DropoutMask;
 
 const BLOCK: usize = 256;
-/// Elements of a thread.
+/// Elements of one thread.
 const EACH: usize = 8;
 
 fn launch(function: String, elements: usize) -> Launch {
@@ -15,7 +16,7 @@ fn launch(function: String, elements: usize) -> Launch {
     Launch { module: "elementwise", function, grid, block: BLOCK as u32, shared_bytes: 0 }
 }
 
-/// Arguments of a kernel that takes arrays of as many elements as `tensor`.
+/// Runs a kernel on arrays of as many elements as `tensor`.
 fn run(function: String, tensor: &Tensor, arrays: &[Arg], constants: &[Arg]) -> Result<()> {
     let elements = tensor.elem_count();
     let end = [Arg::size(elements), vector(arrays, 0, EACH)];
@@ -23,14 +24,14 @@ fn run(function: String, tensor: &Tensor, arrays: &[Arg], constants: &[Arg]) -> 
     launch(function, elements).run(tensor.device(), &args)
 }
 
-/// `sum += addend`, in place; both of the same shape. Returns `sum`.
+/// Adds `addend` to `sum` in place and returns `sum`; both have the same shape.
 pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
     let function = format!("add_assign_{}_{}", suffix(sum.dtype()), suffix(addend.dtype()));
     run(function, &sum, &[pointer(&sum)?, pointer(addend)?], &[])?;
     Ok(sum)
 }
 
-/// `x` with the mask applied, and if asked for a copy of that in half precision.
+/// Returns `x` with the mask applied, and a copy of that in the format `half`, if that is asked for.
 pub fn dropout(
     x: &Tensor,
     mask: DropoutMask,
@@ -39,25 +40,25 @@ pub fn dropout(
     let y = empty(x.shape(), x.dtype(), x.device())?;
     let copy = half.map(|half| empty(x.shape(), half, x.device())).transpose()?;
     let function = format!("dropout_{}_{}", suffix(x.dtype()), suffix(half.unwrap_or(DType::F32)));
-    let arrays = [pointer(x)?, pointer(&y)?, Arg::optional(copy.as_ref())?];
+    let arrays = [pointer(x)?, pointer(&y)?, optional_pointer(copy.as_ref())?];
     run(function, x, &arrays, &Arg::mask(Some(mask)))?;
     Ok((y, copy))
 }
 
-/// `x` in another format.
+/// Returns `x` in another format.
 pub fn cast(x: &Tensor, format: DType) -> Result<Tensor> {
     let y = empty(x.shape(), format, x.device())?;
     copy_into(&y, x)?;
     Ok(y)
 }
 
-/// Gives `target` the values of `source`, in place; both of the same shape.
+/// Replaces the values of `target` by those of `source`; both have the same shape.
 pub fn copy_into(target: &Tensor, source: &Tensor) -> Result<()> {
     let function = format!("cast_{}_{}", suffix(source.dtype()), suffix(target.dtype()));
     run(function, target, &[pointer(source)?, pointer(target)?], &[])
 }
 
-/// The logistic function of each element, in f32.
+/// Returns the logistic function of each element, in f32.
 pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
     let y = empty(x.shape(), DType::F32, x.device())?;
     run(format!("sigmoid_{}", suffix(x.dtype())), x, &[pointer(x)?, pointer(&y)?], &[])?;

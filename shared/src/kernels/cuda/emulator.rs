@@ -1,11 +1,11 @@
-//! The kernels on the CPU, for tests: the same sources compiled as C++ (`emulator/`).
+//! The emulator, which runs the kernels on the CPU for tests: their sources compiled as C++ (`emulator/`).
 
 use std::cell::Cell;
 use std::ffi::{CString, c_char};
 
 use candle_core::{CpuStorage, DType, Storage, Tensor};
 
-use super::launch::{Arg, Launch};
+use super::types::{Arg, Launch};
 use crate::Result;
 
 #[expect(unsafe_code, reason = "the emulator is C++")]
@@ -21,19 +21,19 @@ unsafe extern "C" {
     ) -> bool;
 }
 
-/// Shared memory of a block of an H100.
+/// The shared memory of a block, that of an H100.
 pub const SHARED_BYTES: u32 = 232_448;
 
 thread_local! {
     static EMULATING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` with the operations of this thread on CPU tensors done by the emulated kernels.
+/// Runs `work`, in which this thread's operations on CPU tensors are done by the emulated kernels.
 pub fn emulate<R>(work: impl FnOnce() -> R) -> R {
     switched(true, work)
 }
 
-/// Runs `work` with the CPU's own operations, within [`emulate`].
+/// Runs `work` with the CPU's operations, within [`emulate`].
 #[cfg(test)]
 pub(super) fn natively<R>(work: impl FnOnce() -> R) -> R {
     switched(false, work)
@@ -86,7 +86,7 @@ pub(super) fn launch(launch: &Launch, args: &[Arg]) -> Result<()> {
     Err(candle_core::Error::Msg(message).into())
 }
 
-/// The address of a storage's first element.
+/// Returns the address of a storage's first element.
 pub(super) fn address(storage: &CpuStorage) -> u64 {
     match storage {
         CpuStorage::U32(values) => values.as_ptr() as u64,

@@ -3,11 +3,12 @@
 use candle_core::Tensor;
 
 use super::columns::{self, Chunks, sum_partials};
-use super::launch::{Arg, empty, pointer, suffix, vector};
+use super::launch::{empty, pointer, suffix, vector};
+use super::types::Arg;
 use crate::Result;
 use crate::kernels::Target;
 
-/// product [rows, width], bias f32 [width] -> [rows, width] in the format of the product.
+/// Returns GELU(product + bias) [rows, width] in the format of the product: product [rows, width], bias f32 [width].
 pub fn forward(product: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let (rows, width) = product.dims2()?;
     let y = empty((rows, width), product.dtype(), product.device())?;
@@ -28,7 +29,8 @@ pub fn forward(product: &Tensor, bias: &Tensor) -> Result<Tensor> {
     Ok(y)
 }
 
-/// The gradient by the product, in its format; `gradient` is that of the output.
+/// Returns the gradient by the product, in its format, and writes that of the bias to `by_bias`; `gradient` is that
+/// of the output.
 pub fn backward(
     gradient: &Tensor,
     product: &Tensor,

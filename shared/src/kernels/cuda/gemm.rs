@@ -1,56 +1,21 @@
-//! Matrix products of whole tensors: cuBLAS, or the CPU's product in place of it.
+//! Matrix products of whole tensors, by cuBLAS or, in the emulator, by the CPU.
 
 use candle_core::Tensor;
 
-use super::launch::{Arg, count_launch, pointer};
+use super::launch::{count_launch, pointer};
+use super::types::{Arg, Operand, Product};
 use crate::Result;
-use crate::kernels::Write;
+use crate::kernels::WriteMode;
 
-/// A matrix of a product, as it is stored or turned.
-pub(super) struct Operand<'a> {
-    pub tensor: &'a Tensor,
-    pub transposed: bool,
-}
-
-/// output [rows, columns] = a [rows, depth] b [depth, columns], or added to it. Sums are in f32.
-pub(super) struct Product<'a> {
-    pub a: Operand<'a>,
-    pub b: Operand<'a>,
-    pub output: &'a Tensor,
-    pub write: Write,
-    pub rows: usize,
-    pub columns: usize,
-    pub depth: usize,
-}
-
-impl<'a> Operand<'a> {
-    pub fn new(tensor: &'a Tensor) -> Self {
-        Self { tensor, transposed: false }
-    }
-
-    pub fn transposed(tensor: &'a Tensor) -> Self {
-        Self { tensor, transposed: true }
-    }
-
-    /// Columns as stored.
-    pub fn stride(&self) -> usize {
-        self.tensor.dims()[1]
-    }
-
-    /// Rows and columns as used.
-    fn extent(&self) -> Result<(usize, usize)> {
-        let (rows, columns) = self.tensor.dims2()?;
-        Ok(if self.transposed { (columns, rows) } else { (rows, columns) })
-    }
-}
-
+/// Computes a product of two matrices into `output`.
+///
 /// # Panics
 /// If the shapes do not fit.
 pub(super) fn multiply(
     a: Operand<'_>,
     b: Operand<'_>,
     output: &Tensor,
-    write: Write,
+    write: WriteMode,
 ) -> Result<()> {
     let ((rows, depth), (inner, columns)) = (a.extent()?, b.extent()?);
     assert_eq!((depth, output.dims()), (inner, &[rows, columns][..]), "shapes of a product");
@@ -77,9 +42,9 @@ mod on_cpu {
     use candle_core::DType;
     use half::{bf16, f16};
 
-    use super::{Operand, Product};
     use crate::Result;
-    use crate::kernels::Write;
+    use crate::kernels::WriteMode;
+    use crate::kernels::cuda::types::{Operand, Product};
     use crate::kernels::matmul::{Matrix, MatrixMut, Threads, multiply as multiply_f32};
 
     pub fn multiply(product: &Product<'_>, [_, _, output]: [u64; 3]) -> Result<()> {
@@ -88,15 +53,15 @@ mod on_cpu {
             |operand: &Operand<'_>| operand.tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1();
         let (a, b): (Vec<f32>, Vec<f32>) = (wide(&product.a)?, wide(&product.b)?);
         let mut sums = match product.write {
-            Write::Replace => vec![0.0; rows * columns],
-            Write::Add => product.output.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?,
+            WriteMode::Replace => vec![0.0; rows * columns],
+            WriteMode::Add => product.output.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?,
         };
         multiply_f32(
             MatrixMut::new(&mut sums, rows, columns),
             matrix(&product.a, &a),
             matrix(&product.b, &b),
             1.0,
-            Write::Add,
+            WriteMode::Add,
             Threads::All,
         );
         #[expect(unsafe_code, reason = "a tensor is written in place, as the kernels do")]

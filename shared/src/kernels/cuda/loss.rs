@@ -2,12 +2,13 @@
 
 use candle_core::Tensor;
 
-use super::launch::{Arg, Launch, empty, pointer, suffix};
+use super::launch::{empty, pointer, suffix};
+use super::types::{Arg, Launch};
 use crate::Result;
-use crate::kernels::{Target, Write};
+use crate::kernels::{Target, WriteMode};
 
-/// The gradient of the mean binary cross-entropy by the logits, in their format and shape; the mean
-/// itself goes to `loss`, f32 [1], replaced or added to.
+/// Returns the gradient of the mean binary cross-entropy by the logits, in their format and shape, and writes the
+/// mean to `loss`, f32 [1].
 ///
 /// `targets` are f32, 0 or 1, in the logits' order. The mean is over `count` elements, of which the
 /// logits may be a part. The gradient, not the loss, is multiplied by the first element of `scale`
@@ -30,7 +31,7 @@ pub fn binary_cross_entropy(
         pointer(&loss.tensor)?,
         Arg::size(elements),
         Arg::F32(count as f32),
-        Arg::flag(loss.write == Write::Add),
+        Arg::flag(loss.write == WriteMode::Add),
     ];
     let function = format!("binary_cross_entropy_{}", suffix(logits.dtype()));
     let launch = Launch { module: "loss", function, grid: [1, 1, 1], block: 256, shared_bytes: 0 };

@@ -1,32 +1,33 @@
-//! The operations of [`kernels`](super) on an NVIDIA GPU: own CUDA kernels, and products by cuBLAS.
+//! The operations of [`kernels`](super) on an NVIDIA GPU: CUDA kernels of this crate, and products by cuBLAS.
 //!
 //! Each file has the host side of one operation; the `.cu` file of the same name has its kernels. An
-//! operation of the CPU begins with a look at [`takes`] and hands over what belongs here. Formats are
-//! those of `kernels`: arithmetic in f32, activations and weights in f32, f16 or bf16, gradients of
-//! parameters in f32. Every sum has one order, and random masks are the CPU's: the same input gives
-//! the same bits, and differs from the CPU's by rounding alone.
+//! operation of `kernels` asks `takes` whether its tensors belong here. Formats are those of `kernels`:
+//! arithmetic in f32, activations and weights in f32, f16 or bf16, gradients of parameters in f32. Sums
+//! have a fixed order, and random masks are the CPU's: the same input gives the same bits, which differ
+//! from the CPU's by rounding alone.
 //!
 //! **Two machines.** With the feature `cuda` the kernels run on the card, as code that the build has
-//! embedded. With `cuda-emulator`, which is for tests, [`emulate`] runs the same sources on the CPU
-//! (`emulator/emulator.hpp` says what it is strict about); products are then the CPU's, rounded.
-//! Without either feature nothing ever is taken.
+//! embedded. With `cuda-emulator`, which is for tests, `emulate` runs the same sources on the CPU
+//! (`emulator/emulator.hpp` lists what it checks); products are then the CPU's, rounded. Without either
+//! feature all tensors are the CPU's.
 
 #![cfg_attr(
     not(feature = "cuda"),
     expect(dead_code, reason = "some of what a launch says is for a card only")
 )]
 
-pub mod add_norm;
-pub mod attention;
+pub(super) mod add_norm;
+pub(super) mod attention;
 mod columns;
-pub mod elementwise;
-pub mod gelu;
+pub(super) mod elementwise;
+pub(super) mod gelu;
 mod gemm;
 mod launch;
-pub mod linear;
-pub mod loss;
-pub mod optimizer;
-pub mod rows;
+pub(super) mod linear;
+pub(super) mod loss;
+pub(super) mod optimizer;
+pub(super) mod rows;
+mod types;
 
 #[cfg(feature = "cuda")]
 mod driver;
@@ -42,14 +43,14 @@ use candle_core::{Device, Tensor};
 pub use emulator::emulate;
 pub use launch::launches;
 
-/// Whether operations on this tensor are done here.
+/// Whether operations on this tensor are done by the kernels here.
 #[inline]
-pub fn takes(tensor: &Tensor) -> bool {
+pub(super) fn takes(tensor: &Tensor) -> bool {
     runs_on(tensor.device())
 }
 
-/// Whether tensors on `device` are taken.
-pub fn runs_on(device: &Device) -> bool {
+/// Whether operations on tensors of `device` are done by the kernels here.
+pub(super) fn runs_on(device: &Device) -> bool {
     (cfg!(feature = "cuda") && device.is_cuda())
         || (cfg!(feature = "cuda-emulator") && device.is_cpu() && emulating())
 }

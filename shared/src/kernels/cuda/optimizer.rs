@@ -3,7 +3,8 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::launch::{Arg, Launch, pointer, suffix, vector};
+use super::launch::{optional_pointer, pointer, suffix, vector};
+use super::types::{Arg, Launch};
 use crate::Result;
 use crate::kernels::optimizer::{AdamW, BACKOFF, BETA1, BETA2, EPS, GROWTH, Range, Rules};
 
@@ -95,7 +96,7 @@ pub fn adamw(range: &Range, state: &Tensor, adamw: &AdamW) -> Result<()> {
         pointer(&range.gradients)?,
         pointer(&range.first)?,
         pointer(&range.second)?,
-        Arg::optional(range.half.as_ref())?,
+        optional_pointer(range.half.as_ref())?,
     ];
     let numbers = [
         pointer(state)?,

@@ -3,11 +3,12 @@
 use candle_core::{DType, Tensor};
 
 use super::elementwise::zero;
-use super::launch::{Arg, Launch, empty, pointer, suffix, vector};
+use super::launch::{empty, pointer, suffix, vector};
+use super::types::{Arg, Launch};
 use crate::Result;
-use crate::kernels::{Indices, Target, Write};
+use crate::kernels::{Indices, Target, WriteMode};
 
-/// Neighbouring elements that a thread has.
+/// Neighbouring elements of one thread.
 const EACH: usize = 4;
 
 fn launch(function: String, blocks: usize, width: usize) -> Launch {
@@ -16,7 +17,7 @@ fn launch(function: String, blocks: usize, width: usize) -> Launch {
     Launch { module: "rows", function, grid, block, shared_bytes: 0 }
 }
 
-/// table [n, width] -> [indices, width], in the table's format.
+/// Returns the rows of a table [n, width] at `indices`: [indices, width], in the table's format.
 pub fn gather(table: &Tensor, indices: &Indices) -> Result<Tensor> {
     let ((_, width), device) = (table.dims2()?, table.device());
     let rows = indices.host().len();
@@ -35,22 +36,22 @@ pub fn gather(table: &Tensor, indices: &Indices) -> Result<Tensor> {
 
 /// Adds row r of `rows` to row `indices[r]` of the target [n, width]: the gradient of [`gather`].
 ///
-/// Rows whose index is `skip` are left out. A row that none goes to stays as it is, or with
-/// [`Write::Replace`] becomes zero. Each row's sum is in the order of `rows`.
+/// Rows whose index is `skip` are left out. A row without an index keeps its values, or becomes zero with
+/// [`WriteMode::Replace`]. The sum of a row is in the order of `rows`.
 pub fn scatter_add(
     rows: &Tensor,
     indices: &Indices,
     skip: Option<u32>,
     target: &Target,
 ) -> Result<()> {
-    if target.write == Write::Replace {
+    if target.write == WriteMode::Replace {
         zero(&target.tensor)?;
     }
     add_rows(rows, indices, skip, &target.tensor)
 }
 
-/// As [`scatter_add`], for a value that is no parameter: added to `so_far`, else to a new tensor
-/// [n, width], in the format of `rows`.
+/// Adds as [`scatter_add`] does, for a value that is no parameter: to `so_far`, or to a new tensor [n, width] in the
+/// format of `rows`.
 pub fn scatter_add_value(
     rows: &Tensor,
     indices: &Indices,

@@ -1,6 +1,6 @@
 //! From sums to outputs: scales, bias and GELU, on the way to memory.
 
-use super::super::gelu::gelu;
+use super::super::scalar::gelu;
 use super::super::simd;
 use super::columns::Columns;
 use super::tile::Sum;

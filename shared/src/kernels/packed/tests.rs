@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::super::tests::{assert_close, random};
 use super::*;
-use crate::kernels::gelu::gelu;
+use crate::kernels::scalar::gelu;
 
 /// What the layer's numbers and the quantised activations multiply to, in i64 and f64, element by element.
 fn reference(layer: &PackedLinear, rows: &[Vec<i64>], x: &[f32], bias: &[f32]) -> Vec<f32> {

@@ -1,4 +1,4 @@
-//! The fields of a `config.json`, taken out one by one; each error names its field, its value and what it must be.
+//! The fields of a `config.json`, taken out one by one. Each error names the field, its value and what it must be.
 //!
 //! An absent field and `null` both mean the default, except where a method says otherwise.
 
@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
-/// Larger sizes are a broken file, and products of two of them would overflow.
+/// The largest size: larger ones are a broken file, and products of two of them would overflow.
 const LARGEST_SIZE: u64 = i32::MAX as u64;
 
-/// Fields that are written anew with every model, so an old value must not survive beside the new one.
+/// Fields that are written anew with every model, so that an old value must not survive beside the new one.
 const REPLACED: [&str; 5] = ["architectures", "dtype", "label2id", "problem_type", "torch_dtype"];
 
 pub(super) struct Fields {
@@ -24,7 +24,7 @@ impl Fields {
         Self { map, taken: BTreeSet::new() }
     }
 
-    /// What nobody asked for.
+    /// Returns the fields that were not taken.
     pub fn into_extra(mut self) -> Map<String, Value> {
         self.map.retain(|name, _| {
             !self.taken.contains(name.as_str()) && !REPLACED.contains(&name.as_str())
@@ -32,12 +32,12 @@ impl Fields {
         self.map
     }
 
-    /// The error that the field's value cannot be used.
+    /// Returns the error that the field's value cannot be used.
     pub fn refused(&self, field: &'static str, reason: &'static str) -> Error {
         refused(field, self.map.get(field).unwrap_or(&Value::Null), reason)
     }
 
-    /// A number of things to allocate: at least 1.
+    /// Takes a size, an integer of at least 1.
     pub fn size(&mut self, field: &'static str, default: usize) -> Result<usize> {
         match self.count(field, default)? {
             0 => Err(self.refused(field, "it must be at least 1")),
@@ -45,16 +45,17 @@ impl Fields {
         }
     }
 
+    /// Takes an integer of at least 0.
     pub fn count(&mut self, field: &'static str, default: usize) -> Result<usize> {
         let Some(value) = self.take(field) else { return Ok(default) };
         value
             .as_u64()
             .filter(|&count| count <= LARGEST_SIZE)
             .and_then(|count| usize::try_from(count).ok())
-            .ok_or_else(|| self.refused(field, "it must be a whole number from 0 to 2^31 - 1"))
+            .ok_or_else(|| self.refused(field, "it must be an integer from 0 to 2^31 - 1"))
     }
 
-    /// Here `null` is `None` and only an absent field is the default.
+    /// Takes an integer for which `null` means `None`; only an absent field gets the default.
     pub fn optional_count(
         &mut self,
         field: &'static str,
@@ -70,7 +71,7 @@ impl Fields {
         }
     }
 
-    /// A size for which anything below 1 means "not set".
+    /// Takes a size for which anything below 1 means "not set".
     pub fn size_or_unset(&mut self, field: &'static str) -> Result<Option<usize>> {
         match self.take(field).and_then(Value::as_i64) {
             Some(..1) => Ok(None),
@@ -91,7 +92,7 @@ impl Fields {
             .ok_or_else(|| self.refused(field, "it must be a number of at least 0"))
     }
 
-    /// A share of values to drop; with all of them dropped nothing could be learnt.
+    /// Takes a dropout probability, below 1: with all values dropped nothing could be learnt.
     pub fn dropout(&mut self, field: &'static str) -> Result<Option<f64>> {
         let Some(value) = self.take(field) else { return Ok(None) };
         match value.as_f64() {
@@ -132,7 +133,7 @@ impl Fields {
         }
     }
 
-    /// `["a", "b"]` as it stands, or `"a|b"` split.
+    /// Takes names written as `["a", "b"]` or as `"a|b"`.
     pub fn list_or_piped(&mut self, field: &'static str) -> Result<Vec<String>> {
         let Some(Value::Array(items)) = self.take(field) else { return self.piped(field) };
         items
@@ -142,7 +143,7 @@ impl Fields {
             .ok_or_else(|| self.refused(field, "it must be a list of names"))
     }
 
-    /// The names in `"A | b"`: split, trimmed, in lower case.
+    /// Takes names written as `"A | b"`: split, trimmed and in lower case.
     pub fn piped(&mut self, field: &'static str) -> Result<Vec<String>> {
         match self.take(field) {
             None => Ok(Vec::new()),
@@ -153,15 +154,15 @@ impl Fields {
         }
     }
 
-    /// `{"0": "a", "1": "b"}` in the order of the numbers.
+    /// Takes names written as `{"0": "a", "1": "b"}`, in the order of the numbers.
     pub fn numbered_names(&mut self, field: &'static str) -> Result<Option<Vec<String>>> {
         let Some(value) = self.take(field) else { return Ok(None) };
         numbered_names(value)
             .map(Some)
-            .ok_or_else(|| self.refused(field, "it must map 0, 1, 2, ... to a name each"))
+            .ok_or_else(|| self.refused(field, "it must map 0, 1, 2, ... to names"))
     }
 
-    /// The value, unless it is absent or `null`; either way it is no longer extra.
+    /// Takes the value, unless it is absent or `null`; either way it is no longer extra.
     fn take(&mut self, field: &'static str) -> Option<&Value> {
         self.taken.insert(field);
         self.map.get(field).filter(|value| !value.is_null())
@@ -178,7 +179,7 @@ fn numbered_names(value: &Value) -> Option<Vec<String>> {
     in_order.then(|| names.into_values().collect())
 }
 
-/// The error that `value` cannot be used.
+/// Returns the error that `value` cannot be used.
 pub(super) fn refused(field: &'static str, value: impl ToString, reason: &'static str) -> Error {
     Error::UnsupportedConfig { field, value: value.to_string(), reason }
 }

@@ -1,14 +1,17 @@
-//! From `config.json` to [`DebertaConfig`]: the defaults, what is refused, and the fields with a syntax of their own.
+//! Reads a `config.json` into a [`DebertaConfig`]: the defaults, the refusals, and the fields with a syntax of
+//! their own.
 
 use super::fields::{Fields, refused};
-use super::{DebertaConfig, NormRelEbd, PosAttType};
+use super::types::{DebertaConfig, NormRelEbd, PosAttType};
 use crate::{LabelSet, Result};
 
 impl DebertaConfig {
     /// Parses the bytes of a `config.json`.
     ///
     /// # Errors
-    /// If it is no JSON object, or a field asks for what this model does not do: the field is named.
+    /// [`Error::Json`](crate::Error::Json), if they are no JSON object;
+    /// [`Error::UnsupportedConfig`](crate::Error::UnsupportedConfig), which names the field, if one asks for what
+    /// this model does not do; [`Error::Labels`](crate::Error::Labels), if its label names are not distinct.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let mut fields = Fields::new(serde_json::from_slice(bytes)?);
         refuse_other_architectures(&mut fields)?;
@@ -61,7 +64,7 @@ impl DebertaConfig {
     }
 }
 
-/// Turns away what would load into the same tensor names and yet be another function.
+/// Refuses a model that has the same tensor names and yet is another function.
 fn refuse_other_architectures(fields: &mut Fields) -> Result<()> {
     fields.require("model_type", "deberta-v2", "only DeBERTa v2 and v3 models can be used")?;
     fields.same_or_absent("hidden_act", "gelu", "only the exact GELU is implemented")?;
@@ -81,7 +84,7 @@ fn refuse_other_architectures(fields: &mut Fields) -> Result<()> {
     Ok(())
 }
 
-/// Two widths that the reference lets a file set, though its own matrices fit one value only.
+/// Refuses other values of two widths than the one that fits the matrices; the reference lets a file set them.
 fn refuse_other_widths(fields: &mut Fields, hidden_size: usize, heads: usize) -> Result<()> {
     let head_dim = hidden_size / heads;
     if fields.size("attention_head_size", head_dim)? != head_dim {
@@ -95,13 +98,13 @@ fn refuse_other_widths(fields: &mut Fields, hidden_size: usize, heads: usize) ->
     Ok(())
 }
 
-/// The reference takes 0 for "not set".
+/// Reads the standard deviation of new weights, for which the reference takes 0 as "not set".
 fn initializer_range(fields: &mut Fields) -> Result<f64> {
     let range = fields.at_least_zero("initializer_range", 0.02)?;
     Ok(if range == 0.0 { 0.02 } else { range })
 }
 
-/// A list of names, or one string of names with `|` between them; only the string form is lower-cased.
+/// Reads a list of names, or one string of names with `|` between them; only the string form is lower-cased.
 fn pos_att_type(fields: &mut Fields) -> Result<PosAttType> {
     let mut types = PosAttType { c2p: false, p2c: false };
     for name in fields.list_or_piped("pos_att_type")? {
@@ -138,7 +141,7 @@ fn norm_rel_ebd(fields: &mut Fields) -> Result<NormRelEbd> {
     Ok(norm)
 }
 
-/// `id2label`, else as many `LABEL_n` as `num_labels` says, as the reference names them.
+/// Reads `id2label`, or else makes the names `LABEL_n` for `num_labels`, as the reference does.
 fn labels(fields: &mut Fields) -> Result<Option<LabelSet>> {
     let counted = fields.optional_count("num_labels", None)?;
     let names = match fields.numbered_names("id2label")? {

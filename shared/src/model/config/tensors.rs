@@ -1,21 +1,30 @@
-//! The parameters a configuration calls for: HF's name of each and its shape (linear weights are `[out, in]`).
+//! The parameters that a configuration calls for: Hugging Face's name and the shape of each (linear weights are
+//! [outputs, inputs]).
 
 use std::collections::BTreeMap;
 
-use super::{DebertaConfig, NormRelEbd};
+use super::types::{DebertaConfig, NormRelEbd};
 
+/// Shapes of tensors by name.
 pub type TensorShapes = BTreeMap<String, Vec<usize>>;
 
-pub(super) fn tensor_shapes(config: &DebertaConfig, num_labels: usize) -> TensorShapes {
-    let mut list = List { hidden_size: config.hidden_size, shapes: BTreeMap::new() };
-    list.embeddings(config);
-    list.encoder(config);
-    for layer in 0..config.num_hidden_layers {
-        list.layer(config, &format!("deberta.encoder.layer.{layer}"));
+/// The name of the word embedding [vocab_size, embedding_size].
+pub const WORD_EMBEDDINGS: &str = "deberta.embeddings.word_embeddings.weight";
+
+impl DebertaConfig {
+    /// Returns the name and shape of every trainable tensor of Hugging Face's
+    /// `DebertaV2ForSequenceClassification` with so many labels.
+    pub fn tensor_shapes(&self, num_labels: usize) -> TensorShapes {
+        let mut list = List { hidden_size: self.hidden_size, shapes: BTreeMap::new() };
+        list.embeddings(self);
+        list.encoder(self);
+        for layer in 0..self.num_hidden_layers {
+            list.layer(self, &format!("deberta.encoder.layer.{layer}"));
+        }
+        list.linear("pooler.dense", self.hidden_size, self.hidden_size);
+        list.linear("classifier", num_labels, self.hidden_size);
+        list.shapes
     }
-    list.linear("pooler.dense", config.hidden_size, config.hidden_size);
-    list.linear("classifier", num_labels, config.hidden_size);
-    list.shapes
 }
 
 struct List {

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::tensors::TensorShapes;
 use super::*;
-use crate::{Error, Result};
+use crate::{Error, LabelSet, Result};
 
 /// microsoft/deberta-v3-base's fields, at a size whose shapes are easy to tell apart.
 fn small_v3() -> Map<String, Value> {

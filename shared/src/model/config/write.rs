@@ -1,14 +1,15 @@
-//! From [`DebertaConfig`] to the `config.json` of a fine-tuned classifier.
+//! Writes a [`DebertaConfig`] as the `config.json` of a fine-tuned classifier.
 
 use serde_json::{Map, Value, json};
 
-use super::{DebertaConfig, NormRelEbd, PosAttType};
+use super::types::{DebertaConfig, NormRelEbd, PosAttType};
 use crate::LabelSet;
 
 impl DebertaConfig {
-    /// `config.json` of a multi-label classifier for `labels`, with f32 weights, as HF loads it.
+    /// Returns the `config.json` of a multi-label classifier for `labels`, with f32 weights, as Hugging Face loads
+    /// it.
     ///
-    /// Every field is spelt out, so the file means the same whatever a later release takes as its default.
+    /// Every field is written, so that the file means the same whatever a later release takes as its default.
     pub fn to_json(&self, labels: &LabelSet) -> String {
         let Value::Object(own) = self.own_fields(labels) else { unreachable!("an object literal") };
         let mut file = self.extra.clone();
@@ -53,7 +54,7 @@ impl DebertaConfig {
             "pooler_hidden_size": self.hidden_size,
             "pos_att_type": self.pos_att_type.names(),
             "position_biased_input": self.position_biased_input,
-            // HF has no `null` here: below 1 is its word for "no buckets".
+            // The reference takes a number below 1, not `null`, for "no buckets".
             "position_buckets": self.position_buckets.map_or(json!(-1), |buckets| json!(buckets)),
             "problem_type": "multi_label_classification",
             "relative_attention": self.relative_attention,

@@ -4,14 +4,14 @@ use candle_core::DType;
 
 use super::reference;
 use super::{FORMATS, Input, TargetCheck, close, device_test, epsilon, same_bits};
-use crate::kernels::Write;
+use crate::kernels::WriteMode;
 use crate::kernels::add_norm::{ParameterTargets, Summed};
 use crate::kernels::cuda::add_norm::{backward, forward};
 use crate::kernels::random::{DropoutMask, RandomKey};
 
 const EPS: f64 = 1e-7;
 
-/// What is normalised, for the loop of the test.
+/// The sums that are normalised, for the loop of the test.
 #[derive(Debug, Clone, Copy)]
 enum Case {
     Alone,
@@ -63,7 +63,7 @@ fn check(rows: usize, width: usize, format: DType, case: Case, device: &candle_c
             backward(&g.device, &normalised, &gamma.device, sublayer, &places).unwrap();
         (y, copy, by_sum, by_x, targets)
     };
-    for write in [Write::Replace, Write::Add] {
+    for write in [WriteMode::Replace, WriteMode::Add] {
         let (y, copy, by_sum, by_x, targets) = run(write);
         // Everything is f32 but x, which is exact, and its gradient.
         close(&what, &y, &expected.y, 5e-6);

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::{Input, close, device_test, epsilon, read, reference, same_bits};
-use crate::kernels::Indices;
+use crate::kernels::CumulativeSeqLengths;
 use crate::kernels::attention::{Attention, Operands, Queries};
 use crate::kernels::cuda::attention::{Tile, backward, backward_tiled, forward, forward_tiled};
 use crate::kernels::random::{DropoutMask, RandomKey};
@@ -38,22 +38,9 @@ impl Case {
         }
     }
 
-    fn offsets(&self) -> Vec<u32> {
-        let mut offsets = vec![0];
-        for &length in &self.lengths {
-            offsets.push(offsets[offsets.len() - 1] + length as u32);
-        }
-        offsets
-    }
-
     fn attention(&self) -> Attention {
         Attention {
-            offsets: self
-                .offsets()
-                .iter()
-                .map(|&offset| offset as usize)
-                .collect::<Vec<_>>()
-                .into(),
+            cumulative_seq_lengths: CumulativeSeqLengths::new(self.lengths.iter().copied()),
             heads: self.heads,
             queries: self.queries,
             scale: 1.0 / ((3 * self.size) as f32).sqrt(),
@@ -61,7 +48,7 @@ impl Case {
         }
     }
 
-    /// As the model has them, or each a block of columns of something wider.
+    /// Lays an operand out as the model does, or as a block of columns of a wider matrix.
     fn laid_out(&self, tensor: &Tensor) -> Tensor {
         if !self.strided {
             return tensor.clone();
@@ -98,18 +85,16 @@ impl Case {
     /// gradients of the scores and the context are rounded on the way.
     fn check(&self, device: &Device) {
         let attention = self.attention();
-        let offsets = Indices::new(self.offsets());
         let (inputs, gradient) = self.inputs(device);
         let there = inputs.map(|input| Ok(self.laid_out(&input.device))).unwrap();
         let here = inputs.map(|input| Ok(input.cpu.clone())).unwrap();
         let (context, gradients) = reference::attention(&attention, &here, &gradient.cpu);
 
         let run = || {
-            let (context, saved) = forward_tiled(&attention, &offsets, &there, self.tile).unwrap();
+            let (context, saved) = forward_tiled(&attention, &there, self.tile).unwrap();
             let found = there.map(|x| Ok(self.laid_out(&x.ones_like()?))).unwrap();
             let gradient = &gradient.device;
-            backward_tiled(&attention, &offsets, gradient, &there, &saved, &found, self.tile)
-                .unwrap();
+            backward_tiled(&attention, gradient, &there, &saved, &found, self.tile).unwrap();
             (context, found)
         };
         let (found_context, found) = run();
@@ -167,7 +152,7 @@ device_test! {
 }
 
 device_test! {
-    /// As after one product for queries, keys and values; also with rows at odd places.
+    /// Operands are blocks of columns of one product; also with rows at odd addresses.
     fn attention_takes_parts_of_wider_matrices(device) {
         for size in [8, 5] {
             for format in super::FORMATS {
@@ -204,19 +189,19 @@ device_test! {
 }
 
 device_test! {
-    /// As the model calls it, the tile chosen for it.
+    /// The functions that the model calls choose the tile.
     fn attention_chooses_a_tile_that_fits(device) {
         for (size, format) in [(64, DType::F16), (128, DType::F32)] {
             let case = Case { format, ..Case::new(&[21, 40], size) };
-            let (attention, offsets) = (case.attention(), Indices::new(case.offsets()));
+            let attention = case.attention();
             let (inputs, gradient) = case.inputs(device);
             let there = inputs.map(|input| Ok(input.device.clone())).unwrap();
             let here = inputs.map(|input| Ok(input.cpu.clone())).unwrap();
             let (expected, gradients) = reference::attention(&attention, &here, &gradient.cpu);
-            let (context, saved) = forward(&attention, &offsets, &there).unwrap();
+            let (context, saved) = forward(&attention, &there).unwrap();
             close("context", &context, &expected, 5e-6 + 2.0 * epsilon(format));
             let found =
-                backward(&attention, &offsets, &gradient.device, &there, &saved).unwrap();
+                backward(&attention, &gradient.device, &there, &saved).unwrap();
             assert_eq!(read(&found.query).len(), gradients.query.len());
             close("by key", &found.key, &gradients.key, 2e-5 + 4.0 * epsilon(format));
         }

@@ -3,7 +3,7 @@
 use candle_core::DType;
 
 use super::{FORMATS, Input, TargetCheck, close, device_test, epsilon, reference, same_bits};
-use crate::kernels::Write;
+use crate::kernels::WriteMode;
 use crate::kernels::cuda::gelu::{backward, forward};
 use crate::kernels::tests::random;
 
@@ -21,7 +21,7 @@ device_test! {
                 close(&format!("gelu {format:?}"), &y, &reference::gelu(&x.cpu, &b.cpu), tolerance);
 
                 let [by_x, by_b] = reference::gelu_backward(&g.cpu, &x.cpu, &b.cpu);
-                for write in [Write::Replace, Write::Add] {
+                for write in [WriteMode::Replace, WriteMode::Add] {
                     let run = || {
                         let bias = TargetCheck::new(width, write, 4, device);
                         let found =

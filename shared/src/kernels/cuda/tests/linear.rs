@@ -3,14 +3,13 @@
 use candle_core::DType;
 
 use super::{FORMATS, Input, TargetCheck, close, device_test, epsilon, reference, same_bits};
-use crate::kernels::Write;
-use crate::kernels::cuda::linear::{
-    column_sums, linear, linear_backward_input, linear_backward_weight,
-};
+use crate::kernels::WriteMode;
+use crate::kernels::cuda::linear;
 
 const SHAPES: [(usize, usize, usize); 4] = [(1, 1, 1), (2, 33, 5), (37, 24, 19), (129, 64, 132)];
 
-/// Of sums whose order is the library's own; cuBLAS may add up parts of them in the output's format.
+/// The tolerance for sums in an order of the library's choice; cuBLAS may add up parts of them in the output's
+/// format.
 fn tolerance(output: DType) -> f32 {
     1e-5 + 2.0 * epsilon(output)
 }
@@ -24,7 +23,7 @@ device_test! {
                 let b = Input::random(outputs, 3, DType::F32, device);
                 for output in [format, DType::F32] {
                     for bias in [None, Some(&b)] {
-                        let y = linear(&x.device, &w.device, bias.map(|b| &b.device), output);
+                        let y = linear::forward(&x.device, &w.device, bias.map(|b| &b.device), output);
                         let y = y.unwrap();
                         assert_eq!(y.dtype(), output);
                         let expected = reference::linear(&x.cpu, &w.cpu, bias.map(|b| &b.cpu));
@@ -47,20 +46,20 @@ device_test! {
                 let g = Input::random((rows, outputs), 3, format, device);
                 for output in [format, DType::F32] {
                     let by_x =
-                        linear_backward_input(&g.device, &w.device, None, output).unwrap();
+                        linear::backward_input(&g.device, &w.device, None, output).unwrap();
                     let expected = reference::linear_backward_input(&g.cpu, &w.cpu);
                     close(&format!("by x {format:?}"), &by_x, &expected, tolerance(output));
 
                     let before = super::read(&by_x);
                     let twice =
-                        linear_backward_input(&g.device, &w.device, Some(by_x), output).unwrap();
+                        linear::backward_input(&g.device, &w.device, Some(by_x), output).unwrap();
                     let expected: Vec<f32> =
                         before.iter().zip(&expected).map(|(b, e)| b + e).collect();
                     close(&format!("by x twice {format:?}"), &twice, &expected, tolerance(output));
                 }
-                for write in [Write::Replace, Write::Add] {
+                for write in [WriteMode::Replace, WriteMode::Add] {
                     let by_w = TargetCheck::new((outputs, inputs), write, 4, device);
-                    linear_backward_weight(&g.device, &x.device, &by_w.target).unwrap();
+                    linear::backward_weight(&g.device, &x.device, &by_w.target).unwrap();
                     let expected = reference::linear_backward_weight(&g.cpu, &x.cpu);
                     by_w.check(&format!("by w {format:?}"), &expected, tolerance(DType::F32));
                 }
@@ -77,10 +76,10 @@ device_test! {
                 for format in FORMATS {
                     let g = Input::random((rows, width), 1, format, device);
                     let expected = reference::column_sums(&g.cpu);
-                    for write in [Write::Replace, Write::Add] {
+                    for write in [WriteMode::Replace, WriteMode::Add] {
                         let run = || {
                             let sums = TargetCheck::new(width, write, 2, device);
-                            column_sums(&g.device, &sums.target).unwrap();
+                            linear::column_sums(&g.device, &sums.target).unwrap();
                             sums
                         };
                         let sums = run();

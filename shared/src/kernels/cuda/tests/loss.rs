@@ -5,9 +5,9 @@ use candle_core::{DType, Device, Tensor};
 use super::{FORMATS, Input, close, device_test, epsilon, read, reference};
 use crate::kernels::cuda::loss::binary_cross_entropy;
 use crate::kernels::tests::random;
-use crate::kernels::{Target, Write};
+use crate::kernels::{Target, WriteMode};
 
-fn loss(device: &Device, write: Write) -> Target {
+fn loss(device: &Device, write: WriteMode) -> Target {
     Target { tensor: Tensor::new(&[0.5f32], device).unwrap(), write }
 }
 
@@ -23,7 +23,7 @@ device_test! {
                 let (expected, gradient) = reference::cross_entropy(&logits.cpu, &cpu_targets);
                 for scale in [1.0, 1024.0] {
                     let scales = Tensor::new(&[scale, 7.0, 7.0], device).unwrap();
-                    let once = loss(device, Write::Replace);
+                    let once = loss(device, WriteMode::Replace);
                     let found = binary_cross_entropy(
                         &logits.device, &targets_there, n, &scales, &once,
                     );
@@ -35,7 +35,7 @@ device_test! {
                     close(&format!("{format:?}"), &found, &scaled, 1e-6 + epsilon(format));
 
                     // As one of four parts of a batch.
-                    let added = loss(device, Write::Add);
+                    let added = loss(device, WriteMode::Add);
                     binary_cross_entropy(&logits.device, &targets_there, 4 * n, &scales, &added)
                         .unwrap();
                     close("part", &added.tensor, &[0.5 + expected / 4.0], 1e-6);
@@ -50,7 +50,7 @@ device_test! {
         let logits = Tensor::new(&[200f32, -200.0, 0.0, 1e6], device).unwrap();
         let targets = Tensor::new(&[0f32, 1.0, 1.0, 1.0], device).unwrap();
         let scale = Tensor::new(&[1f64], device).unwrap();
-        let found = loss(device, Write::Replace);
+        let found = loss(device, WriteMode::Replace);
         let gradient = binary_cross_entropy(&logits, &targets, 4, &scale, &found).unwrap();
         close("loss", &found.tensor, &[(400.0 + std::f32::consts::LN_2) / 4.0], 1e-6);
         assert_eq!(read(&gradient), [0.25, -0.25, -0.125, 0.0]);

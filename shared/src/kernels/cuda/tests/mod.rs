@@ -20,7 +20,7 @@ mod rows;
 use candle_core::{DType, Device, Shape, Tensor};
 
 use crate::kernels::tests::random;
-use crate::kernels::{Target, Write};
+use crate::kernels::{Target, WriteMode};
 
 const FORMATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
@@ -79,7 +79,7 @@ struct TargetCheck {
 }
 
 impl TargetCheck {
-    fn new(shape: impl Into<Shape>, write: Write, seed: u64, device: &Device) -> Self {
+    fn new(shape: impl Into<Shape>, write: WriteMode, seed: u64, device: &Device) -> Self {
         let shape = shape.into();
         let before = random(shape.elem_count(), seed);
         let tensor = Tensor::from_slice(&before, shape, &Device::Cpu).unwrap();
@@ -90,8 +90,8 @@ impl TargetCheck {
     #[track_caller]
     fn check(&self, what: &str, gradient: &[f32], tolerance: f32) {
         let expected: Vec<f32> = match self.target.write {
-            Write::Replace => gradient.to_vec(),
-            Write::Add => self.before.iter().zip(gradient).map(|(b, g)| b + g).collect(),
+            WriteMode::Replace => gradient.to_vec(),
+            WriteMode::Add => self.before.iter().zip(gradient).map(|(b, g)| b + g).collect(),
         };
         close(what, &self.target.tensor, &expected, tolerance);
     }

@@ -10,9 +10,9 @@ use crate::kernels::cross_entropy::{Share, binary_cross_entropy};
 use crate::kernels::optimizer::StepState;
 use crate::kernels::random::DropoutMask;
 use crate::kernels::tests::target;
-use crate::kernels::{Indices, Target, elementwise, gelu, matmul, rows};
+use crate::kernels::{Indices, Target, elementwise, gelu, linear, rows};
 
-/// What an operation of the CPU puts into a target.
+/// Returns the gradient that an operation of the CPU writes to a target.
 fn put(shape: impl Into<candle_core::Shape>, f: impl FnOnce(&Target) -> Result<()>) -> Tensor {
     let target = target(shape);
     natively(|| f(&target)).unwrap();
@@ -20,28 +20,28 @@ fn put(shape: impl Into<candle_core::Shape>, f: impl FnOnce(&Target) -> Result<(
 }
 
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Vec<f32> {
-    read(&natively(|| matmul::linear(x, weight, bias, DType::F32)).unwrap())
+    read(&natively(|| linear::forward(x, weight, bias, DType::F32)).unwrap())
 }
 
 pub fn linear_backward_input(gradient: &Tensor, weight: &Tensor) -> Vec<f32> {
-    let by_x = natively(|| matmul::linear_backward_input(gradient, weight, None, DType::F32));
+    let by_x = natively(|| linear::backward_input(gradient, weight, None, DType::F32));
     read(&by_x.unwrap())
 }
 
 pub fn linear_backward_weight(gradient: &Tensor, x: &Tensor) -> Vec<f32> {
     let shape = (gradient.dim(1).unwrap(), x.dim(1).unwrap());
-    read(&put(shape, |target| matmul::linear_backward_weight(gradient, x, target)))
+    read(&put(shape, |target| linear::backward_weight(gradient, x, target)))
 }
 
 pub fn column_sums(x: &Tensor) -> Vec<f32> {
-    read(&put(x.dim(1).unwrap(), |target| matmul::column_sums(x, target)))
+    read(&put(x.dim(1).unwrap(), |target| linear::column_sums(x, target)))
 }
 
 pub fn gelu(product: &Tensor, bias: &Tensor) -> Vec<f32> {
     read(&natively(|| gelu::forward(product, bias)).unwrap())
 }
 
-/// By the product and by the bias.
+/// Returns the gradients by the product and by the bias.
 pub fn gelu_backward(gradient: &Tensor, product: &Tensor, bias: &Tensor) -> [Vec<f32>; 2] {
     let by_bias = target(bias.shape());
     let by_product = natively(|| gelu::backward(gradient, product, bias, &by_bias)).unwrap();

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::{FORMATS, Input, TargetCheck, close, device_test, read, reference, same_bits};
 use crate::kernels::cuda::rows::{gather, scatter_add, scatter_add_value};
 use crate::kernels::tests::random;
-use crate::kernels::{Indices, Write};
+use crate::kernels::{Indices, WriteMode};
 
 const ENTRIES: usize = 40;
 
@@ -44,7 +44,7 @@ fn check(n: usize, width: usize, format: DType, device: &Device) {
     let g = Input::random((n, width), 2, format, device);
     for skip in [None, Some(2)] {
         let sums = reference::scatter_add(&g.cpu, &picked, skip, ENTRIES);
-        for write in [Write::Replace, Write::Add] {
+        for write in [WriteMode::Replace, WriteMode::Add] {
             let run = || {
                 let found = TargetCheck::new((ENTRIES, width), write, 3, device);
                 scatter_add(&g.device, &on_device, skip, &found.target).unwrap();
@@ -54,7 +54,7 @@ fn check(n: usize, width: usize, format: DType, device: &Device) {
             // The sum begins with what was there.
             found.check(&format!("scatter {format:?}"), &read(&sums), 2e-6);
             same_bits("scatter", &found.target.tensor, &run().target.tensor);
-            if write == Write::Replace {
+            if write == WriteMode::Replace {
                 same_bits("the CPU's order of the sum", &found.target.tensor, &sums);
             }
         }

@@ -1,0 +1,86 @@
+//! The launch of a kernel and the product of two matrices, as the card (`driver`) and the emulator take them.
+
+use candle_core::Tensor;
+
+use crate::Result;
+use crate::kernels::WriteMode;
+use crate::kernels::random::DropoutMask;
+
+/// A kernel and the extent of its grid.
+pub(super) struct Launch {
+    /// The name of the `.cu` file that has the kernel, without its ending.
+    pub module: &'static str,
+    pub function: String,
+    pub grid: [u32; 3],
+    /// Threads of a block.
+    pub block: u32,
+    /// Dynamic shared memory of a block.
+    pub shared_bytes: u32,
+}
+
+/// An argument of a kernel.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Arg {
+    /// The address of a tensor's first element, or 0 without a tensor.
+    Pointer(u64),
+    U32(u32),
+    F32(f32),
+    F64(f64),
+}
+
+impl Arg {
+    pub const NULL: Self = Self::Pointer(0);
+
+    pub fn size(value: usize) -> Self {
+        Self::U32(u32::try_from(value).expect("tensors have less than 2^32 elements"))
+    }
+
+    pub fn flag(value: bool) -> Self {
+        Self::U32(u32::from(value))
+    }
+
+    /// Returns the key, threshold and scale of a mask, or those of a mask that keeps everything.
+    pub fn mask(mask: Option<DropoutMask>) -> [Self; 4] {
+        let (key, threshold, scale) = mask.map_or(([0, 0], 0, 1.0), DropoutMask::parts);
+        [Self::U32(key[0]), Self::U32(key[1]), Self::U32(threshold), Self::F32(scale)]
+    }
+}
+
+/// A matrix of a product, as stored or transposed.
+pub(super) struct Operand<'a> {
+    pub tensor: &'a Tensor,
+    pub transposed: bool,
+}
+
+/// The product of a [rows, depth] and b [depth, columns], which replaces output [rows, columns] or is added to it.
+/// Sums are in f32.
+pub(super) struct Product<'a> {
+    pub a: Operand<'a>,
+    pub b: Operand<'a>,
+    pub output: &'a Tensor,
+    pub write: WriteMode,
+    pub rows: usize,
+    pub columns: usize,
+    pub depth: usize,
+}
+
+impl<'a> Operand<'a> {
+    pub fn new(tensor: &'a Tensor) -> Self {
+        Self { tensor, transposed: false }
+    }
+
+    pub fn transposed(tensor: &'a Tensor) -> Self {
+        Self { tensor, transposed: true }
+    }
+
+    /// Returns the columns as stored.
+    pub fn stride(&self) -> usize {
+        self.tensor.dims()[1]
+    }
+
+    /// Returns the rows and columns as used.
+    pub fn extent(&self) -> Result<(usize, usize)> {
+        let (rows, columns) = self.tensor.dims2()?;
+        Ok(if self.transposed { (columns, rows) } else { (rows, columns) })
+    }
+}

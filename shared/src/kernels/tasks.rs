@@ -1,0 +1,51 @@
+//! The division of a kernel's loop: into tasks for threads, by size alone, and into lanes for vector
+//! instructions. The tasks' partial sums are added up in a fixed order.
+
+/// The elements of a row-wise kernel that one task handles: 64 KiB of f32, about what a second-level
+/// cache holds beside the other operands.
+pub(super) const TASK_ELEMENTS: usize = 16 * 1024;
+
+/// Returns the number of rows of `width` elements that one task takes.
+pub(super) fn rows_per_task(width: usize) -> usize {
+    (TASK_ELEMENTS / width.max(1)).max(1)
+}
+
+/// Runs `kernel` compiled for the widest vector instructions of this machine.
+#[inline(always)]
+pub(super) fn simd<R>(kernel: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(kernel)
+}
+
+/// Returns the sum of `f` over a row, by sixteen running sums that fit vector registers.
+#[inline(always)]
+pub(super) fn lanes_sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut sums = [0f32; 16];
+    let mut lanes = row.chunks_exact(16);
+    for lane in &mut lanes {
+        for (sum, &x) in sums.iter_mut().zip(lane) {
+            *sum += f(x);
+        }
+    }
+    let rest: f32 = lanes.remainder().iter().map(|&x| f(x)).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+/// Adds each row of `rows` to `sums`.
+#[inline(always)]
+pub(super) fn add_rows(sums: &mut [f32], rows: &[f32]) {
+    for row in rows.chunks_exact(sums.len()) {
+        for (sum, x) in sums.iter_mut().zip(row) {
+            *sum += x;
+        }
+    }
+}
+
+/// Returns the sum of the tasks' partial results, each [width], in the order of the tasks.
+pub(super) fn sum_in_order(partial: Vec<Vec<f32>>, width: usize) -> Vec<f32> {
+    let mut partial = partial.into_iter();
+    let mut total = partial.next().unwrap_or_else(|| vec![0.0; width]);
+    for sums in partial {
+        add_rows(&mut total, &sums);
+    }
+    total
+}
