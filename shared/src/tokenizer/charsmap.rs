@@ -1,5 +1,5 @@
-//! Checks SentencePiece's `precompiled_charsmap`, the table by which text is normalised: the library that
-//! applies it reads wherever the table points, and a damaged one would make it panic on some text.
+//! Checks SentencePiece's `precompiled_charsmap`, the table by which text is normalised. The library that
+//! applies it reads wherever the table points, so a damaged one would make it panic on some text.
 //!
 //! Layout: u32 size in bytes of a double-array trie, the trie as u32 units, then the replacements, each
 //! ended by NUL; all little-endian. A unit holds the byte it is reached by, whether a key ends at it, and
@@ -27,7 +27,7 @@ fn split(charsmap: &[u8]) -> Option<(Vec<u32>, &str)> {
     ))
 }
 
-/// Visits every node once, the root first, and looks at all that a look-up may read from there.
+/// Visits every node once, the root first, and checks all that a look-up may read from there.
 fn all_paths_stay_inside(trie: &[u32], replacements: &str) -> bool {
     let Some(&root) = trie.first() else { return false };
     let mut blocks = vec![distance(root)];

@@ -1,4 +1,4 @@
-//! What every DeBERTa-v3 tokenizer has in common: its special tokens, the split at spaces, the frame
+//! The form that every DeBERTa-v3 tokenizer has: its special tokens, the split at spaces, the frame
 //! [CLS] text [SEP]. Pieces and normalisation come from [`super::sentencepiece`] or [`super::learn`].
 //!
 //! Reference: `DebertaV2Converter` in
@@ -19,7 +19,7 @@ pub const PAD: &str = "[PAD]";
 pub const CLS: &str = "[CLS]";
 pub const SEP: &str = "[SEP]";
 pub const UNK: &str = "[UNK]";
-/// Not among the pieces: its id follows the last of them.
+/// The special token that is no piece: its id follows that of the last piece.
 pub const MASK: &str = "[MASK]";
 
 /// The `tokenizer_config.json` to lay beside a `tokenizer.json` for Hugging Face's `AutoTokenizer`. Without it
@@ -37,13 +37,14 @@ pub const TOKENIZER_CONFIG: &str = r#"{
 }
 "#;
 
-/// A Unigram model, whose pieces hold all special tokens but [MASK], with the rest of DeBERTa-v3 around it.
+/// Completes a Unigram model, whose pieces hold all special tokens but [MASK], to a tokenizer of DeBERTa-v3's
+/// form.
 pub fn assemble(model: Unigram, normalizers: Vec<NormalizerWrapper>) -> Result<Tokenizer> {
     let mut tokenizer = Tokenizer::new(model);
     let id = |token| {
         tokenizer
             .token_to_id(token)
-            .ok_or_else(|| Error::Tokenizer(format!("there is no {token} piece")))
+            .ok_or_else(|| Error::Tokenizer(format!("it has no {token} piece")))
     };
     id(PAD)?;
     let frame = frame(id(CLS)?, id(SEP)?);
@@ -67,18 +68,19 @@ pub fn frame(cls_id: u32, sep_id: u32) -> PostProcessorWrapper {
     template.expect("the templates use these two special tokens").into()
 }
 
-/// Runs of spaces become one; the charsmap has turned other white space into spaces before.
+/// Makes one space of several. The charsmap has turned other white space into spaces before.
 pub fn single_spaces() -> NormalizerWrapper {
     let spaces = ReplacePattern::Regex(" {2,}".into());
     Replace::new(spaces, " ").expect("the pattern parses").into()
 }
 
-/// Found in a text as they stand; only [UNK] is looked for after normalisation, as Hugging Face has it.
+/// Special tokens are found in a text as they stand; only [UNK] is looked for after normalisation, as Hugging
+/// Face has it.
 fn special_tokens() -> [AddedToken; 5] {
     [PAD, CLS, SEP, UNK, MASK].map(|token| AddedToken::from(token, true).normalized(token == UNK))
 }
 
-/// The library's errors carry nothing but their words.
+/// Wraps an error of the library, which carries nothing but its message.
 pub fn words(error: tokenizers::Error) -> Error {
     Error::Tokenizer(error.to_string())
 }

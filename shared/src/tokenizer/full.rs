@@ -1,16 +1,15 @@
-//! The whole tokenizer: what training reads, learns and writes. The work is done by Hugging Face's
-//! `tokenizers` crate.
+//! The tokenizer that training reads, learns and writes, around that of Hugging Face's `tokenizers` crate.
 
 use tokenizers::PreTokenizerWrapper;
 
 use super::{Encoding, FRAME, form, json, learn, refuse, sentencepiece};
 use crate::Result;
 
-/// Why encoding cannot fail, once a tokenizer has been accepted by [`Tokenizer::new`].
+/// The invariant by which a tokenizer that [`Tokenizer::new`] has accepted encodes every text.
 const NEVER_FAILS: &str =
     "a Unigram model with an unknown piece, split on spaces or punctuation, takes any text";
 
-/// A text tokenizer in DeBERTa-v3's form.
+/// A tokenizer in DeBERTa-v3's form: SentencePiece Unigram, framed by [CLS] and [SEP].
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     pub(super) inner: tokenizers::Tokenizer,
@@ -19,29 +18,30 @@ pub struct Tokenizer {
     sep_id: u32,
 }
 
-/// One token and where it stands in the text.
+/// One token and its place in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
+    /// The token's id, a row of the word embedding.
     pub id: u32,
-    /// The piece as the model spells it; of an unknown one, the characters that were not known.
+    /// The piece as the vocabulary spells it, or the characters that it does not know.
     pub text: String,
     /// Start and end in characters (not bytes) of the text; (0, 0) for [CLS] and [SEP].
     pub offsets: (usize, usize),
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`. Padding and truncation stored in it are left out: they are the caller's.
+    /// Reads the bytes of a `tokenizer.json`. Padding and truncation stored in it are ignored.
     ///
     /// # Errors
-    /// If it is no such file, or not of DeBERTa-v3's form.
+    /// [`Error::Tokenizer`](crate::Error::Tokenizer), if it is no such file or not of DeBERTa-v3's form.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         Self::new(json::read(json)?)
     }
 
-    /// Reads a SentencePiece `spm.model`, as the microsoft/deberta-v3 models have it.
+    /// Reads the bytes of a SentencePiece `spm.model`, as the microsoft/deberta-v3 models have it.
     ///
     /// # Errors
-    /// If it is no such file, or not of DeBERTa-v3's form.
+    /// [`Error::Tokenizer`](crate::Error::Tokenizer), if it is no such file or not of DeBERTa-v3's form.
     pub fn from_sentencepiece(model: &[u8]) -> Result<Self> {
         Self::new(sentencepiece::read(model)?)
     }
@@ -50,7 +50,8 @@ impl Tokenizer {
     /// the same tokenizer.
     ///
     /// # Errors
-    /// If the texts hold no word, or `vocab_size` cannot hold their characters.
+    /// [`Error::Tokenizer`](crate::Error::Tokenizer), if the texts hold no word or `vocab_size` is less than the
+    /// number of their characters and special tokens.
     pub fn learn<T: AsRef<str>>(texts: impl Iterator<Item = T>, vocab_size: usize) -> Result<Self> {
         Self::new(learn::learn(texts, vocab_size)?)
     }
@@ -59,7 +60,7 @@ impl Tokenizer {
         inner.with_truncation(None).expect("only truncation to a length can be refused");
         inner.with_padding(None);
         if !inner.get_pre_tokenizer().is_none_or(splits_on_spaces_or_punctuation) {
-            return refuse("it splits words by other means than Metaspace and Punctuation");
+            return refuse("its pre-tokenizer is neither Metaspace nor Punctuation");
         }
         let id = |token| match inner.token_to_id(token) {
             Some(id) => Ok(id),
@@ -72,8 +73,8 @@ impl Tokenizer {
         Ok(Self { inner, pad_id, cls_id, sep_id })
     }
 
-    /// The ids of a text, at most `max_len` with [CLS] and [SEP] counted; what does not fit is cut from the
-    /// end of the text, as Hugging Face's `longest_first` does with a single text.
+    /// Returns the ids of a text, at most `max_len` with [CLS] and [SEP] counted. Tokens beyond that are cut from
+    /// the end of the text, as Hugging Face's `longest_first` does with a single text.
     ///
     /// # Panics
     /// If `max_len` is less than 2, the length of an empty text.
@@ -90,37 +91,41 @@ impl Tokenizer {
         Encoding { input_ids, truncated: kept.len() < ids.len() }
     }
 
-    /// The tokens of a whole text with [CLS] and [SEP], for a person to look at.
+    /// Returns the tokens of a text with [CLS] and [SEP], for a person to look at.
     pub fn tokens(&self, text: &str) -> Vec<Token> {
         let encoded = self.inner.encode_char_offsets(text, true).expect(NEVER_FAILS);
         let parts = encoded.get_ids().iter().zip(encoded.get_tokens()).zip(encoded.get_offsets());
         parts.map(|((&id, text), &offsets)| Token { id, text: text.clone(), offsets }).collect()
     }
 
-    /// The tokenizer as a `tokenizer.json` that Hugging Face's libraries load; [`TOKENIZER_CONFIG`] goes beside it.
+    /// Returns a `tokenizer.json` that Hugging Face's libraries load, with
+    /// [`TOKENIZER_CONFIG`](super::TOKENIZER_CONFIG) beside it.
     pub fn to_json(&self) -> String {
         self.inner.to_string(false).expect("a tokenizer is plain data")
     }
 
-    /// Number of ids, special tokens included. A model's embedding table may be larger, never smaller.
+    /// Returns the number of ids, special tokens included. A model's word embedding has at least as many rows.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
 
+    /// Returns the id of [PAD].
     pub fn pad_id(&self) -> u32 {
         self.pad_id
     }
 
+    /// Returns the id of [CLS], the first of every encoding.
     pub fn cls_id(&self) -> u32 {
         self.cls_id
     }
 
+    /// Returns the id of [SEP], the last of every encoding.
     pub fn sep_id(&self) -> u32 {
         self.sep_id
     }
 }
 
-/// The pre-tokenizers of DeBERTa-v3; others may fail on a text (a regex that gives up).
+/// Whether these are pre-tokenizers of DeBERTa-v3. Others may fail on a text, as a regex that gives up does.
 fn splits_on_spaces_or_punctuation(pre_tokenizer: &PreTokenizerWrapper) -> bool {
     match pre_tokenizer {
         PreTokenizerWrapper::Metaspace(_) | PreTokenizerWrapper::Punctuation(_) => true,

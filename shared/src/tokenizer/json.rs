@@ -1,5 +1,5 @@
-//! Reads a `tokenizer.json`, after a look at the parts that the library trusts blindly: it panics on a
-//! damaged charsmap or decoder and fails in the middle of a text where the model lacks an unknown piece.
+//! Reads a `tokenizer.json` after checking the parts that the library trusts: it panics on a damaged
+//! charsmap or decoder, and fails in the middle of a text where the model has no unknown piece.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +14,7 @@ use crate::{Error, Result};
 struct Outline {
     #[serde(default)]
     normalizer: Value,
-    /// Read to see that it can be read.
+    /// Parsed only to refuse a decoder that is no JSON value of the right form.
     #[serde(default, rename = "decoder")]
     _decoder: Value,
     model: Model,
@@ -31,7 +31,7 @@ pub fn read(json: &[u8]) -> Result<Tokenizer> {
     let outline: Outline = serde_json::from_slice(json)
         .map_err(|error| Error::Tokenizer(format!("not a tokenizer.json: {error}")))?;
     if outline.model.kind != "Unigram" {
-        return refuse(format!("its model is {}, DeBERTa-v3's is Unigram", outline.model.kind));
+        return refuse(format!("its model is {}, but DeBERTa-v3's is Unigram", outline.model.kind));
     }
     if outline.model.unk_id.is_none() {
         return refuse("its model has no unknown piece (`unk_id`)");

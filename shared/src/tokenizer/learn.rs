@@ -1,7 +1,7 @@
 //! Learns a tokenizer in DeBERTa-v3's form from texts, for models that are trained from nothing.
 //!
-//! Text is folded to NFKC and lower case, so no charsmap is needed. Which pieces words fall into is found
-//! by [`super::unigram`].
+//! Text is normalised to NFKC and lower case, so no charsmap is needed. The pieces are found by
+//! [`super::unigram`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use crate::Result;
 const SPECIAL: [&str; 4] = [form::PAD, form::CLS, form::SEP, form::UNK];
 const UNK_ID: usize = 3;
 
-/// No more than this many different words are learnt from, the most frequent ones.
+/// The most different words that are learnt from; of more, the most frequent ones are taken.
 const MOST_WORDS: usize = 200_000;
 
 pub fn learn<T: AsRef<str>>(
@@ -32,13 +32,13 @@ pub fn learn<T: AsRef<str>>(
     let characters =
         words.iter().flat_map(|(word, _)| word.chars()).collect::<BTreeSet<char>>().len();
     if characters == 0 {
-        return refuse("there is no word to learn from");
+        return refuse("the texts hold no word to learn from");
     }
     let around = SPECIAL.len() + 1; // [MASK]
     let least = around + characters;
     if vocab_size < least {
         return refuse(format!(
-            "a vocabulary of {vocab_size} is too small for the texts, {least} is the least"
+            "a vocabulary of {vocab_size} is too small for the texts, which need at least {least}"
         ));
     }
     let learnt = learn_pieces(&words, vocab_size - around);
@@ -84,7 +84,7 @@ fn most_frequent(words: BTreeMap<String, u32>) -> Vec<(String, u32)> {
     words
 }
 
-/// Six decimals: more than a score means, and few enough that every JSON parser gives them back exactly.
+/// Rounds to six decimals: more than a score means, and few enough that every JSON parser reads them exactly.
 fn rounded(score: f64) -> f64 {
     (score * 1e6).round() / 1e6
 }
@@ -141,9 +141,10 @@ mod tests {
         let refused = |texts: &[&str], vocab_size| {
             Tokenizer::learn(texts.iter(), vocab_size).unwrap_err().to_string()
         };
-        assert_eq!(refused(&[], 100), "tokenizer: there is no word to learn from");
-        assert_eq!(refused(&["", " \n"], 100), "tokenizer: there is no word to learn from");
-        let too_small = "tokenizer: a vocabulary of 7 is too small for the texts, 8 is the least";
+        assert_eq!(refused(&[], 100), "tokenizer: the texts hold no word to learn from");
+        assert_eq!(refused(&["", " \n"], 100), "tokenizer: the texts hold no word to learn from");
+        let too_small =
+            "tokenizer: a vocabulary of 7 is too small for the texts, which need at least 8";
         assert_eq!(refused(&["ab"], 7), too_small);
         assert_eq!(learnt(&["ab"], 8).vocab_size(), 8);
     }

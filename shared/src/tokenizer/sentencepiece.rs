@@ -134,7 +134,7 @@ mod tests {
 
         let mut no_cls = sound.clone();
         no_cls.pieces[1].piece = "<s>".into();
-        assert_eq!(message(&no_cls), "tokenizer: there is no [CLS] piece");
+        assert_eq!(message(&no_cls), "tokenizer: it has no [CLS] piece");
 
         let mut no_number = sound.clone();
         no_number.pieces[5].score = f32::NAN;

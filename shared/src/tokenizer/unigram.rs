@@ -1,5 +1,5 @@
-//! Finds the pieces of a Unigram model in counted words: first too many of them, then their probabilities
-//! by EM, and again and again away with those that the words miss least.
+//! Finds the pieces of a Unigram model in counted words: it begins with too many, estimates their
+//! probabilities by EM and repeatedly removes those whose loss lowers the likelihood of the words least.
 //!
 //! The method is SentencePiece's (Kudo 2018, <https://arxiv.org/abs/1804.10959>). The trainer of the
 //! `tokenizers` crate is not used: it never tries a piece that is found at the end of words only
@@ -14,17 +14,17 @@ const LONGEST: usize = 16;
 /// EM steps between two prunings.
 const EM_STEPS: usize = 2;
 
-/// A piece expected less often than this is given up.
+/// A piece whose expected count is below this is removed.
 const RARE: f64 = 0.5;
 
 /// The share of the pieces that a pruning keeps.
 const KEPT: f64 = 0.75;
 
-/// At most `size` pieces with their log probabilities, likeliest first; all characters are among them.
+/// Returns at most `size` pieces with their log probabilities, likeliest first; all characters are among them.
 /// The words must be distinct and have at most `size` characters.
 pub fn learn_pieces(words: &[(String, u32)], size: usize) -> Vec<(String, f64)> {
     let enough = size + size / 10; // the last choice is by probability, not by loss
-    let mut pieces = Pieces::seed(words);
+    let mut pieces = Vocabulary::seed(words);
     loop {
         for _ in 0..EM_STEPS {
             let expected = pieces.expected_counts(words);
@@ -37,8 +37,8 @@ pub fn learn_pieces(words: &[(String, u32)], size: usize) -> Vec<(String, f64)> 
     }
 }
 
-/// Pieces of the words `'w`, with their log probabilities.
-struct Pieces<'w> {
+/// Vocabulary of the words `'w`, with their log probabilities.
+struct Vocabulary<'w> {
     texts: Vec<&'w str>,
     scores: Vec<f64>,
     index: HashMap<&'w str, usize>,
@@ -47,8 +47,8 @@ struct Pieces<'w> {
 /// A piece in a word: first byte, byte after the last, number of the piece.
 type Edge = (usize, usize, usize);
 
-impl<'w> Pieces<'w> {
-    /// All characters, and all that comes more than once and is not always a part of one longer piece.
+impl<'w> Vocabulary<'w> {
+    /// Begins with all characters, and all texts that occur more than once and not always within one longer piece.
     fn seed(words: &'w [(String, u32)]) -> Self {
         let mut counts: HashMap<&str, f64> = HashMap::new();
         for (word, count) in words {
@@ -80,7 +80,7 @@ impl<'w> Pieces<'w> {
         Self { texts, scores, index }
     }
 
-    /// E step: how often each piece is used, over all ways to write the words.
+    /// E step: the expected count of each piece, over all segmentations of the words.
     fn expected_counts(&self, words: &[(String, u32)]) -> Vec<f64> {
         let mut expected = vec![0.0; self.texts.len()];
         for (word, count) in words {
@@ -103,7 +103,7 @@ impl<'w> Pieces<'w> {
         expected
     }
 
-    /// M step, in the Bayesian form (digamma for the logarithm) that takes from the rare.
+    /// M step, in the Bayesian form (digamma for the logarithm), which lowers rare pieces.
     fn reestimate(&self, expected: &[f64]) -> Self {
         let kept: Vec<(&str, f64)> = std::iter::zip(&self.texts, expected)
             .filter(|&(text, &count)| is_character(text) || count >= RARE)
@@ -113,7 +113,7 @@ impl<'w> Pieces<'w> {
         Self::new(kept.into_iter().map(|(text, count)| (text, digamma(count) - total)).collect())
     }
 
-    /// Keeps the characters, and of the other pieces those without which the words would be least likely.
+    /// Keeps the characters, and those other pieces whose removal would lower the likelihood most.
     fn prune(&self, words: &[(String, u32)], enough: usize) -> Self {
         let mut counts = vec![0.0; self.texts.len()];
         for (word, count) in words {
@@ -131,7 +131,7 @@ impl<'w> Pieces<'w> {
         Self::new(pieces.into_iter().map(|(id, _)| (self.texts[id], self.scores[id])).collect())
     }
 
-    /// How much likelihood goes when a piece's places are written in its best other way.
+    /// Returns the loss of likelihood if each use of a piece is replaced by its best other segmentation.
     fn loss(&self, id: usize, counts: &[f64], total: f64) -> f64 {
         if is_character(self.texts[id]) {
             return f64::INFINITY;
@@ -147,7 +147,7 @@ impl<'w> Pieces<'w> {
         count * ((count / total).ln() - other_score)
     }
 
-    /// The likeliest way to write a text, without one of the pieces if so asked.
+    /// Returns the likeliest segmentation of a text, which may be asked to do without one piece.
     fn best_path(&self, text: &str, without: Option<usize>) -> Vec<usize> {
         let mut best: Vec<(f64, Option<Edge>)> = vec![(f64::NEG_INFINITY, None); text.len() + 1];
         best[0].0 = 0.0;
@@ -167,7 +167,7 @@ impl<'w> Pieces<'w> {
         path
     }
 
-    /// Every piece found in a text, by where it starts.
+    /// Returns every piece found in a text, in the order of their starts.
     fn edges<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Edge> + 'a {
         spans(text)
             .filter_map(move |(start, end)| Some((start, end, *self.index.get(&text[start..end])?)))
@@ -187,7 +187,7 @@ impl<'w> Pieces<'w> {
     }
 }
 
-/// First byte and byte after the last of everything in a text that may be a piece, by where it starts.
+/// Returns the start and end, in bytes, of everything in a text that may be a piece, in the order of the starts.
 fn spans(text: &str) -> impl Iterator<Item = (usize, usize)> {
     text.char_indices().flat_map(|(start, _)| {
         let ends = text[start..].char_indices().take(LONGEST);
@@ -195,7 +195,7 @@ fn spans(text: &str) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// A text without its first and without its last character; nothing for a single character.
+/// Returns a text without its first and without its last character, and nothing for a single character.
 fn shortened(text: &str) -> impl Iterator<Item = &str> {
     let mut without_first = text.chars();
     let mut without_last = text.chars();
@@ -208,7 +208,7 @@ fn is_character(text: &str) -> bool {
     text.chars().nth(1).is_none()
 }
 
-/// ln(exp(a) + exp(b))
+/// ln(exp(a) + exp(b)).
 fn log_add(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
     if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
@@ -248,7 +248,7 @@ mod tests {
     fn expected_counts_are_sums_over_all_ways_to_write_a_word() {
         let words = words(&[("aa", 3)]);
         // p(a a) = 1/4, p(aa) = 1/2: a third of the words are written with two pieces
-        let pieces = Pieces::new(vec![("a", 0.5_f64.ln()), ("aa", 0.5_f64.ln())]);
+        let pieces = Vocabulary::new(vec![("a", 0.5_f64.ln()), ("aa", 0.5_f64.ln())]);
         let expected = pieces.expected_counts(&words);
         assert!(
             (expected[0] - 2.0).abs() < 1e-12 && (expected[1] - 2.0).abs() < 1e-12,
@@ -260,12 +260,12 @@ mod tests {
     fn seeds_are_what_no_longer_piece_stands_for() {
         let words = words(&[("abc", 2), ("bcd", 1)]);
         // "ab" comes only in "abc"; "bc" also elsewhere; "cd" and "bcd" once
-        assert_eq!(Pieces::seed(&words).texts, ["a", "abc", "b", "bc", "c", "d"]);
+        assert_eq!(Vocabulary::seed(&words).texts, ["a", "abc", "b", "bc", "c", "d"]);
     }
 
     #[test]
     fn the_best_path_may_do_without_a_piece() {
-        let pieces = Pieces::new(vec![("a", -3.0), ("b", -3.0), ("ab", -1.0), ("bb", -2.5)]);
+        let pieces = Vocabulary::new(vec![("a", -3.0), ("b", -3.0), ("ab", -1.0), ("bb", -2.5)]);
         assert_eq!(pieces.best_path("abb", None), [1, 2]); // from the end
         assert_eq!(pieces.best_path("abb", Some(2)), [3, 0]);
     }

@@ -1,4 +1,5 @@
-//! From a tokenizer of Hugging Face's crate to the compact one: what the latter cannot do is refused by name.
+//! Converts a tokenizer of Hugging Face's crate to the compact one, and refuses by name each part that has no
+//! compact form.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +11,7 @@ use tokenizers::{AddedToken, ModelWrapper};
 use super::normalizer::{Normalizer, Step};
 use super::pieces::Pieces;
 use super::special::{SpecialToken, SpecialTokens};
-use super::{CompactTokenizer, SPACE};
+use super::tokenizer::{CompactTokenizer, SPACE};
 use crate::tokenizer::{Tokenizer, refuse};
 use crate::{Error, Result};
 
@@ -51,10 +52,10 @@ struct ModelForm {
 }
 
 impl Tokenizer {
-    /// The same tokenizer for the browser.
+    /// Returns the compact tokenizer that gives the same ids.
     ///
     /// # Errors
-    /// If it has a part that the compact form does not know: the part is named.
+    /// [`Error::Tokenizer`], if a part has no compact form; the message names the part.
     pub fn compact(&self) -> Result<CompactTokenizer> {
         check_words(form("pre-tokenizer", &self.inner.get_pre_tokenizer())?)?;
         let steps = form("normalizer", &self.inner.get_normalizer())?;
@@ -124,7 +125,7 @@ fn collect(
     Ok(())
 }
 
-/// Words are what Metaspace makes, as DeBERTa-v3 has it.
+/// Refuses every pre-tokenizer except one Metaspace with DeBERTa-v3's settings.
 fn check_words(form: Option<PreTokenizerForm>) -> Result<()> {
     match form {
         Some(PreTokenizerForm::Sequence { mut pretokenizers }) if pretokenizers.len() == 1 => {

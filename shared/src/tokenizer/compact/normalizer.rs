@@ -1,5 +1,5 @@
-//! Normalisation: the steps of the `tokenizers` crate that DeBERTa-v3's tokenizer and ours use, on plain strings.
-//! (There each character carries where it came from, which is most of the work.)
+//! Normalisation: the steps of the `tokenizers` crate that DeBERTa-v3's tokenizer and learnt ones use, on plain
+//! strings. The crate also tracks where each character came from, which is most of its work.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,13 @@ use spm_precompiled::Precompiled;
 use unicode_normalization_alignments::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::super::{charsmap, refuse};
 use crate::Result;
+use crate::tokenizer::{charsmap, refuse};
 
 /// A grapheme of at least this many bytes is looked up character by character only.
 const LONG_GRAPHEME: usize = 6;
 
-/// What is done to a text, in order.
+/// The steps of normalisation, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Normalizer {
     steps: Vec<Step>,
@@ -24,15 +24,17 @@ pub(super) struct Normalizer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Step {
-    /// White space at both ends goes.
+    /// Removes white space at both ends.
     Strip,
-    /// SentencePiece's table of replacements.
+    /// Replaces by SentencePiece's table.
     Charsmap,
-    /// Two spaces and more become one.
+    /// Makes one space of several.
     SingleSpaces,
-    /// Control characters go, other white space becomes spaces.
+    /// Removes control characters and makes spaces of other white space.
     Nmt,
+    /// Applies the Unicode normalisation form KC.
     Nfkc,
+    /// Replaces capital letters, character by character.
     Lowercase,
 }
 
@@ -44,7 +46,7 @@ struct Charsmap {
 
 impl Normalizer {
     /// # Errors
-    /// If the charsmap is damaged, or is needed and not there.
+    /// If the charsmap is damaged, or missing although a step uses it.
     pub fn new(steps: Vec<Step>, charsmap: Option<Vec<u8>>) -> Result<Self> {
         if charsmap.is_none() && steps.contains(&Step::Charsmap) {
             return refuse("its charsmap is missing");
@@ -96,7 +98,8 @@ impl Charsmap {
         }
     }
 
-    /// As `tokenizers::normalizers::Precompiled`: a short grapheme as a whole, else each of its characters.
+    /// Replaces as `tokenizers::normalizers::Precompiled` does: a short grapheme as a whole where the table has
+    /// it, else each of its characters.
     fn apply(&self, text: &str) -> String {
         let mut replaced = String::with_capacity(text.len());
         for grapheme in text.graphemes(true) {

@@ -7,18 +7,18 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::super::refuse;
 use crate::Result;
+use crate::tokenizer::refuse;
 
-/// What an unknown character costs more than the worst piece.
+/// The score of an unknown character is that of the worst piece less this.
 const UNKNOWN_PENALTY: f64 = 10.0;
 
 /// Pieces of words with their ids and scores.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Pieces {
-    /// Sorted, end to end.
+    /// The pieces, sorted and end to end.
     texts: Vec<u8>,
-    /// Where each begins in `texts`, and the end of the last.
+    /// The place in `texts` where each piece begins, and the end of the last.
     starts: Vec<u32>,
     ids: Vec<u32>,
     scores: Scores,
@@ -40,15 +40,15 @@ pub(super) enum Scores {
 struct Best {
     score: f64,
     id: u32,
-    /// Where its last piece begins.
+    /// The place where its last piece begins.
     start: Option<usize>,
 }
 
 impl Pieces {
-    /// Of pieces in the order of their bytes: their texts end to end, the length of each.
+    /// Takes over sorted pieces: their texts end to end, and the length of each in bytes.
     ///
     /// # Errors
-    /// If they are not sorted, distinct and not empty, or a number is missing or not finite.
+    /// If the pieces are not sorted, distinct and non-empty texts, their numbers differ, or a score is not finite.
     pub fn new(
         texts: Vec<u8>,
         lengths: &[u16],
@@ -58,7 +58,7 @@ impl Pieces {
     ) -> Result<Self> {
         let count = lengths.len();
         if count == 0 || ids.len() != count || scores.len() != count {
-            return refuse("its pieces, ids and scores are not equally many");
+            return refuse("the numbers of its pieces, ids and scores differ");
         }
         let Some(starts) = starts(&texts, lengths) else {
             return refuse("its pieces are not sorted texts");
@@ -80,7 +80,7 @@ impl Pieces {
         Ok(pieces)
     }
 
-    /// From any order.
+    /// Sorts pieces of any order.
     #[cfg(feature = "tokenizers")]
     pub fn sorted(mut pieces: Vec<(&str, u32, f64)>, unk_id: u32) -> Result<Self> {
         pieces.sort_by_key(|(text, _, _)| *text);
@@ -139,7 +139,7 @@ impl Pieces {
         &self.scores
     }
 
-    /// For each byte of the word and its end, the best path to there.
+    /// Returns the best path to each byte of the word, and to its end.
     fn best_paths(&self, word: &str) -> Vec<Best> {
         let mut best = vec![Best { score: 0.0, id: 0, start: None }; word.len() + 1];
         for (start, character) in word.char_indices() {
@@ -164,7 +164,7 @@ impl Pieces {
         best
     }
 
-    /// Calls `found` for each piece that `text` begins with, the shortest first: its length and its place.
+    /// Calls `found` with the length and the place of each piece that `text` begins with, the shortest first.
     fn prefixes(&self, text: &[u8], mut found: impl FnMut(usize, usize)) {
         let Some(&byte) = text.first() else { return };
         let (byte, mut depth) = (usize::from(byte), 1);
@@ -179,7 +179,7 @@ impl Pieces {
         }
     }
 
-    /// Of pieces that are equal up to `depth`, those that go on with `byte`.
+    /// Narrows a range of pieces that are equal up to `depth` to those that go on with `byte`.
     fn narrowed(&self, range: Range<usize>, depth: usize, byte: u8) -> Range<usize> {
         let place = |range: Range<usize>, is_before: &dyn Fn(Option<&u8>) -> bool| {
             let (mut low, mut high) = (range.start, range.end);
@@ -197,7 +197,7 @@ impl Pieces {
         start..place(start..range.end, &|next| next <= Some(&byte))
     }
 
-    /// The id of a piece, that of the unknown for all other texts.
+    /// Returns the id of a piece, or the unknown id for any other text.
     fn id_of(&self, text: &str) -> u32 {
         let (mut low, mut high) = (0, self.ids.len());
         while low < high {
@@ -254,7 +254,7 @@ impl Scores {
     }
 }
 
-/// The places where pieces begin and the last one ends; none unless they are sorted texts.
+/// Returns the places where pieces begin and the last one ends, or `None` unless they are sorted texts.
 fn starts(texts: &[u8], lengths: &[u16]) -> Option<Vec<u32>> {
     let mut starts = Vec::with_capacity(lengths.len() + 1);
     let (mut rest, mut before) = (texts, &[][..]);

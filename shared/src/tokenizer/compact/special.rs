@@ -1,14 +1,14 @@
-//! Special tokens written in a text: the first that matches, and of those that begin there the longest.
+//! Special tokens within a text. The first match is taken, and the longest where several begin there.
 
 use serde::{Deserialize, Serialize};
 
-use super::super::refuse;
 use crate::Result;
+use crate::tokenizer::refuse;
 
-/// Far more than any model has, few enough to look at each wherever one might begin.
+/// The most special tokens of a tokenizer: each is compared wherever one might begin.
 const MOST: usize = 512;
 
-/// Texts that have an id as they stand.
+/// Texts that are not split into pieces but have an id of their own.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct SpecialTokens {
     tokens: Vec<SpecialToken>,
@@ -20,9 +20,9 @@ pub(super) struct SpecialToken {
     pub id: u32,
 }
 
-/// A piece of a text: a special token, or what stands between two.
+/// A special token of a text, or the text between two.
 #[derive(Debug, PartialEq)]
-pub(super) enum Part<'t> {
+pub(super) enum Fragment<'t> {
     Special(u32),
     Text(&'t str),
 }
@@ -33,7 +33,7 @@ impl SpecialTokens {
             return refuse(format!("it has more than {MOST} special tokens"));
         }
         if tokens.iter().any(|token| token.text.is_empty()) {
-            return refuse("it has a special token without a text");
+            return refuse("one of its special tokens is empty");
         }
         Ok(Self { tokens })
     }
@@ -46,24 +46,24 @@ impl SpecialTokens {
         self.tokens.iter().map(|token| token.id)
     }
 
-    /// The parts of a text in order; none of them is empty.
-    pub fn split<'t>(&self, text: &'t str) -> Vec<Part<'t>> {
-        let (mut parts, mut done, mut place) = (Vec::new(), 0, 0);
+    /// Returns the fragments of a text in order; none of them is empty.
+    pub fn split<'t>(&self, text: &'t str) -> Vec<Fragment<'t>> {
+        let (mut fragments, mut done, mut place) = (Vec::new(), 0, 0);
         while let Some(start) = self.next_candidate(text, place) {
             let Some(token) = self.longest_at(text, start) else {
                 place = start + 1;
                 continue;
             };
             if done < start {
-                parts.push(Part::Text(&text[done..start]));
+                fragments.push(Fragment::Text(&text[done..start]));
             }
-            parts.push(Part::Special(token.id));
+            fragments.push(Fragment::Special(token.id));
             (done, place) = (start + token.text.len(), start + token.text.len());
         }
         if done < text.len() {
-            parts.push(Part::Text(&text[done..]));
+            fragments.push(Fragment::Text(&text[done..]));
         }
-        parts
+        fragments
     }
 
     /// The next byte that some token begins with.
@@ -90,16 +90,16 @@ mod tests {
         let tokens = SpecialTokens::new(tokens.into()).unwrap();
         let parts = tokens.split("é[A][A]b[[A]c]b");
         let expected = [
-            Part::Text("é"),
-            Part::Special(1),
-            Part::Special(2),
-            Part::Text("["),
-            Part::Special(1),
-            Part::Text("c"),
-            Part::Special(3),
+            Fragment::Text("é"),
+            Fragment::Special(1),
+            Fragment::Special(2),
+            Fragment::Text("["),
+            Fragment::Special(1),
+            Fragment::Text("c"),
+            Fragment::Special(3),
         ];
         assert_eq!(parts, expected);
         assert_eq!(tokens.split(""), []);
-        assert_eq!(SpecialTokens::default().split("a"), [Part::Text("a")]);
+        assert_eq!(SpecialTokens::default().split("a"), [Fragment::Text("a")]);
     }
 }

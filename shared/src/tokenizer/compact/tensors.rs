@@ -1,21 +1,21 @@
 //! A compact tokenizer as tensors, all of them of one dimension:
 //!
-//! | name | dtype | what |
+//! | name | dtype | content |
 //! |---|---|---|
 //! | `tokenizer.form` | u8 | JSON: steps of normalisation, special tokens, ids of [CLS], [SEP] and the unknown piece |
 //! | `tokenizer.pieces` | u8 | the pieces in UTF-8, sorted by their bytes, end to end |
-//! | `tokenizer.lengths` | u16 | of each piece, in bytes |
-//! | `tokenizer.ids` | u32 | of each piece |
-//! | `tokenizer.scores` | f32 or f64 | of each piece: its log probability |
+//! | `tokenizer.lengths` | u16 | the length of each piece, in bytes |
+//! | `tokenizer.ids` | u32 | the id of each piece |
+//! | `tokenizer.scores` | f32 or f64 | the log probability of each piece |
 //! | `tokenizer.charsmap` | u8 | SentencePiece's table of replacements, where normalisation uses one |
 
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use super::CompactTokenizer;
 use super::normalizer::{Normalizer, Step};
 use super::pieces::{Pieces, Scores};
 use super::special::{SpecialToken, SpecialTokens};
+use super::tokenizer::CompactTokenizer;
 use crate::tokenizer::refuse;
 use crate::{Error, Result};
 
@@ -26,24 +26,27 @@ const IDS: &str = "tokenizer.ids";
 const SCORES: &str = "tokenizer.scores";
 const CHARSMAP: &str = "tokenizer.charsmap";
 
-/// What a form may be: it names some steps and special tokens.
+/// Limits of a form, which names a few steps and special tokens.
 const LARGEST_FORM: usize = 1 << 20;
 const MOST_STEPS: usize = 16;
 
-/// One table of a tokenizer.
+/// One table of a tokenizer, of one dimension.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenizerTensor {
+    /// The tensor's name, which begins with `tokenizer.`.
     pub name: &'static str,
+    /// The type of its elements.
     pub dtype: Dtype,
-    /// Little-endian numbers of that type.
+    /// The elements, little-endian.
     pub bytes: Vec<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Form {
     normalizers: Vec<Step>,
-    /// Looked for in the text as written, and in what normalisation makes of it.
+    /// The special tokens that are looked for in the text as written.
     special_tokens: Vec<SpecialToken>,
+    /// The special tokens that are looked for in the normalised text.
     normalised_special_tokens: Vec<SpecialToken>,
     cls_id: u32,
     sep_id: u32,
@@ -51,11 +54,13 @@ struct Form {
 }
 
 impl CompactTokenizer {
-    /// Whether a tensor of this name is one of a tokenizer's.
+    /// Whether `name` is that of a tokenizer's tensor.
     pub fn has_tensor(name: &str) -> bool {
         [FORM, PIECES, LENGTHS, IDS, SCORES, CHARSMAP].contains(&name)
     }
 
+    /// Returns the tables: `tokenizer.form`, `.pieces`, `.lengths`, `.ids`, `.scores` and, where normalisation
+    /// uses one, `.charsmap`.
     pub fn to_tensors(&self) -> Vec<TokenizerTensor> {
         let form = Form {
             normalizers: self.normalizer.steps().to_vec(),
@@ -90,10 +95,10 @@ impl CompactTokenizer {
         tensors.into_iter().chain(charsmap).collect()
     }
 
-    /// Reads what [`to_tensors`](Self::to_tensors) gave, from anywhere.
+    /// Reads the tables of [`to_tensors`](Self::to_tensors), each by its name through `get`.
     ///
     /// # Errors
-    /// If a table is missing, or is not what it should be.
+    /// [`Error::Tokenizer`], if a table is missing, has another type or is damaged.
     pub fn from_tensors<'a>(get: impl Fn(&str) -> Option<(Dtype, &'a [u8])>) -> Result<Self> {
         let bytes = |name: &str, dtype| match get(name) {
             Some((found, bytes)) if found == dtype => Ok(bytes),
@@ -134,7 +139,7 @@ fn read_form(json: &[u8]) -> Result<Form> {
     let form: Form = serde_json::from_slice(json)
         .map_err(|error| Error::Tokenizer(format!("`{FORM}`: {error}")))?;
     if form.normalizers.len() > MOST_STEPS {
-        return refuse(format!("it normalises in more than {MOST_STEPS} steps"));
+        return refuse(format!("its normalizer has more than {MOST_STEPS} steps"));
     }
     Ok(form)
 }

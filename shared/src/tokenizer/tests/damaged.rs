@@ -19,7 +19,7 @@ fn unfit_files_are_refused_in_words() {
         assert!(json.contains(from), "{from} is not in the file");
         message(Tokenizer::from_json(json.replacen(from, to, 1).as_bytes()))
     };
-    assert_eq!(changed("Unigram", "BPE"), "its model is BPE, DeBERTa-v3's is Unigram");
+    assert_eq!(changed("Unigram", "BPE"), "its model is BPE, but DeBERTa-v3's is Unigram");
     assert_eq!(
         changed(r#""unk_id":3"#, r#""unk_id":null"#),
         "its model has no unknown piece (`unk_id`)"
@@ -29,10 +29,7 @@ fn unfit_files_are_refused_in_words() {
     let metaspace =
         r#"{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true}"#;
     let split = r#"{"type":"Split","pattern":{"String":" "},"behavior":"Isolated","invert":false}"#;
-    assert_eq!(
-        changed(metaspace, split),
-        "it splits words by other means than Metaspace and Punctuation"
-    );
+    assert_eq!(changed(metaspace, split), "its pre-tokenizer is neither Metaspace nor Punctuation");
     let (start, end) = json.split_once(r#""precompiled_charsmap":""#).unwrap();
     let charsmap = |text: &str| {
         message(Tokenizer::from_json(
