@@ -1,9 +1,12 @@
 //! One answer from several models: the mean of their probabilities.
 
-/// The mean over folds, each fold's probabilities in the same order.
+/// Returns the mean of the folds' probabilities, each fold's in the same order and of the same number.
 ///
-/// Sums in f32 in the order of the folds, as NumPy does, so that a mean that falls on a threshold
-/// falls on the same side of it.
+/// It is summed in f32 in the order of the folds, as NumPy does, so that a mean that is equal to a
+/// threshold in NumPy is equal to it here.
+///
+/// # Panics
+/// If there is no fold.
 pub fn mean(folds: &[Vec<f32>]) -> Vec<f32> {
     let (first, others) = folds.split_first().expect("an ensemble has a fold");
     let mut sums = first.clone();
@@ -27,7 +30,7 @@ mod tests {
         assert_eq!(mean(&[vec![0.3]]), [0.3]);
     }
 
-    /// Of these, a mean by way of f64 and one by multiplying with 1/5 both give 0.33.
+    /// A mean of these in f64, and one that multiplies by 1/5, are both 0.33.
     #[test]
     fn rounds_as_numpy_does() {
         let folds = [0.02, 0.43, 0.3, 0.77, 0.13].map(|probability| vec![probability]);

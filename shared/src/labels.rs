@@ -1,4 +1,4 @@
-//! The ordered set of label names; a label's place in it is its index in logits, targets and files.
+//! The ordered set of label names. A label's place in it is its index in logits, targets and files.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,10 @@ pub struct LabelSet {
 }
 
 impl LabelSet {
+    /// Checks names.
+    ///
     /// # Errors
-    /// If there is no name, an empty one, or one that comes twice.
+    /// [`Error::Labels`], if there is no name, an empty one, or one that occurs twice.
     pub fn new(names: Vec<String>) -> Result<Self> {
         let distinct: std::collections::BTreeSet<&str> = names.iter().map(String::as_str).collect();
         if names.is_empty() || distinct.contains("") || distinct.len() != names.len() {
@@ -22,20 +24,22 @@ impl LabelSet {
         Ok(Self { names })
     }
 
+    /// Returns the number of labels.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// A label set holds at least one name.
+    /// Returns false: a label set holds at least one name.
     pub fn is_empty(&self) -> bool {
         false
     }
 
+    /// Returns the index of the label `name`.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known == name)
     }
 
-    /// The names in order.
+    /// Returns the names in order.
     pub fn names(&self) -> &[String] {
         &self.names
     }

@@ -1,11 +1,8 @@
-//! Quintet's common ground: the one DeBERTa-v3 that training and the browser both run.
-//!
-//! Bytes in, values out: nothing here opens a file or a socket.
-//!
-//! ```text
-//! text -> tokenizer::Tokenizer -> Encoding -> batch::Batch -> model::Classifier -> logits
-//!      -> sigmoid -> ensemble (mean over folds) -> Thresholds -> labels
-//! ```
+#![cfg_attr(feature = "tokenizers", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "tokenizers"),
+    doc = "The one DeBERTa-v3 that training and the browser both run."
+)]
 
 pub mod autograd;
 pub mod batch;
@@ -19,6 +16,8 @@ pub mod nn;
 pub mod thresholds;
 pub mod tokenizer;
 
+/// candle's types in this crate's functions.
+pub use candle_core::{DType, Device, Tensor};
 pub use error::{Error, Result};
 pub use labels::LabelSet;
 pub use thresholds::Thresholds;
