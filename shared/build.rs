@@ -1,6 +1,5 @@
-//! Builds the CUDA kernels of `src/kernels/cuda`: with the feature `cuda` into code that the library
-//! embeds, with `cuda-emulator` into C++ that runs them on the CPU. Without them there is nothing to
-//! build.
+//! Builds the CUDA kernels of `src/kernels/cuda`: with the feature `cuda` to machine code that the library
+//! embeds, with `cuda-emulator` as C++ that runs them on the CPU. Without these features it builds nothing.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -28,15 +27,15 @@ fn main() {
     compile_emulator();
 }
 
-/// The compiler of the toolkit that the environment names, else the one on the path.
+/// Returns the compiler of the toolkit that the environment names, or else the one on the path.
 fn nvcc() -> PathBuf {
     let toolkits = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os);
     let named = toolkits.map(|toolkit| Path::new(&toolkit).join("bin/nvcc"));
     named.into_iter().find(|nvcc| nvcc.is_file()).unwrap_or_else(|| "nvcc".into())
 }
 
-/// Machine code for the compute capability `CUDA_COMPUTE_CAP` (80: Ampere), and PTX, which the driver
-/// of a later card translates when the kernels are loaded.
+/// Compiles to machine code for the compute capability `CUDA_COMPUTE_CAP` (80: Ampere), and to PTX, which the
+/// driver of a later card translates when the kernels are loaded.
 fn compile_for_card(nvcc: &Path, kernel: &str, output: &Path) {
     let capability = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "80".into());
     let capability = capability.replace('.', "");
@@ -66,12 +65,11 @@ fn compile_emulator() {
         .cpp(true)
         .std("c++17")
         .opt_level(3)
-        // A fused multiply-add would round otherwise than the functions it is compared with.
+        // A fused multiply-add would round differently from the functions it is compared with.
         .flag("-ffp-contract=off")
-        // Vectors are loaded as whole words.
+        // Vectors are loaded as words.
         .flag("-fno-strict-aliasing")
-        // A thread of the emulator is left and entered again by longjmp, which fortified libraries
-        // take for an error.
+        // The emulator switches threads by longjmp, which fortified libraries take for an error.
         .flag("-U_FORTIFY_SOURCE")
         .flag("-Wno-unknown-pragmas")
         .file(format!("{FOLDER}/emulator/emulator.cpp"))

@@ -31,7 +31,7 @@ fn main() {
     let output = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let cudarc = source_of("cudarc");
     for library in &LIBRARIES {
-        // What cudarc calls the module of its declarations.
+        // The name of cudarc's module with the declarations.
         let module = if library.name == "cuda" { "driver" } else { library.name };
         let bindings = cudarc.join("src").join(module.to_lowercase()).join("sys/mod.rs");
         let source = fs::read_to_string(&bindings)
@@ -42,7 +42,7 @@ fn main() {
     without_quantised(&output.join("moe"));
 }
 
-/// 13000 for CUDA 13.0, as `cudarc` is told it or finds it.
+/// Returns the version of CUDA for which `cudarc` is built, such as 13000 for CUDA 13.0.
 fn cuda_version() -> u32 {
     if let Ok(version) = env::var("CUDARC_CUDA_VERSION") {
         return version.parse().expect("CUDARC_CUDA_VERSION is a number such as 13000");
@@ -67,9 +67,9 @@ fn nvcc() -> PathBuf {
     env::var_os("NVCC").map_or_else(|| "nvcc".into(), PathBuf::from)
 }
 
-/// The folder of the sources of a package, wherever cargo has it.
+/// Returns the folder with the sources of a package.
 fn source_of(package: &str) -> PathBuf {
-    // Offline first: that asks no registry. A package of another member may never have been fetched.
+    // Offline first, which asks no registry; a package of another member may never have been fetched.
     let metadata = metadata(&["--offline"]).or_else(|| metadata(&[]));
     let metadata = metadata.expect("`cargo metadata` failed: see its message above");
     let manifest = metadata
@@ -86,7 +86,7 @@ fn source_of(package: &str) -> PathBuf {
 }
 
 fn metadata(more: &[&str]) -> Option<String> {
-    // `shared` is who brings candle, and so cudarc, in; this crate alone would not see it.
+    // cudarc is a dependency of candle, and that of `shared`; this crate's own metadata does not have it.
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("Cargo.toml");
     let output = Command::new(env::var_os("CARGO").expect("cargo sets it"))
         .args(["metadata", "--format-version=1", "--features=cuda", "--filter-platform"])
@@ -100,19 +100,18 @@ fn metadata(more: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The functions that bindings declare. Beside each declaration they have a way to load it by name.
+/// Returns the functions that bindings declare. Each declaration comes with a way to load it by name.
 fn declared(bindings: &str) -> Vec<&str> {
     let mut names: Vec<&str> =
         bindings.split("load::<_F>(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     names.sort_unstable();
     names.dedup();
-    assert!(!names.is_empty(), "cudarc's bindings are not as they were: no function found");
+    assert!(!names.is_empty(), "no function found in cudarc's bindings: their form has changed");
     names
 }
 
-/// Compiles the trampolines of `functions` to `libNAME.a` in `folder` and has the linker look there.
-///
-/// Cargo puts folders of build scripts before all others, so that a toolkit's own libraries are not found first.
+/// Compiles the trampolines of `functions` to `libNAME.a` in `folder`, where the linker looks first: Cargo puts the
+/// folders of build scripts before all others, so before a toolkit's.
 fn archive(library: &Library, cuda_major: u32, functions: &[&str], folder: &Path) {
     fs::create_dir_all(folder).expect("OUT_DIR can be written");
     let resolve = format!("quintet_resolve_{}", library.name);
@@ -130,7 +129,7 @@ fn archive(library: &Library, cuda_major: u32, functions: &[&str], folder: &Path
     println!("cargo:rustc-link-search=native={}", folder.display());
 }
 
-/// The toolkit's static runtime, under the name that `candle-kernels` asks for.
+/// Copies the toolkit's static runtime, under the name that `candle-kernels` asks for.
 fn static_runtime(folder: &Path) {
     let toolkit = ["CUDA_HOME", "CUDA_PATH"].iter().find_map(env::var_os).map(PathBuf::from);
     let toolkit = toolkit.unwrap_or_else(|| "/usr/local/cuda".into());
@@ -140,8 +139,8 @@ fn static_runtime(folder: &Path) {
         .find(|archive| archive.is_file());
     let Some(archive) = archive else {
         println!(
-            "cargo:warning=no libcudart_static.a in {}: the program will need libcudart.so where it runs \
-             (CUDA_HOME names the toolkit)",
+            "cargo:warning=no libcudart_static.a in {}: the program will need libcudart.so where it runs (set \
+             CUDA_HOME to the toolkit's folder)",
             toolkit.display()
         );
         return;
@@ -151,11 +150,11 @@ fn static_runtime(folder: &Path) {
     println!("cargo:rustc-link-search=native={}", folder.display());
 }
 
-/// An empty archive in place of candle's kernels for quantised models.
+/// Writes an empty archive in place of candle's kernels for quantised models.
 ///
-/// Nobody here calls them, but the linker would keep all 30 MB, as they announce themselves to the runtime when a program
-/// starts. Cargo names the folders of build scripts in the order of their packages' names, and that of `candle-kernels`
-/// holds the true archive: so this package has a name that comes before. Were it otherwise, programs would only be larger.
+/// They are never called, but the linker would keep all 30 MB, as they register with the runtime when a program starts.
+/// Cargo passes the folders of build scripts in the order of their packages' names. The real archive is in that of
+/// `candle-kernels`, so the name of this package comes before it. In another order programs would only be larger.
 fn without_quantised(folder: &Path) {
     fs::create_dir_all(folder).expect("OUT_DIR can be written");
     fs::write(folder.join("libmoe.a"), "!<arch>\n").expect("OUT_DIR can be written");

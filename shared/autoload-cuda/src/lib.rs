@@ -1,27 +1,28 @@
 //! NVIDIA's libraries, loaded when the first of their functions is called, so that a program built with CUDA starts
-//! where there is none.
+//! on a machine without it.
 //!
-//! `candle-core` has `cudarc` link against them, and a program that does will not start without them. The build script
-//! puts archives of trampolines in their place: each function is there under its name, and its first call loads the
-//! library and goes on to the real one. Where one is missing that call ends the program, so [`missing`] is asked first.
-//! The CUDA runtime is linked statically; it finds the driver by itself.
+//! `candle-core` has `cudarc` link against these libraries, and a program linked so does not start without them. The
+//! build script puts archives of trampolines in their place: a trampoline has the name of a function, and its first
+//! call loads the library and jumps to the real function. If the library is missing, that call ends the program; hence
+//! `missing` has to be asked first. The CUDA runtime is linked statically; it finds the driver by itself.
 //!
-//! On other systems than Linux on x86-64 programs are linked against the libraries, as `cudarc` has it.
+//! On other systems than Linux on x86-64, programs are linked against the libraries, as `cudarc` has it. Without the
+//! feature `cuda` this crate is empty.
 
 #[cfg(feature = "cuda")]
 mod table;
 
-/// A library that a function would be looked for in.
+/// A library that cannot be loaded.
 #[cfg(feature = "cuda")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// `libcuda.so.1`
+    /// The name of its file, such as `libcuda.so.1`.
     pub file: String,
-    /// In the words of the system's loader.
+    /// The message of the system's loader.
     pub reason: String,
 }
 
-/// The CUDA that this program was built with: 13 and 0, say.
+/// Returns the major and minor version of CUDA with which this program was built, such as 13 and 0.
 #[cfg(feature = "cuda")]
 pub fn version() -> (u32, u32) {
     let version: u32 =
@@ -29,11 +30,11 @@ pub fn version() -> (u32, u32) {
     (version / 1000, version % 1000 / 10)
 }
 
-/// The first library that cannot be loaded, the driver before all others; `None` if all are there.
+/// Returns the first library that cannot be loaded, the driver before all others, or `None` if all can.
 #[cfg(feature = "cuda")]
 pub fn missing() -> Option<Missing> {
     if !cfg!(quintet_trampolines) {
-        return None; // or the program would not have started
+        return None; // the program is linked against them, and would not have started
     }
     table::LIBRARIES.iter().find_map(|library| {
         let file = library.file(version().0);
@@ -42,7 +43,7 @@ pub fn missing() -> Option<Missing> {
         let loaded = unsafe { libloading::Library::new(&file) };
         match loaded {
             Ok(library) => {
-                // It stays: its functions are about to be called.
+                // Stays loaded, as its functions are about to be called.
                 std::mem::forget(library);
                 None
             }
@@ -51,7 +52,7 @@ pub fn missing() -> Option<Missing> {
     })
 }
 
-/// `libloading`'s own words are around those of the system.
+/// Returns the system's message, which `libloading` wraps in its own.
 #[cfg(feature = "cuda")]
 fn innermost(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), innermost)

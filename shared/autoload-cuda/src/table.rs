@@ -1,19 +1,21 @@
-//! The libraries that are linked, and what their files are called where they are loaded.
+//! The libraries that are linked, and the names of their files.
 
 /// A library that `cudarc` links against.
 pub struct Library {
-    /// As in `-lcublas`; the archive of its trampolines is called so too.
+    /// The name for the linker, as in `-lcublas`, and of the archive of trampolines.
     pub name: &'static str,
     version: Version,
 }
 
-/// What follows `.so.` in the file's name.
+/// The number after `.so.` in the name of a file.
 enum Version {
+    /// The same number for every CUDA.
     Always(u32),
-    /// CUDA's own.
+    /// The major version of CUDA.
     Cuda,
 }
 
+/// All libraries, the driver first.
 pub const LIBRARIES: [Library; 5] = [
     Library { name: "cuda", version: Version::Always(1) },
     Library { name: "cublas", version: Version::Cuda },
@@ -23,7 +25,7 @@ pub const LIBRARIES: [Library; 5] = [
 ];
 
 impl Library {
-    /// The file to load for a program built with CUDA `major`.
+    /// Returns the name of the file that a program built with CUDA `major` loads.
     pub fn file(&self, major: u32) -> String {
         let version = match self.version {
             Version::Always(version) => version,

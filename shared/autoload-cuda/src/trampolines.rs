@@ -1,11 +1,11 @@
 //! The trampolines as assembly for x86-64 (System V ABI). Part of the build script, and of its test.
 
-/// For each function its trampoline, in sections of its own, so that the linker keeps only those that are called.
-/// `resolve` is the function of `first_call.c`.
+/// Returns the trampoline of each function, in sections of its own, so that the linker keeps only those that are
+/// called. `resolve` is the function of `first_call.c`.
 ///
-/// A trampoline jumps through its entry. At first that leads to the instructions behind it, which hand the entry to
-/// `first_call`: it saves the registers that hold arguments, has `resolve` write the function's address into the entry,
-/// and goes there. (System V ABI, x86-64: rdi, rsi, rdx, rcx, r8, r9, xmm0 to 7, al; r11 is free.)
+/// A trampoline jumps to the address in its entry. At first that is the address of the instructions behind it, which
+/// pass the entry to `first_call`: it saves the registers that hold arguments, has `resolve` write the function's
+/// address into the entry, and jumps there. (System V ABI, x86-64: rdi, rsi, rdx, rcx, r8, r9, xmm0 to 7, al; r11 is free.)
 pub fn assembly(resolve: &str, functions: &[&str]) -> String {
     let integers = ["rdi", "rsi", "rdx", "rcx", "r8", "r9", "rax"];
     let moves = |from_stack: bool| -> String {

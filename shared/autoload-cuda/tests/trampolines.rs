@@ -1,5 +1,5 @@
-//! Trampolines to a library that is made here: arguments arrive on the first call and on later ones, and a library that
-//! is missing is named.
+//! Trampolines to a library that the test makes: arguments arrive on the first call and on later ones, and a missing
+//! library is named.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 #[path = "../src/trampolines.rs"]
 mod trampolines;
 
-/// More arguments than there are registers for, of both kinds.
+/// A function with more arguments of both kinds than registers.
 const LIBRARY: &str = "
 double mixed(long a, double x, long b, double y, long c, double z, long d, long e, long f, long on_stack) {
     return a + 10 * b + 100 * c + 1000 * d + 10000 * e + 100000 * f + 1000000 * on_stack + x / 2 + y / 4 + z / 8;
