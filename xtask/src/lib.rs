@@ -5,6 +5,7 @@ pub mod bench;
 pub mod chromium;
 pub mod cuda;
 pub mod demo;
+pub mod docs;
 pub mod gpu_check;
 pub mod imports;
 pub mod package;

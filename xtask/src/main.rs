@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::workspace::Workspace;
-use xtask::{bench, cuda, demo, gpu_check, package, setup, test};
+use xtask::{bench, cuda, demo, docs, gpu_check, package, setup, test};
 
 /// Sets up, tests, demonstrates and benches the workspace.
 #[derive(Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Test(test::Arguments),
     /// Trains the small model on the embedded sentences and opens the page with it.
     Demo(demo::Arguments),
+    /// Checks the documents: runs their commands, follows their links, compares flags with the help.
+    Docs(docs::Arguments),
     /// Builds the browser side as a JavaScript package, into TARGET/package.
     Package,
     /// Times our code beside a rival's, in one run.
@@ -64,6 +66,7 @@ fn run(command: Command) -> Result<()> {
         Command::Setup => setup::run(&workspace),
         Command::Test(arguments) => test::run(&workspace, &arguments),
         Command::Demo(arguments) => demo::run(&workspace, &arguments),
+        Command::Docs(arguments) => docs::run(&workspace, &arguments),
         Command::Package => package::run(&workspace),
         Command::Bench(Bench::Cpu(arguments)) => bench::cpu::run(&workspace, &arguments),
         Command::Bench(Bench::Browser(arguments)) => bench::browser::run(&workspace, &arguments),

@@ -47,6 +47,7 @@ const STEPS: [Step; 15] = [
     Step { name: "payload", needs: &["page"], run: steps::payload },
     Step { name: "package", needs: &["setup"], run: steps::package },
     Step { name: "bundles", needs: &["tests"], run: steps::bundles },
+    Step { name: "documents", needs: &["tests"], run: steps::documents },
     Step { name: "stories", needs: &["page", "package", "bundles"], run: steps::stories },
 ];
 
@@ -63,6 +64,14 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     println!("{passed} passed, {failed} failed");
     ensure!(failed == 0, "not everything passed: each failed step says why above");
     Ok(())
+}
+
+/// Runs the stories whose names contain `story`.
+///
+/// # Errors
+/// If one fails.
+pub fn run_story(workspace: &Workspace, story: &str) -> Result<()> {
+    run(workspace, &Arguments { only: "stories".to_owned(), story: story.to_owned() })
 }
 
 fn take(step: &Step, workspace: &Workspace, arguments: &Arguments, before: &[Row]) -> Row {

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::chromium::{self, Driver, Programs};
 use crate::cuda::{self, EMULATOR, Toolkit};
+use crate::docs;
 use crate::imports;
 use crate::package;
 use crate::payload;
@@ -128,6 +129,12 @@ pub fn package(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 /// A small run and its bundles, for the stories.
 pub fn bundles(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     Site::of(workspace).make_bundles(workspace)?;
+    Ok(Outcome::Passed)
+}
+
+/// What the documents say: commands, output, flags, links.
+pub fn documents(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    docs::check(workspace)?;
     Ok(Outcome::Passed)
 }
 

@@ -1,7 +1,9 @@
 //! The JavaScript package on another page.
 
 use serde_json::{Value, json};
+use xtask::docs;
 use xtask::server::Fault;
+use xtask::workspace::Workspace;
 
 use crate::visitor::{Files, Visit, Visitor};
 
@@ -84,5 +86,23 @@ fn the_package_rejects_with_a_code_and_a_remedy() {
         assert!(errors[place][2].as_str().is_some_and(|remedy| remedy.ends_with('.')), "{errors}");
     }
     assert_eq!(errors[2], "AbortError");
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_javascript_of_the_documents_runs() {
+    let visitor = ready();
+    visitor.session.open(&format!("{}README.md", visitor.url()));
+    let blocks = docs::blocks(&Workspace::find(), "js").unwrap();
+    assert!(!blocks.is_empty());
+    for (place, code) in blocks {
+        // The driver's scripts are no modules.
+        let (from, to) =
+            ("import { load } from", "const { load } = await import('./quintet.js'); void");
+        let script = code.replace(from, to);
+        let script = format!("return (async () => {{ {script}\nreturn 'done'; }})().catch(String)");
+        assert_eq!(visitor.session.run(&script, Value::Null), "done", "{place}");
+    }
     visitor.leave_a_broken_host();
 }

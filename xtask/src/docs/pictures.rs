@@ -1,0 +1,38 @@
+//! `cargo xtask docs --pictures`: the README's pictures of the page, made by a story so that they show the page as it is.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::site::Site;
+use crate::test;
+use crate::workspace::Workspace;
+
+const STORY: &str = "the_picture_of_the_readme";
+const FOLDER: &str = "docs/pictures";
+const SCHEMES: [&str; 2] = ["light", "dark"];
+
+/// A README is read on phones, too.
+const LARGEST: usize = 200_000;
+
+pub fn renew(workspace: &Workspace) -> Result<()> {
+    test::run_story(workspace, STORY)?;
+    let folder = workspace.root.join(FOLDER);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for scheme in SCHEMES {
+        let taken = Site::of(workspace).screenshots.join(format!("readme-{scheme}.png"));
+        let bytes =
+            fs::read(&taken).with_context(|| format!("the story left no {}", taken.display()))?;
+        let size = bytes.len();
+        ensure!(
+            size <= LARGEST,
+            "{} has {size} bytes, more than {LARGEST}: show less of the page",
+            taken.display()
+        );
+        let picture = folder.join(format!("page-{scheme}.png"));
+        fs::write(&picture, bytes)
+            .with_context(|| format!("cannot write {}", picture.display()))?;
+        eprintln!("docs: {} ({size} bytes)", picture.display());
+    }
+    Ok(())
+}
