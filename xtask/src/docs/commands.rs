@@ -3,9 +3,9 @@
 //! The hub's default model is there as a folder of that name, which `native-train` prefers to the hub: a small model of
 //! its own making. So commands run as they are written, in seconds and without a network.
 
+use fs_err as fs;
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::markdown::{Block, Document};
 use crate::shell::Shell;
-use crate::site::{self, DATA};
-use crate::workspace::Workspace;
+use crate::site::DATA;
+use crate::workspace::{Workspace, remove_folder};
 
 /// Rows of the small data set that each file of the scratch folder has.
 const FILES: [(&str, usize); 4] =
@@ -65,7 +65,7 @@ impl<'a> Runner<'a> {
     }
 
     fn fill_folder(&self) -> Result<()> {
-        site::remove(&self.folder)?;
+        remove_folder(&self.folder)?;
         fs::create_dir_all(self.folder.join("static"))?;
         let mut lines = self.data.lines();
         let header = lines.next().context("the small data set is empty")?;
@@ -118,7 +118,7 @@ impl<'a> Runner<'a> {
         eprintln!("$ {}", command.typed);
         if let Some(run) = new_run(&command.typed) {
             // An earlier document may have trained into the same folder.
-            site::remove(&self.folder.join(run))?;
+            remove_folder(&self.folder.join(run))?;
         }
         let said = self.succeed(&command.typed)?;
         self.run += 1;

@@ -1,6 +1,6 @@
 //! `cargo xtask docs --pictures`: the README's pictures of the page, made by a story so that they show the page as it is.
 
-use std::fs;
+use fs_err as fs;
 
 use anyhow::{Context, Result, ensure};
 

@@ -32,7 +32,7 @@ enum Verdict {
     Skipped,
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step { name: "setup", needs: &[], run: steps::set_up },
     Step { name: "format", needs: &[], run: steps::format },
     Step { name: "imports", needs: &[], run: steps::imports },
