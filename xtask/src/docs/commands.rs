@@ -176,7 +176,7 @@ fn shown(block: &Block) -> Vec<Shown> {
         match commands.last_mut() {
             Some(last) if goes_on => last.typed += &format!("\n{line}"),
             Some(last) if !is_command && block.language == "console" => {
-                last.output.push(line.clone())
+                last.output.push(line.clone());
             }
             _ if is_command => commands.push(Shown { typed: typed.to_owned(), output: Vec::new() }),
             _ => {}

@@ -29,7 +29,7 @@ impl Help {
             if let (..=6, Some(at)) =
                 (line.len() - text.len(), text.find("--").filter(|at| *at <= 4))
             {
-                flag = name(&text[at..]).to_owned();
+                name(&text[at..]).clone_into(&mut flag);
             }
             let description = self.0.entry(flag.clone()).or_default();
             *description += " ";
@@ -42,10 +42,11 @@ impl Help {
     pub fn check(&self, document: &Document, runner: &Runner) -> Result<()> {
         for (line, code) in document.code() {
             let place = || format!("{}: `{code}`", document.place(line));
-            if code.starts_with("--") {
-                let known = self.0.contains_key(name(code));
-                ensure!(known, "{}: native-train has no such flag", place());
-            } else if code.starts_with("cargo xtask ") || code.starts_with("native-train ") {
+            if code.starts_with("--") || code.starts_with("native-train ") {
+                let flags = code.split(' ').filter(|word| word.starts_with("--")).map(name);
+                let unknown: Vec<&str> = flags.filter(|flag| !self.0.contains_key(*flag)).collect();
+                ensure!(unknown.is_empty(), "{}: native-train has no {unknown:?}", place());
+            } else if code.starts_with("cargo xtask ") {
                 runner.check_flags(code).with_context(place)?;
             }
         }
@@ -67,10 +68,10 @@ fn name(text: &str) -> &str {
 
 /// Flag and default of a row of a table of settings.
 fn row(line: &str) -> Option<(&str, &str)> {
-    let mut cells = line.strip_prefix('|')?.split('|').map(|cell| cell.trim().trim_matches('`'));
-    let flag = cells.next().filter(|cell| cell.starts_with("--"))?;
+    let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+    let flag = cells.next()?.strip_prefix('`').filter(|cell| cell.starts_with("--"))?;
     let default = cells.next().filter(|cell| !cell.is_empty())?;
-    Some((name(flag), default))
+    Some((name(flag), default.trim_matches('`')))
 }
 
 #[cfg(test)]
@@ -90,5 +91,6 @@ mod tests {
         assert_eq!(row("| `--lr` | 1.5e-5 | rate |"), Some(("--lr", "1.5e-5")));
         assert_eq!(row("| `--soup` | | one model |"), None);
         assert_eq!(row("| `fold-K/` | a folder |"), None);
+        assert_eq!(row("|---|---|"), None);
     }
 }
