@@ -14,5 +14,6 @@ pub mod server;
 pub mod setup;
 pub mod shell;
 pub mod site;
+pub mod stories;
 pub mod test;
 pub mod workspace;

@@ -3,13 +3,13 @@
 //! The hub's default model is there as a folder of that name, which `native-train` prefers to the hub: a small model of
 //! its own making. So commands run as they are written, in seconds and without a network.
 
-use fs_err as fs;
 use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use fs_err as fs;
 
 use super::markdown::{Block, Document};
 use crate::shell::Shell;

@@ -1,11 +1,11 @@
 //! `cargo xtask docs`: makes sure that the documents tell the truth. Their commands run, what they show of output is what
 //! is printed, flags and defaults are those of the help, links lead somewhere. With `--pictures` it makes the pictures anew.
 
-use fs_err as fs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use fs_err as fs;
 
 use crate::workspace::Workspace;
 

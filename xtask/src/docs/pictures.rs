@@ -1,11 +1,10 @@
 //! `cargo xtask docs --pictures`: the README's pictures of the page, made by a story so that they show the page as it is.
 
+use anyhow::{Context, Result, ensure};
 use fs_err as fs;
 
-use anyhow::{Context, Result, ensure};
-
 use crate::site::Site;
-use crate::test;
+use crate::stories;
 use crate::workspace::Workspace;
 
 const STORY: &str = "the_picture_of_the_readme";
@@ -16,9 +15,9 @@ const SCHEMES: [&str; 2] = ["light", "dark"];
 const LARGEST: usize = 200_000;
 
 pub fn renew(workspace: &Workspace) -> Result<()> {
-    test::run_story(workspace, STORY)?;
+    stories::run(workspace, STORY)?;
     let folder = workspace.root.join(FOLDER);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    fs::create_dir_all(&folder)?;
     for scheme in SCHEMES {
         let taken = Site::of(workspace).screenshots.join(format!("readme-{scheme}.png"));
         let bytes =
@@ -30,8 +29,7 @@ pub fn renew(workspace: &Workspace) -> Result<()> {
             taken.display()
         );
         let picture = folder.join(format!("page-{scheme}.png"));
-        fs::write(&picture, bytes)
-            .with_context(|| format!("cannot write {}", picture.display()))?;
+        fs::write(&picture, bytes)?;
         eprintln!("docs: {} ({size} bytes)", picture.display());
     }
     Ok(())

@@ -8,8 +8,8 @@ use crate::workspace::Workspace;
 
 mod steps;
 
+pub use steps::Arguments;
 use steps::Outcome;
-pub use steps::{Arguments, DRIVER_VARIABLE};
 
 /// One thing that can pass or fail.
 struct Step {
@@ -64,14 +64,6 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     println!("{passed} passed, {failed} failed");
     ensure!(failed == 0, "not everything passed: each failed step says why above");
     Ok(())
-}
-
-/// Runs the stories whose names contain `story`.
-///
-/// # Errors
-/// If one fails.
-pub fn run_story(workspace: &Workspace, story: &str) -> Result<()> {
-    run(workspace, &Arguments { only: "stories".to_owned(), story: story.to_owned() })
 }
 
 fn take(step: &Step, workspace: &Workspace, arguments: &Arguments, before: &[Row]) -> Row {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::chromium::{self, Driver, Programs};
+use crate::chromium;
 use crate::cuda::{self, EMULATOR, Toolkit};
 use crate::docs;
 use crate::imports;
@@ -13,7 +13,8 @@ use crate::payload;
 use crate::setup::{self, WASM_TARGET};
 use crate::shell::{self, Shell};
 use crate::site::{self, Site};
-use crate::workspace::{Workspace, remove_folder};
+use crate::stories;
+use crate::workspace::Workspace;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -31,9 +32,6 @@ pub enum Outcome {
     Passed,
     Skipped(&'static str),
 }
-
-/// Where the stories find chromedriver.
-pub const DRIVER_VARIABLE: &str = "QUINTET_CHROMEDRIVER_URL";
 
 pub fn set_up(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     setup::run(workspace)?;
@@ -138,23 +136,9 @@ pub fn documents(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// What visitors do, in Chromium. One after the other: each has five workers that want the cores for themselves.
 pub fn stories(workspace: &Workspace, arguments: &Arguments) -> Result<Outcome> {
-    let shell = Shell::new(workspace);
-    let site = Site::of(workspace);
-    remove_folder(&site.screenshots)?;
-    let driver = Driver::start(&shell, &Programs::find(&shell)?.chromedriver)?;
-    let mut command = shell.cargo("test");
-    // The whole workspace, as in the step `tests`: another choice of packages would be another build.
-    command
-        .args(["--workspace", "--features", EMULATOR, "--test", "browser"])
-        .args(["--", "--ignored", "--test-threads=1"])
-        // Some stories print figures.
-        .args(["--nocapture", &arguments.story])
-        .env(DRIVER_VARIABLE, driver.url());
-    let outcome = passed(&mut command, "each failed story is named above");
-    eprintln!("-- stories: screenshots are in {}", site.screenshots.display());
-    outcome
+    stories::run(workspace, &arguments.story)?;
+    Ok(Outcome::Passed)
 }
 
 fn passed(command: &mut Command, remedy: &str) -> Result<Outcome> {

@@ -13,7 +13,7 @@ use xtask::chromium::{Programs, capabilities};
 use xtask::server::Server;
 use xtask::shell::Shell;
 use xtask::site::Site;
-use xtask::test::DRIVER_VARIABLE;
+use xtask::stories::DRIVER_VARIABLE;
 use xtask::workspace::Workspace;
 
 use crate::elements::FOLDS;
