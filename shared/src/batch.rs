@@ -32,7 +32,7 @@ impl Batch {
         }
     }
 
-    /// Returns the ids of all tokens, text after text: [tokens].
+    /// Returns the ids of all tokens, text after text: `[tokens]`.
     pub fn input_ids(&self) -> &Indices {
         &self.input_ids
     }
@@ -52,13 +52,13 @@ impl Batch {
         self.cumulative_seq_lengths.lengths().max().expect("a batch holds a text")
     }
 
-    /// Returns the position of each token in its text, from 0: [tokens].
+    /// Returns the position of each token in its text, from 0: `[tokens]`.
     pub fn positions(&self) -> Indices {
         let lengths = self.cumulative_seq_lengths.lengths();
         lengths.flat_map(|length| 0..length as u32).collect::<Vec<_>>().into()
     }
 
-    /// Returns the index of each text's first token, [CLS]: [texts].
+    /// Returns the index of each text's first token, `[CLS]`: `[texts]`.
     pub fn first_tokens(&self) -> &Indices {
         &self.first_tokens
     }

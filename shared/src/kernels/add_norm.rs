@@ -17,7 +17,7 @@ pub enum Normalised {
     Rows {
         /// (s - mean) / deviation, f32 [rows, width].
         values: Tensor,
-        /// 1 / deviation [rows].
+        /// 1 / deviation `[rows]`.
         inverse_deviation: Vec<f32>,
     },
     /// Rows on a GPU.
@@ -42,7 +42,7 @@ pub struct InputGradients {
     pub x: Option<Tensor>,
 }
 
-/// Normalises the rows of a sum. x [rows, width] may be in half precision; gamma and beta [width] and the residual are
+/// Normalises the rows of a sum. x [rows, width] may be in half precision; gamma and beta `[width]` and the residual are
 /// f32. `half` asks for a copy of y in that format.
 pub fn forward(
     x: &Tensor,

@@ -8,7 +8,7 @@ use super::scalar::{gelu, normal_cdf, normal_density};
 use super::{Target, cuda, rows_per_task, simd, sum_in_order, tensor_in, values};
 use crate::Result;
 
-/// Returns GELU(x + bias) [rows, width], in the format of x: x [rows, width], bias f32 [width].
+/// Returns GELU(x + bias) [rows, width], in the format of x: x [rows, width], bias f32 `[width]`.
 pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
     if cuda::takes(x) {
         return cuda::gelu::forward(x, bias);
@@ -30,7 +30,7 @@ pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
     tensor_in(x.dtype(), output, x.shape())
 }
 
-/// Returns the gradient by x [rows, width], in the format of x, and writes that of the bias to `by_bias` [width].
+/// Returns the gradient by x [rows, width], in the format of x, and writes that of the bias to `by_bias` `[width]`.
 ///
 /// `gradient` is that of the output.
 pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor, by_bias: &Target) -> Result<Tensor> {

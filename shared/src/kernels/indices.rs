@@ -30,11 +30,11 @@ pub struct CumulativeSeqLengths {
 /// index `destinations[s]`. All tensors are u32.
 #[derive(Debug, Clone)]
 pub struct Segments {
-    /// The distinct indices, ascending: [destinations].
+    /// The distinct indices, ascending: `[destinations]`.
     pub destinations: Tensor,
     /// The begin of each destination's places in `sources`, and the end of the last: [destinations + 1].
     pub begins: Tensor,
-    /// The places, destination after destination: [indices].
+    /// The places, destination after destination: `[indices]`.
     pub sources: Tensor,
 }
 
@@ -50,7 +50,7 @@ impl Indices {
         &self.0.host
     }
 
-    /// Returns the indices on `device`: u32 [indices].
+    /// Returns the indices on `device`: u32 `[indices]`.
     pub fn on(&self, device: &Device) -> Result<&Tensor> {
         if let Some(tensor) = self.0.device.get() {
             return Ok(tensor);

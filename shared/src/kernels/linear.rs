@@ -11,7 +11,7 @@ use super::{
 use crate::Result;
 
 /// Returns `x w^T + bias` [rows, outputs] in `output_format`: x [rows, inputs] and weight [outputs, inputs] of one
-/// format, bias f32 [outputs].
+/// format, bias f32 `[outputs]`.
 pub fn forward(
     x: &Tensor,
     weight: &Tensor,
@@ -98,7 +98,7 @@ fn product(a: Matrix<'_>, b: Matrix<'_>, target: &Target) -> Result<()> {
     })
 }
 
-/// Writes the sums over the rows of x [rows, columns] to `target` [columns]: the gradient of a bias.
+/// Writes the sums over the rows of x [rows, columns] to `target` `[columns]`: the gradient of a bias.
 pub fn column_sums(x: &Tensor, target: &Target) -> Result<()> {
     if cuda::takes(x) {
         return cuda::linear::column_sums(x, target);

@@ -40,7 +40,7 @@ pub(super) fn add_rows(sums: &mut [f32], rows: &[f32]) {
     }
 }
 
-/// Returns the sum of the tasks' partial results, each [width], in the order of the tasks.
+/// Returns the sum of the tasks' partial results, each `[width]`, in the order of the tasks.
 pub(super) fn sum_in_order(partial: Vec<Vec<f32>>, width: usize) -> Vec<f32> {
     let mut partial = partial.into_iter();
     let mut total = partial.next().unwrap_or_else(|| vec![0.0; width]);

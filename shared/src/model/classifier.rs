@@ -16,7 +16,7 @@ use crate::batch::Batch;
 use crate::kernels::elementwise;
 use crate::nn::{Dropout, Linear, Weights};
 
-/// A DeBERTa-v3 encoder with a pooler and a linear classifier on its [CLS] state, for training and inference.
+/// A DeBERTa-v3 encoder with a pooler and a linear classifier on its `[CLS]` state, for training and inference.
 #[derive(Clone)]
 pub struct Classifier {
     embeddings: Embeddings,

@@ -50,7 +50,7 @@ impl Encoder {
         Ok(Self { config: config.clone(), layers, relative })
     }
 
-    /// x [tokens, hidden_size] -> the last hidden state of the [CLS] tokens [texts, hidden_size].
+    /// x [tokens, hidden_size] -> the last hidden state of the `[CLS]` tokens [texts, hidden_size].
     ///
     /// `projected` holds what [`Self::project_positions`] returned for the same weights.
     pub fn forward(

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Three things differ, with the same result: texts are packed instead of padded, only relative
-//! positions within reach are projected, and the last layer computes only the [CLS] rows that the
+//! positions within reach are projected, and the last layer computes only the `[CLS]` rows that the
 //! classifier reads.
 
 mod attention;

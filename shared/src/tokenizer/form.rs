@@ -1,5 +1,5 @@
 //! The form that every DeBERTa-v3 tokenizer has: its special tokens, the split at spaces, the frame
-//! [CLS] text [SEP]. Pieces and normalisation come from [`super::sentencepiece`] or [`super::learn`].
+//! `[CLS]` text `[SEP]`. Pieces and normalisation come from [`super::sentencepiece`] or [`super::learn`].
 //!
 //! Reference: `DebertaV2Converter` in
 //! <https://github.com/huggingface/transformers/blob/v4.57.0/src/transformers/convert_slow_tokenizer.py>
@@ -37,7 +37,7 @@ pub const TOKENIZER_CONFIG: &str = r#"{
 }
 "#;
 
-/// Completes a Unigram model, whose pieces hold all special tokens but [MASK], to a tokenizer of DeBERTa-v3's
+/// Completes a Unigram model, whose pieces hold all special tokens but `[MASK]`, to a tokenizer of DeBERTa-v3's
 /// form.
 pub fn assemble(model: Unigram, normalizers: Vec<NormalizerWrapper>) -> Result<Tokenizer> {
     let mut tokenizer = Tokenizer::new(model);
@@ -57,7 +57,7 @@ pub fn assemble(model: Unigram, normalizers: Vec<NormalizerWrapper>) -> Result<T
     Ok(tokenizer)
 }
 
-/// [CLS] text [SEP], or [CLS] text [SEP] text [SEP].
+/// `[CLS]` text `[SEP]`, or `[CLS]` text `[SEP]` text `[SEP]`.
 pub fn frame(cls_id: u32, sep_id: u32) -> PostProcessorWrapper {
     let template = TemplateProcessing::builder()
         .try_single("[CLS]:0 $A:0 [SEP]:0")
@@ -74,7 +74,7 @@ pub fn single_spaces() -> NormalizerWrapper {
     Replace::new(spaces, " ").expect("the pattern parses").into()
 }
 
-/// Special tokens are found in a text as they stand; only [UNK] is looked for after normalisation, as Hugging
+/// Special tokens are found in a text as they stand; only `[UNK]` is looked for after normalisation, as Hugging
 /// Face has it.
 fn special_tokens() -> [AddedToken; 5] {
     [PAD, CLS, SEP, UNK, MASK].map(|token| AddedToken::from(token, true).normalized(token == UNK))

@@ -9,7 +9,7 @@ use crate::Result;
 const NEVER_FAILS: &str =
     "a Unigram model with an unknown piece, split on spaces or punctuation, takes any text";
 
-/// A tokenizer in DeBERTa-v3's form: SentencePiece Unigram, framed by [CLS] and [SEP].
+/// A tokenizer in DeBERTa-v3's form: SentencePiece Unigram, framed by `[CLS]` and `[SEP]`.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     pub(super) inner: tokenizers::Tokenizer,
@@ -25,7 +25,7 @@ pub struct Token {
     pub id: u32,
     /// The piece as the vocabulary spells it, or the characters that it does not know.
     pub text: String,
-    /// Start and end in characters (not bytes) of the text; (0, 0) for [CLS] and [SEP].
+    /// Start and end in characters (not bytes) of the text; (0, 0) for `[CLS]` and `[SEP]`.
     pub offsets: (usize, usize),
 }
 
@@ -73,7 +73,7 @@ impl Tokenizer {
         Ok(Self { inner, pad_id, cls_id, sep_id })
     }
 
-    /// Returns the ids of a text, at most `max_len` with [CLS] and [SEP] counted. Tokens beyond that are cut from
+    /// Returns the ids of a text, at most `max_len` with `[CLS]` and `[SEP]` counted. Tokens beyond that are cut from
     /// the end of the text, as Hugging Face's `longest_first` does with a single text.
     ///
     /// # Panics
@@ -91,7 +91,7 @@ impl Tokenizer {
         Encoding { input_ids, truncated: kept.len() < ids.len() }
     }
 
-    /// Returns the tokens of a text with [CLS] and [SEP], for a person to look at.
+    /// Returns the tokens of a text with `[CLS]` and `[SEP]`, for a person to look at.
     pub fn tokens(&self, text: &str) -> Vec<Token> {
         let encoded = self.inner.encode_char_offsets(text, true).expect(NEVER_FAILS);
         let parts = encoded.get_ids().iter().zip(encoded.get_tokens()).zip(encoded.get_offsets());
@@ -109,17 +109,17 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
-    /// Returns the id of [PAD].
+    /// Returns the id of `[PAD]`.
     pub fn pad_id(&self) -> u32 {
         self.pad_id
     }
 
-    /// Returns the id of [CLS], the first of every encoding.
+    /// Returns the id of `[CLS]`, the first of every encoding.
     pub fn cls_id(&self) -> u32 {
         self.cls_id
     }
 
-    /// Returns the id of [SEP], the last of every encoding.
+    /// Returns the id of `[SEP]`, the last of every encoding.
     pub fn sep_id(&self) -> u32 {
         self.sep_id
     }

@@ -17,7 +17,7 @@ use super::unigram::learn_pieces;
 use super::{form, refuse};
 use crate::Result;
 
-/// The special tokens among the pieces, in the order of their ids; [MASK] comes after the pieces.
+/// The special tokens among the pieces, in the order of their ids; `[MASK]` comes after the pieces.
 const SPECIAL: [&str; 4] = [form::PAD, form::CLS, form::SEP, form::UNK];
 const UNK_ID: usize = 3;
 

@@ -1,7 +1,7 @@
 //! Reads a SentencePiece `spm.model` (protobuf) and converts it as Hugging Face's `DebertaV2Converter` does.
 //!
 //! Byte pieces (`<0x41>`) stay in the vocabulary but there is no byte fallback: an unknown character is
-//! [UNK], although the file asks for bytes. Schema:
+//! `[UNK]`, although the file asks for bytes. Schema:
 //! <https://github.com/google/sentencepiece/blob/v0.2.0/src/sentencepiece_model.proto>
 
 use prost::Message;

@@ -12,7 +12,7 @@ pub enum Summed<'a> {
     Alone,
     /// dropout(x + bias) + residual.
     Sublayer {
-        /// The bias of the product that gave x, f32 [width].
+        /// The bias of the product that gave x, f32 `[width]`.
         bias: &'a Tensor,
         /// The sublayer's input, f32 [rows, width].
         residual: &'a Tensor,
@@ -21,7 +21,7 @@ pub enum Summed<'a> {
     },
 }
 
-/// The targets of the gradients of parameters, each [width].
+/// The targets of the gradients of parameters, each `[width]`.
 pub struct ParameterTargets<'a> {
     /// The target of the factor gamma.
     pub gamma: &'a Target,

@@ -13,7 +13,7 @@ use crate::kernels::random::DropoutMask;
 pub enum Queries {
     /// Every token of every text.
     All,
-    /// The first token of each text, [CLS].
+    /// The first token of each text, `[CLS]`.
     First,
 }
 

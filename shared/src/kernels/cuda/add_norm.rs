@@ -15,7 +15,7 @@ const EACH: usize = 4;
 /// The most blocks of the backward pass, whose sums over rows are added up in a second pass.
 const BLOCKS: usize = 256;
 
-/// The normalised rows, which [`backward`] needs: (s - mean) / deviation [rows, width], 1 / deviation [rows].
+/// The normalised rows, which [`backward`] needs: (s - mean) / deviation [rows, width], 1 / deviation `[rows]`.
 pub struct Normalised {
     values: Tensor,
     inverse_deviation: Tensor,

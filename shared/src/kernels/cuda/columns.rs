@@ -48,7 +48,7 @@ impl Chunks {
     }
 }
 
-/// Adds up the chunks of `partial` [chunks, targets * width] into the targets, each [width].
+/// Adds up the chunks of `partial` [chunks, targets * width] into the targets, each `[width]`.
 pub(super) fn sum_partials(partial: &Tensor, targets: &[&Target]) -> Result<()> {
     let (chunks, all) = partial.dims2()?;
     let width = all / targets.len();

@@ -8,7 +8,7 @@ use super::types::Arg;
 use crate::Result;
 use crate::kernels::Target;
 
-/// Returns GELU(product + bias) [rows, width] in the format of the product: product [rows, width], bias f32 [width].
+/// Returns GELU(product + bias) [rows, width] in the format of the product: product [rows, width], bias f32 `[width]`.
 pub fn forward(product: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let (rows, width) = product.dims2()?;
     let y = empty((rows, width), product.dtype(), product.device())?;

@@ -10,7 +10,7 @@ use crate::Result;
 use crate::kernels::{Target, WriteMode};
 
 /// Returns `x w^T + bias` [rows, outputs] in the format `output`: x [rows, inputs] and w [outputs, inputs] of one
-/// format, bias f32 [outputs].
+/// format, bias f32 `[outputs]`.
 pub fn forward(
     x: &Tensor,
     weight: &Tensor,
@@ -66,7 +66,7 @@ pub fn backward_weight(gradient: &Tensor, x: &Tensor, target: &Target) -> Result
     multiply(Operand::transposed(gradient), Operand::new(x), &target.tensor, target.write)
 }
 
-/// Writes the sums over the rows of `gradient` [rows, columns] to `target`: f32 [columns].
+/// Writes the sums over the rows of `gradient` [rows, columns] to `target`: f32 `[columns]`.
 pub fn column_sums(gradient: &Tensor, target: &Target) -> Result<()> {
     let (rows, width) = gradient.dims2()?;
     let chunks = Chunks::to_sum(rows);

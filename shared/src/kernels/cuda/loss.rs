@@ -8,7 +8,7 @@ use crate::Result;
 use crate::kernels::{Target, WriteMode};
 
 /// Returns the gradient of the mean binary cross-entropy by the logits, in their format and shape, and writes the
-/// mean to `loss`, f32 [1].
+/// mean to `loss`, f32 `[1]`.
 ///
 /// `targets` are f32, 0 or 1, in the logits' order. The mean is over `count` elements, of which the
 /// logits may be a part. The gradient, not the loss, is multiplied by the first element of `scale`

@@ -33,7 +33,7 @@ pub struct DebertaConfig {
     pub hidden_dropout_prob: f64,
     /// Dropout probability of attention probabilities.
     pub attention_probs_dropout_prob: f64,
-    /// Dropout probability of the [CLS] state before the pooler.
+    /// Dropout probability of the `[CLS]` state before the pooler.
     pub pooler_dropout: f64,
     /// Dropout probability before the classifier; `None` follows `hidden_dropout_prob`, see
     /// [`Self::classifier_dropout`].

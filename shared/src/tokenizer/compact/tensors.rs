@@ -2,7 +2,7 @@
 //!
 //! | name | dtype | content |
 //! |---|---|---|
-//! | `tokenizer.form` | u8 | JSON: steps of normalisation, special tokens, ids of [CLS], [SEP] and the unknown piece |
+//! | `tokenizer.form` | u8 | JSON: steps of normalisation, special tokens, ids of `[CLS]`, `[SEP]` and the unknown piece |
 //! | `tokenizer.pieces` | u8 | the pieces in UTF-8, sorted by their bytes, end to end |
 //! | `tokenizer.lengths` | u16 | the length of each piece, in bytes |
 //! | `tokenizer.ids` | u32 | the id of each piece |

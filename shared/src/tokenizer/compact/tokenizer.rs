@@ -25,7 +25,7 @@ pub struct CompactTokenizer {
 }
 
 impl CompactTokenizer {
-    /// Returns the ids of a text, at most `max_len` with [CLS] and [SEP] counted. Tokens beyond that are cut from
+    /// Returns the ids of a text, at most `max_len` with `[CLS]` and `[SEP]` counted. Tokens beyond that are cut from
     /// the end of the text.
     ///
     /// # Panics
