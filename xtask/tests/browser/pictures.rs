@@ -55,15 +55,13 @@ fn the_picture_of_the_readme() {
     let visitor = Visitor::settled();
     visitor.wait_for("#offline-ready");
     visitor.classify(SENTENCE);
-    visitor.session.click("#explain");
-    visitor.wait_for("#explanation[data-state=done]");
     // Narrow enough that the text is legible in the README, wide enough for two columns.
     visitor.resize_with(960, 900, 1.5);
     for scheme in ["light", "dark"] {
         visitor.prefer("prefers-color-scheme", scheme);
         thread::sleep(TRANSITIONS);
         let bottom = visitor.ask(
-            "Math.max(...['#examples', '#folds', '#explanation'].map(selector => \
+            "Math.max(...['#examples', '#folds'].map(selector => \
              document.querySelector(selector).getBoundingClientRect().bottom)) + scrollY",
         );
         let bytes =
