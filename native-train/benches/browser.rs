@@ -92,7 +92,7 @@ fn about(labels: &LabelSet, folds: usize) -> About {
     };
     About {
         title: "a bench".to_owned(),
-        licence: None,
+        license: None,
         provenance: Provenance {
             model: "random".to_owned(),
             seed: 0,

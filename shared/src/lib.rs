@@ -7,15 +7,14 @@
 
 pub mod autograd;
 pub mod batch;
-#[expect(missing_docs, reason = "not all of it is documented yet")]
 pub mod bundle;
 pub mod ensemble;
 pub mod error;
 pub mod kernels;
 pub mod labels;
 pub mod model;
-#[expect(missing_docs, reason = "not all of it is documented yet")]
 pub mod nn;
+pub mod quant;
 pub mod thresholds;
 pub mod tokenizer;
 

@@ -1,15 +1,12 @@
 //! The download of the manifest. Its name is fixed, so it is requested on every visit.
 
-use shared::bundle::{Manifest, Shard};
+use shared::bundle::{MANIFEST_BYTES, Manifest, Shard};
 
 use crate::failure::Failure;
 use crate::http::{self, Cancel, Freshness, Trouble};
 use crate::{browser, cache};
 
 const FILE: &str = "manifest.json";
-
-/// Bytes of the largest manifest that is read; a hostile server cannot make the page hold more.
-const MOST_BYTES: usize = 4 << 20;
 
 /// Fetches and checks `manifest.json` in the folder `base_url`, which may be relative to the page. If the site
 /// cannot be reached, the manifest of the last visit is used.
@@ -53,8 +50,8 @@ async fn fetch(base_url: &str) -> Result<Vec<u8>, Failure> {
     check_status(reply.status(), FILE)?;
     let mut json = Vec::new();
     while let Some(chunk) = reply.chunk().await.map_err(|_: Trouble| Failure::Offline)? {
-        if json.len() + chunk.length() as usize > MOST_BYTES {
-            let reason = format!("{FILE} is larger than {MOST_BYTES} bytes");
+        if json.len() + chunk.length() as usize > MANIFEST_BYTES {
+            let reason = format!("{FILE} is larger than {MANIFEST_BYTES} bytes");
             return Err(Failure::Bundle { reason });
         }
         json.extend_from_slice(&chunk.to_vec());

@@ -206,7 +206,7 @@ const SCRIPT: &str = "worker_loader.js";
 
 fn scheduler(manifest: &Manifest) -> Scheduler {
     let folds = 0..manifest.folds();
-    let resident: Vec<u64> = folds.clone().map(|fold| manifest.resident_bytes(fold)).collect();
+    let resident = vec![manifest.resident_bytes(); folds.len()];
     let shards_of = folds.map(|fold| ShardsOfFold {
         hot: manifest.hot_shards_of(fold),
         cold: manifest.cold_shards_of(fold),

@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 use leptos::mount::mount_to;
 use leptos::prelude::*;
-use shared::bundle::{Encoding, LabelScores, Provenance, Scores, TextAnswer};
+use shared::bundle::{LabelScores, Provenance, Scores, TextAnswer};
+use shared::quant::Format;
 use shared::{LabelSet, Thresholds};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -156,7 +157,7 @@ fn bundle(folds: usize) -> BundleSummary {
         card: Card {
             title: "A test".to_owned(),
             license: Some("MIT".to_owned()),
-            encoding: Encoding::F32,
+            encoding: Format::F32.into(),
             provenance: Provenance {
                 model: "mini".to_owned(),
                 seed: 42,

@@ -12,6 +12,7 @@ use shared::bundle::{
     TextAnswer, Whose, write,
 };
 use shared::model::DebertaConfig;
+use shared::quant::Format;
 use shared::tokenizer::Tokenizer;
 use shared::{Error, LabelSet, Thresholds};
 use web::api::Answer;
@@ -119,7 +120,7 @@ fn about(labels: &LabelSet) -> About {
     };
     About {
         title: "a sample".to_owned(),
-        licence: None,
+        license: None,
         provenance: Provenance {
             model: "random".to_owned(),
             seed: 0,
@@ -207,7 +208,7 @@ fn texts_without_cold_rows_are_answered_first() {
 
 #[test]
 fn loading_goes_on_where_it_broke_off() {
-    let sample = Sample::new(Encoding::F16);
+    let sample = Sample::new(Format::F16.into());
     let mut session = sample.session();
     session.begin(1);
     let (first, shard) = session.next_shard().unwrap();
@@ -223,7 +224,7 @@ fn loading_goes_on_where_it_broke_off() {
 
 #[test]
 fn a_fold_can_be_unloaded_and_loaded_again() {
-    let sample = Sample::new(Encoding::INT8);
+    let sample = Sample::new(Format::Int8.into());
     let mut session = sample.session();
     sample.load(&mut session, 0);
     session.unload(0);
@@ -233,7 +234,7 @@ fn a_fold_can_be_unloaded_and_loaded_again() {
 
 #[test]
 fn a_shard_with_another_index_is_refused_and_loading_can_begin_again() {
-    let sample = Sample::new(Encoding::F32);
+    let sample = Sample::new(Format::F32.into());
     let mut session = sample.session();
     session.begin(0);
     let (index, shard) = session.next_shard().unwrap();
@@ -246,7 +247,7 @@ fn a_shard_with_another_index_is_refused_and_loading_can_begin_again() {
 
 #[test]
 fn a_damaged_shard_is_a_failure_that_names_its_file() {
-    let sample = Sample::new(Encoding::F32);
+    let sample = Sample::new(Format::F32.into());
     let shard = &sample.manifest.shards()[0];
     let mut bytes = sample.bytes(shard);
     bytes[9] ^= 1;
@@ -263,7 +264,7 @@ fn an_invalid_manifest_is_a_failure_with_a_message() {
 
 #[test]
 fn the_package_answers_with_the_mean_the_decision_and_the_spread() {
-    let manifest = Sample::new(Encoding::F32).manifest;
+    let manifest = Sample::new(Format::F32.into()).manifest;
     let said = |joy, fear, truncated| TextAnswer { probabilities: vec![joy, fear], truncated };
     let (first, second) = (said(0.25, 0.5, false), said(0.5, 0.5, true));
     let answer = serde_json::to_string(&Answer::new(&manifest, &[&first, &second])).unwrap();

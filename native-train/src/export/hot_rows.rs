@@ -38,8 +38,8 @@ impl HotRows {
         [rows, width]: [usize; 2],
         needed: impl FnOnce() -> &'n [usize],
     ) -> Result<Option<usize>, UserError> {
-        let bytes_of_a_word = encoding.bytes_of_a_word(width);
-        match (self, bytes_of_a_word) {
+        let word_bytes = encoding.word_bytes(width);
+        match (self, word_bytes) {
             (Self::All, _) | (Self::Auto, None) => Ok(None),
             (Self::Auto, Some(bytes)) => {
                 let first = most_saving(needed(), rows);
@@ -86,6 +86,7 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
+    use shared::quant::Format;
     use shared::tokenizer::Tokenizer;
 
     use super::*;
@@ -103,27 +104,27 @@ mod tests {
 
     #[test]
     fn rows_are_parted_where_it_is_worth_it() {
-        let auto = |encoding, rows, needed: usize| {
+        let auto = |format: Format, rows, needed: usize| {
             let needed = [needed];
-            HotRows::Auto.of(encoding, [rows, 768], || &needed).unwrap()
+            HotRows::Auto.of(format.into(), [rows, 768], || &needed).unwrap()
         };
-        assert_eq!(auto(Encoding::INT8, 128_100, 40_001), Some(40_960));
-        assert_eq!(auto(Encoding::INT8, 128_100, 95_000), Some(95_232));
+        assert_eq!(auto(Format::Int8, 128_100, 40_001), Some(40_960));
+        assert_eq!(auto(Format::Int8, 128_100, 95_000), Some(95_232));
         // Less than a quarter is left, less than 4 MiB are left.
-        assert_eq!(auto(Encoding::INT8, 128_100, 97_000), None);
-        assert_eq!(auto(Encoding::INT8, 8_000, 3_000), None);
-        assert_eq!(auto(Encoding::INT16, 8_000, 3_000), Some(3_072));
-        assert_eq!(auto(Encoding::INT8, 1_000, 900), None);
-        assert_eq!(auto(Encoding::F32, 128_100, 40_001), None, "f32 comes together");
+        assert_eq!(auto(Format::Int8, 128_100, 97_000), None);
+        assert_eq!(auto(Format::Int8, 8_000, 3_000), None);
+        assert_eq!(auto(Format::Int16, 8_000, 3_000), Some(3_072));
+        assert_eq!(auto(Format::Int8, 1_000, 900), None);
+        assert_eq!(auto(Format::F32, 128_100, 40_001), None, "f32 comes together");
     }
 
     #[test]
     fn a_number_is_taken_as_it_is_or_refused() {
-        let of = |choice: HotRows, encoding| choice.of(encoding, [60, 16], || &[7]);
-        assert_eq!(of(HotRows::These(7), Encoding::INT8).unwrap(), Some(7));
-        assert_eq!(of(HotRows::All, Encoding::INT8).unwrap(), None);
-        assert!(of(HotRows::These(60), Encoding::INT8).is_err());
-        assert!(of(HotRows::These(7), Encoding::F32).is_err());
+        let of = |choice: HotRows, format: Format| choice.of(format.into(), [60, 16], || &[7]);
+        assert_eq!(of(HotRows::These(7), Format::Int8).unwrap(), Some(7));
+        assert_eq!(of(HotRows::All, Format::Int8).unwrap(), None);
+        assert!(of(HotRows::These(60), Format::Int8).is_err());
+        assert!(of(HotRows::These(7), Format::F32).is_err());
     }
 
     /// How many rows of DeBERTa-v3's vocabulary serve how many texts, and how many of others:

@@ -192,14 +192,14 @@ impl Source {
         hot_rows: Option<usize>,
         models: Models,
         title: Option<String>,
-        licence: Option<String>,
+        license: Option<String>,
     ) -> Contents {
         let folder = self.run.folder();
         let name = || folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Contents {
             about: About {
                 title: title.unwrap_or_else(name),
-                licence,
+                license,
                 provenance: self.provenance(models),
                 scores: scores(&self.summary),
             },

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use shared::bundle::{Encoding, EnsembleScores, FoldModel, FoldScores, Manifest, Verification};
 use shared::ensemble;
+use shared::quant::Format;
 
 use super::reference::{Reference, logits, probabilities};
 use super::{BundleFolder, Source};
@@ -20,14 +21,14 @@ pub struct Tolerance {
 
 impl Tolerance {
     pub fn of(encoding: Encoding) -> Self {
-        match encoding {
+        match encoding.format() {
             // The same numbers through the same code.
-            Encoding::F32 => Self { probability: 1e-6, macro_f1: 1e-6 },
-            Encoding::F16 => Self { probability: 1e-3, macro_f1: 0.005 },
-            Encoding::INT16 => Self { probability: 1e-4, macro_f1: 0.001 },
-            Encoding::INT12 => Self { probability: 5e-3, macro_f1: 0.005 },
-            Encoding::INT8 => Self { probability: 0.05, macro_f1: 0.02 },
-            // Of few bits one text may go far astray; the scores say whether many do.
+            Some(Format::F32) => Self { probability: 1e-6, macro_f1: 1e-6 },
+            Some(Format::F16) => Self { probability: 1e-3, macro_f1: 0.005 },
+            Some(Format::Int16) => Self { probability: 1e-4, macro_f1: 0.001 },
+            Some(Format::Int12) => Self { probability: 5e-3, macro_f1: 0.005 },
+            Some(Format::Int8) => Self { probability: 0.05, macro_f1: 0.02 },
+            // With few bits a single text may go far astray; macro-F1 tells whether many do.
             _ => Self { probability: 0.5, macro_f1: 0.02 },
         }
     }

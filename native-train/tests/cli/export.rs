@@ -48,7 +48,7 @@ fn a_bundle_holds_what_it_says_and_inspect_tells_it() {
         let manifest = manifest(&folder);
         let files: Vec<String> = bundle(&folder).into_keys().collect();
         assert_eq!(files, named(&manifest), "what older bundles had is gone");
-        assert_eq!((&manifest["title"], &manifest["licence"]), (&"Moods".into(), &"MIT".into()));
+        assert_eq!((&manifest["title"], &manifest["license"]), (&"Moods".into(), &"MIT".into()));
         assert_eq!(manifest["encoding"], encoding);
         assert_eq!(manifest["provenance"]["model"], "mini");
         let summary: Value = serde_json::from_str(&folder.read("run/summary.json")).unwrap();
@@ -68,7 +68,7 @@ fn a_bundle_holds_what_it_says_and_inspect_tells_it() {
             told.starts_with("exit code: 0\n--- stdout\nbundle `out/bundle`: Moods\n"),
             "{told}"
         );
-        for words in ["folds 0, 1 of 2, trained from mini, seed 42", "licence: MIT", "joy 0."] {
+        for words in ["folds 0, 1 of 2, trained from mini, seed 42", "license: MIT", "joy 0."] {
             assert!(told.contains(words), "{told}");
         }
     }
@@ -375,7 +375,7 @@ fn inspect_finds_a_damaged_shard_and_a_damaged_manifest() {
     fs::write(&path, &bytes).unwrap();
     let said = folder.run("inspect out/bundle");
     assert!(said.starts_with("exit code: 2\n"), "{said}");
-    assert!(said.contains("its bytes are not those the manifest names"), "{said}");
+    assert!(said.contains("its sha256 is not the one in the manifest"), "{said}");
     assert!(said.contains("hint: copy the file again, or export the run again"), "{said}");
     // An export puts it right.
     folder.run(EXPORT);
@@ -385,7 +385,7 @@ fn inspect_finds_a_damaged_shard_and_a_damaged_manifest() {
     insta::assert_snapshot!(folder.run("inspect out/bundle"), @r"
     exit code: 2
     --- stderr
-    error: `out/bundle/manifest.json`: bundle: it is of version 7, this program reads version 1
+    error: `out/bundle/manifest.json`: bundle: the manifest has version 7, but this program reads version 1
     ");
 }
 

@@ -1,5 +1,4 @@
-//! What a manifest tells about where the models come from and how good they are. Plain values: nothing here
-//! decides how a bundle is loaded.
+//! A manifest's account of where the models come from and how good they are. Nothing here decides how a bundle is loaded.
 
 use std::collections::BTreeMap;
 
@@ -10,52 +9,57 @@ use serde::{Deserialize, Serialize};
 pub struct Provenance {
     /// What they were fine-tuned from: a folder's name, a hub id, or `mini`.
     pub model: String,
+    /// The run's seed.
     pub seed: u64,
-    /// Folds of the run, of which a bundle may hold a part.
+    /// The number of folds of the run. A bundle may hold fewer.
     pub run_folds: usize,
     /// The folds whose weights were averaged into the bundle's one model, where that is what it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaged_folds: Option<Vec<usize>>,
     /// Training rows, of which each fold has held out its own.
     pub rows: usize,
-    /// Program versions by name: of the training and of the export.
+    /// The versions of the programs that trained and exported, by name.
     pub versions: BTreeMap<String, String>,
 }
 
-/// The run's cross-validated scores, each row judged by the model that has not seen it.
+/// The run's cross-validated scores: each row is judged by the model that was not trained on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Rows that were scored.
     pub rows: usize,
     /// How rows were dealt to folds: `grouped` keeps equal texts together.
     pub split: String,
-    /// Rows whose text stands in another fold as well: what makes scores too good.
+    /// Rows whose text is also in another fold, which makes scores too good.
     pub repeated_rows: usize,
-    /// Every threshold 0.5.
+    /// Macro-F1 with every threshold at 0.5.
     pub macro_f1_at_half: f64,
-    /// Thresholds tuned and scored on the same rows: optimistic.
+    /// Macro-F1 with thresholds tuned on the rows that they score: optimistic.
     pub macro_f1_tuned: f64,
-    /// Each fold scored at thresholds tuned on the others: honest. Absent after a single fold.
+    /// Macro-F1 with each fold scored at thresholds tuned on the other folds: honest. Absent after a single fold.
     pub macro_f1_cross_fitted: Option<f64>,
-    /// In the order of the labels.
+    /// The scores of each label, in the order of the labels.
     pub per_label: Vec<LabelScores>,
 }
 
-/// One label over the scored rows.
+/// The scores of one label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelScores {
+    /// The label's name.
     pub label: String,
     /// Rows where the label is on.
     pub support: u64,
+    /// F1 at the threshold 0.5.
     pub f1_at_half: f64,
+    /// F1 at a threshold tuned on the same rows.
     pub f1_tuned: f64,
+    /// F1 of each fold at thresholds tuned on the others.
     pub f1_cross_fitted: Option<f64>,
 }
 
-/// The bundle, loaded as a browser loads it, against the run's own models on the run's own texts.
+/// How the bundle, loaded as a browser loads it, compares with the run's models on the run's texts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
-    /// Texts that were compared, each by the fold that held it out and by the whole ensemble.
+    /// Texts that were compared, each by the fold that held it out.
     pub rows: usize,
     /// The largest difference of a logit, over single folds.
     pub logit_difference: f64,
@@ -69,32 +73,36 @@ pub struct Verification {
     pub mean_fold_probability_difference: f64,
     /// The mean difference of a probability of the ensemble.
     pub mean_probability_difference: f64,
-    /// Macro-F1 over the held-out rows at the thresholds, by the run and by the bundle.
+    /// Macro-F1 of the run's models over the held-out rows, at the run's thresholds.
     pub macro_f1_run: f64,
+    /// Macro-F1 of the bundle's models over the same rows.
     pub macro_f1_bundle: f64,
-    /// The same of each fold over its own held-out rows.
+    /// The same for each fold, over its own held-out rows.
     pub folds: Vec<FoldScores>,
-    /// Of all folds' mean.
+    /// The same for the mean over all folds.
     pub ensemble: EnsembleScores,
 }
 
-/// A fold over the rows that it held out.
+/// The scores of one fold over the rows that it held out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FoldScores {
+    /// Macro-F1 of the run's model.
     pub macro_f1_run: f64,
+    /// Macro-F1 of the bundle's model.
     pub macro_f1_bundle: f64,
 }
 
-/// The bundle's mean over its models beside the mean over the run's folds.
+/// The mean over the bundle's models beside the mean over the run's folds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnsembleScores {
     /// Texts that went through every model.
     pub rows: usize,
-    /// Whether they are the run's training texts, of which nearly every fold has seen nearly all.
+    /// Whether these are training texts of the run, nearly all of which nearly every fold was trained on.
     pub seen_in_training: bool,
-    /// The share of rows and labels that both decide alike.
+    /// The share of decisions, one a row and label, in which both agree.
     pub agreement: f64,
-    /// Macro-F1 at the thresholds, where labels are known.
+    /// Macro-F1 of the run's mean at the thresholds; absent if the texts have no labels.
     pub macro_f1_run: Option<f64>,
+    /// Macro-F1 of the bundle's mean.
     pub macro_f1_bundle: Option<f64>,
 }

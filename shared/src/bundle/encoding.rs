@@ -1,155 +1,136 @@
-//! What a bundle stores its matrices as. The words for it: `int8`, or with more to say `int8/int4+2/1`, which is the layers'
-//! matrices as int8, the word embeddings as int4, and of what sets each fold apart two bits a number, of word
-//! embeddings one.
+//! The policy: which tensor of a bundle is stored in which format, and what a loaded fold keeps it as.
+//!
+//! An encoding is named as in `int8/int4+2/1`: the layers' matrices in int8, the word embeddings in int4, and each
+//! fold's deltas in two bits a number, those of word embeddings in one. The formats are those of [`crate::quant`].
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::numbers::Numbers;
-use super::refuse;
+use super::names::refuse;
 use crate::kernels::low_bits::Bits;
 use crate::kernels::packed::PackedLinear;
+use crate::model::WORD_EMBEDDINGS;
+use crate::quant::{Format, Operand};
 use crate::{Error, Result};
 
-pub(super) use crate::model::WORD_EMBEDDINGS;
-
-/// What the matrices of a bundle are stored as.
+/// Which tensor of a bundle is stored in which format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Encoding {
-    matrices: Kind,
-    words: Kind,
-    deltas: Option<Deltas>,
+    matrices: Format,
+    words: Format,
+    deltas: Option<DeltaBits>,
 }
 
-/// Of the numbers of one matrix.
+/// The bits of each fold's deltas, where the folds have a common base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    F32,
-    /// Floats in the feed-forward matrices; the others are as in [`Kind::Int16`].
-    F16,
-    /// As large as f16 and some ten times as close: of f16's bits five are an exponent, which numbers of one row do
-    /// not need each.
-    Int16,
-    /// Three quarters of that, and as fast as [`Kind::Int8`].
-    Int12,
-    Int8,
-    /// In word embeddings and the encoder's layers; the others are few, and as in [`Kind::Int8`].
-    Int4,
-}
-
-/// What is stored of a fold where all folds have a base in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Deltas {
+struct DeltaBits {
     matrices: Bits,
-    /// `None`: the folds have one table of word embeddings.
+    /// `None`: the folds share one table of word embeddings.
     words: Option<Bits>,
 }
 
-/// What one tensor is in a loaded fold.
+/// What a loaded fold keeps a tensor as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum InMemory {
-    F32,
-    /// As it is stored: the rows that are read are decoded then.
-    Encoded,
-    /// A linear layer's weights in the order of its product: whole numbers of twelve or eight bits as such, others as f32.
-    Packed,
-    /// The same, as whole numbers of as many bits as its sums allow: of fewer bits that were stored, or of a base and
-    /// a delta.
-    PackedFinely,
+pub(super) enum Residency {
+    /// An f32 tensor.
+    Dense,
+    /// The stored rows, decoded when they are read.
+    Rows,
+    /// The packed weights of a linear layer.
+    Packed(Operand),
 }
 
-const KINDS: [(&str, Kind); 6] = [
-    ("f32", Kind::F32),
-    ("f16", Kind::F16),
-    ("int16", Kind::Int16),
-    ("int12", Kind::Int12),
-    ("int8", Kind::Int8),
-    ("int4", Kind::Int4),
-];
+impl From<Format> for Encoding {
+    /// The encoding that the format's name alone stands for.
+    fn from(format: Format) -> Self {
+        Self { matrices: format, words: usual_words(format), deltas: None }
+    }
+}
 
 impl Encoding {
-    pub const F32: Self = Self::whole(Kind::F32);
-    pub const F16: Self = Self { words: Kind::Int16, ..Self::whole(Kind::F16) };
-    pub const INT16: Self = Self::whole(Kind::Int16);
-    pub const INT12: Self = Self::whole(Kind::Int12);
-    pub const INT8: Self = Self::whole(Kind::Int8);
-    pub const INT4: Self = Self::whole(Kind::Int4);
-
-    const fn whole(kind: Kind) -> Self {
-        Self { matrices: kind, words: kind, deltas: None }
+    /// The format whose name alone stands for this encoding.
+    pub fn format(self) -> Option<Format> {
+        Some(self.matrices).filter(|&format| self == Self::from(format))
     }
 
-    /// Whether folds are a common base and what sets each apart.
+    /// Whether each fold is stored as its difference from a common base.
     pub fn has_deltas(self) -> bool {
         self.deltas.is_some()
     }
 
-    /// Whether all numbers are the run's own, to the bit.
+    /// Whether every number is the run's own, to the bit.
     pub fn is_exact(self) -> bool {
-        self == Self::F32
+        self.format() == Some(Format::F32)
     }
 
-    /// What the tensor of this name and shape is stored as; where there are deltas, the folds' base of it.
-    pub(super) fn of(self, name: &str, shape: &[usize]) -> Numbers {
+    /// The format of the tensor of this name and shape; where there are deltas, of the folds' common base.
+    pub(super) fn format_of(self, name: &str, shape: &[usize]) -> Format {
         if is_small(name, shape) {
-            return Numbers::F32;
+            return Format::F32;
         }
-        let kind = if name == WORD_EMBEDDINGS { self.words } else { self.matrices };
-        match kind {
-            Kind::F32 => Numbers::F32,
-            Kind::F16 if is_feed_forward(name) => Numbers::F16,
-            Kind::F16 | Kind::Int16 => Numbers::Int16,
-            Kind::Int12 => Numbers::Int12,
-            Kind::Int4 if name == WORD_EMBEDDINGS || is_of_a_layer(name) => Numbers::Int4,
-            Kind::Int4 | Kind::Int8 => Numbers::Int8,
+        let is_words = name == WORD_EMBEDDINGS;
+        match if is_words { self.words } else { self.matrices } {
+            Format::F16 if !is_feed_forward(name) => Format::Int16,
+            // Matrices outside of the layers are few.
+            Format::Int4 if !is_words && !is_in_layer(name) => Format::Int8,
+            format => format,
         }
     }
 
-    /// Whether the folds have a base of the tensor in common.
+    /// Whether the folds have a common base of the tensor.
     pub(super) fn has_base(self, name: &str, shape: &[usize]) -> bool {
         self.has_deltas() && !is_small(name, shape)
     }
 
-    /// What is stored of the tensor beside such a base. Matrices outside of the layers are few, and get four bits.
-    pub(super) fn delta_of(self, name: &str, shape: &[usize]) -> Option<Numbers> {
+    /// The bits of each fold's deltas from the base of the tensor. Matrices outside of the layers are few and get four.
+    pub(super) fn delta_bits(self, name: &str, shape: &[usize]) -> Option<Bits> {
         let deltas = self.deltas.filter(|_| !is_small(name, shape))?;
-        let bits = match name {
-            WORD_EMBEDDINGS => deltas.words?,
-            _ if is_of_a_layer(name) => deltas.matrices,
-            _ => Bits::Four,
-        };
-        Some(Numbers::Delta(bits))
+        match name {
+            WORD_EMBEDDINGS => deltas.words,
+            _ if is_in_layer(name) => Some(deltas.matrices),
+            _ => Some(Bits::Four),
+        }
     }
 
-    /// What a loaded fold makes of the tensor of this name and shape.
-    pub(super) fn in_memory(self, name: &str, shape: &[usize]) -> InMemory {
-        if self.kept_encoded(name) {
-            return InMemory::Encoded;
+    /// What a loaded fold keeps the tensor of this name and shape as.
+    pub(super) fn residency(self, name: &str, shape: &[usize]) -> Residency {
+        if self.keeps_rows(name) {
+            return Residency::Rows;
         }
         if is_small(name, shape) || name.ends_with("_embeddings.weight") {
-            return InMemory::F32;
+            return Residency::Dense;
         }
-        match self.of(name, shape) {
-            Numbers::Int12 | Numbers::Int8 if !self.has_deltas() => InMemory::Packed,
-            Numbers::Int12 | Numbers::Int8 | Numbers::Int4 => InMemory::PackedFinely,
-            _ if PackedLinear::HOLDS_F32 => InMemory::Packed,
-            _ => InMemory::F32,
+        match self.format_of(name, shape).operand() {
+            Operand::F32 if !PackedLinear::HOLDS_F32 => Residency::Dense,
+            Operand::Int8 | Operand::Int16 if self.has_deltas() => {
+                Residency::Packed(Operand::Requantized)
+            }
+            operand => Residency::Packed(operand),
         }
     }
 
-    /// What a word embedding of so many numbers takes, deltas not counted; `None` where a reader needs all before it answers.
-    pub fn bytes_of_a_word(self, width: usize) -> Option<usize> {
-        let numbers = self.of(WORD_EMBEDDINGS, &[1, width]);
-        let bytes = numbers.row_bytes(width) + numbers.scale_bytes(width);
-        self.kept_encoded(WORD_EMBEDDINGS).then_some(bytes)
+    /// Stored bytes of one word embedding of `width` numbers, deltas not counted; `None` where all rows must be
+    /// there before a fold answers.
+    pub fn word_bytes(self, width: usize) -> Option<usize> {
+        let format = self.format_of(WORD_EMBEDDINGS, &[1, width]);
+        let bytes = format.row_bytes(width) + format.row_scales(width) * size_of::<f32>();
+        self.keeps_rows(WORD_EMBEDDINGS).then_some(bytes)
     }
 
-    /// Whether a loaded fold keeps the tensor as it is stored and decodes the rows that it reads.
-    pub(super) fn kept_encoded(self, name: &str) -> bool {
-        self.words != Kind::F32 && name == WORD_EMBEDDINGS
+    /// Whether a loaded fold keeps the tensor's stored rows.
+    pub(super) fn keeps_rows(self, name: &str) -> bool {
+        self.words != Format::F32 && name == WORD_EMBEDDINGS
+    }
+}
+
+/// The format of word embeddings where a name says nothing of them.
+fn usual_words(matrices: Format) -> Format {
+    match matrices {
+        Format::F16 => Format::Int16,
+        format => format,
     }
 }
 
@@ -158,7 +139,7 @@ fn is_small(name: &str, shape: &[usize]) -> bool {
     shape.len() != 2 || name.starts_with("classifier.")
 }
 
-fn is_of_a_layer(name: &str) -> bool {
+fn is_in_layer(name: &str) -> bool {
     name.starts_with("deberta.encoder.layer.")
 }
 
@@ -170,17 +151,17 @@ fn is_feed_forward(name: &str) -> bool {
 }
 
 /// Whether equal rows of the tensor are found one by one.
-pub(super) fn shared_by_row(name: &str) -> bool {
+pub(super) fn is_shared_by_row(name: &str) -> bool {
     name == WORD_EMBEDDINGS
 }
 
 impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.matrices.name())?;
-        if self.words != self.matrices.usual_words() {
-            write!(f, "/{}", self.words.name())?;
+        self.matrices.fmt(f)?;
+        if self.words != usual_words(self.matrices) {
+            write!(f, "/{}", self.words)?;
         }
-        let Some(Deltas { matrices, words }) = self.deltas else { return Ok(()) };
+        let Some(DeltaBits { matrices, words }) = self.deltas else { return Ok(()) };
         write!(f, "+{}", matrices.count())?;
         words.map_or(Ok(()), |words| write!(f, "/{}", words.count()))
     }
@@ -190,25 +171,29 @@ impl FromStr for Encoding {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let parsed = || {
-            let (whole, deltas) = match text.split_once('+') {
-                Some((whole, deltas)) => (whole, Some(Deltas::parse(deltas)?)),
-                None => (text, None),
-            };
-            let (matrices, words) = match whole.split_once('/') {
-                Some((matrices, words)) => (Kind::parse(matrices)?, Kind::parse(words)?),
-                None => {
-                    let matrices = Kind::parse(whole)?;
-                    (matrices, matrices.usual_words())
-                }
-            };
-            (words != Kind::F16).then_some(Self { matrices, words, deltas })
-        };
-        match parsed() {
+        match parse(text) {
             Some(encoding) => Ok(encoding),
-            None => refuse(format!("there is no encoding `{}`", text.escape_debug())),
+            None => refuse(format!(
+                "unknown encoding `{}`: it must be MATRICES[/WORDS][+BITS[/BITS]], such as int8 or int8/int4+2/1",
+                text.escape_debug()
+            )),
         }
     }
+}
+
+fn parse(text: &str) -> Option<Encoding> {
+    let (formats, deltas) = match text.split_once('+') {
+        Some((formats, deltas)) => (formats, Some(DeltaBits::parse(deltas)?)),
+        None => (text, None),
+    };
+    let (matrices, words) = match formats.split_once('/') {
+        Some((matrices, words)) => (Format::named(matrices)?, Format::named(words)?),
+        None => {
+            let matrices = Format::named(formats)?;
+            (matrices, usual_words(matrices))
+        }
+    };
+    (words != Format::F16).then_some(Encoding { matrices, words, deltas })
 }
 
 impl TryFrom<String> for Encoding {
@@ -225,25 +210,7 @@ impl From<Encoding> for String {
     }
 }
 
-impl Kind {
-    fn parse(text: &str) -> Option<Self> {
-        KINDS.iter().find(|(name, _)| *name == text).map(|&(_, kind)| kind)
-    }
-
-    fn name(self) -> &'static str {
-        KINDS.iter().find(|(_, kind)| *kind == self).expect("all are there").0
-    }
-
-    /// What word embeddings are where nothing is said of them.
-    fn usual_words(self) -> Self {
-        match self {
-            Self::F16 => Self::Int16,
-            other => other,
-        }
-    }
-}
-
-impl Deltas {
+impl DeltaBits {
     fn parse(text: &str) -> Option<Self> {
         let bits = |text: &str| Bits::ALL.into_iter().find(|bits| bits.count().to_string() == text);
         match text.split_once('/') {
@@ -261,13 +228,19 @@ mod tests {
 
     #[test]
     fn every_encoding_has_one_name() {
-        for name in ["f32", "f16", "int16", "int12", "int8", "int4", "int8/int4", "f16/f32"] {
+        let formats = Format::NAMED.map(|(name, _)| name);
+        for name in formats.into_iter().chain(["int8/int4", "f16/f32"]) {
             for deltas in ["", "+1", "+2/4", "+4/1"] {
                 let name = format!("{name}{deltas}");
                 assert_eq!(name.parse::<Encoding>().unwrap().to_string(), name);
             }
         }
-        assert_eq!("int8/int8".parse::<Encoding>().unwrap(), Encoding::INT8);
+        for (name, format) in Format::NAMED {
+            assert_eq!(name.parse::<Encoding>().unwrap(), format.into());
+            assert_eq!(Encoding::from(format).format(), Some(format));
+        }
+        assert_eq!("int8/int8".parse::<Encoding>().unwrap(), Format::Int8.into());
+        assert_eq!("int8/int4".parse::<Encoding>().unwrap().format(), None);
         for name in
             ["", "int3", "int8/", "int8/f16", "int8+", "int8+3", "int8+1/", "INT8", "int8+1+1"]
         {
@@ -280,17 +253,18 @@ mod tests {
         let encoding: Encoding = "int4+1/2".parse().unwrap();
         let layer = "deberta.encoder.layer.3.attention.self.query_proj.weight";
         for (name, shape, base, delta) in [
-            (WORD_EMBEDDINGS, &[9, 4][..], Numbers::Int4, Some(Numbers::Delta(Bits::Two))),
-            (layer, &[4, 4], Numbers::Int4, Some(Numbers::Delta(Bits::One))),
-            ("pooler.dense.weight", &[4, 4], Numbers::Int8, Some(Numbers::Delta(Bits::Four))),
-            ("pooler.dense.bias", &[4], Numbers::F32, None),
-            ("classifier.weight", &[2, 4], Numbers::F32, None),
+            (WORD_EMBEDDINGS, &[9, 4][..], Format::Int4, Some(Bits::Two)),
+            (layer, &[4, 4], Format::Int4, Some(Bits::One)),
+            ("pooler.dense.weight", &[4, 4], Format::Int8, Some(Bits::Four)),
+            ("pooler.dense.bias", &[4], Format::F32, None),
+            ("classifier.weight", &[2, 4], Format::F32, None),
         ] {
-            assert_eq!((encoding.of(name, shape), encoding.delta_of(name, shape)), (base, delta));
+            let stored = (encoding.format_of(name, shape), encoding.delta_bits(name, shape));
+            assert_eq!(stored, (base, delta));
             assert_eq!(encoding.has_base(name, shape), delta.is_some());
         }
         let shared: Encoding = "int8+1".parse().unwrap();
-        assert_eq!(shared.delta_of(WORD_EMBEDDINGS, &[9, 4]), None);
+        assert_eq!(shared.delta_bits(WORD_EMBEDDINGS, &[9, 4]), None);
         assert!(shared.has_base(WORD_EMBEDDINGS, &[9, 4]));
     }
 }

@@ -1,17 +1,20 @@
-//! What a manifest may ask for. The bounds lie far above every sound bundle and far below what would hang or kill
-//! a browser's tab.
+//! The most that a manifest may ask for: far above every sound bundle, far below what would hang or kill a browser's tab.
 
 use std::collections::BTreeSet;
 
 use super::account::Scores;
-use super::encoding::{InMemory, WORD_EMBEDDINGS};
-use super::manifest::Contents;
-use super::numbers::{Numbers, width_of};
-use super::{Encoding, LARGEST_SHARD, Shard, refuse};
-use crate::model::DebertaConfig;
+use super::contents::Contents;
+use super::encoding::{Encoding, Residency};
+use super::names::refuse;
+use super::shard::{LARGEST_SHARD, Shard};
+use super::sink::flat;
+use crate::model::{DebertaConfig, WORD_EMBEDDINGS};
+use crate::quant::{Format, Operand};
 use crate::{LabelSet, Result};
 
-pub(super) const MANIFEST_BYTES: usize = 2 << 20;
+/// The most bytes of a `manifest.json`.
+pub const MANIFEST_BYTES: usize = 2 << 20;
+
 const FOLDS: usize = 64;
 const SHARDS: usize = 8192;
 const LABELS: usize = 256;
@@ -23,13 +26,13 @@ const MAX_LEN: usize = 8192;
 /// The address space of wasm32.
 const RESIDENT_BYTES: u64 = 4 << 30;
 
-/// A Unigram piece with its id, score and place, generously.
+/// A Unigram piece with its id, score and offset, generously.
 const TOKENIZER_BYTES_A_PIECE: u64 = 32;
 
-/// The shard being read, its copy on the way, a charsmap, a batch of activations.
+/// The shard being read, a copy of it, a charsmap, and a batch of activations.
 const WORKING_BYTES: u64 = 4 * LARGEST_SHARD;
 
-/// Fails unless a bundle may hold this.
+/// Checks that a bundle may hold this.
 pub(super) fn check_contents(contents: &Contents) -> Result<()> {
     check_words(contents)?;
     check_scores(&contents.about.scores, &contents.labels)?;
@@ -38,7 +41,7 @@ pub(super) fn check_contents(contents: &Contents) -> Result<()> {
     check_folds(&contents.folds)?;
     match &contents.about.provenance.averaged_folds {
         Some(averaged) if contents.folds.len() > 1 || averaged.len() > FOLDS => {
-            refuse("it is said to hold averaged weights, which are of one model")
+            refuse("`averaged_folds` is for a bundle of one model, averaged over at most 64 folds")
         }
         _ => Ok(()),
     }
@@ -47,26 +50,26 @@ pub(super) fn check_contents(contents: &Contents) -> Result<()> {
 fn check_words(contents: &Contents) -> Result<()> {
     let (about, labels) = (&contents.about, &contents.labels);
     let long = |text: &str| text.len() > TEXT_BYTES;
-    if long(&about.title) || about.licence.as_deref().is_some_and(long) {
-        return refuse(format!("title or licence is longer than {TEXT_BYTES} bytes"));
+    if long(&about.title) || about.license.as_deref().is_some_and(long) {
+        return refuse(format!("`title` or `license` is longer than {TEXT_BYTES} bytes"));
     }
     if labels.len() > LABELS || labels.names().iter().any(|name| name.len() > LABEL_BYTES) {
         return refuse(format!(
-            "it has more than {LABELS} labels, or one longer than {LABEL_BYTES} bytes"
+            "there are more than {LABELS} labels, or one is longer than {LABEL_BYTES} bytes"
         ));
     }
     if contents.config.labels.as_ref() != Some(labels) {
-        return refuse("the labels of its config are not its labels");
+        return refuse("`labels` and the labels in `config` differ");
     }
     if contents.thresholds.values().len() != labels.len() {
-        return refuse("it has not one threshold a label");
+        return refuse("`thresholds` must have one entry for each label");
     }
     Ok(())
 }
 
 fn check_scores(scores: &Scores, labels: &LabelSet) -> Result<()> {
     if !scores.per_label.iter().map(|label| &label.label).eq(labels.names()) {
-        return refuse("its scores are of other labels");
+        return refuse("`scores` must list every label once, in the order of `labels`");
     }
     let of_label = scores
         .per_label
@@ -79,17 +82,18 @@ fn check_scores(scores: &Scores, labels: &LabelSet) -> Result<()> {
     ]);
     match all.all(|score| score.is_none_or(|score| (0.0..=1.0).contains(&score))) {
         true => Ok(()),
-        false => refuse("one of its scores is not within 0 to 1"),
+        false => refuse("a score in `scores` is outside of 0 to 1"),
     }
 }
 
 fn check_geometry(contents: &Contents) -> Result<()> {
     let (config, max_len) = (&contents.config, contents.max_len);
     if config.num_hidden_layers > LAYERS {
-        return refuse(format!("its model has more than {LAYERS} layers"));
+        return refuse(format!("the model has more than {LAYERS} layers"));
     }
-    if !(2..=config.max_position_embeddings.min(MAX_LEN)).contains(&max_len) {
-        return refuse(format!("its `max_len` is {max_len}, which its model cannot read"));
+    let longest = config.max_position_embeddings.min(MAX_LEN);
+    if !(2..=longest).contains(&max_len) {
+        return refuse(format!("`max_len` is {max_len}, it must be 2 to {longest} for this model"));
     }
     let bytes = resident_bytes(config, contents.labels.len(), contents.encoding);
     if bytes > RESIDENT_BYTES {
@@ -104,10 +108,12 @@ fn check_hot_rows(contents: &Contents) -> Result<()> {
     let Some(hot_rows) = contents.hot_rows else { return Ok(()) };
     let all = contents.config.vocab_size;
     if !(1..all).contains(&hot_rows) {
-        return refuse(format!("its `hot_rows` is {hot_rows}, which does not part {all} rows"));
+        return refuse(format!(
+            "`hot_rows` is {hot_rows}, it must be 1 or more and less than the vocabulary of {all}"
+        ));
     }
-    if !contents.encoding.kept_encoded(WORD_EMBEDDINGS) {
-        return refuse("it has `hot_rows`, but word embeddings in f32 come together");
+    if !contents.encoding.keeps_rows(WORD_EMBEDDINGS) {
+        return refuse("`hot_rows` is not for word embeddings in f32");
     }
     Ok(())
 }
@@ -115,24 +121,24 @@ fn check_hot_rows(contents: &Contents) -> Result<()> {
 fn check_folds(folds: &[usize]) -> Result<()> {
     let distinct: BTreeSet<&usize> = folds.iter().collect();
     if folds.is_empty() || folds.len() > FOLDS || distinct.len() != folds.len() {
-        return refuse(format!("it must hold 1 to {FOLDS} different folds"));
+        return refuse(format!("`folds` must be 1 to {FOLDS} different numbers"));
     }
     Ok(())
 }
 
-/// Fails unless these may be its shards.
+/// Checks that a bundle of these contents may have these shards.
 pub(super) fn check_shards(contents: &Contents, shards: &[Shard]) -> Result<()> {
     if shards.len() > SHARDS {
-        return refuse(format!("it has more than {SHARDS} shards"));
+        return refuse(format!("there are more than {SHARDS} shards"));
     }
     let folds = contents.folds.len();
     shards.iter().try_for_each(|shard| shard.check(folds))?;
     let distinct: BTreeSet<&str> = shards.iter().map(|shard| &*shard.sha256).collect();
     if distinct.len() != shards.len() {
-        return refuse("it names a shard twice");
+        return refuse("a shard is listed twice");
     }
     if !shards.is_sorted_by_key(|shard| shard.cold) {
-        return refuse("one of its cold shards does not come last");
+        return refuse("cold shards must be listed after all others");
     }
     let (hot, cold) = stored_bytes(contents);
     for fold in 0..folds {
@@ -146,32 +152,35 @@ pub(super) fn check_shards(contents: &Contents, shards: &[Shard]) -> Result<()> 
     Ok(())
 }
 
-/// `most`: `None` where there may be none.
+/// `most`: `None` if there must be no bytes.
 fn check_bytes(fold: usize, kind: &str, bytes: u64, most: Option<u64>) -> Result<()> {
-    match most {
-        None if bytes == 0 => Ok(()),
-        Some(most) if (1..=most).contains(&bytes) => Ok(()),
-        _ => refuse(format!(
-            "the {kind}shards of fold {fold} have {bytes} bytes, which is not what its model needs"
-        )),
-    }
+    let expected = match most {
+        None if bytes == 0 => return Ok(()),
+        Some(most) if (1..=most).contains(&bytes) => return Ok(()),
+        None => "none".to_owned(),
+        Some(most) => format!("1 to {most}"),
+    };
+    refuse(format!(
+        "the {kind}shards of fold {fold} have {bytes} bytes, its model needs {expected}"
+    ))
 }
 
-/// What one loaded fold takes: linear weights as f32 or whole numbers, the word embeddings as they are stored, the projections of the
-/// relative positions, the tokenizer, and room to work in. The layers must be within bounds.
+/// Bytes that loading and keeping one fold takes: linear weights as f32 or integers, word embeddings as they are stored, the
+/// projections of the relative positions, the tokenizer, and room to work in. The number of layers must be checked before.
 pub(super) fn resident_bytes(config: &DebertaConfig, labels: usize, encoding: Encoding) -> u64 {
     let tensors = config.tensor_shapes(labels).into_iter().map(|(name, shape)| {
-        match (encoding.in_memory(&name, &shape), encoding.of(&name, &shape)) {
-            (InMemory::Encoded, _) => {
-                common(&name, &shape, encoding).saturating_add(own(&name, &shape, encoding))
+        let stored = || {
+            base_bytes(&name, &shape, encoding).saturating_add(delta_bytes(&name, &shape, encoding))
+        };
+        match encoding.residency(&name, &shape) {
+            Residency::Rows => stored(),
+            Residency::Packed(Operand::Int8) => rows_bytes(Format::Int8, &shape),
+            Residency::Packed(Operand::Int16) => rows_bytes(Format::Int16, &shape),
+            // As it is stored until all of it has arrived.
+            Residency::Packed(Operand::Requantized) => {
+                rows_bytes(Format::Int16, &shape).saturating_add(stored())
             }
-            (InMemory::Packed, numbers @ Numbers::Int8) => rows_bytes(numbers, &shape),
-            (InMemory::Packed, Numbers::Int12) => rows_bytes(Numbers::Int16, &shape),
-            // As it is stored until all of it has come.
-            (InMemory::PackedFinely, _) => rows_bytes(Numbers::Int16, &shape)
-                .saturating_add(common(&name, &shape, encoding))
-                .saturating_add(own(&name, &shape, encoding)),
-            _ => product(&shape).saturating_mul(4),
+            Residency::Dense | Residency::Packed(Operand::F32) => product(&shape).saturating_mul(4),
         }
     });
     let terms = usize::from(config.has_c2p()) + usize::from(config.has_p2c());
@@ -187,26 +196,26 @@ pub(super) fn resident_bytes(config: &DebertaConfig, labels: usize, encoding: En
         .fold(0, u64::saturating_add)
 }
 
-/// What of it is there already where another fold of the bundle is: word embeddings that all folds have in common.
+/// The part of [`resident_bytes`] that folds in one memory share: the base of their word embeddings.
 pub(super) fn common_bytes(config: &DebertaConfig, labels: usize, encoding: Encoding) -> u64 {
     let tensors = config.tensor_shapes(labels).into_iter();
-    let shared = tensors.filter(|(name, _)| encoding.has_deltas() && encoding.kept_encoded(name));
-    shared.map(|(name, shape)| common(&name, &shape, encoding)).fold(0, u64::saturating_add)
+    let shared = tensors.filter(|(name, _)| encoding.has_deltas() && encoding.keeps_rows(name));
+    shared.map(|(name, shape)| base_bytes(&name, &shape, encoding)).fold(0, u64::saturating_add)
 }
 
-/// The most that the shards of one fold may have: its tensors, each in a shard of its own if need be; and if word embeddings are
-/// parted, the most that its cold shards may have.
+/// The most bytes of one fold's hot shards, each tensor in a shard of its own if need be; and of its cold shards, if the bundle
+/// has cold rows.
 fn stored_bytes(contents: &Contents) -> (u64, Option<u64>) {
     let Contents { config, encoding, hot_rows, .. } = contents;
     let stored = |name: &str, shape: &[usize]| {
-        common(name, shape, *encoding).saturating_add(own(name, shape, *encoding))
+        base_bytes(name, shape, *encoding).saturating_add(delta_bytes(name, shape, *encoding))
     };
     let mut cold = None;
     let tensors =
         config.tensor_shapes(contents.labels.len()).into_iter().map(|(name, mut shape)| {
             if let Some(hot_rows) = hot_rows.filter(|_| name == WORD_EMBEDDINGS) {
-                let others = [shape[0] - hot_rows, shape[1]];
-                cold = Some(stored(&name, &others).saturating_add(WORKING_BYTES));
+                let cold_shape = [shape[0] - hot_rows, shape[1]];
+                cold = Some(stored(&name, &cold_shape).saturating_add(WORKING_BYTES));
                 shape[0] = hot_rows;
             }
             stored(&name, &shape)
@@ -215,21 +224,22 @@ fn stored_bytes(contents: &Contents) -> (u64, Option<u64>) {
     (hot, cold)
 }
 
-/// Bytes of a tensor, or its base.
-fn common(name: &str, shape: &[usize], encoding: Encoding) -> u64 {
-    rows_bytes(encoding.of(name, shape), shape)
+/// Stored bytes of a tensor, or of the folds' common base of it.
+fn base_bytes(name: &str, shape: &[usize], encoding: Encoding) -> u64 {
+    rows_bytes(encoding.format_of(name, shape), shape)
 }
 
-/// Bytes of the deltas beside a base, if every row has one.
-fn own(name: &str, shape: &[usize], encoding: Encoding) -> u64 {
-    encoding.delta_of(name, shape).map_or(0, |numbers| rows_bytes(numbers, shape))
+/// Stored bytes of one fold's deltas, if every row has one.
+fn delta_bytes(name: &str, shape: &[usize], encoding: Encoding) -> u64 {
+    let bits = encoding.delta_bits(name, shape);
+    bits.map_or(0, |bits| rows_bytes(Format::Delta(bits), shape))
 }
 
-/// With two u32 a row: it may be a run of its own.
-fn rows_bytes(numbers: Numbers, shape: &[usize]) -> u64 {
-    let width = width_of(shape);
-    let row = numbers.row_bytes(width).saturating_add(numbers.scale_bytes(width)) as u64;
-    row.saturating_add(8).saturating_mul(shape[0] as u64)
+/// Bytes of rows with their scales, and two u32 for each row: it may be a run of its own.
+fn rows_bytes(format: Format, shape: &[usize]) -> u64 {
+    let [rows, width] = flat(shape);
+    let row = format.row_bytes(width).saturating_add(4 * format.row_scales(width)) as u64;
+    row.saturating_add(8).saturating_mul(rows as u64)
 }
 
 fn tokenizer_bytes(config: &DebertaConfig) -> u64 {

@@ -1,6 +1,4 @@
-//! From shards to a model: one fold's tensors, checked against the manifest's config as they come.
-
-mod cold;
+//! From shards to a model: the tensors of one fold, checked against the manifest's config as they arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -9,48 +7,47 @@ use std::sync::Arc;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::encoding::WORD_EMBEDDINGS;
+use super::encoding::Encoding;
+use super::manifest::Manifest;
 use super::model::{FoldModel, Words};
-use super::numbers::{Numbers, width_of};
+use super::names::{DELTA, ROWS, SCALES, refuse};
 use super::shard::OpenShard;
-use super::sink::{Arrival, Filled, Sink};
-use super::{DELTA, Encoding, Manifest, ROWS, SCALES, refuse};
-use crate::model::{Classifier, DebertaConfig};
-use crate::nn::{EncodedTable, Prepared, Weights};
+use super::sink::{Filled, Sink, flat};
+use crate::model::{Classifier, DebertaConfig, WORD_EMBEDDINGS};
+use crate::nn::{Prepared, QuantizedEmbedding, Weights};
+use crate::quant::{Format, QuantizedRows};
 use crate::tokenizer::CompactTokenizer;
 use crate::{Error, Result};
 
-pub use cold::ColdLoader;
-
 /// Takes the shards that make one fold answer, in any order, and becomes its model.
 ///
-/// A shard is decoded at once and can be dropped after it was taken. After an error the loader is of no more use.
+/// A shard can be dropped once it was taken. After an error the loader is of no more use.
 pub struct FoldLoader {
     config: DebertaConfig,
     labels: usize,
     max_len: usize,
     encoding: Encoding,
-    shapes: BTreeMap<String, Vec<usize>>,
-    /// The rows of the word embeddings that are to come.
+    pub(super) shapes: BTreeMap<String, Vec<usize>>,
+    /// The rows of the word embeddings that this loader takes.
     words: Range<usize>,
-    takes_tokenizer: bool,
-    /// Shards that have not come, by their place in the manifest.
+    pub(super) takes_tokenizer: bool,
+    /// The sha256 of each shard that is not taken yet, by its index in the manifest.
     awaited: BTreeMap<usize, String>,
-    /// Tensors of which rows have come.
+    /// Tensors of which rows have arrived.
     sinks: BTreeMap<String, Sink>,
     tokenizer: BTreeMap<String, (Dtype, Vec<u8>)>,
     /// The shards that word embeddings have come from, deltas not counted.
     words_from: BTreeSet<usize>,
-    /// Of these the word embeddings are in memory.
+    /// The shards whose word embeddings another fold has in memory.
     words_known: BTreeSet<usize>,
 }
 
-/// What a name in a shard stands for.
-struct Part {
-    /// The model's tensor.
+/// A tensor of the model, or its delta, as a shard stores it.
+struct StoredTensor {
+    /// The name of the model's tensor.
     name: String,
     shape: Vec<usize>,
-    stored: Numbers,
+    format: Format,
 }
 
 impl FoldLoader {
@@ -61,9 +58,14 @@ impl FoldLoader {
         Self::of(manifest, fold, manifest.hot_shards_of(fold), 0..hot_rows)
     }
 
-    fn of(manifest: &Manifest, fold: usize, shards: Vec<usize>, words: Range<usize>) -> Self {
+    pub(super) fn of(
+        manifest: &Manifest,
+        fold: usize,
+        shards: Vec<usize>,
+        words: Range<usize>,
+    ) -> Self {
         assert!(fold < manifest.folds(), "the bundle has {} folds", manifest.folds());
-        let awaited = shards.into_iter();
+        let hash = |index: usize| (index, manifest.shards()[index].sha256.clone());
         let (config, labels) = (manifest.config(), manifest.labels().len());
         Self {
             config: config.clone(),
@@ -73,9 +75,7 @@ impl FoldLoader {
             shapes: config.tensor_shapes(labels),
             words,
             takes_tokenizer: true,
-            awaited: awaited
-                .map(|place| (place, manifest.shards()[place].sha256.clone()))
-                .collect(),
+            awaited: shards.into_iter().map(hash).collect(),
             sinks: BTreeMap::new(),
             tokenizer: BTreeMap::new(),
             words_from: BTreeSet::new(),
@@ -84,40 +84,29 @@ impl FoldLoader {
     }
 
     /// As [`new`](Self::new), beside a loaded fold of the same bundle: if both have their word embeddings from the same
-    /// shards, the new one uses those in memory.
+    /// shards, the new fold shares those in memory.
     pub fn beside(manifest: &Manifest, fold: usize, loaded: &FoldModel) -> Self {
         let mut loader = Self::new(manifest, fold);
         loader.share_words(loaded, false);
         loader
     }
 
-    fn share_words(&mut self, loaded: &FoldModel, cold: bool) {
+    pub(super) fn share_words(&mut self, loaded: &FoldModel, cold: bool) {
         let Some((rows, shards)) = loaded.words(cold) else { return };
         if shards.iter().all(|shard| self.awaited.contains_key(shard)) {
-            let shape = self.sink_shape(WORD_EMBEDDINGS);
-            let stored = self.encoding.of(WORD_EMBEDDINGS, &shape);
-            let sink = Sink::beside(rows.clone(), shape, stored);
-            self.sinks.insert(WORD_EMBEDDINGS.to_owned(), sink);
+            let deltas = self.encoding.delta_bits(WORD_EMBEDDINGS, &rows.shape());
+            self.sinks.insert(WORD_EMBEDDINGS.to_owned(), Sink::beside(rows.clone(), deltas));
             self.words_known.clone_from(shards);
         }
     }
 
-    /// That of the rows that are to come.
-    fn sink_shape(&self, name: &str) -> Vec<usize> {
-        let mut shape = self.shapes[name].clone();
-        if name == WORD_EMBEDDINGS {
-            shape[0] = self.words.len();
-        }
-        shape
-    }
-
-    /// Decodes a shard, which is at place `index` of the manifest's.
+    /// Takes the contents of the shard at `index` of the manifest's.
     ///
     /// # Errors
-    /// If it is no shard of this fold or came before, or a tensor in it is not one that the fold needs.
+    /// If the fold does not need it or has taken it before, or if a tensor in it is not one that the fold needs.
     pub fn take(&mut self, index: usize, shard: &OpenShard) -> Result<()> {
         if self.awaited.get(&index).is_none_or(|awaited| awaited != shard.sha256()) {
-            return refuse(format!("shard {index} is none that this fold still needs"));
+            return refuse(format!("shard {index} is unexpected or repeated"));
         }
         let tensors = shard.tensors();
         let names: BTreeSet<&str> = tensors.names().into_iter().collect();
@@ -135,28 +124,31 @@ impl FoldLoader {
     /// The model, once all shards were taken.
     ///
     /// # Errors
-    /// If a shard has not come, the shards together lack a part of a tensor, or the tokenizer does not do.
+    /// If a shard is missing, if the shards together lack a part of a tensor, or if the tokenizer cannot be used.
     pub fn finish(mut self) -> Result<FoldModel> {
-        self.check_all_have_come()?;
+        self.check_all_taken()?;
         let mut words = None;
         let (mut tensors, mut prepared) = (BTreeMap::new(), Prepared::default());
         for (name, shape) in std::mem::take(&mut self.shapes) {
             match self.filled(&name)? {
                 Filled::Dense(tensor) => drop(tensors.insert(name, tensor)),
                 Filled::Packed(weight) => drop(prepared.linear.insert(name, weight)),
-                Filled::Encoded(rows) => {
-                    let table = Arc::new(EncodedTable::new(rows, shape[0]));
+                Filled::Rows(segment) => {
+                    let embedding = Arc::new(QuantizedEmbedding::new(segment, shape[0]));
                     let from = [self.words_come_from(), BTreeSet::new()];
-                    words = Some(Words { table: Arc::clone(&table), from });
-                    prepared.tables.insert(name, table);
+                    words = Some(Words { embedding: Arc::clone(&embedding), from });
+                    prepared.embeddings.insert(name, embedding);
                 }
             }
         }
         let tokenizer = CompactTokenizer::from_tensors(|name| {
             self.tokenizer.get(name).map(|(dtype, bytes)| (*dtype, &bytes[..]))
         })?;
-        if tokenizer.vocab_size() > self.config.vocab_size {
-            return refuse("its tokenizer has more ids than its model");
+        let (ids, embeddings) = (tokenizer.vocab_size(), self.config.vocab_size);
+        if ids > embeddings {
+            return refuse(format!(
+                "the tokenizer has {ids} ids, but the model has {embeddings} word embeddings"
+            ));
         }
         let weights = Weights::with_prepared(&tensors, &prepared);
         let classifier = Classifier::new(&self.config, self.labels, &weights)?.freeze()?;
@@ -164,25 +156,25 @@ impl FoldLoader {
         Ok(model.with_words(words))
     }
 
-    fn check_all_have_come(&self) -> Result<()> {
+    pub(super) fn check_all_taken(&self) -> Result<()> {
         match self.awaited.len() {
             0 => Ok(()),
-            missing => refuse(format!("{missing} shards of the fold have not come")),
+            missing => refuse(format!("{missing} of the fold's shards are missing")),
         }
     }
 
-    fn filled(&mut self, name: &str) -> Result<Filled> {
+    pub(super) fn filled(&mut self, name: &str) -> Result<Filled> {
         match self.sinks.remove(name).filter(Sink::is_full) {
             None => Err(Error::MissingTensor { name: name.to_owned() }),
             Some(sink) => sink.finish(),
         }
     }
 
-    fn words_come_from(&self) -> BTreeSet<usize> {
+    pub(super) fn words_come_from(&self) -> BTreeSet<usize> {
         self.words_from.union(&self.words_known).copied().collect()
     }
 
-    /// What is wrong with a tensor is said without its name.
+    /// Takes one entry of a shard. The error goes on after the entry's name.
     fn take_tensor(
         &mut self,
         index: usize,
@@ -190,72 +182,84 @@ impl FoldLoader {
         tensors: &SafeTensors<'_>,
     ) -> Result<(), String> {
         let view = tensors.tensor(name).expect("a name that is there");
-        if let Some(whole) = name.strip_suffix(ROWS).or(name.strip_suffix(SCALES)) {
-            let of_a_part = tensors.tensor(whole).is_ok() && self.part(whole).is_some();
-            return if of_a_part { Ok(()) } else { Err("belongs to no other".to_owned()) };
+        if let Some(described) = name.strip_suffix(ROWS).or(name.strip_suffix(SCALES)) {
+            let is_known = tensors.tensor(described).is_ok() && self.stored(described).is_some();
+            return if is_known {
+                Ok(())
+            } else {
+                Err("describes no tensor of the shard".to_owned())
+            };
         }
         if self.takes_tokenizer && CompactTokenizer::has_tensor(name) {
             let tensor = (view.dtype(), view.data().to_vec());
             return match self.tokenizer.insert(name.to_owned(), tensor) {
                 None => Ok(()),
-                Some(_) => Err("has come before".to_owned()),
+                Some(_) => Err("is in two shards".to_owned()),
             };
         }
-        let Some(Part { name: of, shape, stored }) = self.part(name) else {
-            return Err("is none that the model has".to_owned());
+        let Some(StoredTensor { name: of, mut shape, format }) = self.stored(name) else {
+            return Err("is not a tensor of this model".to_owned());
         };
-        let rows = view.shape().first().copied().unwrap_or(0);
-        if view.dtype() != stored.dtype() || view.shape() != stored.stored_shape(rows, &shape) {
+        let count = view.shape().first().copied().unwrap_or(0);
+        let expected = (format.dtype(), format.stored_shape(count, &shape));
+        if (view.dtype(), view.shape()) != (expected.0, &expected.1) {
             let (dtype, found) = (view.dtype(), view.shape());
-            return Err(format!("is {dtype} {found:?}, which does not make {shape:?}"));
+            return Err(format!("is {dtype} {found:?}, expected {} {:?}", expected.0, expected.1));
         }
+        let [all, width] = flat(&shape);
+        let scales = scales(tensors.tensor(&format!("{name}{SCALES}")).ok(), format, count, width)?;
+        let rows = QuantizedRows::new(format, width, view.data(), &scales);
+        let runs = runs(tensors.tensor(&format!("{name}{ROWS}")).ok(), all)?.into_iter();
+
         let is_words = of == WORD_EMBEDDINGS;
         let before = if is_words { self.words.start } else { 0 };
-        let runs = runs(tensors.tensor(&format!("{name}{ROWS}")).ok(), shape[0])?.into_iter();
-        // Rows that others bring are beyond the end as well.
+        // Rows that other shards bring are outside, too.
         let runs =
-            runs.map(|(first, rows)| (first.checked_sub(before).unwrap_or(usize::MAX), rows));
-        let scales = tensors.tensor(&format!("{name}{SCALES}")).ok();
-        let scales = self::scales(scales, stored, rows, width_of(&shape))?;
-        let arrived = Arrival { data: view.data(), scales };
-        let (becomes, base) = (self.encoding.in_memory(&of, &shape), self.encoding.of(&of, &shape));
-        let shape = self.sink_shape(&of);
-        let sink = self.sinks.entry(of).or_insert_with(|| Sink::new(shape, base, becomes));
-        let taken = match stored {
-            Numbers::Delta(bits) => sink.take_deltas(bits, runs, &arrived),
+            runs.map(|(first, count)| (first.checked_sub(before).unwrap_or(usize::MAX), count));
+        let (encoding, full_shape) = (self.encoding, shape.clone());
+        if is_words {
+            shape[0] = self.words.len();
+        }
+        let sink = self.sinks.entry(of).or_insert_with_key(|of| {
+            let (format, deltas) =
+                (encoding.format_of(of, &full_shape), encoding.delta_bits(of, &full_shape));
+            Sink::new(shape, format, encoding.residency(of, &full_shape), deltas)
+        });
+        let taken = match format {
+            Format::Delta(_) => sink.take_deltas(runs, rows),
             _ if is_words && self.words_known.contains(&index) => true,
             _ => {
                 if is_words {
                     self.words_from.insert(index);
                 }
-                sink.take(runs, &arrived)
+                sink.take(runs, rows)
             }
         };
         match taken {
             true => Ok(()),
-            false => Err("has rows that the model has not, or that came before".to_owned()),
+            false => Err("has rows that are repeated, outside of the model's tensor, or not as many as listed".to_owned()),
         }
     }
 
-    /// `None`: a shard of this bundle may not hold it.
-    fn part(&self, name: &str) -> Option<Part> {
-        let (name, shape, stored) = match self.shapes.get(name) {
-            Some(shape) => (name, shape, self.encoding.of(name, shape)),
+    /// The tensor that an entry called `name` stores; `None` if a shard of this bundle cannot have it.
+    fn stored(&self, name: &str) -> Option<StoredTensor> {
+        let (name, shape, format) = match self.shapes.get(name) {
+            Some(shape) => (name, shape, self.encoding.format_of(name, shape)),
             None => {
                 let name = name.strip_suffix(DELTA)?;
                 let shape = self.shapes.get(name)?;
-                (name, shape, self.encoding.delta_of(name, shape)?)
+                (name, shape, Format::Delta(self.encoding.delta_bits(name, shape)?))
             }
         };
-        Some(Part { name: name.to_owned(), shape: shape.clone(), stored })
+        Some(StoredTensor { name: name.to_owned(), shape: shape.clone(), format })
     }
 }
 
-/// First row and number of rows of each run.
+/// First row and number of rows of each run; one run of `all` if nothing is stored.
 fn runs(stored: Option<TensorView<'_>>, all: usize) -> Result<Vec<(usize, usize)>, String> {
     let Some(view) = stored else { return Ok(vec![(0, all)]) };
     if view.dtype() != Dtype::U32 || !matches!(view.shape(), [_, 2]) {
-        return Err("has no u32 [runs, 2] for its rows".to_owned());
+        return Err(format!("needs its `{ROWS}` as U32 [runs, 2]"));
     }
     let (numbers, _) = view.data().as_chunks();
     let (pairs, _) = numbers.as_chunks();
@@ -263,22 +267,20 @@ fn runs(stored: Option<TensorView<'_>>, all: usize) -> Result<Vec<(usize, usize)
     Ok(pairs.iter().map(|&[first, count]| (number(first), number(count))).collect())
 }
 
+/// The scales of `rows` rows.
 fn scales(
     stored: Option<TensorView<'_>>,
-    numbers: Numbers,
+    format: Format,
     rows: usize,
     width: usize,
-) -> Result<&[u8], String> {
-    let needs_some = numbers.scales(width) > 0;
-    match stored {
-        None if !needs_some => Ok(&[]),
-        Some(view)
-            if needs_some
-                && view.dtype() == Dtype::F32
-                && view.shape() == numbers.scales_shape(rows, width) =>
-        {
-            Ok(view.data())
+) -> Result<Vec<f32>, String> {
+    match (stored, format.scales_shape(rows, width)) {
+        (None, None) => Ok(Vec::new()),
+        (Some(view), Some(shape)) if view.dtype() == Dtype::F32 && view.shape() == shape => {
+            let (numbers, _) = view.data().as_chunks();
+            Ok(numbers.iter().copied().map(f32::from_le_bytes).collect())
         }
-        _ => Err("has not the scales that its numbers need".to_owned()),
+        (_, Some(shape)) => Err(format!("needs its `{SCALES}` as F32 {shape:?}")),
+        (Some(_), None) => Err(format!("has `{SCALES}`, which {format} does not use")),
     }
 }

@@ -1,17 +1,21 @@
-//! `manifest.json`: read once, checked whole, then trusted. What it may not say is in [`super::limits`].
+//! `manifest.json`: checked as a whole when it is read, then trusted. [`super::limits`] says what it may ask for.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::account::{Provenance, Scores, Verification};
-use super::{Encoding, Shard, limits, refuse};
+use super::contents::{About, Contents};
+use super::encoding::Encoding;
+use super::limits;
+use super::names::refuse;
+use super::shard::Shard;
 use crate::model::DebertaConfig;
 use crate::{Error, LabelSet, Result, Thresholds};
 
-/// The first words of every manifest.
+/// What `format` says in every manifest.
 const FORMAT: &str = "quintet-bundle";
 
-/// The version of the format that this program writes, and the only one that it reads.
+/// The only version of the format that this program writes and reads.
 pub const VERSION: u32 = 1;
 
 /// What a bundle holds and what is known about it.
@@ -29,32 +33,7 @@ pub struct Manifest {
     verification: Option<Verification>,
 }
 
-/// What a bundle says of itself to people.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct About {
-    pub title: String,
-    /// Of the weights, in the words of who exported them.
-    pub licence: Option<String>,
-    pub provenance: Provenance,
-    pub scores: Scores,
-}
-
-/// What a new bundle is about: everything but its shards.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Contents {
-    pub about: About,
-    pub config: DebertaConfig,
-    pub labels: LabelSet,
-    pub thresholds: Thresholds,
-    pub max_len: usize,
-    pub encoding: Encoding,
-    /// Word embeddings that are needed before a fold answers; `None`: all.
-    pub hot_rows: Option<usize>,
-    /// The numbers that the folds have in their run.
-    pub folds: Vec<usize>,
-}
-
-/// The file as it stands.
+/// The fields of the file, in its order.
 #[derive(Serialize, Deserialize)]
 struct Document {
     format: String,
@@ -73,9 +52,9 @@ struct Document {
     shards: Vec<Shard>,
 }
 
-/// Read before the rest, which another version may have changed.
+/// The fields that are read before the others, which another version may have changed.
 #[derive(Deserialize)]
-struct Kind {
+struct Header {
     format: String,
     version: u32,
 }
@@ -84,20 +63,20 @@ impl Manifest {
     /// Reads a `manifest.json` from anywhere.
     ///
     /// # Errors
-    /// If it is none, is of another version, or asks for what no sound bundle would.
+    /// If it is not a manifest, has another version, or asks for more than any sound bundle would.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         if json.len() > limits::MANIFEST_BYTES {
             return refuse(format!("the manifest is larger than {} bytes", limits::MANIFEST_BYTES));
         }
         let unreadable = |error: serde_json::Error| Error::Bundle(format!("the manifest: {error}"));
-        let kind: Kind = serde_json::from_slice(json).map_err(unreadable)?;
-        if kind.format != FORMAT {
-            return refuse(format!("the manifest's format is not `{FORMAT}`"));
+        let header: Header = serde_json::from_slice(json).map_err(unreadable)?;
+        if header.format != FORMAT {
+            return refuse(format!("the manifest's `format` is not `{FORMAT}`"));
         }
-        if kind.version != VERSION {
+        if header.version != VERSION {
             return refuse(format!(
-                "it is of version {}, this program reads version {VERSION}",
-                kind.version
+                "the manifest has version {}, but this program reads version {VERSION}",
+                header.version
             ));
         }
         let document: Document = serde_json::from_slice(json).map_err(unreadable)?;
@@ -119,7 +98,7 @@ impl Manifest {
     }
 
     /// # Errors
-    /// If the parts do not make a sound bundle.
+    /// If contents and shards do not make a sound bundle.
     pub(super) fn new(contents: Contents, shards: Vec<Shard>) -> Result<Self> {
         limits::check_contents(&contents)?;
         limits::check_shards(&contents, &shards)?;
@@ -145,6 +124,7 @@ impl Manifest {
         Self { verification: Some(verification), ..self }
     }
 
+    /// The text of `manifest.json`.
     pub fn to_json(&self) -> String {
         let config = serde_json::from_str(&self.config.to_json(&self.labels));
         let document = Document {
@@ -166,37 +146,42 @@ impl Manifest {
         json
     }
 
+    /// The name of the ensemble.
     pub fn title(&self) -> &str {
         &self.about.title
     }
 
-    pub fn licence(&self) -> Option<&str> {
-        self.about.licence.as_deref()
+    /// The license of the weights, in the words of whoever exported them.
+    pub fn license(&self) -> Option<&str> {
+        self.about.license.as_deref()
     }
 
+    /// Where the models come from.
     pub fn provenance(&self) -> &Provenance {
         &self.about.provenance
     }
 
-    /// The run's measured scores: of the run, not of this encoding of it.
+    /// The run's cross-validated scores. [`verification`](Self::verification) has those of this encoding.
     pub fn scores(&self) -> &Scores {
         &self.about.scores
     }
 
-    /// How the bundle compares with its run; absent only while it is being made.
+    /// How the bundle compares with its run; absent only while the bundle is being made.
     pub fn verification(&self) -> Option<&Verification> {
         self.verification.as_ref()
     }
 
+    /// The ordered label names.
     pub fn labels(&self) -> &LabelSet {
         &self.labels
     }
 
+    /// A threshold for each label.
     pub fn thresholds(&self) -> &Thresholds {
         &self.thresholds
     }
 
-    /// The number of folds; a fold is named by its place, from 0.
+    /// The number of folds. A fold is named by its index, from 0.
     pub fn folds(&self) -> usize {
         self.folds.len()
     }
@@ -206,65 +191,68 @@ impl Manifest {
         &self.folds
     }
 
-    /// Tokens of a text that are read, [CLS] and [SEP] among them.
+    /// The most tokens of a text that are read, [CLS] and [SEP] among them.
     pub fn max_len(&self) -> usize {
         self.max_len
     }
 
+    /// Which tensor is stored in which format.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// The first id whose word embedding is cold, which is the number of those that are not; `None`: none is.
+    /// How many rows of the word embeddings are hot, which is the first cold id; `None`: all rows are hot.
     pub fn hot_rows(&self) -> Option<usize> {
         self.hot_rows
     }
 
+    /// The architecture that all folds share.
     pub fn config(&self) -> &DebertaConfig {
         &self.config
     }
 
+    /// All shards, cold ones last.
     pub fn shards(&self) -> &[Shard] {
         &self.shards
     }
 
-    /// The shards that a fold is made of, as places in [`shards`](Self::shards), in the order to load them.
+    /// The shards of a fold: indices into [`shards`](Self::shards), in the order to load them.
     pub fn shards_of(&self, fold: usize) -> Vec<usize> {
         let needed = |&shard: &usize| self.shards[shard].folds.contains(&fold);
         (0..self.shards.len()).filter(needed).collect()
     }
 
-    /// Of [`shards_of`](Self::shards_of), those that make the fold answer.
+    /// Those of [`shards_of`](Self::shards_of) that a fold needs before it answers.
     pub fn hot_shards_of(&self, fold: usize) -> Vec<usize> {
         let mut shards = self.shards_of(fold);
         shards.retain(|&shard| !self.shards[shard].cold);
         shards
     }
 
-    /// The others: they have the rows of rarer words.
+    /// Those of [`shards_of`](Self::shards_of) that hold the cold rows of the word embeddings.
     pub fn cold_shards_of(&self, fold: usize) -> Vec<usize> {
         let mut shards = self.shards_of(fold);
         shards.retain(|&shard| self.shards[shard].cold);
         shards
     }
 
-    /// What makes the first fold answer.
+    /// Bytes that are downloaded before the first fold answers.
     pub fn first_answer_bytes(&self) -> u64 {
         self.hot_shards_of(0).into_iter().map(|shard| self.shards[shard].bytes).sum()
     }
 
-    /// All shards together.
+    /// Bytes of all shards together.
     pub fn download_bytes(&self) -> u64 {
         self.shards.iter().map(|shard| shard.bytes).sum()
     }
 
-    /// Of [`resident_bytes`](Self::resident_bytes), what folds that are loaded beside each other have in common.
+    /// The part of [`resident_bytes`](Self::resident_bytes) that folds in one memory share.
     pub fn common_bytes(&self) -> u64 {
         limits::common_bytes(&self.config, self.labels.len(), self.encoding)
     }
 
-    /// Roughly what one loaded fold takes in memory, the loading of it included.
-    pub fn resident_bytes(&self, _fold: usize) -> u64 {
+    /// Roughly the bytes of memory that loading and keeping one fold takes.
+    pub fn resident_bytes(&self) -> u64 {
         limits::resident_bytes(&self.config, self.labels.len(), self.encoding)
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::refuse;
+use super::names::refuse;
 use crate::Result;
 use crate::batch::Batch;
 use crate::model::FrozenClassifier;
-use crate::nn::EncodedTable;
-use crate::nn::encoded_table::{Rows, Stretch};
+use crate::nn::QuantizedEmbedding;
+use crate::quant::{QuantizedMatrix, Segment};
 use crate::tokenizer::{CompactTokenizer, Encoding};
 
 /// Tokens that go through the model together. Nothing is padded, so this bounds memory, not waste.
@@ -22,21 +22,21 @@ pub struct FoldModel {
     classifier: FrozenClassifier,
     max_len: usize,
     labels: usize,
-    /// Those that stay encoded.
+    /// The word embeddings, where their rows stay quantized.
     words: Option<Words>,
 }
 
-/// A table of word embeddings, which other folds may have in common with this one.
+/// Word embeddings, whose rows other folds may share.
 pub(super) struct Words {
-    pub table: Arc<EncodedTable>,
-    /// The shards that its rows came from, by their places in the manifest: of those that came first, and of the others.
+    pub embedding: Arc<QuantizedEmbedding>,
+    /// The shards that the hot and the cold rows came from, by their indices in the manifest.
     pub from: [BTreeSet<usize>; 2],
 }
 
-/// What one fold says of a text.
+/// One fold's answer about a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TextAnswer {
-    /// In the order of the labels.
+    /// One for each label, in their order.
     pub probabilities: Vec<f32>,
     /// Whether the text was longer than the model reads.
     pub truncated: bool,
@@ -56,27 +56,30 @@ impl FoldModel {
         Self { words, ..self }
     }
 
-    /// Rows in memory that came first, or the others, with the shards they came from.
-    pub(super) fn words(&self, cold: bool) -> Option<(&Arc<Rows>, &BTreeSet<usize>)> {
-        let Words { table, from: [first, others] } = self.words.as_ref()?;
-        if cold { Some((table.others()?, others)) } else { Some((table.first(), first)) }
+    /// The hot or the cold rows in memory, with the shards they came from.
+    pub(super) fn words(&self, cold: bool) -> Option<(&Arc<QuantizedMatrix>, &BTreeSet<usize>)> {
+        let Words { embedding, from: [hot_shards, cold_shards] } = self.words.as_ref()?;
+        match cold {
+            true => Some((embedding.cold_rows()?, cold_shards)),
+            false => Some((embedding.hot_rows(), hot_shards)),
+        }
     }
 
-    pub(super) fn complete(&mut self, cold: Stretch, from: BTreeSet<usize>) -> Result<()> {
+    pub(super) fn add_cold_rows(&mut self, rows: Segment, from: BTreeSet<usize>) -> Result<()> {
         match &mut self.words {
-            Some(words) if words.table.complete(cold) => words.from[1] = from,
-            _ => return refuse("the fold does not lack these word embeddings"),
+            Some(words) if words.embedding.add_cold_rows(rows) => words.from[1] = from,
+            _ => return refuse("the fold has its cold word embeddings already"),
         }
         Ok(())
     }
 
-    /// Whether it has all word embeddings, and so answers every text.
-    pub fn is_whole(&self) -> bool {
+    /// Whether it has all word embeddings, the cold ones too, and so answers every text.
+    pub fn has_all_words(&self) -> bool {
         let words = self.words.as_ref();
-        words.is_none_or(|words| words.table.entries_here() == words.table.shape()[0])
+        words.is_none_or(|words| words.embedding.loaded_rows() == words.embedding.shape()[0])
     }
 
-    /// One answer a text, in their order; `None` for a text that needs word embeddings which are not here.
+    /// One answer for each text, in their order; `None` for a text with word pieces whose embeddings are not loaded yet.
     ///
     /// # Errors
     /// If a tensor operation fails (out of memory, say).
@@ -90,10 +93,10 @@ impl FoldModel {
         Ok(encodings.iter().map(answer).collect())
     }
 
-    /// Whether the embeddings of all of a text's tokens are here.
+    /// Whether the embeddings of all of a text's tokens are loaded.
     fn knows(&self, encoding: &Encoding) -> bool {
-        let here = self.words.as_ref().map(|words| words.table.entries_here());
-        here.is_none_or(|here| encoding.input_ids.iter().all(|&id| (id as usize) < here))
+        let loaded = self.words.as_ref().map(|words| words.embedding.loaded_rows());
+        loaded.is_none_or(|loaded| encoding.input_ids.iter().all(|&id| (id as usize) < loaded))
     }
 
     fn answers(&self, encodings: &[&Encoding]) -> Result<Vec<TextAnswer>> {
@@ -113,16 +116,18 @@ impl FoldModel {
         Ok(answers)
     }
 
+    /// The tokenizer of the bundle.
     pub fn tokenizer(&self) -> &CompactTokenizer {
         &self.tokenizer
     }
 
+    /// The model behind the tokenizer.
     pub fn classifier(&self) -> &FrozenClassifier {
         &self.classifier
     }
 }
 
-/// How many of the first texts make a batch: at least one.
+/// How many of the first texts make a batch of at most [`BATCH_TOKENS`]: at least one.
 fn fitting(encodings: &[&Encoding]) -> usize {
     let mut tokens = 0;
     let full = encodings.iter().position(|encoding| {

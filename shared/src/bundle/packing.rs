@@ -1,4 +1,4 @@
-//! Fills shards: for each set of folds one that is not full yet, and where there are cold rows one of these.
+//! Fills shards. Each set of folds has one that is not full yet, and one more for its cold rows.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -6,29 +6,31 @@ use std::collections::BTreeMap;
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize};
 
-use super::numbers::{Encoded, Numbers, width_of};
-use super::{LARGEST_SHARD, ROWS, SCALES, Shard};
+use super::names::{ROWS, SCALES};
+use super::shard::{LARGEST_SHARD, Shard};
+use crate::quant::QuantizedMatrix;
 use crate::tokenizer::TokenizerTensor;
 use crate::{Error, Result};
 
 /// A set of folds: bit f stands for the fold at place f.
 pub(super) type FoldSet = u64;
 
-/// What an entry of the header takes beside its name, generously: three names of fields, a type, four numbers.
+/// Bytes of an entry of the header beside its name, generously: three field names, a type, four numbers.
 const HEADER_BYTES_AN_ENTRY: usize = 160;
 
-/// A first row and a number of rows, u32 each.
+/// Bytes of a run: its first row and its number of rows, u32 each.
 const RUN_BYTES: usize = 8;
 
+/// Collects rows and tables in shards, and hands each full shard to `emit`.
 pub(super) struct Packer<F> {
-    open: BTreeMap<Kind, Unfinished>,
-    finished: Vec<(Kind, Shard)>,
+    open: BTreeMap<Group, Unfinished>,
+    finished: Vec<(Group, Shard)>,
     emit: F,
 }
 
-/// Which shards are filled alike.
+/// What the contents of one shard have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
+struct Group {
     cold: bool,
     set: FoldSet,
 }
@@ -36,31 +38,30 @@ struct Kind {
 /// Some rows of a tensor.
 pub(super) struct Piece<'a> {
     pub name: &'a str,
-    /// Of the whole tensor.
+    /// The shape of the whole tensor.
     pub shape: &'a [usize],
-    pub numbers: Numbers,
-    /// Which they are, ascending.
+    /// The rows' indices in the tensor, ascending.
     pub rows: &'a [usize],
     /// Whether they are cold.
     pub cold: bool,
     /// These rows and no others.
-    pub encoded: &'a Encoded,
+    pub matrix: &'a QuantizedMatrix,
 }
 
 #[derive(Default)]
 struct Unfinished {
     tables: Vec<Entry>,
-    parts: BTreeMap<String, Part>,
-    /// At most what the file will have.
+    tensors: BTreeMap<String, PartialTensor>,
+    /// The most bytes that the file will have.
     bytes: usize,
 }
 
-/// What a shard has of a tensor so far.
-struct Part {
+/// The rows of a tensor that a shard has so far.
+struct PartialTensor {
+    /// The shape of the whole tensor.
     shape: Vec<usize>,
-    numbers: Numbers,
     rows: Vec<usize>,
-    encoded: Encoded,
+    matrix: QuantizedMatrix,
 }
 
 struct Entry {
@@ -75,68 +76,71 @@ impl<E: From<Error>, F: FnMut(&Shard, Vec<u8>) -> Result<(), E>> Packer<F> {
         Self { open: BTreeMap::new(), finished: Vec::new(), emit }
     }
 
-    /// Adds a table that is never cut.
+    /// Adds a table, which is never cut.
     pub fn add_table(&mut self, set: FoldSet, table: TokenizerTensor) -> Result<(), E> {
         let shape = vec![table.bytes.len() / (table.dtype.bitsize() / 8)];
         let entry =
             Entry { name: table.name.to_owned(), dtype: table.dtype, shape, data: table.bytes };
         if Unfinished::default().room() < entry.size() {
-            return Err(Error::Bundle(format!("`{}` does not fit a shard", entry.name)).into());
+            return Err(
+                Error::Bundle(format!("`{}` is larger than a shard may be", entry.name)).into()
+            );
         }
-        let kind = Kind { cold: false, set };
-        if self.open(kind).room() < entry.size() {
-            self.close(kind)?;
+        let group = Group { cold: false, set };
+        if self.open(group).room() < entry.size() {
+            self.close(group)?;
         }
-        let unfinished = self.open(kind);
+        let unfinished = self.open(group);
         unfinished.bytes += entry.size();
         unfinished.tables.push(entry);
         Ok(())
     }
 
-    /// Adds rows of a tensor, cut where a shard is full. They come after those of the tensor that the set has already.
+    /// Adds rows of a tensor, and starts a new shard where one is full. They come after the rows that the set has already.
     pub fn add_rows(&mut self, set: FoldSet, piece: &Piece<'_>) -> Result<(), E> {
-        let kind = Kind { cold: piece.cold, set };
+        let group = Group { cold: piece.cold, set };
         let mut done = 0;
         while done < piece.rows.len() {
-            let unfinished = self.open(kind);
-            let fitting = piece.fitting(done, unfinished.room(), unfinished.parts.get(piece.name));
+            let unfinished = self.open(group);
+            let fitting =
+                piece.fitting(done, unfinished.room(), unfinished.tensors.get(piece.name));
             if fitting == 0 && unfinished.is_empty() {
-                let reason = format!("a row of `{}` does not fit a shard", piece.name);
+                let reason = format!("a row of `{}` is larger than a shard may be", piece.name);
                 return Err(Error::Bundle(reason).into());
             }
             unfinished.add(piece, done, fitting);
             done += fitting;
             if done < piece.rows.len() {
-                self.close(kind)?;
+                self.close(group)?;
             }
         }
         Ok(())
     }
 
-    /// All shards, the cold ones last; before that, first those that most folds need.
+    /// All shards: the cold ones last, and before that, those that more folds need first.
     pub fn finish(mut self) -> Result<Vec<Shard>, E> {
-        let kinds: Vec<Kind> = self.open.keys().copied().collect();
-        for kind in kinds {
-            self.close(kind)?;
+        let groups: Vec<Group> = self.open.keys().copied().collect();
+        for group in groups {
+            self.close(group)?;
         }
         let mut finished = self.finished;
-        finished.sort_by_key(|(kind, _)| (kind.cold, Reverse(kind.set.count_ones()), kind.set));
+        finished.sort_by_key(|(group, _)| (group.cold, Reverse(group.set.count_ones()), group.set));
         Ok(finished.into_iter().map(|(_, shard)| shard).collect())
     }
 
-    fn open(&mut self, kind: Kind) -> &mut Unfinished {
-        self.open.entry(kind).or_default()
+    fn open(&mut self, group: Group) -> &mut Unfinished {
+        self.open.entry(group).or_default()
     }
 
-    fn close(&mut self, kind: Kind) -> Result<(), E> {
-        let unfinished = self.open.remove(&kind).unwrap_or_default();
+    fn close(&mut self, group: Group) -> Result<(), E> {
+        let unfinished = self.open.remove(&group).unwrap_or_default();
         if unfinished.is_empty() {
             return Ok(());
         }
         let bytes = unfinished.serialize();
-        let shard = Shard { cold: kind.cold, ..Shard::of(&bytes, members(kind.set)) };
+        let shard = Shard { cold: group.cold, ..Shard::of(&bytes, members(group.set)) };
         (self.emit)(&shard, bytes)?;
-        self.finished.push((kind, shard));
+        self.finished.push((group, shard));
         Ok(())
     }
 }
@@ -148,36 +152,32 @@ fn members(set: FoldSet) -> Vec<usize> {
 
 impl Unfinished {
     fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.parts.is_empty()
+        self.tables.is_empty() && self.tensors.is_empty()
     }
 
     fn room(&self) -> usize {
         (LARGEST_SHARD as usize - HEADER_BYTES_AN_ENTRY).saturating_sub(self.bytes)
     }
 
-    /// Adds `count` rows of a piece from its place `first` on.
+    /// Adds `count` rows of a piece, from the one at `first` on.
     fn add(&mut self, piece: &Piece<'_>, first: usize, count: usize) {
         if count == 0 {
             return;
         }
         let rows = &piece.rows[first..first + count];
-        self.bytes += piece.bytes(rows, self.parts.get(piece.name));
-        let part = self.parts.entry(piece.name.to_owned()).or_insert_with(|| Part {
+        self.bytes += piece.bytes(rows, self.tensors.get(piece.name));
+        let tensor = self.tensors.entry(piece.name.to_owned()).or_insert_with(|| PartialTensor {
             shape: piece.shape.to_vec(),
-            numbers: piece.numbers,
             rows: Vec::new(),
-            encoded: Encoded::default(),
+            matrix: piece.matrix.select_rows(&[]),
         });
-        let width = width_of(piece.shape);
-        let (data, scales) = piece.encoded.rows(piece.numbers, width, first, count);
-        part.rows.extend(rows);
-        part.encoded.data.extend_from_slice(data);
-        part.encoded.scales.extend_from_slice(scales);
+        tensor.rows.extend(rows);
+        tensor.matrix.push_rows(piece.matrix.slice_rows(first..first + count));
     }
 
     fn serialize(self) -> Vec<u8> {
-        let parts = self.parts.into_iter().flat_map(|(name, part)| part.entries(&name));
-        let entries: Vec<Entry> = self.tables.into_iter().chain(parts).collect();
+        let tensors = self.tensors.into_iter().flat_map(|(name, tensor)| tensor.entries(&name));
+        let entries: Vec<Entry> = self.tables.into_iter().chain(tensors).collect();
         let views = entries.iter().map(|entry| {
             let view = TensorView::new(entry.dtype, entry.shape.clone(), &entry.data);
             (&entry.name, view.expect("as many bytes as its shape has"))
@@ -197,23 +197,24 @@ impl Entry {
     }
 }
 
-impl Part {
-    /// The rows as they lie in a shard: numbers, scales, and which rows they are if they are not all.
+impl PartialTensor {
+    /// The entries of a shard: codes, scales, and which rows they are if not all.
     fn entries(self, name: &str) -> Vec<Entry> {
-        let Self { shape, numbers, rows, encoded } = self;
+        let Self { shape, rows, matrix } = self;
+        let (format, [count, width]) = (matrix.format(), matrix.shape());
         let entry = |ending: &str, dtype, shape, data| Entry {
             name: format!("{name}{ending}"),
             dtype,
             shape,
             data,
         };
-        let stored_shape = numbers.stored_shape(rows.len(), &shape);
-        let mut entries = vec![entry("", numbers.dtype(), stored_shape, encoded.data)];
-        if !encoded.scales.is_empty() {
-            let scales_shape = numbers.scales_shape(rows.len(), width_of(&shape));
-            entries.push(entry(SCALES, Dtype::F32, scales_shape, encoded.scales));
+        let stored_shape = format.stored_shape(count, &shape);
+        let scales = matrix.scales().iter().flat_map(|scale| scale.to_le_bytes()).collect();
+        let mut entries = vec![entry("", format.dtype(), stored_shape, matrix.into_data())];
+        if let Some(scales_shape) = format.scales_shape(count, width) {
+            entries.push(entry(SCALES, Dtype::F32, scales_shape, scales));
         }
-        if rows.len() < shape[0] {
+        if count < shape[0] {
             let runs = runs(&rows);
             let numbers = runs.iter().flat_map(|&(first, count)| [first as u32, count as u32]);
             let bytes = numbers.flat_map(u32::to_le_bytes).collect();
@@ -224,11 +225,11 @@ impl Part {
 }
 
 impl Piece<'_> {
-    /// How many rows from the place `first` on fit into `room` bytes of a shard that has `part` of the tensor.
-    fn fitting(&self, first: usize, room: usize, part: Option<&Part>) -> usize {
+    /// How many rows from the one at `first` on fit into `room` bytes of a shard that has `there` of the tensor.
+    fn fitting(&self, first: usize, room: usize, there: Option<&PartialTensor>) -> usize {
         let rows = &self.rows[first..];
-        let mut bytes = self.head_bytes(part);
-        let mut last = part.and_then(|part| part.rows.last()).copied();
+        let mut bytes = self.head_bytes(there);
+        let mut last = there.and_then(|tensor| tensor.rows.last()).copied();
         let full = rows.iter().position(|&row| {
             bytes += self.row_bytes(last, row);
             last = Some(row);
@@ -237,25 +238,25 @@ impl Piece<'_> {
         full.unwrap_or(rows.len())
     }
 
-    /// What these rows add to such a shard.
-    fn bytes(&self, rows: &[usize], part: Option<&Part>) -> usize {
-        let mut last = part.and_then(|part| part.rows.last()).copied();
+    /// The bytes that these rows add to such a shard.
+    fn bytes(&self, rows: &[usize], there: Option<&PartialTensor>) -> usize {
+        let mut last = there.and_then(|tensor| tensor.rows.last()).copied();
         let rows = rows.iter().map(|&row| self.row_bytes(last.replace(row), row));
-        self.head_bytes(part) + rows.sum::<usize>()
+        self.head_bytes(there) + rows.sum::<usize>()
     }
 
-    fn head_bytes(&self, part: Option<&Part>) -> usize {
-        match part {
+    fn head_bytes(&self, there: Option<&PartialTensor>) -> usize {
+        match there {
             Some(_) => 0,
             None => 3 * (HEADER_BYTES_AN_ENTRY + self.name.len() + SCALES.len()),
         }
     }
 
     fn row_bytes(&self, last: Option<usize>, row: usize) -> usize {
-        let width = width_of(self.shape);
+        let (format, [_, width]) = (self.matrix.format(), self.matrix.shape());
         let begins_a_run = last.is_none_or(|last| last + 1 != row);
-        self.numbers.row_bytes(width)
-            + self.numbers.scale_bytes(width)
+        format.row_bytes(width)
+            + 4 * format.row_scales(width)
             + if begins_a_run { RUN_BYTES } else { 0 }
     }
 }

@@ -1,31 +1,31 @@
-//! A shard: a safetensors file that the manifest names by its sha256 and its size. Bytes become an
-//! [`OpenShard`] only by being those that were named, so whatever holds one need not ask again.
+//! A shard: a safetensors file that the manifest names by its sha256 and size. Bytes become an [`OpenShard`] only if they
+//! match both, so whoever holds one need not check again.
 
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::refuse;
+use super::names::refuse;
 use crate::{Error, Result};
 
-/// No shard is larger: what static hosts take, and what a phone can hold beside a model.
+/// The most bytes of a shard: what static hosts take, and what a phone can hold beside a model.
 pub const LARGEST_SHARD: u64 = 16 << 20;
 
-/// What a manifest says of a shard.
+/// A shard as the manifest lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
-    /// Of the whole file, in lower-case hexadecimal.
+    /// The sha256 of the file, in lower-case hexadecimal.
     pub sha256: String,
-    /// Size of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
-    /// The folds that need it, as places in the manifest's list of folds, ascending.
+    /// The folds that need it: indices into the manifest's `folds`, ascending.
     pub folds: Vec<usize>,
-    /// It has cold rows of word embeddings and nothing else: a fold answers most texts without.
+    /// Whether it holds cold rows of the word embeddings and nothing else. A fold answers most texts without it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cold: bool,
 }
 
-/// The bytes of a shard, known to be whole and of the safetensors format.
+/// The contents of a shard, known to match the manifest and to be a safetensors file.
 #[derive(Debug)]
 pub struct OpenShard {
     sha256: String,
@@ -43,21 +43,21 @@ impl Shard {
         }
     }
 
-    /// The file's name beside the manifest.
+    /// The name of the file in the manifest's folder.
     pub fn file_name(&self) -> String {
         format!("{}.safetensors", self.sha256)
     }
 
-    /// The way to an [`OpenShard`].
+    /// Checks the contents of the file.
     ///
     /// # Errors
-    /// If `bytes` are not those the manifest names, or no safetensors file.
+    /// If `bytes` do not have the sha256 and size of the manifest, or are not a safetensors file.
     pub fn open(&self, bytes: Vec<u8>) -> Result<OpenShard> {
         let hash = Sha256::digest(&bytes).into();
         self.open_hashed(bytes, hash)
     }
 
-    /// The same for somebody who has a faster sha256: `hash` is that of the bytes.
+    /// As [`open`](Self::open), with the sha256 of `bytes` computed by the caller.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -65,36 +65,40 @@ impl Shard {
         let damaged = |reason: String| Error::Shard { file: self.file_name(), reason };
         if bytes.len() as u64 != self.bytes {
             let (found, expected) = (bytes.len(), self.bytes);
-            return Err(damaged(format!("it has {found} bytes, the manifest says {expected}")));
+            return Err(damaged(format!("it has {found} bytes, but the manifest says {expected}")));
         }
         if hexadecimal(hash) != self.sha256 {
-            return Err(damaged("its bytes are not those the manifest names".to_owned()));
+            return Err(damaged("its sha256 is not the one in the manifest".to_owned()));
         }
         SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
         Ok(OpenShard { sha256: self.sha256.clone(), bytes })
     }
 
-    /// What a manifest from elsewhere may not say: the name goes into a path, the size is allocated.
+    /// Checks what a manifest from elsewhere says: the sha256 goes into a path, the size is allocated.
     pub(super) fn check(&self, folds: usize) -> Result<()> {
         let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         if self.sha256.len() != 64 || !self.sha256.bytes().all(hexadecimal) {
-            return refuse("the name of a shard is not a sha256 in lower-case hexadecimal");
+            return refuse("the `sha256` of a shard is not 64 lower-case hexadecimal digits");
         }
         if self.bytes > LARGEST_SHARD {
             return refuse(format!(
-                "shard {} has {} bytes, the most allowed are {LARGEST_SHARD}",
+                "shard {} has {} bytes, at most {LARGEST_SHARD} are allowed",
                 self.sha256, self.bytes
             ));
         }
         let ascending = self.folds.is_sorted_by(|a, b| a < b);
         if !ascending || self.folds.last().is_none_or(|&last| last >= folds) {
-            return refuse(format!("shard {} does not say which folds need it", self.sha256));
+            return refuse(format!(
+                "the `folds` of shard {} must be ascending indices of the bundle's {folds} folds",
+                self.sha256
+            ));
         }
         Ok(())
     }
 }
 
 impl OpenShard {
+    /// The sha256 of the file, in lower-case hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -151,7 +155,7 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[place] ^= 1;
             let error = shard.open(flipped).unwrap_err().to_string();
-            assert!(error.ends_with("its bytes are not those the manifest names"), "{error}");
+            assert!(error.ends_with("its sha256 is not the one in the manifest"), "{error}");
         }
     }
 

@@ -1,207 +1,163 @@
-//! A tensor on its way in: rows arrive from shards in any order, each exactly once, and are decoded on arrival or kept as
-//! they are stored. Where folds have a base in common, what is to be added to some of its rows arrives likewise.
+//! A tensor while its shards arrive: rows come in any order, each exactly once, and are decoded at once or copied as they
+//! are stored. The deltas of a fold come likewise.
 
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use super::encoding::InMemory;
-use super::numbers::{Numbers, f32_numbers, i8_numbers, i16_numbers, unpack_i12, width_of};
+use super::encoding::Residency;
 use crate::Result;
 use crate::kernels::low_bits::Bits;
 use crate::kernels::packed::PackedLinear;
-use crate::nn::encoded_table::{Additions, Rows, Stretch};
+use crate::quant::{Deltas, Format, Operand, QuantizedMatrix, QuantizedRows, Segment};
 
-/// Room for a whole tensor.
+/// Room for a whole tensor, its rows flattened to `width` numbers.
 pub(super) struct Sink {
     shape: Vec<usize>,
-    stored: Numbers,
-    becomes: InMemory,
-    kept: Kept,
+    residency: Residency,
+    content: Content,
     arrived: Ledger,
     deltas_arrived: Ledger,
-    /// Deltas of rows that are kept as they are stored; to others they are added at once.
-    additions: Option<Additions>,
+    /// Deltas of rows that are kept as they are stored; to others they are added at once. `None`: there are none.
+    deltas: Option<Deltas>,
 }
 
-/// What rows become in memory.
-enum Kept {
-    F32(Vec<f32>),
-    Int16 {
-        values: Vec<i16>,
-        scales: Vec<f32>,
-    },
-    Int12 {
-        packed: Vec<u8>,
-        scales: Vec<f32>,
-    },
-    Int8 {
-        values: Vec<i8>,
-        scales: Vec<f32>,
-    },
-    Int4 {
-        packed: Vec<u8>,
-        scales: Vec<f32>,
-    },
-    /// All that there is, where nothing can be added.
+/// What has arrived.
+enum Content {
+    /// Sums of rows and deltas.
+    Dense(Vec<f32>),
+    Quantized(QuantizedMatrix),
+    /// All rows, where no deltas can follow.
     Packed(Arc<PackedLinear>),
-    /// In memory already, for another fold.
-    Common(Arc<Rows>),
+    /// Rows that another fold has in memory.
+    Shared(Arc<QuantizedMatrix>),
 }
 
 /// What a sink has become.
 pub(super) enum Filled {
     Dense(Tensor),
-    Encoded(Stretch),
+    Rows(Segment),
     Packed(Arc<PackedLinear>),
 }
 
-/// Rows from one shard: their bytes, and the scales of those that have some.
-pub(super) struct Arrival<'a> {
-    pub data: &'a [u8],
-    pub scales: &'a [u8],
-}
-
 impl Sink {
-    pub fn new(shape: Vec<usize>, stored: Numbers, becomes: InMemory) -> Self {
-        let (rows, numbers) = (shape[0], shape.iter().product());
-        let kept = match (becomes, stored) {
-            (InMemory::Encoded, Numbers::Int16) | (InMemory::Packed, Numbers::Int12) => {
-                Kept::Int16 { values: vec![0; numbers], scales: vec![0.0; rows] }
+    /// `format`: of the arriving rows. `deltas`: the bits of the deltas that may arrive.
+    pub fn new(
+        shape: Vec<usize>,
+        format: Format,
+        residency: Residency,
+        deltas: Option<Bits>,
+    ) -> Self {
+        let matrix_shape @ [rows, width] = flat(&shape);
+        let content = match residency {
+            Residency::Dense | Residency::Packed(Operand::F32) => {
+                Content::Dense(vec![0.0; rows * width])
             }
-            (InMemory::Encoded | InMemory::PackedFinely, Numbers::Int12) => {
-                let packed = vec![0; rows * stored.row_bytes(width_of(&shape))];
-                Kept::Int12 { packed, scales: vec![0.0; rows] }
-            }
-            (_, Numbers::Int8) if becomes != InMemory::F32 => {
-                Kept::Int8 { values: vec![0; numbers], scales: vec![0.0; rows] }
-            }
-            (InMemory::Encoded | InMemory::PackedFinely, Numbers::Int4) => {
-                let width = width_of(&shape);
-                let packed = vec![0; rows * stored.row_bytes(width)];
-                Kept::Int4 { packed, scales: vec![0.0; rows * stored.scales(width)] }
-            }
-            _ => Kept::F32(vec![0.0; numbers]),
+            _ => Content::Quantized(QuantizedMatrix::unfilled(format, rows, width)),
+        };
+        let deltas = match content {
+            Content::Dense(_) => None,
+            _ => deltas.map(|bits| Deltas::none(bits, matrix_shape)),
         };
         let (arrived, deltas_arrived) = (Ledger::new(rows), Ledger::new(rows));
-        Self { shape, stored, becomes, kept, arrived, deltas_arrived, additions: None }
+        Self { shape, residency, content, arrived, deltas_arrived, deltas }
     }
 
-    /// For a table whose rows are in memory, and whole.
-    pub fn beside(rows: Arc<Rows>, shape: Vec<usize>, stored: Numbers) -> Self {
-        let (arrived, deltas_arrived) = (Ledger::full(shape[0]), Ledger::new(shape[0]));
-        let (kept, becomes) = (Kept::Common(rows), InMemory::Encoded);
-        Self { shape, stored, becomes, kept, arrived, deltas_arrived, additions: None }
+    /// For a matrix whose rows another fold has in memory.
+    pub fn beside(rows: Arc<QuantizedMatrix>, deltas: Option<Bits>) -> Self {
+        let shape = rows.shape();
+        Self {
+            shape: shape.to_vec(),
+            residency: Residency::Rows,
+            content: Content::Shared(rows),
+            arrived: Ledger::full(shape[0]),
+            deltas_arrived: Ledger::new(shape[0]),
+            deltas: deltas.map(|bits| Deltas::none(bits, shape)),
+        }
     }
 
+    /// Whether all rows have arrived.
     pub fn is_full(&self) -> bool {
         self.arrived.missing == 0
     }
 
-    /// Takes rows, a run of them at a time: first row and number of rows. `false` if a row lies beyond the tensor or
-    /// has come before, or the runs are not as many rows as have arrived.
+    /// Takes rows, in runs of neighbours: first row and number of rows. `false` if a row is outside of the tensor or has
+    /// arrived before, or if the runs are not as many rows as `rows`.
     pub fn take(
         &mut self,
         runs: impl Iterator<Item = (usize, usize)>,
-        arrived: &Arrival<'_>,
+        rows: QuantizedRows<'_>,
     ) -> bool {
-        let (stored, width) = (self.stored, width_of(&self.shape));
-        let kept = &mut self.kept;
-        let taken = self.arrived.take(runs, stored, width, arrived, |first, data, scales| {
-            kept.decode(stored, first, width, data, scales);
+        let [_, width] = flat(&self.shape);
+        let content = &mut self.content;
+        let taken = self.arrived.take(runs, rows, |first, rows| match content {
+            // Added to zeros, or to deltas that came first.
+            Content::Dense(values) => rows.add_to(&mut values[first * width..]),
+            Content::Quantized(matrix) => matrix.copy_rows(first, rows),
+            Content::Packed(_) | Content::Shared(_) => unreachable!("all rows have arrived"),
         });
-        if self.is_full() && self.becomes == InMemory::Packed {
-            self.kept = std::mem::replace(&mut self.kept, Kept::F32(Vec::new())).packed();
+        if self.is_full() {
+            self.pack_exactly();
         }
         taken
     }
 
-    /// Takes what is to be added to rows; otherwise as [`take`](Self::take). A row need not have any.
+    /// Packs integers as they are as soon as all have arrived, so that a fold is not in memory twice.
+    fn pack_exactly(&mut self) {
+        if let Content::Quantized(matrix) = &mut self.content
+            && let Residency::Packed(Operand::Int8 | Operand::Int16) = self.residency
+        {
+            let empty = QuantizedMatrix::unfilled(matrix.format(), 0, matrix.shape()[1]);
+            let matrix = std::mem::replace(matrix, empty);
+            self.content = Content::Packed(matrix.pack().into());
+        }
+    }
+
+    /// Takes deltas of rows; otherwise as [`take`](Self::take). Not every row has a delta.
     pub fn take_deltas(
         &mut self,
-        bits: Bits,
         runs: impl Iterator<Item = (usize, usize)>,
-        arrived: &Arrival<'_>,
+        rows: QuantizedRows<'_>,
     ) -> bool {
-        let (numbers, width, rows) = (Numbers::Delta(bits), width_of(&self.shape), self.shape[0]);
-        let Self { kept, additions, deltas_arrived, .. } = self;
-        deltas_arrived.take(runs, numbers, width, arrived, |first, data, scales| match kept {
-            Kept::F32(values) => numbers.add(data, scales, width, &mut values[first * width..]),
-            _ => {
-                let additions = additions.get_or_insert_with(|| Additions::none(bits, rows));
-                additions.push(first, data, f32_numbers(scales));
-            }
+        let [_, width] = flat(&self.shape);
+        let Self { content, deltas, deltas_arrived, .. } = self;
+        deltas_arrived.take(runs, rows, |first, rows| match (&mut *content, &mut *deltas) {
+            (Content::Dense(values), _) => rows.add_to(&mut values[first * width..]),
+            (_, Some(deltas)) => deltas.push(first, rows),
+            (_, None) => unreachable!("the encoding has deltas of this tensor"),
         })
     }
 
-    /// The tensor, all of whose rows have come.
+    /// The tensor, all of whose rows have arrived.
     pub fn finish(self) -> Result<Filled> {
         debug_assert!(self.is_full());
-        let width = width_of(&self.shape);
-        let packed = |weight: PackedLinear| Ok(Filled::Packed(weight.into()));
-        let rows = match self.kept {
-            Kept::F32(values) if self.becomes == InMemory::Packed => {
-                return packed(PackedLinear::f32(&values, width));
-            }
-            Kept::F32(values) => {
+        let rows = match self.content {
+            Content::Dense(values) if self.residency == Residency::Dense => {
                 let tensor = Tensor::from_vec(values, self.shape, &Device::Cpu)?;
                 return Ok(Filled::Dense(tensor));
             }
-            Kept::Packed(weight) => return Ok(Filled::Packed(weight)),
-            Kept::Int16 { values, scales } => Rows::int16(values, scales).into(),
-            Kept::Int12 { packed, scales } => Rows::int12(packed, scales, width).into(),
-            Kept::Int8 { values, scales } => Rows::int8(values, scales).into(),
-            Kept::Int4 { packed, scales } => Rows::int4(packed, scales, width).into(),
-            Kept::Common(rows) => rows,
+            Content::Dense(values) => {
+                let [_, width] = flat(&self.shape);
+                return Ok(Filled::Packed(PackedLinear::f32(&values, width).into()));
+            }
+            Content::Packed(weight) => return Ok(Filled::Packed(weight)),
+            Content::Quantized(matrix) => matrix.into(),
+            Content::Shared(rows) => rows,
         };
-        let stretch = Stretch { rows, additions: self.additions };
-        match self.becomes {
-            InMemory::PackedFinely => packed(PackedLinear::int16_of(&stretch.decoded(), width)),
-            _ => Ok(Filled::Encoded(stretch)),
+        let segment = Segment { rows, deltas: self.deltas };
+        match self.residency {
+            Residency::Packed(_) => Ok(Filled::Packed(segment.pack().into())),
+            _ => Ok(Filled::Rows(segment)),
         }
     }
 }
 
-impl Kept {
-    /// At once, so that a fold is not in memory twice. To floats something may have to be added.
-    fn packed(self) -> Self {
-        match self {
-            Self::Int8 { values, scales } => {
-                Self::Packed(PackedLinear::int8(&values, scales).into())
-            }
-            Self::Int16 { values, scales } => {
-                Self::Packed(PackedLinear::int16(values, scales).into())
-            }
-            other => other,
-        }
-    }
-
-    fn decode(&mut self, stored: Numbers, first: usize, width: usize, data: &[u8], scales: &[u8]) {
-        match self {
-            // Added to zeros, or to what is to be added.
-            Self::F32(values) => stored.add(data, scales, width, &mut values[first * width..]),
-            Self::Int16 { values, scales: kept } => {
-                let values = &mut values[first * width..];
-                match stored {
-                    Numbers::Int12 => unpack_i12(data, width, values),
-                    _ => write(values, i16_numbers(data)),
-                }
-                write(&mut kept[first..], f32_numbers(scales));
-            }
-            Self::Int8 { values, scales: kept } => {
-                write(&mut values[first * width..], i8_numbers(data));
-                write(&mut kept[first..], f32_numbers(scales));
-            }
-            Self::Int12 { packed, scales: kept } | Self::Int4 { packed, scales: kept } => {
-                packed[first * stored.row_bytes(width)..][..data.len()].copy_from_slice(data);
-                write(&mut kept[first * stored.scales(width)..], f32_numbers(scales));
-            }
-            Self::Packed(_) | Self::Common(_) => unreachable!("all of its rows have come"),
-        }
-    }
+/// [rows, width] of a tensor; a vector's rows have one number.
+pub(super) fn flat(shape: &[usize]) -> [usize; 2] {
+    [shape[0], shape[1..].iter().product()]
 }
 
-/// Which rows have come.
+/// Which rows have arrived.
 struct Ledger {
     filled: Vec<bool>,
     missing: usize,
@@ -216,39 +172,27 @@ impl Ledger {
         Self { filled: vec![true; rows], missing: 0 }
     }
 
-    /// Hands on each run's first row, bytes and scales; see [`Sink::take`].
+    /// Gives `place` each run: its first row, and its rows. The result is that of [`Sink::take`].
     fn take(
         &mut self,
         runs: impl Iterator<Item = (usize, usize)>,
-        numbers: Numbers,
-        width: usize,
-        arrived: &Arrival<'_>,
-        mut decode: impl FnMut(usize, &[u8], &[u8]),
+        mut rows: QuantizedRows<'_>,
+        mut place: impl FnMut(usize, QuantizedRows<'_>),
     ) -> bool {
-        let (row_bytes, scale_bytes) = (numbers.row_bytes(width), numbers.scale_bytes(width));
-        let (mut data, mut scales) = (arrived.data, arrived.scales);
         for (first, count) in runs {
-            let Some(filled) =
-                first.checked_add(count).and_then(|end| self.filled.get_mut(first..end))
-            else {
+            let end = first.checked_add(count);
+            let Some(filled) = end.and_then(|end| self.filled.get_mut(first..end)) else {
                 return false;
             };
+            let Some((run, rest)) = rows.split_at_checked(count) else { return false };
             if filled.contains(&true) {
                 return false;
             }
-            let sizes = (count.checked_mul(row_bytes), count.checked_mul(scale_bytes));
-            let (Some(data_bytes), Some(scales_bytes)) = sizes else { return false };
-            let parts = (data.split_at_checked(data_bytes), scales.split_at_checked(scales_bytes));
-            let (Some((run, rest)), Some((run_scales, rest_scales))) = parts else { return false };
             filled.fill(true);
             self.missing -= count;
-            decode(first, run, run_scales);
-            (data, scales) = (rest, rest_scales);
+            place(first, run);
+            rows = rest;
         }
-        data.is_empty() && scales.is_empty()
+        rows.is_empty()
     }
-}
-
-fn write<T>(place: &mut [T], values: impl Iterator<Item = T>) {
-    place.iter_mut().zip(values).for_each(|(place, value)| *place = value);
 }

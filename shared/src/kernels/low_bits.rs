@@ -1,29 +1,33 @@
-//! Numbers of one, two or four bits, packed, both ways.
+//! Levels of one, two or four bits, packed and unpacked.
 //!
-//! The levels of a group of numbers are evenly spaced around zero without having it among them: of b bits the level of code
-//! c is (c - (2^b - 1) / 2) times the group's scale. For what is spread like a bell that loses less than levels with
-//! a zero, most so for few bits; and a group of zeros has the scale 0. The scale is the one of least squared error
-//! (J. Max, "Quantizing for minimum distortion", 1960, section on uniform levels), found by turns: codes for a scale, a scale
-//! for codes.
+//! The levels of a group of numbers are evenly spaced around zero, which is none of them: code c of b bits stands for
+//! (c - (2^b - 1) / 2) times the group's scale. For a normal distribution that loses less than levels with a zero, most so
+//! for few bits; and a group of zeros has the scale 0. The scale has the least squared error (J. Max, "Quantizing for
+//! minimum distortion", 1960, section on uniform levels). It is found by turns: codes for a scale, a scale for these codes.
 //!
-//! The first number lies in a byte's lowest bits.
+//! The first number is in a byte's lowest bits.
 
 use super::{lanes_sum, simd};
 
-/// How many bits a number has.
+/// The bits of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bits {
+    /// Two levels.
     One,
+    /// Four levels.
     Two,
+    /// Sixteen levels.
     Four,
 }
 
-/// Turns of the search for a scale; later ones change nothing that can be measured.
+/// Turns of the search for a scale. More of them change nothing that can be measured.
 const TURNS: usize = 6;
 
 impl Bits {
+    /// All, ascending.
     pub const ALL: [Self; 3] = [Self::One, Self::Two, Self::Four];
 
+    /// How many bits they are.
     pub const fn count(self) -> usize {
         match self {
             Self::One => 1,
@@ -32,12 +36,12 @@ impl Bits {
         }
     }
 
-    /// Bytes of `numbers` packed numbers.
-    pub const fn bytes(self, numbers: usize) -> usize {
-        numbers.div_ceil(8 / self.count())
+    /// Bytes of `count` packed codes.
+    pub const fn bytes(self, count: usize) -> usize {
+        count.div_ceil(8 / self.count())
     }
 
-    /// Packs a group of numbers behind `packed` and gives its scale. A group begins with a byte of its own.
+    /// Packs the codes of a group of numbers behind `packed`, from a byte of their own, and returns the group's scale.
     pub fn pack(self, group: &[f32], packed: &mut Vec<u8>) -> f32 {
         let scale = simd(
             #[inline(always)]
@@ -52,7 +56,7 @@ impl Bits {
         scale
     }
 
-    /// Adds a group of packed numbers to `sums`.
+    /// Adds the numbers that a group of packed codes stands for to `sums`.
     pub fn add(self, packed: &[u8], scale: f32, sums: &mut [f32]) {
         let mut levels = [0.0; 16];
         let levels = &mut levels[..1 << self.count()];
@@ -68,7 +72,7 @@ impl Bits {
         }
     }
 
-    /// The code in the middle of all, between two if need be.
+    /// The middle of all codes, between two of them.
     fn middle(self) -> f32 {
         self.largest() / 2.0
     }
@@ -78,15 +82,15 @@ impl Bits {
     }
 
     fn code(self, number: f32, scale: f32) -> u8 {
-        // Of a group of zeros, or one so small that its scale has no inverse, any code does.
+        // For a group of zeros, or one so small that its scale has no inverse, any code will do.
         if scale < f32::MIN_POSITIVE {
             return 0;
         }
         (number * scale.recip() + self.middle()).round_ties_even().clamp(0.0, self.largest()) as u8
     }
 
-    /// From two beginnings, as the search may end in a valley of its own: the best scale of a bell of this width, and the one
-    /// whose outermost levels are the largest numbers.
+    /// The search starts twice, as it may end in a local minimum: from the best scale of a normal distribution of this
+    /// deviation, and from the scale whose outermost levels are the largest numbers.
     #[inline(always)]
     fn scale(self, group: &[f32]) -> f32 {
         let most = group.iter().fold(0.0_f32, |most, number| most.max(number.abs()));
@@ -101,7 +105,7 @@ impl Bits {
         if second_gain > first_gain { second } else { first }
     }
 
-    /// The scale that the search ends with, and by how much the squared error is then less than that of zeros.
+    /// The scale at which the search ends, and by how much its squared error is less than that of zeros.
     #[inline(always)]
     fn settled(self, group: &[f32], mut scale: f32) -> (f32, f32) {
         let (middle, most) = (self.middle(), self.largest());
@@ -116,7 +120,7 @@ impl Bits {
             };
             let products = lanes_sum(group, |number| number * level(number));
             let squares = lanes_sum(group, |number| level(number) * level(number));
-            // For these codes the best scale: sum (x - scale level)^2 = sum x^2 - scale products.
+            // The best scale for these codes, where sum (x - scale level)^2 = sum x^2 - scale products.
             scale = products / squares;
             gain = scale * products;
         }
@@ -142,7 +146,7 @@ mod tests {
         sums
     }
 
-    /// By Box and Muller.
+    /// Normally distributed numbers, by Box and Muller.
     fn bell(count: u32) -> Vec<f32> {
         let key = RandomKey::new(7, 7);
         let even = |i| (f64::from(key.bits(i)) + 0.5) / 2f64.powi(32);
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nothing_stays_nothing() {
+    fn zeros_stay_zeros() {
         for bits in Bits::ALL {
             assert_eq!(round_trip(bits, &[0.0; 9]), [0.0; 9]);
             assert!(round_trip(bits, &[]).is_empty());
@@ -188,7 +192,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the numbers: to pack is no worse than to leave them out.
+        /// Packing is never worse than leaving the numbers out.
         #[test]
         fn a_packed_group_is_nearer_than_zero(
             group in prop::collection::vec(-3.0_f32..3.0, 1..60),

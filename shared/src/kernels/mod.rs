@@ -23,12 +23,10 @@ pub mod elementwise;
 pub mod gelu;
 mod indices;
 pub mod linear;
-#[expect(missing_docs, reason = "not all of it is documented yet")]
 pub mod low_bits;
 pub mod matmul;
 #[expect(missing_docs, reason = "not all of it is documented yet")]
 pub mod optimizer;
-#[expect(missing_docs, reason = "not all of it is documented yet")]
 pub mod packed;
 pub mod random;
 pub mod rows;

@@ -1,21 +1,22 @@
-//! `x w^T + b` with weights that stay: packed once, at load, in the order in which the product reads them.
+//! `x w^T + b` for inference: weights are packed once, at load, in the order in which the product reads them.
 //!
-//! Weights are whole numbers with a scale for each output, or f32. With whole numbers the activations are quantised
-//! too, each row by a scale of its own, and summed in i32 without a rounding: how fine the activations may be is what
-//! the weights leave, see [`PackedLinear::largest_activation`].
+//! Weights are integers with a scale for each output, or f32. Integer weights take integer activations: each row of x is
+//! quantized by a scale of its own, and products are summed in i32 without rounding. How fine the activations may be
+//! depends on the weights: see [`PackedLinear::activation_qmax`].
 //!
-//! The product is made tile by tile (`tile`): a few rows of activations (`activations`) by a panel of some outputs
-//! (`panels`). A block of a panel stays in the first-level cache while all rows pass by it. In memory, weights of eight
-//! bits stay what they are: for few rows they are widened on their way into a register, for many once a block. The
-//! `epilogue` turns sums into outputs, with bias and GELU.
+//! The product is computed tile by tile (`tile`): a few rows of activations (`activations`) by a panel of some outputs
+//! (`panels`). A block of a panel stays in the first-level cache while all rows pass it. Weights of eight bits stay so in
+//! memory. For few rows they are widened on the way into a register, for many rows once a block. The `epilogue` turns
+//! sums into outputs, with bias and GELU.
 //!
 //! Integer sums do not depend on their order, so every instruction set gives the same bits.
 
 mod activations;
 mod columns;
 mod epilogue;
+mod geometry;
 mod panels;
-mod quantise;
+mod quantize;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -29,27 +30,20 @@ pub(super) use activations::Activations;
 pub(super) use columns::Columns;
 pub use epilogue::Activation;
 use epilogue::{Epilogue, Line};
+use geometry::PANELS;
+pub(super) use geometry::{COLUMNS, ROWS};
 use panels::Panels;
 pub(super) use panels::pack;
 pub(super) use tile::{Factor, Isa, Sum, Weight, add};
 
-/// Outputs of a panel.
-pub(super) const COLUMNS: usize = if cfg!(target_arch = "wasm32") { 8 } else { 16 };
-
-/// Panels whose outputs are written together: they fill a line of the cache.
-const PANELS: usize = 16 / COLUMNS;
-
-/// Most rows of a tile: with a panel's sums of these, weights and products, a vector register is left.
-pub(super) const ROWS: usize = 5;
-
-/// Of a panel's part that all rows pass by: half of a first-level cache.
+/// Bytes of a block of a panel, which all rows pass: half of a first-level cache.
 const BLOCK_BYTES: usize = 16 * 1024;
 
-/// From how many rows on weights of eight bits are widened once a block instead of once a tile.
+/// The rows from which on weights of eight bits are widened once a block instead of once a tile.
 const ROWS_TO_WIDEN: usize = 40;
 
-/// What the largest activation of a row becomes at least where the weights are made to fit it: twelve bits and a sign.
-const LEAST_LARGEST: i16 = 4095;
+/// The least activation `qmax` of weights that are rounded to allow it: twelve bits and a sign.
+const LEAST_QMAX: i16 = 4095;
 
 /// The weights [outputs, inputs] of a linear layer.
 #[derive(PartialEq)]
@@ -57,16 +51,16 @@ pub struct PackedLinear {
     inputs: usize,
     outputs: usize,
     panels: Panels,
-    /// One an output.
+    /// [outputs]
     scales: Vec<f32>,
-    largest_activation: i16,
+    activation_qmax: i16,
 }
 
 impl PackedLinear {
-    /// Whether f32 belongs here as well. Natively it does not: the `gemm` crate has wider vectors for it.
+    /// Whether f32 weights are packed as well. Natively they are not: the `gemm` crate has wider vectors for them.
     pub const HOLDS_F32: bool = cfg!(target_arch = "wasm32");
 
-    /// Whole numbers, each to be multiplied by its row's scale; exactly these. `rows` are as many as scales.
+    /// Integers [outputs, inputs], each times the scale of its row, with `scales` [outputs]. They are not rounded.
     pub fn int8(rows: &[i8], scales: Vec<f32>) -> Self {
         let (outputs, inputs) = (scales.len(), rows.len() / scales.len());
         Self {
@@ -74,12 +68,12 @@ impl PackedLinear {
             outputs,
             panels: Panels::Int8(pack(rows, inputs, i16::STEP)),
             scales,
-            largest_activation: largest_activation(rows, inputs),
+            activation_qmax: activation_qmax(rows, inputs),
         }
     }
 
-    /// The same of sixteen bits. A row whose sums would leave the activations less than [`LEAST_LARGEST`] is rounded to
-    /// numbers that leave them that.
+    /// The same with integers of sixteen bits. A row whose sums would allow an activation `qmax` of less than 4095 is rounded
+    /// to smaller integers that allow it.
     pub fn int16(mut rows: Vec<i16>, mut scales: Vec<f32>) -> Self {
         let (outputs, inputs) = (scales.len(), rows.len() / scales.len());
         for (row, scale) in rows.chunks_exact_mut(inputs).zip(&mut scales) {
@@ -89,34 +83,34 @@ impl PackedLinear {
                 *scale /= factor as f32;
             }
         }
-        let largest_activation = largest_activation(&rows, inputs);
+        let activation_qmax = activation_qmax(&rows, inputs);
         let panels = Panels::Int16(pack(&rows, inputs, i16::STEP));
-        Self { inputs, outputs, panels, scales, largest_activation }
+        Self { inputs, outputs, panels, scales, activation_qmax }
     }
 
-    /// Numbers of rows [outputs, inputs] as whole ones: in each row the finest that an i32 has room for.
-    /// With thousands of inputs that is some eleven bits.
-    pub fn int16_of(rows: &[f32], inputs: usize) -> Self {
-        let mut numbers = Vec::with_capacity(rows.len());
+    /// Numbers [outputs, inputs] rounded to integers: in each row as fine as the sums in i32 allow beside an activation
+    /// `qmax` of 4095. With thousands of inputs that is some eleven bits.
+    pub fn requantized(rows: &[f32], inputs: usize) -> Self {
+        let mut integers = Vec::with_capacity(rows.len());
         let scales: Vec<f32> = rows
             .chunks_exact(inputs)
             .map(|row| {
                 let scale = finest_scale(row);
                 let inverse = if scale >= f32::MIN_POSITIVE { scale.recip() } else { 0.0 };
-                numbers.extend(row.iter().map(|weight| (weight * inverse).round() as i16));
+                integers.extend(row.iter().map(|weight| (weight * inverse).round() as i16));
                 scale
             })
             .collect();
         Self {
             inputs,
             outputs: scales.len(),
-            panels: Panels::Int16(pack(&numbers, inputs, i16::STEP)),
+            panels: Panels::Int16(pack(&integers, inputs, i16::STEP)),
             scales,
-            largest_activation: LEAST_LARGEST,
+            activation_qmax: LEAST_QMAX,
         }
     }
 
-    /// Rows [outputs, inputs], as they are.
+    /// Numbers [outputs, inputs], not rounded.
     pub fn f32(rows: &[f32], inputs: usize) -> Self {
         let outputs = rows.len() / inputs;
         Self {
@@ -124,7 +118,7 @@ impl PackedLinear {
             outputs,
             panels: Panels::F32(pack(rows, inputs, f32::STEP)),
             scales: vec![1.0; outputs],
-            largest_activation: 0,
+            activation_qmax: 0,
         }
     }
 
@@ -133,16 +127,17 @@ impl PackedLinear {
         [self.outputs, self.inputs]
     }
 
-    /// Whether its products are of whole numbers.
+    /// Whether its products are of integers.
     pub fn is_integer(&self) -> bool {
         !matches!(self.panels, Panels::F32(_))
     }
 
-    /// What a row's largest activation is quantised to. No sum can leave i32: it is at most 2^31 - 1 divided by the
-    /// largest sum of an output's weights, in magnitudes. For 3072 weights of 127 each that is 5504; weights that were
-    /// trained leave some 20,000.
-    pub fn largest_activation(&self) -> i16 {
-        self.largest_activation
+    /// The integer that the largest magnitude of a row of activations is quantized to; 0 if weights are f32.
+    ///
+    /// It is at most 2^31 - 1 divided by the largest sum of the magnitudes of an output's weights, so no sum overflows i32.
+    /// For 3072 weights of 127 each that is 5504; trained weights allow some 20,000.
+    pub fn activation_qmax(&self) -> i16 {
+        self.activation_qmax
     }
 
     /// x [rows, inputs] -> [rows, outputs], with `bias` [outputs] added if there is one.
@@ -161,22 +156,22 @@ impl PackedLinear {
     }
 
     fn product(&self, x: &[f32], epilogue: &Epilogue<'_>, isa: Isa) -> Vec<f32> {
-        let (inputs, largest) = (self.inputs, self.largest_activation);
+        let (inputs, qmax) = (self.inputs, self.activation_qmax);
         match &self.panels {
             Panels::Int8(panels) => {
-                pass(&Activations::<i16>::new(x, inputs, largest), panels, epilogue, isa)
+                pass(&Activations::<i16>::new(x, inputs, qmax), panels, epilogue, isa)
             }
             Panels::Int16(panels) => {
-                pass(&Activations::<i16>::new(x, inputs, largest), panels, epilogue, isa)
+                pass(&Activations::<i16>::new(x, inputs, qmax), panels, epilogue, isa)
             }
             Panels::F32(panels) => {
-                pass(&Activations::<f32>::new(x, inputs, largest), panels, epilogue, isa)
+                pass(&Activations::<f32>::new(x, inputs, qmax), panels, epilogue, isa)
             }
         }
     }
 }
 
-/// Multiplies all rows by each panel and hands the sums to the epilogue: -> [rows, outputs].
+/// Multiplies all rows by each panel and gives the sums to the epilogue: -> [rows, outputs].
 fn pass<W: Weight>(
     x: &Activations<W::Factor>,
     panels: &[W],
@@ -187,7 +182,7 @@ fn pass<W: Weight>(
     let widens = size_of::<W>() < size_of::<W::Factor>() && x.rows() >= ROWS_TO_WIDEN;
     let size = if widens { size_of::<W::Factor>() } else { size_of::<W>() };
     let most_steps = BLOCK_BYTES / (step * size);
-    // Blocks of one size, as far as that goes.
+    // Blocks of nearly equal size.
     let block_steps = x.steps().div_ceil(x.steps().div_ceil(most_steps));
     let panel = x.steps() * step;
     Columns::filled(x.rows(), epilogue.scales.len(), |output| {
@@ -225,42 +220,42 @@ fn pass<W: Weight>(
     })
 }
 
-/// What a task uses again for its next panels.
+/// Buffers that a task uses again for its next panels.
 #[derive(Default)]
 struct Scratch<F: Factor> {
-    /// Of one panel, [rows].
+    /// The sums of one panel, [rows].
     sums: Vec<[F::Sum; COLUMNS]>,
-    /// A block of a panel.
+    /// A widened block of a panel.
     widened: Vec<F>,
-    /// Of all panels, [rows].
+    /// The outputs of all panels that are written together, [rows].
     values: Vec<Line>,
 }
 
 fn sum_of_magnitudes<W: Copy + Into<i32>>(row: &[W]) -> i64 {
-    // So many magnitudes of sixteen bits have a sum of 32.
+    // The sum of so many magnitudes of 16 bits fits u32.
     let parts = row.chunks(1 << 16);
     let sums =
         parts.map(|part| part.iter().map(|&weight| weight.into().unsigned_abs()).sum::<u32>());
     sums.map(i64::from).sum()
 }
 
-/// What activations may be at most, so that no sum leaves i32.
-fn largest_activation<W: Copy + Into<i32>>(rows: &[W], inputs: usize) -> i16 {
+/// The largest activation `qmax` by which no sum overflows i32.
+fn activation_qmax<W: Copy + Into<i32>>(rows: &[W], inputs: usize) -> i16 {
     let largest_sum = rows.chunks_exact(inputs).map(sum_of_magnitudes).max().unwrap_or(0);
     (i64::from(i32::MAX) / largest_sum.max(1)).min(i64::from(i16::MAX)) as i16
 }
 
-/// The largest sum of a row's magnitudes beside activations of [`LEAST_LARGEST`], before they are rounded: that adds half
-/// a number to each at most.
+/// The largest sum of a row's magnitudes that allows activations of [`LEAST_QMAX`], before the magnitudes are rounded, which
+/// adds at most half to each.
 fn room(inputs: usize) -> f64 {
-    f64::from(i32::MAX) / f64::from(LEAST_LARGEST) - 0.5 * inputs as f64
+    f64::from(i32::MAX) / f64::from(LEAST_QMAX) - 0.5 * inputs as f64
 }
 
-/// The smallest scale by which no sum of the row's numbers, times activations, leaves i32.
+/// The smallest scale by which no sum of the row's integers, times activations, overflows i32.
 fn finest_scale(row: &[f32]) -> f32 {
     let room = room(row.len());
     let sum: f64 = row.iter().map(|&weight| f64::from(weight.abs())).sum();
     let largest = row.iter().fold(0.0, |largest: f32, weight| largest.max(weight.abs()));
-    // One in f32 may be rounded down, by less than this.
+    // The scale may be rounded down to f32, by less than this.
     (1.000_001 * (sum / room).max(f64::from(largest) / f64::from(i16::MAX))) as f32
 }

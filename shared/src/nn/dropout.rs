@@ -12,12 +12,13 @@ use crate::kernels::random::DropoutMask;
 pub struct Dropout(pub f64);
 
 impl Dropout {
-    /// The mask of the next place that drops out, for an operation that applies it itself.
+    /// The mask of the next site of the model, for an operation that applies it in its own pass.
     pub(crate) fn mask(self, tape: Option<&Tape>) -> Option<DropoutMask> {
         let tape = tape.filter(|_| self.0 > 0.0)?;
         Some(DropoutMask::new(self.0, tape.next_random_key()))
     }
 
+    /// x, with elements zeroed and the others scaled up if there is a tape.
     pub fn forward(self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
         let Some(mask) = self.mask(tape) else {
             return Ok(x.clone());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Weights;
-use super::encoded_table::EncodedTable;
+use super::quantized_embedding::QuantizedEmbedding;
 use crate::Result;
 use crate::autograd::{Parameter, Tape, Value};
 use crate::kernels::{Indices, rows};
@@ -17,20 +17,26 @@ pub struct Embedding {
     padding: Option<u32>,
 }
 
-/// Where an embedding's rows come from.
+/// The source of an embedding's rows.
 #[derive(Clone)]
 pub enum Table {
+    /// A tensor [entries, width], which can be trained.
     Parameter(Parameter),
-    /// For inference: it takes no gradient.
-    Encoded(Arc<EncodedTable>),
+    /// Rows for inference, which take no gradient.
+    Quantized(Arc<QuantizedEmbedding>),
 }
 
 impl Embedding {
+    /// The table called `weight`.
+    ///
+    /// # Errors
+    /// If it is missing or has another shape.
     pub fn new(weights: &Weights<'_>, entries: usize, width: usize) -> Result<Self> {
         let table = weights.table("weight", [entries, width])?;
         Ok(Self { table, entries, padding: None })
     }
 
+    /// The same table, where row `index` takes no gradient.
     #[must_use]
     pub fn with_padding(self, index: u32) -> Self {
         Self { padding: Some(index), ..self }
@@ -39,12 +45,12 @@ impl Embedding {
     /// -> [indices, width].
     ///
     /// # Panics
-    /// If an index is not below the number of entries, or an encoded table is to be trained.
+    /// If an index is not below the number of entries, or if quantized rows are given a tape.
     pub fn forward(&self, indices: &Indices, tape: Option<&Tape>) -> Result<Value> {
         let table = match &self.table {
             Table::Parameter(table) => table.clone(),
-            Table::Encoded(table) => {
-                assert!(tape.is_none(), "an encoded table is for inference");
+            Table::Quantized(table) => {
+                assert!(tape.is_none(), "quantized embeddings are for inference");
                 return table.gather(indices).map(Value::constant);
             }
         };
@@ -55,6 +61,7 @@ impl Embedding {
         }))
     }
 
+    /// The number of rows.
     pub fn entries(&self) -> usize {
         self.entries
     }

@@ -22,6 +22,10 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
+    /// The layer of `weight` (gamma) and `bias` (beta), each [width].
+    ///
+    /// # Errors
+    /// If one is missing or has another shape.
     pub fn new(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
         let (gamma, beta) = (weights.get("weight", &[width])?, weights.get("bias", &[width])?);
         Ok(Self { gamma, beta, eps, half: weights.half_format() })

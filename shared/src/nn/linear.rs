@@ -17,25 +17,34 @@ pub struct Linear {
     bias: Option<Parameter>,
 }
 
-/// Where a layer's w comes from.
+/// The weight w of a layer.
 #[derive(Clone)]
 pub enum LinearWeight {
+    /// A tensor, which can be trained.
     Parameter(Parameter),
-    /// For inference: it takes no gradient.
+    /// Packed weights for inference, which take no gradient.
     Packed(Arc<PackedLinear>),
 }
 
 impl Linear {
+    /// The layer of `weight` [outputs, inputs] and `bias` [outputs].
+    ///
+    /// # Errors
+    /// If one is missing or has another shape.
     pub fn new(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         let bias = Some(weights.get("bias", &[outputs])?);
         Ok(Self { weight: weights.linear("weight", [outputs, inputs])?, bias })
     }
 
+    /// As [`new`](Self::new), without a bias.
+    ///
+    /// # Errors
+    /// If `weight` is missing or has another shape.
     pub fn without_bias(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(Self { weight: weights.linear("weight", [outputs, inputs])?, bias: None })
     }
 
-    /// Whether its products are of whole numbers.
+    /// Whether its products are of integers.
     pub fn is_integer(&self) -> bool {
         matches!(&self.weight, LinearWeight::Packed(weight) if weight.is_integer())
     }
@@ -52,7 +61,7 @@ impl Linear {
         self.forward_in(self.format(), x, tape)
     }
 
-    /// As [`forward`](Self::forward), in f32: what comes out at the end is not rounded again.
+    /// As [`forward`](Self::forward), with an output in f32: the model's last outputs are not rounded.
     pub fn forward_f32(&self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
         self.forward_in(DType::F32, x, tape)
     }
@@ -149,7 +158,7 @@ impl Linear {
         self.bias.as_ref().expect("a layer fused with its bias has one")
     }
 
-    /// That of both operands of a product.
+    /// The format of both operands of a product.
     pub(crate) fn format(&self) -> DType {
         match &self.weight {
             LinearWeight::Parameter(weight) => weight.operand().dtype(),

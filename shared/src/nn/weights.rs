@@ -1,4 +1,4 @@
-//! Where a model's tensors come from: by name, checked against the shape the config asks for.
+//! A model's tensors by name, checked against the shapes that the config asks for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,22 +6,22 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::embedding::Table;
-use super::encoded_table::EncodedTable;
 use super::linear::LinearWeight;
+use super::quantized_embedding::QuantizedEmbedding;
 use crate::autograd::Parameter;
 use crate::kernels::packed::PackedLinear;
 use crate::{Error, Result};
 
-/// What is not among the tensors but in the form in which inference reads it, by name.
+/// Weights that are not tensors but in a form that only inference reads, by name.
 #[derive(Default)]
 pub struct Prepared {
-    /// Embeddings that stay encoded.
-    pub tables: BTreeMap<String, Arc<EncodedTable>>,
-    /// The weights of linear layers.
+    /// Embeddings whose rows stay quantized.
+    pub embeddings: BTreeMap<String, Arc<QuantizedEmbedding>>,
+    /// Packed weights of linear layers.
     pub linear: BTreeMap<String, Arc<PackedLinear>>,
 }
 
-static NOTHING: Prepared = Prepared { tables: BTreeMap::new(), linear: BTreeMap::new() };
+static NONE: Prepared = Prepared { embeddings: BTreeMap::new(), linear: BTreeMap::new() };
 
 /// Named tensors, and the name's beginning at this depth of the model.
 #[derive(Clone)]
@@ -33,22 +33,23 @@ pub struct Weights<'a> {
 }
 
 impl<'a> Weights<'a> {
+    /// Tensors by their full names.
     pub fn new(tensors: &'a BTreeMap<String, Tensor>) -> Self {
-        Self::with_prepared(tensors, &NOTHING)
+        Self::with_prepared(tensors, &NONE)
     }
 
-    /// As [`new`](Self::new), where some weights are not among the tensors.
+    /// As [`new`](Self::new), where some weights are in `prepared` instead.
     pub fn with_prepared(tensors: &'a BTreeMap<String, Tensor>, prepared: &'a Prepared) -> Self {
         Self { tensors, halves: None, prepared, prefix: String::new() }
     }
 
-    /// Products are in half precision, with these copies of the tensors: all of one format.
+    /// The same weights for products in half precision: `halves` are copies of tensors, all in one format.
     #[must_use]
     pub fn with_halves(self, halves: &'a BTreeMap<String, Tensor>) -> Self {
         Self { halves: Some(halves), ..self }
     }
 
-    /// That of the copies, if there are any.
+    /// The format of the half-precision copies, if there are any.
     pub(super) fn half_format(&self) -> Option<DType> {
         self.halves?.values().next().map(Tensor::dtype)
     }
@@ -85,11 +86,11 @@ impl<'a> Weights<'a> {
     /// If it is missing or has another shape.
     pub(super) fn table(&self, name: &str, shape: [usize; 2]) -> Result<Table> {
         let full_name = format!("{}{name}", self.prefix);
-        let Some(table) = self.prepared.tables.get(&full_name) else {
+        let Some(table) = self.prepared.embeddings.get(&full_name) else {
             return self.get(name, &shape).map(Table::Parameter);
         };
         check_shape(&full_name, &shape, &table.shape())?;
-        Ok(Table::Encoded(table.clone()))
+        Ok(Table::Quantized(table.clone()))
     }
 
     /// The weights of a linear layer, called `name` in this part.

@@ -40,7 +40,7 @@ impl From<&Manifest> for BundleSummary {
             has_cold_rows: manifest.hot_rows().is_some(),
             card: Card {
                 title: manifest.title().to_owned(),
-                license: manifest.licence().map(str::to_owned),
+                license: manifest.license().map(str::to_owned),
                 encoding: manifest.encoding(),
                 provenance: manifest.provenance().clone(),
                 scores: manifest.scores().clone(),

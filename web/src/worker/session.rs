@@ -50,7 +50,7 @@ impl Session {
         if self.is_loading(fold, true) {
             return;
         }
-        let loader = match self.folds.values().find(|loaded| loaded.is_whole()) {
+        let loader = match self.folds.values().find(|loaded| loaded.has_all_words()) {
             Some(whole) => ColdLoader::beside(&self.manifest, fold, whole),
             None => ColdLoader::new(&self.manifest, fold),
         };

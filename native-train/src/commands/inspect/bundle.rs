@@ -33,7 +33,7 @@ fn lines(manifest: &Manifest) -> Vec<String> {
     let labels = manifest.labels().names().iter().zip(manifest.thresholds().values());
     let labels: Vec<String> = labels.map(|(label, t)| format!("{label} {t:.2}")).collect();
     let mut lines = vec![
-        format!("licence: {}", manifest.licence().unwrap_or("not stated")),
+        format!("license: {}", manifest.license().unwrap_or("not stated")),
         format!(
             "{} of {}, trained from {}, seed {}",
             match &provenance.averaged_folds {
@@ -56,7 +56,7 @@ fn lines(manifest: &Manifest) -> Vec<String> {
             "{}, {}; a loaded fold takes about {}",
             counted(manifest.shards().len(), "shard"),
             megabytes(manifest.download_bytes()),
-            megabytes(manifest.resident_bytes(0))
+            megabytes(manifest.resident_bytes())
         ),
         format!("cross-validated macro-F1 at 0.5: {:.4}", scores.macro_f1_at_half),
     ];

@@ -1,4 +1,4 @@
-//! Folds as a base and what sets each apart: what is stored, what comes back, and what is refused.
+//! Folds as a common base and deltas: what is stored, what is read back, and what is refused.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::format::largest_logit_difference;
 use super::*;
+use crate::quant::QuantizedRows;
 
 const LAYER: &str = "deberta.encoder.layer.0.intermediate.dense.weight";
 const POOLER: &str = "pooler.dense.weight";
@@ -60,7 +61,7 @@ fn folds_that_are_the_same_have_no_deltas_and_a_fold_alone_has_none() {
         let bundle = bundle_of(contents(encoding("int8+1/1"), config.clone(), count), &folds);
         assert_eq!(bundle.manifest.shards().len(), 1, "one set of folds");
         assert_eq!(holders(&bundle, &format!("{LAYER}.delta")), []);
-        let whole = bundle_of(contents(Encoding::INT8, config.clone(), count), &folds);
+        let whole = bundle_of(contents(Format::Int8, config.clone(), count), &folds);
         let probabilities = |bundle: &Bundle| -> Vec<f32> {
             let answers = bundle.load(count - 1).unwrap().classify(&TEXTS).unwrap();
             answers.into_iter().flatten().flat_map(|answer| answer.probabilities).collect()
@@ -93,7 +94,7 @@ fn a_fold_beside_another_has_the_word_embeddings_in_common_with_it() {
         let alone = bundle.load(2).unwrap();
         assert_eq!(beside.classify(&TEXTS).unwrap(), alone.classify(&TEXTS).unwrap());
         assert_eq!(bundle.manifest.common_bytes() > 0, in_common, "{name}");
-        assert!(bundle.manifest.common_bytes() < bundle.manifest.resident_bytes(0));
+        assert!(bundle.manifest.common_bytes() < bundle.manifest.resident_bytes());
     }
 }
 
@@ -134,26 +135,31 @@ fn every_kind_of_lie_about_a_delta_is_refused() {
         (Dtype::F32, shape.to_vec(), vec![0; 4 * shape.iter().product::<usize>()])
     };
     let (delta, words) = (format!("{LAYER}.delta"), format!("{WORDS}.delta"));
-    let beyond = "has rows that the model has not, or that came before";
+    let beyond =
+        "has rows that are repeated, outside of the model's tensor, or not as many as listed";
     // A layer's rows are 16 numbers of two bits.
     for (name, stored, expected) in [
-        (delta.clone(), Some(packed(23, 4)), "has not the scales that its numbers need"),
-        (delta.clone(), Some(packed(24, 3)), "is U8 [24, 3], which does not make [24, 16]"),
+        (delta.clone(), Some(packed(23, 4)), "needs its `.scales` as F32 [23]"),
+        (delta.clone(), Some(packed(24, 3)), "is U8 [24, 3], expected U8 [24, 4]"),
         (delta.clone(), Some(packed(24, 16)), "is U8 [24, 16]"),
         (delta.clone(), Some((Dtype::I8, vec![24, 4], vec![0; 96])), "is I8 [24, 4]"),
         (delta.clone(), Some((Dtype::U8, vec![96], vec![0; 96])), "is U8 [96]"),
-        (format!("{delta}.scales"), None, "has not the scales"),
-        (format!("{delta}.scales"), Some(scales(&[24, 1])), "has not the scales"),
+        (format!("{delta}.scales"), None, "needs its `.scales` as F32 [24]"),
+        (format!("{delta}.scales"), Some(scales(&[24, 1])), "needs its `.scales` as F32 [24]"),
         (format!("{delta}.rows"), Some((Dtype::U32, vec![1, 2], numbers(&[1, 24]))), beyond),
         (format!("{words}.rows"), Some((Dtype::U32, vec![1, 2], numbers(&[31, 10]))), beyond),
         (format!("{words}.rows"), Some((Dtype::U32, vec![2, 2], numbers(&[0, 9, 8, 1]))), beyond),
         (format!("{words}.rows"), Some((Dtype::U32, vec![1, 2], numbers(&[0, 9]))), beyond),
         (format!("{words}.rows"), None, beyond),
-        ("pooler.dense.bias.delta".into(), Some(packed(16, 1)), "is none that the model has"),
-        ("classifier.weight.delta".into(), Some(packed(2, 4)), "is none that the model has"),
-        ("other.delta".into(), Some(packed(2, 4)), "is none that the model has"),
-        (format!("{delta}.delta"), Some(packed(24, 4)), "is none that the model has"),
-        ("pooler.dense.bias.delta.rows".into(), Some(packed(1, 2)), "belongs to no other"),
+        ("pooler.dense.bias.delta".into(), Some(packed(16, 1)), "is not a tensor of this model"),
+        ("classifier.weight.delta".into(), Some(packed(2, 4)), "is not a tensor of this model"),
+        ("other.delta".into(), Some(packed(2, 4)), "is not a tensor of this model"),
+        (format!("{delta}.delta"), Some(packed(24, 4)), "is not a tensor of this model"),
+        (
+            "pooler.dense.bias.delta.rows".into(),
+            Some(packed(1, 2)),
+            "describes no tensor of the shard",
+        ),
     ] {
         let outcome = loaded_with("int8+2/2", |tensors| match stored {
             Some(stored) => drop(tensors.insert(name.clone(), stored)),
@@ -174,10 +180,10 @@ fn deltas_where_the_encoding_has_none_are_refused() {
         Bundle { manifest, shards: shards.clone() }.load(0).err().unwrap().to_string()
     };
     for encoding in ["int8", "int8+2"] {
-        assert!(said(encoding).contains(".delta` is none that the model has"));
+        assert!(said(encoding).contains(".delta` is not a tensor of this model"));
     }
     for encoding in ["int8+1/1", "int8+2/4", "int8/int4+2/2"] {
-        assert!(said(encoding).contains("which does not make"), "{encoding}");
+        assert!(said(encoding).contains(", expected U8 ["), "{encoding}");
     }
 }
 
@@ -246,24 +252,28 @@ impl Reader<'_> {
         let mut values = vec![0.0; shape.iter().product()];
         for index in manifest.shards_of(self.fold) {
             let tensors = SafeTensors::deserialize(&self.bundle.shards[index]).unwrap();
-            let delta = encoding.delta_of(name, shape).map(|numbers| (".delta", numbers));
-            for (ending, numbers) in
-                [Some(("", encoding.of(name, shape))), delta].into_iter().flatten()
+            let bits = encoding.delta_bits(name, shape);
+            let delta = bits.map(|bits| (".delta", Format::Delta(bits)));
+            for (ending, format) in
+                [Some(("", encoding.format_of(name, shape))), delta].into_iter().flatten()
             {
                 let Ok(view) = tensors.tensor(&format!("{name}{ending}")) else { continue };
                 let part = |part: &str| tensors.tensor(&format!("{name}{ending}.{part}")).ok();
-                let scales = part("scales").map_or(&[][..], |view| view.data());
+                let scales: Vec<f32> = part("scales").map_or(Vec::new(), |view| {
+                    let (numbers, _) = view.data().as_chunks();
+                    numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+                });
                 let runs = part("rows").map_or(vec![0, shape[0] as u32], |view| {
                     let (numbers, _) = view.data().as_chunks();
                     numbers.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect()
                 });
                 let rows = runs.chunks(2).flat_map(|run| run[0]..run[0] + run[1]);
                 for (place, row) in rows.enumerate() {
-                    let bytes = numbers.row_bytes(width);
+                    let (bytes, count) = (format.row_bytes(width), format.row_scales(width));
                     let data = &view.data()[place * bytes..][..bytes];
-                    let bytes = numbers.scale_bytes(width);
-                    let scales = &scales[place * bytes..][..bytes];
-                    numbers.add(data, scales, width, &mut values[row as usize * width..][..width]);
+                    let scales = &scales[place * count..][..count];
+                    let sums = &mut values[row as usize * width..][..width];
+                    QuantizedRows::new(format, width, data, scales).add_to(sums);
                 }
             }
         }

@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 
-use super::super::encoding::InMemory;
-use super::super::numbers::{Encoded, Numbers};
-use super::super::sink::{Arrival, Filled, Sink};
+use super::super::encoding::Residency;
+use super::super::sink::{Filled, Sink};
 use super::super::{EnsembleScores, FoldScores, LARGEST_SHARD, Verification};
 use super::*;
 use crate::batch::Batch;
 use crate::model::Classifier;
-use crate::nn::{EncodedTable, Weights};
+use crate::nn::{QuantizedEmbedding, Weights};
+use crate::quant::QuantizedMatrix;
 
-fn logit_difference(encoding: Encoding) -> f32 {
+fn logit_difference(encoding: Format) -> f32 {
     let config = config(40);
     largest_logit_difference(&bundle(encoding), &tensors(&config))
 }
@@ -43,23 +43,23 @@ pub(super) fn largest_logit_difference(bundle: &Bundle, folds: &[Tensors]) -> f3
 /// 2^-12 of it at most in f16, 1/254 of its row's largest in int8, and sums over a few layers.
 #[test]
 fn a_fold_says_what_its_tensors_say() {
-    assert_eq!(logit_difference(Encoding::F32), 0.0);
-    let f16 = logit_difference(Encoding::F16);
+    assert_eq!(logit_difference(Format::F32), 0.0);
+    let f16 = logit_difference(Format::F16);
     assert!(0.0 < f16 && f16 < 2e-3, "{f16}");
-    let int16 = logit_difference(Encoding::INT16);
+    let int16 = logit_difference(Format::Int16);
     assert!(0.0 < int16 && int16 < f16 / 3.0, "{int16}");
-    let int12 = logit_difference(Encoding::INT12);
-    let int8 = logit_difference(Encoding::INT8);
+    let int12 = logit_difference(Format::Int12);
+    let int8 = logit_difference(Format::Int8);
     assert!(int16 < int12 && int12 < int8 / 8.0, "{int12}");
     assert!(f16 < int8 && int8 < 5e-2, "{int8}");
     // Sixteen levels instead of 255.
-    let int4 = logit_difference(Encoding::INT4);
+    let int4 = logit_difference(Format::Int4);
     assert!(int8 < int4 && int4 < 30.0 * int8, "{int4}");
 }
 
 #[test]
 fn answers_are_a_text_each_and_say_what_was_cut() {
-    let model = bundle(Encoding::INT8).load(0).unwrap();
+    let model = bundle(Format::Int8).load(0).unwrap();
     let long = "dog ".repeat(40);
     let texts: Vec<&str> = TEXTS.into_iter().chain([&*long]).collect();
     let together = model.classify(&texts).unwrap();
@@ -81,7 +81,7 @@ fn answers_are_a_text_each_and_say_what_was_cut() {
 
 #[test]
 fn the_manifest_reads_back() {
-    let manifest = bundle(Encoding::INT8).manifest;
+    let manifest = bundle(Format::Int8).manifest;
     let verification = Verification {
         rows: 20,
         logit_difference: 0.01,
@@ -108,14 +108,14 @@ fn the_manifest_reads_back() {
 
 #[test]
 fn the_same_run_gives_the_same_bytes() {
-    let (first, second) = (bundle(Encoding::INT8), bundle(Encoding::INT8));
+    let (first, second) = (bundle(Format::Int8), bundle(Format::Int8));
     assert_eq!(first.manifest.to_json(), second.manifest.to_json());
     assert!(first.shards == second.shards);
 }
 
 #[test]
 fn what_folds_have_in_common_is_stored_once() {
-    let Bundle { manifest, shards } = bundle(Encoding::INT8);
+    let Bundle { manifest, shards } = bundle(Format::Int8);
     let holders = |name: &str| -> Vec<(&[usize], usize)> {
         let rows = manifest.shards().iter().zip(&shards).filter_map(|(shard, bytes)| {
             let tensors = SafeTensors::deserialize(bytes).unwrap();
@@ -149,10 +149,10 @@ fn rows_that_differ_by_less_than_half_a_step_are_stored_once() {
         tensors.tensor(WORDS).map_or(0, |rows| rows.shape()[0])
     };
     assert!(
-        shared_rows(Encoding::INT8) >= 25,
+        shared_rows(Format::Int8) >= 25,
         "but for numbers that fall on the other side of a half"
     );
-    for encoding in [Encoding::INT16, Encoding::F16, Encoding::F32] {
+    for encoding in [Format::Int16, Format::F16, Format::F32] {
         assert_eq!(shared_rows(encoding), 0);
     }
 }
@@ -161,7 +161,7 @@ fn rows_that_differ_by_less_than_half_a_step_are_stored_once() {
 fn one_fold_may_stand_alone() {
     let config = config(40);
     let folds = tensors(&config);
-    let one = bundle_of(contents(Encoding::F16, config, 1), &folds[1..2]);
+    let one = bundle_of(contents(Format::F16, config, 1), &folds[1..2]);
     assert_eq!((one.manifest.folds(), one.manifest.shards().len()), (1, 1));
     assert_eq!(one.manifest.fold_numbers(), [1]);
     assert_eq!(one.load(0).unwrap().classify(&["a cat"]).unwrap().len(), 1);
@@ -171,7 +171,7 @@ fn one_fold_may_stand_alone() {
 fn a_large_table_is_cut_where_a_shard_is_full() {
     let config = config(300_000);
     let folds: Vec<Tensors> = tensors(&config).into_iter().take(1).collect();
-    let bundle = bundle_of(contents(Encoding::F32, config, 1), &folds);
+    let bundle = bundle_of(contents(Format::F32, config, 1), &folds);
     assert_eq!(bundle.shards.len(), 2);
     let full = bundle.shards[0].len() as u64;
     assert!(full <= LARGEST_SHARD && full > LARGEST_SHARD - 4096, "{full}");
@@ -193,36 +193,36 @@ fn weights_that_are_no_numbers_are_refused_by_name() {
         );
         outcome.unwrap_err().to_string()
     };
-    let told = refused(f32::NAN, Encoding::F32);
+    let told = refused(f32::NAN, Format::F32);
     assert_eq!(
         told,
         "bundle: tensor `deberta.encoder.layer.0.output.dense.weight`: a weight is not a finite number"
     );
-    assert!(refused(1e5, Encoding::F16).contains("too large for f16"));
+    assert!(refused(1e5, Format::F16).contains("too large for f16"));
 }
 
 #[test]
 fn int8_keeps_a_row_within_half_a_step() {
     let rows = [0.3, -1.27, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1e-42, -2e-42, 0.0, 0.0];
-    let encoded = Numbers::Int8.encode(&rows, 4).unwrap();
-    assert_eq!(encoded.data[..8], [30, -127_i8 as u8, 0, 100, 0, 0, 0, 0]);
-    for (row, expected) in rows.chunks(4).enumerate() {
-        let (data, scale) = encoded.rows(Numbers::Int8, 4, row, 1);
-        let scale = f32::from_le_bytes(scale.try_into().unwrap());
-        for (byte, expected) in data.iter().zip(expected) {
-            let error = (f32::from(*byte as i8) * scale - expected).abs();
+    let matrix = QuantizedMatrix::encode(Format::Int8, &rows, 4).unwrap();
+    let mut decoded = [0.0; 4];
+    for ((row, expected), scale) in rows.chunks(4).enumerate().zip(matrix.scales()) {
+        matrix.row_into(row, &mut decoded);
+        for (found, expected) in decoded.iter().zip(expected) {
+            let error = (found - expected).abs();
             assert!(error <= 0.51 * scale.max(1e-41), "{expected}: {error}");
         }
     }
+    assert_eq!(matrix.into_data()[..8], [30, -127_i8 as u8, 0, 100, 0, 0, 0, 0]);
 }
 
 fn decoded(filled: Filled, rows: usize) -> Vec<f32> {
     let tensor = match filled {
         Filled::Dense(tensor) => tensor,
         Filled::Packed(_) => unreachable!("compared as it is"),
-        Filled::Encoded(stretch) => {
+        Filled::Rows(segment) => {
             let all: Vec<u32> = (0..rows as u32).collect();
-            EncodedTable::new(stretch, rows).gather(&all).unwrap()
+            QuantizedEmbedding::new(segment, rows).gather(&all).unwrap()
         }
     };
     tensor.flatten_all().unwrap().to_vec1().unwrap()
@@ -234,28 +234,23 @@ proptest! {
     fn rows_find_their_place_whatever_the_blocks(
         order in Just((0..17_usize).collect::<Vec<_>>()).prop_shuffle(),
         cuts in prop::collection::btree_set(1..17_usize, 0..6),
-        numbers in prop::sample::select(vec![Numbers::F32, Numbers::F16, Numbers::Int16, Numbers::Int12, Numbers::Int8, Numbers::Int4]),
+        (_, format) in prop::sample::select(Format::NAMED.to_vec()),
     ) {
         const WIDTH: usize = 3;
-        let encoded = numbers.encode(&random(17 * WIDTH, 1, 1), WIDTH).unwrap();
+        let encoded = QuantizedMatrix::encode(format, &random(17 * WIDTH, 1, 1), WIDTH).unwrap();
+        let packed_as = Residency::Packed(format.operand());
         let ends: Vec<usize> = cuts.into_iter().chain([17]).collect();
         let mut results = Vec::new();
         let mut packed = Vec::new();
-        for becomes in [InMemory::F32, InMemory::Encoded, InMemory::Packed] {
-            let mut sink = Sink::new(vec![17, WIDTH], numbers, becomes);
+        for residency in [Residency::Dense, Residency::Rows, packed_as] {
+            let mut sink = Sink::new(vec![17, WIDTH], format, residency, None);
             let mut start = 0;
             for &end in &ends {
-                let mut arrived = Encoded::default();
-                let runs: Vec<(usize, usize)> = order[start..end].iter().map(|&row| (row, 1)).collect();
-                for &(row, _) in &runs {
-                    let (data, scales) = encoded.rows(numbers, WIDTH, row, 1);
-                    arrived.data.extend(data);
-                    arrived.scales.extend(scales);
-                }
-                let arrival = Arrival { data: &arrived.data, scales: &arrived.scales };
+                let arrived = encoded.select_rows(&order[start..end]);
+                let runs = order[start..end].iter().map(|&row| (row, 1));
                 prop_assert!(!sink.is_full());
-                prop_assert!(sink.take(runs.iter().copied(), &arrival));
-                prop_assert!(!sink.take(runs.iter().copied(), &arrival), "the same rows again");
+                prop_assert!(sink.take(runs.clone(), arrived.as_rows()));
+                prop_assert!(!sink.take(runs, arrived.as_rows()), "the same rows again");
                 start = end;
             }
             prop_assert!(sink.is_full());
@@ -264,11 +259,10 @@ proptest! {
                 other => results.push(decoded(other, 17)),
             }
         }
-        for becomes in [InMemory::F32, InMemory::Packed] {
-            let mut whole = Sink::new(vec![17, WIDTH], numbers, becomes);
-            let all = Arrival { data: &encoded.data, scales: &encoded.scales };
-            prop_assert!(whole.take([(0, 17)].into_iter(), &all));
-            match whole.finish().unwrap() {
+        for residency in [Residency::Dense, packed_as] {
+            let mut sink = Sink::new(vec![17, WIDTH], format, residency, None);
+            prop_assert!(sink.take([(0, 17)].into_iter(), encoded.as_rows()));
+            match sink.finish().unwrap() {
                 Filled::Packed(weight) => packed.push(weight),
                 other => results.push(decoded(other, 17)),
             }
@@ -276,6 +270,7 @@ proptest! {
         prop_assert_eq!((results.len(), packed.len()), (3, 2));
         prop_assert!(results.iter().all(|result| *result == results[0]));
         prop_assert!(packed[0] == packed[1], "packed of the same numbers");
+        prop_assert!(*packed[0] == encoded.pack());
     }
 
     /// Whatever folds have in common, every fold gets its own numbers back.
@@ -291,7 +286,7 @@ proptest! {
             let table = rows.collect();
             fold.insert(WORDS.to_owned(), table);
         }
-        let bundle = bundle_of(contents(Encoding::F32, config.clone(), FOLDS), &folds);
+        let bundle = bundle_of(contents(Format::F32, config.clone(), FOLDS), &folds);
         let sets: BTreeSet<&Vec<usize>> = bundle.manifest.shards().iter().map(|s| &s.folds).collect();
         prop_assert_eq!(sets.len(), bundle.manifest.shards().len(), "one small shard a set");
         let all: Vec<u32> = (0..40).collect();

@@ -1,4 +1,4 @@
-//! Bundles whose word embeddings are parted: most texts are answered before the cold rows are there, and as well as after.
+//! Bundles with cold rows: most texts are answered before the cold rows are loaded, and as well as after.
 
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ impl Bundle {
         loader.finish().unwrap()
     }
 
-    fn complete(&self, fold: usize, model: &mut FoldModel, beside: Option<&FoldModel>) {
+    fn add_cold_rows(&self, fold: usize, model: &mut FoldModel, beside: Option<&FoldModel>) {
         let mut loader = match beside {
             Some(loaded) => ColdLoader::beside(&self.manifest, fold, loaded),
             None => ColdLoader::new(&self.manifest, fold),
@@ -77,13 +77,13 @@ fn hot_texts_are_answered_before_the_cold_rows_are_there_and_all_alike_after() {
         for fold in 0..FOLDS {
             let expected = whole.load(fold).unwrap().classify(&TEXTS).unwrap();
             let mut model = parted.hot(fold, None);
-            assert!(!model.is_whole());
+            assert!(!model.has_all_words());
             let first = model.classify(&TEXTS).unwrap();
             for ((first, expected), is_hot) in first.iter().zip(&expected).zip(&are_hot) {
                 assert_same(first.as_ref(), expected.as_ref().filter(|_| *is_hot), name);
             }
-            parted.complete(fold, &mut model, None);
-            assert!(model.is_whole());
+            parted.add_cold_rows(fold, &mut model, None);
+            assert!(model.has_all_words());
             assert_eq!(model.classify(&TEXTS).unwrap(), expected, "{name}");
             // Readers that know nothing of it take all shards as one fold's; ours does in two steps.
             assert_eq!(parted.load(fold).unwrap().classify(&TEXTS).unwrap(), expected);
@@ -146,8 +146,8 @@ fn folds_beside_each_other_have_both_parts_in_common() {
         let bundle = with_hot_rows(name, Some(hot()));
         let mut first = bundle.hot(0, None);
         let mut second = bundle.hot(1, Some(&first));
-        bundle.complete(0, &mut first, None);
-        bundle.complete(1, &mut second, Some(&first));
+        bundle.add_cold_rows(0, &mut first, None);
+        bundle.add_cold_rows(1, &mut second, Some(&first));
         let rows = |model: &FoldModel, cold| std::sync::Arc::as_ptr(model.words(cold).unwrap().0);
         assert_eq!(rows(&first, false) == rows(&second, false), in_common, "{name}");
         // What no text of the run has, all folds have in common.
@@ -184,15 +184,19 @@ fn lies_about_the_parts_are_refused() {
         }
     };
     for (pointer, value, expected) in [
-        ("/hot_rows", json!(0), "its `hot_rows` is 0, which does not part 40 rows"),
-        ("/hot_rows", json!(40), "its `hot_rows` is 40, which does not part 40 rows"),
-        ("/hot_rows", json!(u64::MAX), "which does not part 40 rows"),
+        (
+            "/hot_rows",
+            json!(0),
+            "`hot_rows` is 0, it must be 1 or more and less than the vocabulary of 40",
+        ),
+        ("/hot_rows", json!(40), "`hot_rows` is 40, it must be 1 or more"),
+        ("/hot_rows", json!(u64::MAX), "less than the vocabulary of 40"),
         ("/hot_rows", json!(-1), "the manifest: "),
         ("/hot_rows", json!("most"), "the manifest: "),
         ("/hot_rows", Value::Null, "the cold shards of fold 0 have"),
-        ("/encoding", json!("f32"), "but word embeddings in f32 come together"),
-        ("/encoding", json!("int8/f32"), "but word embeddings in f32 come together"),
-        ("/shards/0/cold", json!(true), "one of its cold shards does not come last"),
+        ("/encoding", json!("f32"), "`hot_rows` is not for word embeddings in f32"),
+        ("/encoding", json!("int8/f32"), "`hot_rows` is not for word embeddings in f32"),
+        ("/shards/0/cold", json!(true), "cold shards must be listed after all others"),
         (&format!("{last}/cold"), json!(false), "the cold shards of fold 0 have 0 bytes"),
         (&format!("{last}/cold"), json!("yes"), "the manifest: "),
         (&format!("{last}/folds"), json!([0, 1]), "the cold shards of fold 2 have 0 bytes"),
@@ -218,7 +222,7 @@ fn lies_about_the_parts_are_refused() {
             shards.insert(place, shard);
         }
         let message = Manifest::from_json(json.to_string().as_bytes()).unwrap_err().to_string();
-        assert!(message.contains("which is not what its model needs"), "{message}");
+        assert!(message.contains("its model needs 1 to"), "{message}");
     }
 }
 
@@ -227,7 +231,7 @@ fn rows_in_a_shard_of_the_other_part_are_refused() {
     let bundle = with_hot_rows("int8", Some(hot()));
     // The rows are parted elsewhere, so that some are in a shard where they may not be.
     for (moved, expected) in [
-        (hot() - 1, "has rows that the model has not"),
+        (hot() - 1, "has rows that are repeated, outside of the model's tensor"),
         (hot() + 1, "word_embeddings.weight` is missing"),
     ] {
         let mut json = json_of(&bundle);
@@ -250,7 +254,7 @@ fn rows_in_a_shard_of_the_other_part_are_refused() {
     let mut loader = ColdLoader::new(&manifest, 0);
     let shard = manifest.shards()[stray].open(bundle.shards[hot[0]].clone()).unwrap();
     let message = loader.take(stray, &shard).unwrap_err().to_string();
-    assert!(message.contains("is none that the model has"), "{message}");
+    assert!(message.contains("is not a tensor of this model"), "{message}");
 }
 
 #[test]
@@ -260,10 +264,10 @@ fn a_model_takes_its_cold_rows_once() {
     let mut loader = ColdLoader::new(&bundle.manifest, 0);
     let message = |error: crate::Error| error.to_string();
     let early = ColdLoader::new(&bundle.manifest, 0).finish(&mut model);
-    assert!(message(early.unwrap_err()).contains("shards of the fold have not come"));
+    assert!(message(early.unwrap_err()).contains("of the fold's shards are missing"));
     for index in bundle.manifest.cold_shards_of(0) {
         loader.take(index, &bundle.open(index)).unwrap();
     }
     let twice = message(loader.finish(&mut model).unwrap_err());
-    assert_eq!(twice, "bundle: the fold does not lack these word embeddings");
+    assert_eq!(twice, "bundle: the fold has its cold word embeddings already");
 }

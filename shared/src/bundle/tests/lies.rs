@@ -1,4 +1,4 @@
-//! Manifests and shards that are not what they should be: refused in words, never a panic, never a large allocation.
+//! Manifests and shards that were tampered with: each is refused with a message, without a panic or a large allocation.
 
 use proptest::prelude::*;
 use safetensors::tensor::{TensorView, serialize};
@@ -20,7 +20,7 @@ fn read(json: &Value) -> Result<Manifest> {
 /// What is said of the manifest with the value at `pointer` replaced.
 fn said(pointer: &str, value: Value) -> String {
     static SOUND: OnceLock<Value> = OnceLock::new();
-    let mut json = SOUND.get_or_init(|| json_of(&bundle(Encoding::INT8).manifest)).clone();
+    let mut json = SOUND.get_or_init(|| json_of(&bundle(Format::Int8).manifest)).clone();
     *json.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is there")) = value;
     match read(&json) {
         Err(error) => error.to_string(),
@@ -32,50 +32,58 @@ fn said(pointer: &str, value: Value) -> String {
 fn every_kind_of_lie_in_a_manifest_is_refused() {
     let huge = json!(2_147_483_647);
     for (pointer, value, expected) in [
-        ("/format", json!("other"), "the manifest's format is not `quintet-bundle`"),
-        ("/version", json!(2), "it is of version 2, this program reads version 1"),
-        ("/title", json!("x".repeat(2001)), "title or licence is longer"),
-        ("/licence", json!("x".repeat(2001)), "title or licence is longer"),
+        ("/format", json!("other"), "the manifest's `format` is not `quintet-bundle`"),
+        ("/version", json!(2), "the manifest has version 2, but this program reads version 1"),
+        ("/title", json!("x".repeat(2001)), "`title` or `license` is longer"),
+        ("/license", json!("x".repeat(2001)), "`title` or `license` is longer"),
         ("/labels", json!([]), "label names must be distinct"),
         ("/labels", json!(["joy", "joy"]), "label names must be distinct"),
-        ("/labels", json!(["fear", "joy"]), "the labels of its config are not its labels"),
-        ("/labels/0", json!("x".repeat(201)), "one longer than 200 bytes"),
+        ("/labels", json!(["fear", "joy"]), "`labels` and the labels in `config` differ"),
+        ("/labels/0", json!("x".repeat(201)), "one is longer than 200 bytes"),
         ("/thresholds", json!([0.5]), "there must be 2 thresholds"),
         ("/thresholds/0", json!(1.5), "thresholds from 0 to 1"),
         ("/thresholds/0", json!("high"), "the manifest: invalid type"),
-        ("/max_len", json!(1), "its `max_len` is 1"),
-        ("/max_len", json!(33), "its `max_len` is 33, which its model cannot read"),
+        ("/max_len", json!(1), "`max_len` is 1, it must be 2 to 32"),
+        ("/max_len", json!(33), "`max_len` is 33, it must be 2 to 32 for this model"),
         ("/max_len", json!(-1), "the manifest: "),
-        ("/encoding", json!("int3"), "the manifest: bundle: there is no encoding `int3`"),
-        ("/encoding", json!("int8+3"), "the manifest: bundle: there is no encoding `int8+3`"),
+        ("/encoding", json!("int3"), "the manifest: bundle: unknown encoding `int3`"),
+        ("/encoding", json!("int8+3"), "the manifest: bundle: unknown encoding `int8+3`"),
         ("/encoding", json!({"int8": 2}), "the manifest: invalid type"),
-        ("/folds", json!([]), "it must hold 1 to 64 different folds"),
-        ("/folds", json!([1, 2, 1]), "it must hold 1 to 64 different folds"),
-        ("/folds", json!((0..65).collect::<Vec<_>>()), "it must hold 1 to 64 different folds"),
+        ("/folds", json!([]), "`folds` must be 1 to 64 different numbers"),
+        ("/folds", json!([1, 2, 1]), "`folds` must be 1 to 64 different numbers"),
+        ("/folds", json!((0..65).collect::<Vec<_>>()), "`folds` must be 1 to 64 different numbers"),
         ("/folds", json!([1, 2, 3, 4]), "the shards of fold 3 have 0 bytes"),
-        ("/folds", json!([1, 2]), "does not say which folds need it"),
+        ("/folds", json!([1, 2]), "must be ascending indices of the bundle's 2 folds"),
         ("/config/model_type", json!("bert"), "config field `model_type`"),
-        ("/config/num_hidden_layers", huge.clone(), "its model has more than 128 layers"),
+        ("/config/num_hidden_layers", huge.clone(), "the model has more than 128 layers"),
         ("/config/vocab_size", huge.clone(), "bytes of memory, a browser's tab has"),
         ("/config/intermediate_size", huge.clone(), "bytes of memory"),
         ("/config/position_buckets", huge.clone(), "bytes of memory"),
         ("/config/vocab_size", json!(0), "config field `vocab_size` = 0"),
-        ("/config/id2label", json!({"0": "a", "1": "b"}), "the labels of its config are not"),
+        (
+            "/config/id2label",
+            json!({"0": "a", "1": "b"}),
+            "`labels` and the labels in `config` differ",
+        ),
         ("/shards", json!([]), "the shards of fold 0 have 0 bytes"),
-        ("/shards/0/sha256", json!("../../../etc/passwd"), "is not a sha256 in lower-case"),
-        ("/shards/0/sha256", json!("A".repeat(64)), "is not a sha256 in lower-case"),
-        ("/shards/0/sha256", json!("a".repeat(63)), "is not a sha256 in lower-case"),
-        ("/shards/0/sha256", json!("é".repeat(32)), "is not a sha256 in lower-case"),
-        ("/shards/0/bytes", json!(16_777_217), "the most allowed are 16777216"),
-        ("/shards/0/bytes", json!(u64::MAX), "the most allowed are 16777216"),
+        (
+            "/shards/0/sha256",
+            json!("../../../etc/passwd"),
+            "is not 64 lower-case hexadecimal digits",
+        ),
+        ("/shards/0/sha256", json!("A".repeat(64)), "is not 64 lower-case hexadecimal digits"),
+        ("/shards/0/sha256", json!("a".repeat(63)), "is not 64 lower-case hexadecimal digits"),
+        ("/shards/0/sha256", json!("é".repeat(32)), "is not 64 lower-case hexadecimal digits"),
+        ("/shards/0/bytes", json!(16_777_217), "at most 16777216 are allowed"),
+        ("/shards/0/bytes", json!(u64::MAX), "at most 16777216 are allowed"),
         ("/shards/0/bytes", json!(-1), "the manifest: "),
-        ("/shards/0/folds", json!([]), "does not say which folds need it"),
-        ("/shards/0/folds", json!([1, 0]), "does not say which folds need it"),
-        ("/shards/0/folds", json!([0, 0]), "does not say which folds need it"),
-        ("/shards/0/folds", json!([0, 9]), "does not say which folds need it"),
-        ("/scores/per_label", json!([]), "its scores are of other labels"),
-        ("/scores/macro_f1_tuned", json!(1.01), "one of its scores is not within 0 to 1"),
-        ("/scores/per_label/0/f1_at_half", json!(-0.1), "one of its scores is not within"),
+        ("/shards/0/folds", json!([]), "must be ascending indices of the bundle's 3 folds"),
+        ("/shards/0/folds", json!([1, 0]), "must be ascending indices of the bundle's 3 folds"),
+        ("/shards/0/folds", json!([0, 0]), "must be ascending indices of the bundle's 3 folds"),
+        ("/shards/0/folds", json!([0, 9]), "must be ascending indices of the bundle's 3 folds"),
+        ("/scores/per_label", json!([]), "`scores` must list every label once"),
+        ("/scores/macro_f1_tuned", json!(1.01), "a score in `scores` is outside of 0 to 1"),
+        ("/scores/per_label/0/f1_at_half", json!(-0.1), "a score in `scores` is outside"),
     ] {
         let message = said(pointer, value);
         assert!(message.contains(expected), "{pointer}: {message}");
@@ -84,10 +92,10 @@ fn every_kind_of_lie_in_a_manifest_is_refused() {
 
 #[test]
 fn averaged_weights_are_of_one_model() {
-    let mut json = json_of(&bundle(Encoding::INT8).manifest);
+    let mut json = json_of(&bundle(Format::Int8).manifest);
     json["provenance"]["averaged_folds"] = json!([0, 1]);
     let message = read(&json).unwrap_err().to_string();
-    assert!(message.contains("averaged weights, which are of one model"), "{message}");
+    assert!(message.contains("`averaged_folds` is for a bundle of one model"), "{message}");
 }
 
 #[test]
@@ -101,22 +109,22 @@ fn a_manifest_that_is_none_is_refused() {
 
 #[test]
 fn shards_named_twice_or_in_excess_are_refused() {
-    let sound = json_of(&bundle(Encoding::INT8).manifest);
+    let sound = json_of(&bundle(Format::Int8).manifest);
     let shard = sound["shards"][0].clone();
     let with = |shards: Vec<Value>| {
         let mut json = sound.clone();
         json["shards"] = shards.into();
         read(&json).unwrap_err().to_string()
     };
-    assert_eq!(with(vec![shard.clone(); 2]), "bundle: it names a shard twice");
-    assert_eq!(with(vec![shard.clone(); 8193]), "bundle: it has more than 8192 shards");
+    assert_eq!(with(vec![shard.clone(); 2]), "bundle: a shard is listed twice");
+    assert_eq!(with(vec![shard.clone(); 8193]), "bundle: there are more than 8192 shards");
     let many = (0..100).map(|number| {
         let mut shard = shard.clone();
         shard["sha256"] = format!("{number:064x}").into();
         shard["bytes"] = json!(16 << 20);
         shard
     });
-    assert!(with(many.collect()).contains("which is not what its model needs"));
+    assert!(with(many.collect()).contains("its model needs 1 to"));
 }
 
 type Stored = (Dtype, Vec<usize>, Vec<u8>);
@@ -124,7 +132,7 @@ type Stored = (Dtype, Vec<usize>, Vec<u8>);
 /// Loads fold 0 of a bundle in which the tensors of its first shard were changed, with a manifest that names the
 /// changed shard.
 fn loaded_with(change: impl FnOnce(&mut BTreeMap<String, Stored>)) -> String {
-    let Bundle { manifest, mut shards } = bundle(Encoding::INT8);
+    let Bundle { manifest, mut shards } = bundle(Format::Int8);
     let mut tensors: BTreeMap<String, Stored> = SafeTensors::deserialize(&shards[0])
         .unwrap()
         .iter()
@@ -162,20 +170,25 @@ fn every_kind_of_lie_in_a_shard_is_refused() {
         })
     };
     let words_rows = format!("{WORDS}.rows");
-    let beyond = "has rows that the model has not, or that came before";
+    let beyond =
+        "has rows that are repeated, outside of the model's tensor, or not as many as listed";
     for (name, stored, expected) in [
         (NORM, None, format!("tensor `{NORM}` is missing")),
         (NORM, Some(f32s(&[15])), format!("tensor `{NORM}` {beyond}")),
         (NORM, Some(f32s(&[17])), format!("tensor `{NORM}` {beyond}")),
-        (NORM, Some(f32s(&[16, 1])), "which does not make [16]".to_owned()),
-        (NORM, Some(f32s(&[])), "which does not make [16]".to_owned()),
+        (NORM, Some(f32s(&[16, 1])), "is F32 [16, 1], expected F32 [16]".to_owned()),
+        (NORM, Some(f32s(&[])), "is F32 [], expected F32 [0]".to_owned()),
         (NORM, Some((Dtype::F16, vec![16], vec![0; 32])), "is F16 [16]".to_owned()),
-        ("other.weight", Some(f32s(&[2])), "is none that the model has".to_owned()),
-        ("other.rows", Some(rows(&[0, 1])), "belongs to no other".to_owned()),
-        ("tokenizer.form.rows", Some(rows(&[0, 1])), "belongs to no other".to_owned()),
+        ("other.weight", Some(f32s(&[2])), "is not a tensor of this model".to_owned()),
+        ("other.rows", Some(rows(&[0, 1])), "describes no tensor of the shard".to_owned()),
+        ("tokenizer.form.rows", Some(rows(&[0, 1])), "describes no tensor of the shard".to_owned()),
         (WORDS, Some(f32s(&[30, 16])), "is F32 [30, 16]".to_owned()),
         (WORDS, Some((Dtype::I8, vec![30, 15], vec![0; 450])), "is I8 [30, 15]".to_owned()),
-        (WORDS, Some((Dtype::I8, vec![29, 16], vec![0; 464])), "has not the scales".to_owned()),
+        (
+            WORDS,
+            Some((Dtype::I8, vec![29, 16], vec![0; 464])),
+            "needs its `.scales` as F32 [29]".to_owned(),
+        ),
         (&words_rows, None, beyond.to_owned()),
         (&words_rows, Some(rows(&[9, 30])), beyond.to_owned()),
         (&words_rows, Some(rows(&[11, 30])), beyond.to_owned()),
@@ -186,10 +199,14 @@ fn every_kind_of_lie_in_a_shard_is_refused() {
         (
             &words_rows,
             Some((Dtype::U32, vec![2], numbers(&[10, 30]))),
-            "has no u32 [runs, 2]".to_owned(),
+            "needs its `.rows` as U32 [runs, 2]".to_owned(),
         ),
-        (&format!("{WORDS}.scales"), None, "has not the scales that its numbers need".to_owned()),
-        (&format!("{NORM}.scales"), Some(f32s(&[16])), "has not the scales".to_owned()),
+        (&format!("{WORDS}.scales"), None, "needs its `.scales` as F32 [30]".to_owned()),
+        (
+            &format!("{NORM}.scales"),
+            Some(f32s(&[16])),
+            "has `.scales`, which f32 does not use".to_owned(),
+        ),
         ("tokenizer.pieces", None, "`tokenizer.pieces` is missing".to_owned()),
     ] {
         let message = said(name, stored);
@@ -203,12 +220,12 @@ fn a_tokenizer_with_more_ids_than_embeddings_is_refused() {
         let (_, _, ids) = tensors.get_mut("tokenizer.ids").unwrap();
         ids[..4].copy_from_slice(&40_u32.to_le_bytes());
     });
-    assert_eq!(message, "bundle: its tokenizer has more ids than its model");
+    assert_eq!(message, "bundle: the tokenizer has 41 ids, but the model has 40 word embeddings");
 }
 
 #[test]
 fn shards_out_of_place_are_refused() {
-    let Bundle { manifest, shards } = bundle(Encoding::INT8);
+    let Bundle { manifest, shards } = bundle(Format::Int8);
     let open = |index: usize| manifest.shards()[index].open(shards[index].clone()).unwrap();
     let needed = manifest.shards_of(0);
     let foreign = (0..shards.len()).find(|index| !needed.contains(index)).unwrap();
@@ -217,20 +234,20 @@ fn shards_out_of_place_are_refused() {
     };
     let mut loader = FoldLoader::new(&manifest, 0);
     let message = refused(&mut loader, foreign, &open(foreign));
-    assert!(message.ends_with("is none that this fold still needs"), "{message}");
+    assert!(message.ends_with("is unexpected or repeated"), "{message}");
     refused(&mut loader, needed[0], &open(needed[1]));
     refused(&mut loader, shards.len(), &open(needed[1]));
     loader.take(needed[1], &open(needed[1])).unwrap();
     refused(&mut loader, needed[1], &open(needed[1]));
     let message = loader.finish().err().unwrap().to_string();
-    assert_eq!(message, "bundle: 2 shards of the fold have not come");
+    assert_eq!(message, "bundle: 2 of the fold's shards are missing");
 }
 
 proptest! {
     #[test]
     fn a_damaged_manifest_never_panics(place in any::<prop::sample::Index>(), byte in any::<u8>()) {
         static SOUND: OnceLock<String> = OnceLock::new();
-        let sound = SOUND.get_or_init(|| bundle(Encoding::F16).manifest.to_json());
+        let sound = SOUND.get_or_init(|| bundle(Format::F16).manifest.to_json());
         let mut json = sound.clone().into_bytes();
         *place.get_mut(&mut json) = byte;
         if let Ok(manifest) = Manifest::from_json(&json) {
@@ -248,7 +265,7 @@ proptest! {
         byte in any::<u8>(),
     ) {
         static SOUND: OnceLock<Bundle> = OnceLock::new();
-        let sound = SOUND.get_or_init(|| bundle(Encoding::INT8));
+        let sound = SOUND.get_or_init(|| bundle(Format::Int8));
         let index = sound.manifest.shards_of(0)[shard];
         let mut shards = sound.shards.clone();
         *place.get_mut(&mut shards[index]) = byte;

@@ -1,4 +1,4 @@
-//! Bundles made here and read again: whole, and with every kind of lie.
+//! Bundles that are written, read again, and tampered with.
 
 mod deltas;
 mod format;
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::kernels::random::RandomKey;
 use crate::model::DebertaConfig;
+use crate::quant::Format;
 use crate::tokenizer::{CompactTokenizer, Tokenizer};
 use crate::{LabelSet, Result, Thresholds};
 
@@ -59,7 +60,7 @@ fn config(vocab_size: usize) -> DebertaConfig {
     config
 }
 
-fn contents(encoding: Encoding, config: DebertaConfig, folds: usize) -> Contents {
+fn contents(encoding: impl Into<Encoding>, config: DebertaConfig, folds: usize) -> Contents {
     let label = |name: &String| LabelScores {
         label: name.clone(),
         support: 7,
@@ -70,7 +71,7 @@ fn contents(encoding: Encoding, config: DebertaConfig, folds: usize) -> Contents
     Contents {
         about: About {
             title: "Moods".into(),
-            licence: Some("MIT".into()),
+            license: Some("MIT".into()),
             provenance: Provenance {
                 model: "mini".into(),
                 seed: u64::MAX,
@@ -93,7 +94,7 @@ fn contents(encoding: Encoding, config: DebertaConfig, folds: usize) -> Contents
         labels: labels(),
         thresholds: Thresholds::new(vec![0.35, 0.5], 2).unwrap(),
         max_len: 16,
-        encoding,
+        encoding: encoding.into(),
         hot_rows: None,
         folds: (0..folds).map(|fold| fold + 1).collect(),
     }
@@ -147,7 +148,7 @@ fn random(count: usize, seed: u64, site: u32) -> Vec<f32> {
     (0..count).map(|i| key.bits(i as u32) as f32 / 2f32.powi(32) - 0.5).collect()
 }
 
-/// What a fold has, or those of the ancestor's rows that it has: as other models it lacks a pooler.
+/// Rows of a fold or of the ancestor, which has no pooler, as other pretrained models.
 fn rows_of(
     folds: &[Tensors],
     whose: Whose,
@@ -193,20 +194,20 @@ fn encoding(name: &str) -> Encoding {
     name.parse().unwrap()
 }
 
-/// Of relatives and their ancestor.
+/// A bundle of relatives and their ancestor.
 fn delta_bundle(name: &str) -> Bundle {
     let config = config(40);
     let folds = relatives(&config, 0.05);
     bundle_from(Base::Ancestor, contents(encoding(name), config, FOLDS), &folds)
 }
 
-fn bundle(encoding: Encoding) -> Bundle {
+fn bundle(encoding: impl Into<Encoding>) -> Bundle {
     let config = config(40);
     let folds = tensors(&config);
     bundle_of(contents(encoding, config, FOLDS), &folds)
 }
 
-/// As candle wants them.
+/// The same as tensors of candle.
 fn dense(tensors: &Tensors, config: &DebertaConfig) -> BTreeMap<String, Tensor> {
     let shapes = config.tensor_shapes(2);
     let dense = |(name, values): (&String, &Vec<f32>)| {

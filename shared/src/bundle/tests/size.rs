@@ -1,5 +1,5 @@
-//! What five folds of DeBERTa-v3-base weigh, with its own vocabulary of 128,100: random weights of its geometry, as sizes do
-//! not depend on what models have learnt. Minutes of work, so it is asked for by name:
+//! The sizes of five folds of DeBERTa-v3-base, with its vocabulary of 128,100. Weights are random, as sizes do not depend on
+//! what models have learnt. It takes minutes, so it runs only by name:
 //!
 //!     cargo test --release --workspace -- --ignored --nocapture five_folds_of_base
 
@@ -92,7 +92,7 @@ fn five_folds_of_base_are_at_most_250_megabytes() {
     eprintln!("encoding          download    a fold in memory, of that common to all (MB)");
     let told = |name: &str, config: &DebertaConfig| {
         let manifest = weighed(name, config, &tokenizer);
-        let (download, a_fold) = (mb(manifest.download_bytes()), mb(manifest.resident_bytes(0)));
+        let (download, a_fold) = (mb(manifest.download_bytes()), mb(manifest.resident_bytes()));
         let common = mb(manifest.common_bytes());
         eprintln!("{name:<16}  {download:>8.1}  {a_fold:>8.1}  {common:>8.1}");
         download

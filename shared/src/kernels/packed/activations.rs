@@ -1,28 +1,28 @@
-//! Rows of activations in the order in which tiles read them.
+//! Activations in the order in which tiles read them.
 
 use std::ops::Range;
 
-use super::ROWS;
+use super::geometry::ROWS;
 use super::tile::{Factor, interleave_rows};
 
 /// Tile after tile, [steps, rows, step]: the next `step` inputs of each of the tile's rows, then the next. There are
-/// as few tiles as can be, and their rows differ by one at most.
+/// as few tiles as possible, and their numbers of rows differ by at most one.
 pub struct Activations<F> {
     numbers: Vec<F>,
-    /// One a row.
+    /// [rows]
     scales: Vec<f32>,
     steps: usize,
 }
 
 impl<F: Factor> Activations<F> {
-    /// x [rows, inputs], [converted](Factor::convert).
-    pub fn new(x: &[f32], inputs: usize, largest: i16) -> Self {
+    /// x [rows, inputs], converted by [`Factor::convert`].
+    pub fn new(x: &[f32], inputs: usize, qmax: i16) -> Self {
         Self::filled(x.len() / inputs, inputs, |row, factors| {
-            F::convert(&x[row * inputs..][..inputs], largest, factors)
+            F::convert(&x[row * inputs..][..inputs], qmax, factors)
         })
     }
 
-    /// Numbers [rows, inputs] that were converted before, with their scales.
+    /// Factors [rows, inputs] that were converted before, with their `scales` [rows].
     pub fn of(converted: &[F], scales: &[f32]) -> Self {
         let inputs = converted.len() / scales.len();
         Self::filled(scales.len(), inputs, |row, factors| {
@@ -37,7 +37,7 @@ impl<F: Factor> Activations<F> {
         let width = steps * F::STEP;
         let mut numbers = vec![F::default(); rows * width];
         let mut scales = Vec::with_capacity(rows);
-        // What lies beyond a row's inputs stays zero.
+        // The end of a row, behind its inputs, stays zero.
         let mut converted = vec![F::default(); ROWS * width];
         for t in 0..tiles(rows) {
             let tile = rows_of(rows, t);
@@ -51,18 +51,22 @@ impl<F: Factor> Activations<F> {
         Self { numbers, scales, steps }
     }
 
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.scales.len()
     }
 
+    /// The scale of each row.
     pub fn scales(&self) -> &[f32] {
         &self.scales
     }
 
+    /// The number of steps of a row.
     pub fn steps(&self) -> usize {
         self.steps
     }
 
+    /// The number of tiles.
     pub fn tiles(&self) -> usize {
         tiles(self.rows())
     }
@@ -80,12 +84,12 @@ impl<F: Factor> Activations<F> {
     }
 }
 
-/// How many tiles so many rows are.
+/// The number of tiles of `rows` rows.
 fn tiles(rows: usize) -> usize {
     rows.div_ceil(ROWS)
 }
 
-/// Those of `rows` rows that are tile t.
+/// The rows of tile t, of `rows` in all.
 fn rows_of(rows: usize, t: usize) -> Range<usize> {
     let tiles = tiles(rows);
     t * rows / tiles..(t + 1) * rows / tiles

@@ -1,8 +1,8 @@
-//! A matrix that tasks fill together, each some columns of its own.
+//! A matrix that several tasks fill, each some columns of its own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A matrix [rows, columns] in the making.
+/// A matrix [rows, columns] that is being filled.
 pub struct Columns {
     matrix: *mut f32,
     rows: usize,
@@ -30,8 +30,8 @@ impl Columns {
         matrix
     }
 
-    /// Writes the first `count` of `values` into a row, from column `first` on. Most often these are N. Each place is
-    /// written by one task, once, and [counted](Self::count).
+    /// Writes the first `count` of `values` into a row, from column `first` on. Usually `count` is N. Each element must be
+    /// written by one task, once, and reported to [`count`](Self::count).
     #[inline(always)]
     pub fn put<const N: usize>(&self, row: usize, first: usize, count: usize, values: &[f32]) {
         assert!(row < self.rows && first + count <= self.columns && count <= values.len());
@@ -51,7 +51,7 @@ impl Columns {
         }
     }
 
-    /// So many numbers were written.
+    /// Reports that `written` elements were written.
     pub fn count(&self, written: usize) {
         self.written.fetch_add(written, Ordering::Relaxed);
     }

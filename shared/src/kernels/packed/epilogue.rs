@@ -1,22 +1,27 @@
-//! From sums to outputs: scales, bias and GELU, on the way to memory.
+//! From sums to outputs: scales, bias and GELU are applied on the way to memory.
 
 use super::super::scalar::gelu;
 use super::super::simd;
 use super::columns::Columns;
+use super::geometry::{COLUMNS, PANELS};
 use super::tile::Sum;
-use super::{COLUMNS, PANELS};
 
-/// What becomes of the product with the bias added.
+/// The activation function of a layer's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
+    /// None.
     Identity,
+    /// GELU, with the error function.
     Gelu,
 }
 
+/// What is done to the sums of a product.
 pub struct Epilogue<'a> {
-    /// One an output.
+    /// The scale of each output.
     pub scales: &'a [f32],
+    /// The bias of each output.
     pub bias: Option<&'a [f32]>,
+    /// Applied to the sum with bias.
     pub activation: Activation,
 }
 
@@ -24,8 +29,7 @@ pub struct Epilogue<'a> {
 pub type Line = [[f32; COLUMNS]; PANELS];
 
 impl Epilogue<'_> {
-    /// Sums [rows, COLUMNS] of the p-th panel of those whose first column is `first`, times the scales of row and output,
-    /// and the bias.
+    /// Scales sums [rows, COLUMNS] of panel p and adds the bias. `first` is the first column of panel 0.
     pub fn scale<S: Sum>(
         &self,
         sums: &[[S; COLUMNS]],
@@ -52,7 +56,7 @@ impl Epilogue<'_> {
         });
     }
 
-    /// Writes what becomes of the values to the columns from `first` on.
+    /// Applies the activation function to the values and writes them to the columns from `first` on.
     pub fn write(&self, values: &mut [Line], first: usize, output: &Columns) {
         let columns = (PANELS * COLUMNS).min(self.scales.len() - first);
         simd(|| {

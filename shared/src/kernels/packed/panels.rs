@@ -1,18 +1,21 @@
-//! Weights in the order in which tiles read them: panels of some outputs, in each the outputs' numbers side by side.
+//! Weights in the order in which tiles read them: panels of some outputs, whose weights are side by side.
 
-use super::COLUMNS;
+use super::geometry::COLUMNS;
 use super::tile::interleave;
 
 /// Panel after panel, [steps, COLUMNS, step]: the next `step` inputs of each of the panel's outputs, then the next.
 /// Missing inputs and outputs are zeros.
 #[derive(PartialEq)]
 pub enum Panels {
+    /// Widened to i16 by the product.
     Int8(Vec<i8>),
+    /// Multiplied as they are.
     Int16(Vec<i16>),
+    /// Multiplied as they are.
     F32(Vec<f32>),
 }
 
-/// Packs rows [outputs, inputs].
+/// Packs rows [outputs, inputs] into panels.
 pub fn pack<W: Copy + Default>(rows: &[W], inputs: usize, step: usize) -> Vec<W> {
     let (panel_rows, steps) = (inputs * COLUMNS, inputs.div_ceil(step));
     let panels = rows.len().div_ceil(panel_rows);

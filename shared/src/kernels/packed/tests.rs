@@ -4,10 +4,10 @@ use super::super::tests::{assert_close, random};
 use super::*;
 use crate::kernels::scalar::gelu;
 
-/// What the layer's numbers and the quantised activations multiply to, in i64 and f64, element by element.
+/// The product of the layer's integers and the quantized activations, in i64 and f64, element by element.
 fn reference(layer: &PackedLinear, rows: &[Vec<i64>], x: &[f32], bias: &[f32]) -> Vec<f32> {
     let [outputs, inputs] = layer.shape();
-    let largest = f64::from(layer.largest_activation());
+    let largest = f64::from(layer.activation_qmax());
     let mut output = Vec::new();
     for x in x.chunks(inputs) {
         let magnitude = x.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
@@ -77,7 +77,7 @@ proptest! {
         let scales = vec![0.5; outputs];
         let (x, bias) = (random(rows * inputs, seed ^ 2), random(outputs, seed ^ 3));
         let layer = PackedLinear::int16(weights.clone(), scales.clone());
-        prop_assert!(layer.largest_activation() >= LEAST_LARGEST);
+        prop_assert!(layer.activation_qmax() >= LEAST_QMAX);
         let coarser: Vec<Vec<i64>> = weights
             .chunks(inputs)
             .zip(&layer.scales)
@@ -109,7 +109,7 @@ proptest! {
         let weights = random(outputs * inputs, seed);
         let x = random(rows * inputs, seed ^ 1);
         let bias = vec![0.0; outputs];
-        let layer = PackedLinear::int16_of(&weights, inputs);
+        let layer = PackedLinear::requantized(&weights, inputs);
         let whole: Vec<Vec<i64>> = weights
             .chunks(inputs)
             .zip(&layer.scales)
@@ -158,14 +158,14 @@ proptest! {
 fn the_worst_row_stays_within_i32() {
     let inputs = 3072;
     let layer = PackedLinear::int8(&vec![-127; 2 * inputs], vec![1.0; 2]);
-    assert_eq!(layer.largest_activation(), 5504);
+    assert_eq!(layer.activation_qmax(), 5504);
     let x = vec![2.0; inputs];
     for isa in Isa::available() {
         let found = product(&layer, &x, &[0.0, 1.0], isa);
         assert_close(&found, &[-127.0 * 6144.0, 1.0 - 127.0 * 6144.0], 1e-6);
     }
     // And a layer of few inputs is bounded by i16.
-    assert_eq!(PackedLinear::int8(&[1, 2, 3], vec![1.0]).largest_activation(), i16::MAX);
+    assert_eq!(PackedLinear::int8(&[1, 2, 3], vec![1.0]).activation_qmax(), i16::MAX);
 }
 
 #[test]

@@ -1,34 +1,33 @@
 //! The innermost loop: the sums of a few rows by a panel's outputs.
 //!
-//! [`Isa`] names the instruction sets that it is written for; [`Isa::Portable`] is what the others must agree with, to
-//! the last bit.
+//! It is written for each instruction set of [`Isa`]. With integers all of them give the bits of [`Isa::Portable`].
 
-use super::quantise::quantise;
-use super::{COLUMNS, ROWS};
+use super::geometry::{COLUMNS, ROWS};
+use super::quantize::quantize;
 
 #[cfg(target_arch = "wasm32")]
 mod simd128;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// What a tile multiplies: i16 or f32.
+/// The numbers that a tile multiplies: i16 or f32.
 pub trait Factor: Copy + Default + Send + Sync + 'static {
+    /// The sum of products.
     type Sum: Sum;
 
     /// Inputs that lie side by side.
     const STEP: usize;
 
-    /// Writes a row as factors and returns the scale to multiply them by: whole numbers of at most `largest`, or the
-    /// row itself.
-    fn convert(x: &[f32], largest: i16, factors: &mut [Self]) -> f32;
+    /// Writes a row as factors and returns their scale: integers of at most `qmax`, or the row itself and 1.
+    fn convert(x: &[f32], qmax: i16, factors: &mut [Self]) -> f32;
 
     /// Rows [R, steps, STEP] to a tile [steps, R, STEP].
     fn interleave<const R: usize>(rows: &[Self], tile: &mut [Self]);
 }
 
-/// What a panel is made of: i8, i16 or f32.
+/// The numbers of a panel: i8, i16 or f32.
 pub trait Weight: Copy + Default + Sync + Into<Self::Factor> + 'static {
-    /// What it is multiplied as.
+    /// The type that a weight is widened to for the product.
     type Factor: Factor + Weight<Factor = Self::Factor>;
 
     /// `sums[r][c] += x[r] . w[c]` for x [steps, R, STEP] and w [steps, COLUMNS, STEP].
@@ -40,8 +39,9 @@ pub trait Weight: Copy + Default + Sync + Into<Self::Factor> + 'static {
     );
 }
 
-/// i32 for whole numbers, else f32.
+/// The sum of a tile's products: i32 of integers, else f32.
 pub trait Sum: Copy + Default + Send + Sync {
+    /// The sum as f32.
     fn value(self) -> f32;
 }
 
@@ -72,7 +72,7 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// What this machine has, the fastest last.
+    /// The instruction sets that this machine has, the fastest last.
     pub fn available() -> impl DoubleEndedIterator<Item = Self> {
         #[cfg(target_arch = "wasm32")]
         let found = [(Self::Portable, true), (Self::Simd128, true)];
@@ -87,6 +87,7 @@ impl Isa {
         found.into_iter().filter_map(|(isa, is_there)| is_there.then_some(isa))
     }
 
+    /// The fastest instruction set that this machine has.
     pub fn best() -> Self {
         Self::available().next_back().expect("one is portable")
     }
@@ -130,8 +131,8 @@ impl Factor for i16 {
 
     const STEP: usize = 2;
 
-    fn convert(x: &[f32], largest: i16, factors: &mut [i16]) -> f32 {
-        quantise(x, largest, factors)
+    fn convert(x: &[f32], qmax: i16, factors: &mut [i16]) -> f32 {
+        quantize(x, qmax, factors)
     }
 
     fn interleave<const R: usize>(rows: &[i16], tile: &mut [i16]) {
@@ -160,7 +161,7 @@ impl Weight for i8 {
     fn add<const R: usize>(isa: Isa, x: &[i16], w: &[i8], sums: &mut [[i32; COLUMNS]; R]) {
         assert_eq!(x.len() / R, w.len() / COLUMNS, "steps");
         match isa {
-            Isa::Portable => portable_whole(x, w, sums),
+            Isa::Portable => portable_integers(x, w, sums),
             #[cfg(target_arch = "wasm32")]
             Isa::Simd128 => simd128::add_i8(x, w, sums),
             #[cfg(target_arch = "x86_64")]
@@ -177,7 +178,7 @@ impl Weight for i16 {
     fn add<const R: usize>(isa: Isa, x: &[i16], w: &[i16], sums: &mut [[i32; COLUMNS]; R]) {
         assert_eq!(x.len() / R, w.len() / COLUMNS, "steps");
         match isa {
-            Isa::Portable => portable_whole(x, w, sums),
+            Isa::Portable => portable_integers(x, w, sums),
             #[cfg(target_arch = "wasm32")]
             Isa::Simd128 => simd128::add_i16(x, w, sums),
             #[cfg(target_arch = "x86_64")]
@@ -211,7 +212,7 @@ pub fn interleave<F: Copy, const STEP: usize, const R: usize>(rows: &[F], tile: 
     }
 }
 
-fn portable_whole<W: Copy + Into<i32>, const R: usize>(
+fn portable_integers<W: Copy + Into<i32>, const R: usize>(
     x: &[i16],
     w: &[W],
     sums: &mut [[i32; COLUMNS]; R],

@@ -7,7 +7,8 @@ mod model;
 
 use std::collections::BTreeMap;
 
-use shared::bundle::{Encoding, Provenance, Scores, TextAnswer};
+use shared::bundle::{Provenance, Scores, TextAnswer};
+use shared::quant::Format;
 use shared::{LabelSet, Thresholds};
 
 use super::*;
@@ -44,7 +45,7 @@ fn bundle(folds: usize) -> BundleSummary {
         card: Card {
             title: "Test".to_owned(),
             license: None,
-            encoding: Encoding::F32,
+            encoding: Format::F32.into(),
             provenance: Provenance {
                 model: "mini".to_owned(),
                 seed: 42,

@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_storeu_si512,
 };
 
-use super::super::COLUMNS;
+use super::super::geometry::COLUMNS;
 
 pub fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2")
@@ -21,22 +21,22 @@ pub fn has_avx512_vnni() -> bool {
     is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni")
 }
 
-/// i8, to be widened, or i16.
-pub trait Whole: Copy {
-    /// Sixteen numbers as i16.
+/// A weight: i8, which is widened, or i16.
+pub trait Integer: Copy {
+    /// Loads sixteen integers as i16.
     ///
     /// # Safety
-    /// There must be sixteen, and AVX2.
+    /// There must be sixteen behind `w`, and the machine must have AVX2.
     unsafe fn load_avx2(w: *const Self) -> __m256i;
 
-    /// Thirty-two numbers as i16.
+    /// Loads thirty-two integers as i16.
     ///
     /// # Safety
-    /// There must be thirty-two, and AVX-512BW.
+    /// There must be thirty-two behind `w`, and the machine must have AVX-512BW.
     unsafe fn load_avx512(w: *const Self) -> __m512i;
 }
 
-impl Whole for i8 {
+impl Integer for i8 {
     #[inline]
     #[target_feature(enable = "avx2")]
     unsafe fn load_avx2(w: *const i8) -> __m256i {
@@ -52,7 +52,7 @@ impl Whole for i8 {
     }
 }
 
-impl Whole for i16 {
+impl Integer for i16 {
     #[inline]
     #[target_feature(enable = "avx2")]
     unsafe fn load_avx2(w: *const i16) -> __m256i {
@@ -69,21 +69,21 @@ impl Whole for i16 {
 }
 
 /// See [`Weight::add`](super::Weight::add); for machines that [`has_avx2`].
-pub fn avx2<W: Whole, const R: usize>(x: &[i16], w: &[W], sums: &mut [[i32; COLUMNS]; R]) {
+pub fn avx2<W: Integer, const R: usize>(x: &[i16], w: &[W], sums: &mut [[i32; COLUMNS]; R]) {
     assert!(w.len() / COLUMNS >= x.len() / R);
     // SAFETY: `Isa::available` has found AVX2, and `w` has the steps that `x` has.
     unsafe { add_avx2(x, w, sums) }
 }
 
 /// See [`Weight::add`](super::Weight::add); for machines that [`has_avx512_vnni`].
-pub fn avx512_vnni<W: Whole, const R: usize>(x: &[i16], w: &[W], sums: &mut [[i32; COLUMNS]; R]) {
+pub fn avx512_vnni<W: Integer, const R: usize>(x: &[i16], w: &[W], sums: &mut [[i32; COLUMNS]; R]) {
     assert!(w.len() / COLUMNS >= x.len() / R);
     // SAFETY: `Isa::available` has found AVX-512 VNNI, and `w` has the steps that `x` has.
     unsafe { add_avx512_vnni(x, w, sums) }
 }
 
 #[target_feature(enable = "avx2")]
-unsafe fn add_avx2<W: Whole, const R: usize>(x: &[i16], w: &[W], sums: &mut [[i32; COLUMNS]; R]) {
+unsafe fn add_avx2<W: Integer, const R: usize>(x: &[i16], w: &[W], sums: &mut [[i32; COLUMNS]; R]) {
     const VECTORS: usize = COLUMNS / 8;
     let (x, w): (&[[[i16; 2]; R]], _) = (x.as_chunks::<2>().0.as_chunks().0, w.as_ptr());
     // SAFETY: a row of sums has this many vectors, and a step of `w` as many.
@@ -110,7 +110,7 @@ unsafe fn add_avx2<W: Whole, const R: usize>(x: &[i16], w: &[W], sums: &mut [[i3
 }
 
 #[target_feature(enable = "avx512bw,avx512vnni")]
-unsafe fn add_avx512_vnni<W: Whole, const R: usize>(
+unsafe fn add_avx512_vnni<W: Integer, const R: usize>(
     x: &[i16],
     w: &[W],
     sums: &mut [[i32; COLUMNS]; R],
@@ -120,7 +120,7 @@ unsafe fn add_avx512_vnni<W: Whole, const R: usize>(
     // SAFETY: a row of sums is one vector, and so is a step of `w`.
     unsafe {
         let load = |step: usize| W::load_avx512(w.add(step * COLUMNS * 2));
-        // An instruction waits for the sum that it adds to, so there are two of each.
+        // An instruction waits for the sum that it adds to, so each sum is kept in two halves.
         let mut kept = [[_mm512_setzero_si512(); R]; 2];
         let (pairs, last) = x.as_chunks::<2>();
         for (i, steps) in pairs.iter().enumerate() {

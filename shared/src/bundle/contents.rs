@@ -1,0 +1,43 @@
+//! What a bundle holds: everything in a manifest but its shards and their verification.
+
+use serde::{Deserialize, Serialize};
+
+use super::account::{Provenance, Scores};
+use super::encoding::Encoding;
+use crate::model::DebertaConfig;
+use crate::{LabelSet, Thresholds};
+
+/// What a bundle says of itself to people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The name of the ensemble.
+    pub title: String,
+    /// The license of the weights, in the words of whoever exported them. Older manifests call it `licence`.
+    #[serde(alias = "licence")]
+    pub license: Option<String>,
+    /// Where the models come from.
+    pub provenance: Provenance,
+    /// How good the run's models are.
+    pub scores: Scores,
+}
+
+/// What a new bundle is made with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contents {
+    /// Title, license, provenance and scores.
+    pub about: About,
+    /// The architecture that all folds share.
+    pub config: DebertaConfig,
+    /// The ordered label names.
+    pub labels: LabelSet,
+    /// A threshold for each label.
+    pub thresholds: Thresholds,
+    /// The most tokens of a text that are read, [CLS] and [SEP] among them.
+    pub max_len: usize,
+    /// Which tensor is stored in which format.
+    pub encoding: Encoding,
+    /// How many of the first rows of the word embeddings are hot; `None`: all.
+    pub hot_rows: Option<usize>,
+    /// The numbers that the folds have in their run.
+    pub folds: Vec<usize>,
+}
