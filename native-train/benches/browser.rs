@@ -1,7 +1,8 @@
 //! The bundles of `cargo xtask bench browser`: a model folder as one fold or as several.
 //!
-//! All folds have the folder's word embeddings, as training hardly changes those; the other matrices of each but the
-//! first are moved a little, so that nothing else is shared and loading, memory and download are an ensemble's.
+//! All folds have the folder's word embeddings, as training hardly changes them. The other matrices of all folds but
+//! the first are changed a little, so that nothing else is shared and download, memory and loading time are an
+//! ensemble's.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,12 +27,12 @@ struct Arguments {
     model: PathBuf,
     #[arg(long)]
     output: PathBuf,
-    /// One without deltas.
+    /// An encoding without deltas.
     #[arg(long)]
     encoding: Encoding,
     #[arg(long, default_value_t = 1)]
     folds: usize,
-    /// What `cargo bench` adds.
+    /// The flag that `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -81,7 +82,7 @@ fn main() -> Result<()> {
     folder.publish(&manifest)
 }
 
-/// A run that there was not.
+/// The description of a run that never took place.
 fn about(labels: &LabelSet, folds: usize) -> About {
     let of_label = |label: &String| LabelScores {
         label: label.clone(),

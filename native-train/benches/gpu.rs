@@ -13,13 +13,12 @@ use clap::{Parser, ValueEnum};
 use native_train::config::{DeviceChoice, PrecisionChoice};
 use native_train::data::{ColumnChoice, Dataset, Folds, Split, folds};
 use native_train::device::{self, Device};
-use native_train::evaluation::report::peak_memory_bytes;
 use native_train::memory;
 use native_train::pretrained::{Pretrained, TokenizerFile};
 use native_train::progress::Progress;
 use native_train::training::metrics_log::StepRecord;
-use native_train::training::trainer::{self, Files, Fold};
-use native_train::training::{Compute, Examples, Hyperparameters, Order, Precision};
+use native_train::training::trainer::{self, Files};
+use native_train::training::{Compute, Examples, FoldContext, Hyperparameters, Order, Precision};
 use rayon::prelude::*;
 use serde_json::json;
 use shared::kernels::cuda::launches;
@@ -31,7 +30,7 @@ const SEED: u32 = 42;
 /// Steps that a timing leaves out: kernels are loaded and memory is taken in them.
 const WARM_UP: usize = 20;
 
-/// No step takes less, so what is heard of closer together was heard of at once.
+/// The shortest time of a step. Steps that are reported closer together were reported at once.
 const BURST: Duration = Duration::from_micros(50);
 
 #[derive(Parser)]
@@ -53,7 +52,7 @@ struct Arguments {
     max_len: usize,
     #[arg(long, default_value_t = 1.5e-5)]
     lr: f64,
-    /// Of hidden states, attention and classifier; the model's own if not given.
+    /// The dropout of hidden states, attention and classifier [default: the model's own].
     #[arg(long)]
     dropout: Option<f64>,
     /// `speed`: how many folds to train side by side.
@@ -62,7 +61,7 @@ struct Arguments {
     /// `losses`: how many steps to take.
     #[arg(long, default_value_t = 20)]
     steps: usize,
-    /// What `cargo bench` adds.
+    /// The flag that `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -93,11 +92,11 @@ struct Bench {
     hyperparameters: Hyperparameters,
     device: Device,
     precision: Precision,
-    /// For checkpoints and logs.
+    /// The folder of checkpoints and logs.
     folder: PathBuf,
 }
 
-/// What one training left.
+/// The results of a training.
 struct Trained {
     step_times: Vec<Instant>,
     losses: Vec<f32>,
@@ -105,8 +104,8 @@ struct Trained {
 
 impl Bench {
     fn prepare(arguments: &Arguments) -> Result<Self> {
-        let device = arguments.device.resolve()?;
-        let precision = arguments.precision.resolve(device);
+        let device = arguments.device.resolve(device::cards)?;
+        let precision = arguments.precision.resolve(device, device::cards);
         let mut pretrained = Pretrained::from_folder(&arguments.model)?;
         if let Some(probability) = arguments.dropout {
             pretrained.config.hidden_dropout_prob = probability;
@@ -178,7 +177,7 @@ impl Bench {
             "samples_per_s": rounded(pace.steps_per_s * self.hyperparameters.batch_size as f64),
             "epoch_s": rounded(started.elapsed().as_secs_f64()),
             "peak_mib": device::peak_memory(&card)?.map(|bytes| bytes >> 20),
-            "rss_mib": peak_memory_bytes().map(|bytes| bytes >> 20),
+            "rss_mib": memory::peak_memory_bytes().map(|bytes| bytes >> 20),
             "launches": launches.map(|before| before.each_of(steps)),
             "loss_first": trained[0].losses.first(),
             "loss_last": trained[0].losses.last(),
@@ -219,17 +218,16 @@ impl Bench {
         };
         let labels = self.examples.targets.columns();
         let initial = self.pretrained.load(labels, u64::from(SEED))?.tensors;
-        let rows = Fold { index: fold, examples: &self.examples, train_rows, validation_rows };
-        let mut progress = Progress::timing();
-        trainer::train(
-            &self.pretrained.config,
-            initial,
-            &rows,
+        let context = FoldContext {
+            fold,
+            examples: &self.examples,
+            train_rows,
+            validation_rows,
             hyperparameters,
-            &compute,
-            &files,
-            &mut progress,
-        )?;
+            compute: &compute,
+        };
+        let mut progress = Progress::timing();
+        trainer::train(&self.pretrained.config, initial, context, &files, &mut progress)?;
         let losses = losses(files.metrics)?;
         Ok(Trained { step_times: progress.step_times().to_vec(), losses })
     }
@@ -248,7 +246,7 @@ fn losses(log: &Path) -> Result<Vec<f32>> {
     Ok(records.map(|record| record.loss).collect())
 }
 
-/// How fast steps follow each other once they are warm.
+/// The speed of steps after the warm-up.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     step_ms: f64,
@@ -256,10 +254,10 @@ struct Pace {
 }
 
 impl Pace {
-    /// Of one training, from when its steps were heard of.
+    /// The pace of one training, from the times at which its steps were reported.
     ///
-    /// A device may run ahead of what is known of it, so that steps are heard of several at a time: what counts is when
-    /// the last of such a burst was.
+    /// A device may run ahead of the reports, so that several steps are reported at once. Only the time of the last
+    /// report of such a burst counts.
     fn of(times: &[Instant]) -> Option<Self> {
         let whole = times.last()?.duration_since(*times.first()?);
         let apart = BURST.max(whole / (4 * times.len() as u32));
@@ -294,7 +292,7 @@ impl Pace {
         })
     }
 
-    /// Of several side by side: what they do together, and the time that a step of any of them adds.
+    /// The pace of several trainings side by side: their steps together, and the time that each adds.
     fn of_all(trainings: &[Trained]) -> Option<Self> {
         let paces: Vec<Self> =
             trainings.iter().map(|one| Self::of(&one.step_times)).collect::<Option<_>>()?;

@@ -1,7 +1,7 @@
-//! The devices of this machine: which cards can be used, or why none can, and how much memory they have.
+//! The devices of this machine: which GPUs can be used, or why none can, and how much memory they have.
 //!
-//! A program built with the feature `cuda` starts without CUDA, so whether there is any is asked here before the first
-//! of its functions is called. What the user may wish for is `config`'s.
+//! A program built with the feature `cuda` also starts where there is no CUDA, so its presence is checked
+//! here before the first of its functions is called. The user's choice of a device is in `config`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,15 +12,18 @@ use anyhow::Context;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+mod card;
 #[cfg(feature = "cuda")]
 mod cuda;
 
-/// Where the arithmetic runs.
+pub use card::{Card, Memory};
+
+/// The device that computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Device {
     Cpu,
-    /// The CUDA card of this ordinal.
+    /// The GPU with this CUDA ordinal.
     Cuda(usize),
 }
 
@@ -43,7 +46,7 @@ impl TryFrom<String> for Device {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map_err(|()| format!("`{text}` is none of cpu, cuda, cuda:N"))
+        text.parse().map_err(|()| format!("`{text}` is not a device: use cpu, cuda or cuda:N"))
     }
 }
 
@@ -62,31 +65,11 @@ impl FromStr for Device {
     }
 }
 
-/// A card that can be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Card {
-    /// As NVIDIA calls it.
-    pub name: String,
-    /// Major and minor, (9, 0) for a Hopper card.
-    pub compute_capability: (u32, u32),
-}
+/// The GPUs by ordinal, or the reason why none can be used, as half a sentence.
+pub type Cards = Result<&'static [Card], &'static str>;
 
-impl Card {
-    /// Whether its tensor cores multiply bf16.
-    pub fn has_bf16(&self) -> bool {
-        self.compute_capability >= (8, 0)
-    }
-}
-
-/// Bytes of a device's memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    pub free: u64,
-    pub total: u64,
-}
-
-/// The cards by ordinal; or why there is none that can be used, as half a sentence.
-pub fn cards() -> Result<&'static [Card], &'static str> {
+/// The GPUs of this machine, which are looked for once.
+pub fn cards() -> Cards {
     static CARDS: OnceLock<Result<Vec<Card>, String>> = OnceLock::new();
     CARDS.get_or_init(find).as_deref().map_err(String::as_str)
 }
@@ -99,26 +82,27 @@ fn find() -> Result<Vec<Card>, String> {
     Err("this build has no CUDA".to_owned())
 }
 
-/// The device for tensors; each call gives a card another stream, whose tensors only those of the same stream may meet.
+/// Opens the device for tensors. Each call opens another stream of a GPU, and tensors of different
+/// streams must not meet.
 ///
 /// # Errors
-/// If the card cannot be set up: another program may have it for itself, or its memory is full.
+/// If the GPU cannot be set up, because another program has it for itself or its memory is full.
 pub fn open(device: Device) -> Result<candle_core::Device> {
     match device {
         Device::Cpu => Ok(candle_core::Device::Cpu),
         #[cfg(feature = "cuda")]
         Device::Cuda(ordinal) => {
-            cuda::open(ordinal).with_context(|| format!("setting up `{device}`"))
+            cuda::open(ordinal).with_context(|| format!("cannot set up `{device}`"))
         }
         #[cfg(not(feature = "cuda"))]
         Device::Cuda(_) => anyhow::bail!("`{device}`: this build has no CUDA"),
     }
 }
 
-/// What a card has and has left; `None` for the CPU, whose memory the system shares out.
+/// The memory of a GPU; `None` for the CPU.
 ///
 /// # Errors
-/// If the driver does not say.
+/// If the driver does not report it.
 pub fn memory(device: &candle_core::Device) -> Result<Option<Memory>> {
     match device {
         #[cfg(feature = "cuda")]
@@ -127,12 +111,12 @@ pub fn memory(device: &candle_core::Device) -> Result<Option<Memory>> {
     }
 }
 
-/// The most bytes that this program's tensors have held on a card at a time; `None` for the CPU.
+/// The most bytes that this program's tensors have taken on a GPU at a time; `None` for the CPU.
 ///
-/// As `torch.cuda.max_memory_allocated`: without what the driver itself takes.
+/// As `torch.cuda.max_memory_allocated`, it leaves out the driver's own memory.
 ///
 /// # Errors
-/// If the driver does not say.
+/// If the driver does not report it.
 pub fn peak_memory(device: &candle_core::Device) -> Result<Option<u64>> {
     match device {
         #[cfg(feature = "cuda")]

@@ -1,10 +1,10 @@
-//! Errors a user can mend, told apart from failures: exit code 2 against 1.
+//! The errors that a user can correct. They end with exit code 2, all others with 1.
 
 use std::fmt;
 
-/// A mistake in what the user gave us: what is wrong and where, and what to do about it.
+/// A user's mistake: what is wrong, where, and what to do about it.
 ///
-/// Travels inside `anyhow::Error`; `main` finds it there, prints the hint and exits with 2.
+/// It is passed on inside an `anyhow::Error`, where `main` finds it, prints the hint and exits with 2.
 #[derive(Debug)]
 pub struct UserError {
     message: String,
@@ -16,7 +16,7 @@ impl UserError {
         Self { message: message.into(), hint: None }
     }
 
-    /// Adds the remedy, printed on its own `hint:` line.
+    /// Adds a remedy, which is printed on a `hint:` line.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

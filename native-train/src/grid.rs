@@ -1,20 +1,20 @@
-//! A rows x labels table: targets (0/1) and probabilities are both of this form.
+//! A table of rows and labels, for targets (0 or 1) and for probabilities.
 
-/// Values in row-major order, one row a text, one column a label.
+/// Values in row-major order, a row for each text and a column for each label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid<T> {
     columns: usize,
     values: Vec<T>,
 }
 
-/// What a row's labels are: 1 for a label that is on.
+/// The true labels: 1 for a label that is on.
 pub type Targets = Grid<u8>;
 
 /// A probability for each row and label.
 pub type Probabilities = Grid<f32>;
 
 impl<T: Copy> Grid<T> {
-    /// `values` holds whole rows of `columns` values.
+    /// A grid of `values`, which are whole rows of `columns` values.
     pub fn new(columns: usize, values: Vec<T>) -> Self {
         assert!(columns > 0 && values.len().is_multiple_of(columns), "whole rows");
         Self { columns, values }

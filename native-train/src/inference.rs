@@ -1,5 +1,5 @@
-//! A run's folds as one ensemble: texts in, mean probabilities out. Files of texts are the
-//! commands' to read and write.
+//! A run's folds as one ensemble: texts in, mean probabilities out. The commands read and write the
+//! files.
 
 use anyhow::{Error, Result};
 use candle_core::Device;
@@ -14,7 +14,6 @@ use shared::{
 };
 
 use crate::{
-    config::TrainConfig,
     error::UserError,
     grid::Probabilities,
     length_batches,
@@ -22,7 +21,7 @@ use crate::{
     run::{FoldFolder, Run, files, tensors},
 };
 
-/// Texts read from a file and labelled at a time: enough to find others of the same length.
+/// Texts of a file that are labelled at a time: enough to batch texts of about the same length.
 pub const CHUNK_ROWS: usize = 4096;
 
 /// The trained folds of a run.
@@ -33,52 +32,39 @@ pub struct Ensemble {
     folds: Vec<FrozenClassifier>,
 }
 
-/// What to do about folds that were not trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MissingFolds {
-    Refuse,
-    Allow,
-}
-
-/// Texts with their probabilities.
+/// The probabilities of some texts.
 pub struct Labelled {
     pub probabilities: Probabilities,
-    /// Texts longer than the model's limit, of which the end was not seen.
+    /// The number of texts that were truncated, as they are longer than the ensemble takes.
     pub truncated: usize,
 }
 
 impl Ensemble {
-    /// Loads the trained folds; also gives the numbers of those that are missing.
+    /// Loads `folds` of a run, which are trained. Texts are truncated to `max_len` tokens.
     ///
     /// # Errors
-    /// If there is no fold, one is missing and may not be, or a file is damaged.
+    /// If a file is missing or damaged, or a model has other labels.
     pub fn load(
         run: &Run,
-        missing_folds: MissingFolds,
+        folds: &[usize],
+        labels: LabelSet,
+        max_len: usize,
         device: &Device,
-    ) -> Result<(Self, Vec<usize>)> {
-        let config = TrainConfig::load(&run.config_toml())?;
-        let labels =
-            config.labels.ok_or_else(|| files::damaged(&run.config_toml(), "it has no labels"))?;
-        let (present, missing): (Vec<usize>, Vec<usize>) =
-            (0..config.folds).partition(|&fold| run.fold(fold).has_model());
-        if present.is_empty() || (!missing.is_empty() && missing_folds == MissingFolds::Refuse) {
-            return Err(lacking(run, &missing, config.folds).into());
-        }
-        let tokenizer = common_tokenizer(run, &present)?;
-        let folds = present.iter().map(|&fold| load_fold(&run.fold(fold), &labels, device));
+    ) -> Result<Self> {
+        let tokenizer = common_tokenizer(run, folds)?;
+        let folds = folds.iter().map(|&fold| load_fold(&run.fold(fold), &labels, device));
         let folds = folds.collect::<Result<_>>()?;
-        Ok((Self { labels, max_len: config.max_len, tokenizer, folds }, missing))
+        Ok(Self { labels, max_len, tokenizer, folds })
     }
 
     pub fn labels(&self) -> &LabelSet {
         &self.labels
     }
 
-    /// Labels texts; `labelled` hears how many are done.
+    /// Labels texts, and calls `labelled` with the number of those that are done.
     ///
     /// # Errors
-    /// If a tensor operation fails (out of memory, say).
+    /// If a tensor operation fails, for example because memory is full.
     pub fn label(&self, texts: &[String], labelled: impl FnMut(usize)) -> Result<Labelled> {
         let encodings: Vec<Encoding> =
             texts.par_iter().map(|text| self.tokenizer.encode(text, self.max_len)).collect();
@@ -98,17 +84,17 @@ impl Ensemble {
     }
 }
 
-/// A trained fold's model, as it lies in its folder, in f32.
+/// Loads the model of a trained fold, in f32.
 ///
 /// # Errors
-/// If a file is missing or damaged, or the model is one for other labels.
+/// If a file is missing or damaged, or the model has other labels.
 pub fn load_fold(
     fold: &FoldFolder,
     labels: &LabelSet,
     device: &Device,
 ) -> Result<FrozenClassifier> {
     let pretrained = open_fold(fold, labels)?;
-    // Of a whole classifier nothing is made anew, so the seed decides nothing.
+    // No tensor of a trained classifier is initialised, so the seed does not matter.
     let loaded = pretrained.load(labels.len(), 0).map_err(|error| of_fold(error, fold))?;
     if !loaded.report.is_complete() {
         return Err(files::damaged(&fold.model_safetensors(), loaded.report));
@@ -121,20 +107,21 @@ pub fn load_fold(
     Ok(Classifier::new(&pretrained.config, labels.len(), &weights)?.freeze()?)
 }
 
-/// A trained fold's folder; the numbers wait.
+/// Opens the model of a trained fold without reading its tensors.
 ///
 /// # Errors
-/// If a file is missing or damaged, or the model is one for other labels.
+/// If a file is missing or damaged, or the model has other labels.
 pub fn open_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<Pretrained> {
     let pretrained =
         Pretrained::from_folder(fold.folder()).map_err(|error| of_fold(error, fold))?;
     if pretrained.config.labels.as_ref() != Some(labels) {
-        return Err(files::damaged(&fold.config_json(), "its labels are not the run's"));
+        return Err(files::damaged(&fold.config_json(), "its labels are not those of the run"));
     }
     Ok(pretrained)
 }
 
-/// A damaged model of ours is not fetched again, as one from elsewhere would be.
+/// An error about a fold's model with the remedy for a run's file: unlike a pretrained model it cannot
+/// be downloaded again.
 pub fn of_fold(error: Error, fold: &FoldFolder) -> Error {
     match error.downcast::<UserError>() {
         Ok(error) => {
@@ -144,10 +131,10 @@ pub fn of_fold(error: Error, fold: &FoldFolder) -> Error {
     }
 }
 
-/// The folds of a run were trained with one tokenizer, so that texts are encoded once for all.
+/// Loads the tokenizer that all folds of a run have in common.
 ///
 /// # Errors
-/// If a fold's is missing or damaged, or another than the first's.
+/// If a fold's tokenizer is missing, damaged, or not that of the first fold.
 pub fn common_tokenizer(run: &Run, folds: &[usize]) -> Result<Tokenizer> {
     let path = |fold: &usize| run.fold(*fold).tokenizer_json();
     let (first, others) = folds.split_first().expect("there is a fold");
@@ -159,18 +146,4 @@ pub fn common_tokenizer(run: &Run, folds: &[usize]) -> Result<Tokenizer> {
         }
     }
     Tokenizer::from_json(&json).map_err(|error| files::damaged(&path(first), error))
-}
-
-fn lacking(run: &Run, missing: &[usize], folds: usize) -> UserError {
-    let run = run.folder().display();
-    let resume = format!("`native-train train --resume --output {run}` trains them");
-    if missing.len() == folds {
-        return UserError::new(format!("`{run}` has no trained fold")).hint(resume);
-    }
-    let numbers: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    UserError::new(format!(
-        "of the {folds} folds of `{run}` these are missing: {}",
-        numbers.join(", ")
-    ))
-    .hint(format!("{resume}; `--allow-missing-folds` does without"))
 }

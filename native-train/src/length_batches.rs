@@ -1,22 +1,25 @@
-//! Many texts through a model: batches of texts of about one length, results in the given order.
+//! Inference on many texts in batches of about equal length, with results in the given order.
 
 use anyhow::Result;
 use shared::batch::Batch;
 
 use crate::grid::Grid;
 
-/// Tokens that go through a model together. Nothing is padded, so this bounds memory, not waste.
+/// The tokens of a batch. There is no padding, so this limits memory, not waste.
 const BATCH_TOKENS: usize = 4096;
 
-/// Calls `forward` on batches until each of `texts` has its row of `columns` numbers, one a label;
-/// after each batch, `progress` hears how many texts are done.
+/// Calls `forward` on batches of `texts` and returns a row of `columns` values, one for each label, for
+/// each text. After each batch it calls `progress` with the number of texts done.
+///
+/// # Errors
+/// The errors of `forward`.
 pub fn run(
     texts: &[&[u32]],
     columns: usize,
     forward: impl Fn(&Batch) -> Result<Vec<f32>>,
     mut progress: impl FnMut(usize),
 ) -> Result<Grid<f32>> {
-    // Texts of one length together: the threads that share a batch then end together.
+    // Texts of one length are batched, so that the threads that share a batch end together.
     let mut by_length: Vec<usize> = (0..texts.len()).collect();
     by_length.sort_by_key(|&row| texts[row].len());
 
@@ -34,7 +37,7 @@ pub fn run(
     Ok(results)
 }
 
-/// How many of the first rows make a batch: at least one.
+/// The number of first rows that make a batch: at least one.
 fn fitting(rows: &[usize], texts: &[&[u32]]) -> usize {
     let mut tokens = 0;
     let full = rows.iter().position(|&row| {

@@ -1,4 +1,4 @@
-//! The native half of Quintet: fine-tunes a k-fold DeBERTa-v3 ensemble and uses it.
+//! The native part of Quintet: fine-tunes a k-fold DeBERTa-v3 ensemble and uses it.
 
 pub mod cli;
 pub mod commands;
@@ -13,6 +13,7 @@ pub mod grid;
 pub mod inference;
 pub mod length_batches;
 pub mod memory;
+pub mod parallel_folds;
 pub mod pretrained;
 pub mod progress;
 pub mod run;

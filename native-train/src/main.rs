@@ -1,5 +1,5 @@
-//! Parses the command line, runs the command, tells what went wrong: exit code 2 for a user's
-//! mistake, 1 for a failure.
+//! The program: parses the command line, runs the command and reports errors. The exit code is 2 for a
+//! user's mistake and 1 for a failure.
 
 use std::{
     io::{self, Write},
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mistake = error.chain().find_map(|cause| cause.downcast_ref::<UserError>());
-            // Nobody may be left to read it, which is no reason to panic.
+            // A closed stderr is no reason to panic.
             let _ = io::stderr().write_all(report(&error, mistake).as_bytes());
             ExitCode::from(if mistake.is_some() { 2 } else { 1 })
         }

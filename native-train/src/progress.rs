@@ -1,5 +1,5 @@
-//! What a command says while it works, all of it on stderr: bars on a terminal, a line every few
-//! seconds elsewhere, warnings only under `--quiet`. No colours, so nothing for NO_COLOR to undo.
+//! The progress of a command on stderr: bars on a terminal, a line every few seconds elsewhere,
+//! warnings only with `--quiet`. There are no colours, so NO_COLOR changes nothing.
 
 use std::{
     fmt,
@@ -9,20 +9,26 @@ use std::{
 
 use indicatif::{FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::pretrained;
-
-/// Tells how far a training or a prediction is.
+/// Reports how far a training, a prediction or an export is.
 pub struct Progress {
     voice: Voice,
     bar: ProgressBar,
     /// The bars of trainings that run side by side.
     bars: Option<MultiProgress>,
     training: Training,
-    /// Rows that were labelled when the first were reported, and when that was.
+    /// The rows of the first report of a prediction, and its time.
     labelling: Option<(usize, Instant)>,
     last_line: Instant,
-    /// When each step was done, for who times them.
+    /// The time at which each step was done, if a benchmark asks.
     step_times: Option<Vec<Instant>>,
+}
+
+/// Whether downloads are reported on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Downloads {
+    /// By bars on a terminal, by lines elsewhere.
+    Shown,
+    Hidden,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,12 +39,12 @@ enum Voice {
 }
 
 impl Progress {
-    /// Bars if stderr is a terminal, else lines.
+    /// Reports by bars if stderr is a terminal, else by lines.
     pub fn on_stderr() -> Self {
         Self::with(if io::stderr().is_terminal() { Voice::Bars } else { Voice::Lines })
     }
 
-    /// Warnings only.
+    /// Reports warnings only.
     pub fn quiet() -> Self {
         Self::with(Voice::Quiet)
     }
@@ -55,17 +61,17 @@ impl Progress {
         }
     }
 
-    /// As [`quiet`](Self::quiet), and remembers when each step was done.
+    /// Reports warnings only, and remembers when each step was done.
     pub fn timing() -> Self {
         Self { step_times: Some(Vec::new()), ..Self::quiet() }
     }
 
-    /// When each step was done, if this was to be remembered.
+    /// The time at which each step was done; empty unless made by [`timing`](Self::timing).
     pub fn step_times(&self) -> &[Instant] {
         self.step_times.as_deref().unwrap_or_default()
     }
 
-    /// For trainings that run side by side, one each.
+    /// A progress for each of some trainings that run side by side.
     pub fn side_by_side(&self, trainings: usize) -> Vec<Self> {
         let bars = (self.voice == Voice::Bars).then(MultiProgress::new);
         (0..trainings)
@@ -77,32 +83,32 @@ impl Progress {
             .collect()
     }
 
-    /// Whether model downloads are told of.
-    pub fn downloads(&self) -> pretrained::Progress {
+    /// Whether model downloads are reported.
+    pub fn downloads(&self) -> Downloads {
         match self.voice {
-            Voice::Quiet => pretrained::Progress::Hidden,
-            Voice::Lines | Voice::Bars => pretrained::Progress::Shown,
+            Voice::Quiet => Downloads::Hidden,
+            Voice::Lines | Voice::Bars => Downloads::Shown,
         }
     }
 
-    /// A line that stays.
+    /// Prints a line that stays.
     pub fn note(&self, line: impl fmt::Display) {
         if self.voice != Voice::Quiet {
             self.say(line);
         }
     }
 
-    /// Something the user should know even under `--quiet`.
+    /// Prints a warning, even with `--quiet`.
     pub fn warn(&self, warning: impl fmt::Display) {
         self.say(format_args!("warning: {warning}"));
     }
 
-    /// Training of `fold` begins, the `place`-th (from 1) of `of` that are to be trained now.
-    pub fn fold(&mut self, fold: usize, place: usize, of: usize) {
-        (self.training.fold, self.training.place, self.training.folds) = (fold, place, of);
+    /// Begins the training of `fold`, the `position`-th (from 1) of `of` that are to be trained now.
+    pub fn fold(&mut self, fold: usize, position: usize, of: usize) {
+        (self.training.fold, self.training.position, self.training.folds) = (fold, position, of);
     }
 
-    /// Epoch `epoch` (from 1) of `of` begins; it has `steps` optimizer steps.
+    /// Begins epoch `epoch` (from 1) of `of`, which has `steps` optimizer steps.
     pub fn epoch(&mut self, epoch: usize, of: usize, steps: usize) {
         self.training.begin_epoch(epoch, of, steps);
         if self.voice == Voice::Bars {
@@ -110,11 +116,11 @@ impl Progress {
             if let Some(bars) = &self.bars {
                 self.bar = bars.add(self.bar.clone());
             }
-            self.bar.set_prefix(self.training.place());
+            self.bar.set_prefix(self.training.heading());
         }
     }
 
-    /// One optimizer step is done, at this loss.
+    /// Counts an optimizer step with this loss.
     pub fn step(&mut self, loss: f64) {
         self.training.step(loss);
         if let Some(times) = &mut self.step_times {
@@ -128,21 +134,21 @@ impl Progress {
             }
             Voice::Lines => self.line_if_due(|training, now| {
                 let Training { step, steps, .. } = training;
-                format!("{} step {step}/{steps}: {}", training.place(), training.state(now))
+                format!("{} step {step}/{steps}: {}", training.heading(), training.state(now))
             }),
         }
     }
 
-    /// The epoch is over; its weights reach this macro-F1 on the fold's own rows.
+    /// Ends an epoch, whose weights reach this macro-F1 on the fold's validation rows.
     pub fn validated(&mut self, macro_f1: f64) {
         self.clear();
         let Training { best, .. } = &mut self.training;
         *best = best.map_or(Some(macro_f1), |before| Some(before.max(macro_f1)));
-        let (place, loss) = (self.training.place(), self.training.mean_loss());
-        self.note(format_args!("{place}: loss {loss:.4}, macro-F1 {macro_f1:.4}"));
+        let (heading, loss) = (self.training.heading(), self.training.mean_loss());
+        self.note(format_args!("{heading}: loss {loss:.4}, macro-F1 {macro_f1:.4}"));
     }
 
-    /// `done` rows of a file are labelled.
+    /// Reports that `done` rows of a file are labelled.
     pub fn rows(&mut self, done: usize) {
         let (before, since) = *self.labelling.get_or_insert((done, Instant::now()));
         let line = |now: Instant| {
@@ -162,7 +168,7 @@ impl Progress {
         }
     }
 
-    /// Rows of a tensor are being written to a bundle.
+    /// Reports that a tensor is being written to a bundle.
     pub fn tensor(&mut self, name: &str) {
         match self.voice {
             Voice::Quiet => {}
@@ -177,7 +183,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar off the screen.
+    /// Removes the bar from the screen.
     pub fn clear(&mut self) {
         self.bar.finish_and_clear();
         self.bar = ProgressBar::hidden();
@@ -192,7 +198,7 @@ impl Progress {
         }
     }
 
-    /// A closed stderr must not end a training, so write errors are dropped.
+    /// Prints a line. Errors are ignored, as a closed stderr must not end a training.
     fn say(&self, line: impl fmt::Display) {
         let write = || {
             let _ = writeln!(io::stderr(), "{line}");
@@ -204,13 +210,14 @@ impl Progress {
     }
 }
 
-/// How far the training of all folds is.
+/// The progress of the training of all folds.
 struct Training {
     started: Instant,
-    /// Steps since `started`, of all folds.
+    /// The steps of all folds since `started`.
     done: usize,
     fold: usize,
-    place: usize,
+    /// The fold's position, from 1, among those that are trained now.
+    position: usize,
     folds: usize,
     epoch: usize,
     epochs: usize,
@@ -218,7 +225,7 @@ struct Training {
     steps: usize,
     loss_sum: f64,
     best: Option<f64>,
-    /// Trainings that share the folds.
+    /// The number of trainings that share the folds.
     side_by_side: usize,
 }
 
@@ -228,7 +235,7 @@ impl Training {
             started,
             done: 0,
             fold: 0,
-            place: 1,
+            position: 1,
             folds: 1,
             epoch: 1,
             epochs: 1,
@@ -254,9 +261,9 @@ impl Training {
         self.loss_sum += loss;
     }
 
-    fn place(&self) -> String {
-        let Self { fold, place, folds, epoch, epochs, .. } = self;
-        format!("fold-{fold} ({place} of {folds}) epoch {epoch}/{epochs}")
+    fn heading(&self) -> String {
+        let Self { fold, position, folds, epoch, epochs, .. } = self;
+        format!("fold-{fold} ({position} of {folds}) epoch {epoch}/{epochs}")
     }
 
     fn state(&self, now: Instant) -> String {
@@ -267,14 +274,14 @@ impl Training {
         format!("loss {:.4},{best} {rate:.1} steps/s, {left} left", self.mean_loss())
     }
 
-    /// Of the epoch so far.
+    /// The mean loss of the epoch so far.
     fn mean_loss(&self) -> f64 {
         self.loss_sum / self.step as f64
     }
 
-    /// In this epoch, this fold and the folds after it, which are taken to be as long.
+    /// The steps left in this epoch, this fold and the folds after it, which are taken to be as long.
     fn steps_left(&self) -> usize {
-        let folds_left = (self.folds - self.place).div_ceil(self.side_by_side);
+        let folds_left = (self.folds - self.position).div_ceil(self.side_by_side);
         let epochs_left = self.epochs - self.epoch + folds_left * self.epochs;
         self.steps - self.step + epochs_left * self.steps
     }
@@ -304,12 +311,12 @@ mod tests {
     fn the_time_left_counts_epochs_and_folds_to_come() {
         let start = Instant::now();
         let mut training = Training::new(start);
-        (training.fold, training.place, training.folds) = (3, 2, 4);
+        (training.fold, training.position, training.folds) = (3, 2, 4);
         training.begin_epoch(1, 3, 10);
         for _ in 0..4 {
             training.step(0.5);
         }
-        assert_eq!(training.place(), "fold-3 (2 of 4) epoch 1/3");
+        assert_eq!(training.heading(), "fold-3 (2 of 4) epoch 1/3");
         assert_eq!(training.steps_left(), 6 + 2 * 10 + 2 * 3 * 10);
         assert_eq!(
             training.state(start + Duration::from_secs(2)),

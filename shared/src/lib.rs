@@ -17,6 +17,7 @@ pub mod nn;
 pub mod quant;
 pub mod thresholds;
 pub mod tokenizer;
+pub mod words;
 
 /// candle's types in this crate's functions.
 pub use candle_core::{DType, Device, Tensor};

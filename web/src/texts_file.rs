@@ -4,8 +4,7 @@
 //! remedy, because answers about wrongly read texts would look like right ones.
 
 use csv::{ByteRecord, ReaderBuilder, WriterBuilder};
-
-use crate::words::{bytes, listed};
+use shared::words::{bytes, listed};
 
 /// Names of a text column, the likeliest first.
 const TEXT_NAMES: [&str; 5] = ["text", "comment_text", "sentence", "content", "review"];

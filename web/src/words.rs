@@ -1,16 +1,5 @@
-//! Numbers and lists written for sentences.
-
-/// Formats a size as `2.4 MB`, in decimal units as browsers and file managers do.
-pub fn bytes(count: u64) -> String {
-    let count = count as f64;
-    match count {
-        c if c < 1e3 => format!("{c} B"),
-        c if c < 1e6 => format!("{:.0} kB", c / 1e3),
-        c if c < 1e8 => format!("{:.1} MB", c / 1e6),
-        c if c < 1e9 => format!("{:.0} MB", c / 1e6),
-        c => format!("{:.2} GB", c / 1e9),
-    }
-}
+//! Durations, probabilities and first words, written for sentences. Counts, sizes and lists are written
+//! by `shared::words`.
 
 /// Formats an estimated time as `about 40 s`, rounded coarsely.
 pub fn duration(seconds: f64) -> String {
@@ -33,15 +22,6 @@ pub fn percent(probability: f64) -> String {
     }
 }
 
-/// Joins items as `a`, `a and b`, `a, b and c`.
-pub fn listed(items: &[String]) -> String {
-    match items {
-        [] => String::new(),
-        [only] => only.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
-}
-
 /// Formats a count as `Five models`, to begin a sentence with.
 pub fn begun(count: usize, noun: &str) -> String {
     const WORDS: [&str; 10] =
@@ -52,23 +32,9 @@ pub fn begun(count: usize, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// Formats a count as `1 text`, `2 texts`.
-pub fn counted(count: usize, noun: &str) -> String {
-    match count {
-        1 => format!("1 {noun}"),
-        _ => format!("{count} {noun}s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_in_decimal_units() {
-        let sizes = [999, 12_345, 2_400_000, 184_000_000, 1_220_000_000].map(bytes);
-        assert_eq!(sizes, ["999 B", "12 kB", "2.4 MB", "184 MB", "1.22 GB"]);
-    }
 
     #[test]
     fn estimates_are_coarse() {
@@ -93,9 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_counts_read_as_english() {
-        assert_eq!(listed(&["joy", "fear", "anger"].map(str::to_owned)), "joy, fear and anger");
-        assert_eq!([counted(1, "text"), counted(500, "text")], ["1 text", "500 texts"]);
+    fn small_numbers_begin_a_sentence_in_letters() {
         let begun = [1, 5, 12].map(|count| begun(count, "model"));
         assert_eq!(begun, ["One model", "Five models", "12 models"]);
     }

@@ -1,14 +1,14 @@
-//! `evaluate`: a run scored on a labelled file.
+//! `evaluate`: scores a run on a labelled file.
 
 use std::path::Path;
 
 use anyhow::Result;
 use shared::LabelSet;
 
-use super::{print, trained_run::TrainedRun};
+use super::{stdout::print, trained_run::TrainedRun};
 use crate::{
     cli::EvaluateArgs,
-    data::{Dataset, csv::Reader, listed},
+    data::{Dataset, csv::Reader, quoted},
     error::UserError,
     evaluation::{report::Evaluation, table::evaluation_table},
     grid::Probabilities,
@@ -19,7 +19,7 @@ use crate::{
 /// Prints scores at 0.5 and at the run's thresholds.
 ///
 /// # Errors
-/// If the run lacks folds, or the input lacks one of its labels.
+/// If a fold is not trained, or the input lacks a label of the run.
 pub fn run(args: &EvaluateArgs, progress: &mut Progress) -> Result<()> {
     let trained = TrainedRun::open(&args.inference, progress)?;
     let thresholds = trained.thresholds()?;
@@ -47,14 +47,16 @@ pub fn run(args: &EvaluateArgs, progress: &mut Progress) -> Result<()> {
     print(&evaluation_table(&evaluation))
 }
 
-/// Said here, as the labels are not for the user to choose.
+/// Checks that the file has the run's labels, which a user cannot choose here.
 fn check_labels(input: &Path, labels: &LabelSet) -> Result<()> {
     let reader = Reader::open(input)?;
-    let Some(lacking) = labels.names().iter().find(|name| !reader.header().contains(name)) else {
+    let Some(missing) = labels.names().iter().find(|name| !reader.header().contains(name)) else {
         return Ok(());
     };
-    let (file, found) = (reader.file(), listed(reader.header()));
-    Err(UserError::new(format!("`{file}` lacks the run's label `{lacking}` (found: {found})"))
-        .hint("scoring takes a column of 0 and 1 for each label of the run; `predict` takes none")
-        .into())
+    let (file, found) = (reader.file(), quoted(reader.header()));
+    Err(UserError::new(format!(
+        "`{file}` has no column for the run's label `{missing}` (found: {found})"
+    ))
+    .hint("add a column of 0 and 1 for each label of the run; `predict` needs none")
+    .into())
 }

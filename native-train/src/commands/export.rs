@@ -1,14 +1,16 @@
-//! `export`: a run becomes a bundle, which is compared with it before anyone can see it.
+//! `export`: turns a run into a bundle, and compares the two before the bundle is published.
 
 use std::cell::OnceCell;
 use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use shared::bundle::{self, Base, Encoding, Manifest, Whose};
+use shared::bundle::{Base, Encoding, Manifest, Whose, write};
 use shared::tokenizer::CompactTokenizer;
+use shared::words::{bytes, counted};
 
-use super::{counted, print};
+use super::inspect::bundle;
+use super::stdout::print;
 use crate::{
     cli::{EncodingChoice, ExportArgs},
     config::set_threads,
@@ -23,17 +25,17 @@ use crate::{
     progress::Progress,
 };
 
-/// Writes and verifies the bundle, prints how it compares with the run.
+/// Writes and verifies the bundle, and prints how it compares with the run.
 ///
 /// # Errors
-/// If the run lacks what a bundle needs, a file cannot be read or written, or the bundle differs from the run by more
-/// than its encoding may. `--output` is then as it was.
+/// If the run lacks a file that a bundle needs, a file cannot be read or written, or the bundle differs
+/// from the run by more than its encoding allows. `--output` is then left unchanged.
 pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
     set_threads(args.threads)?;
     let source = Source::open(&args.run, &args.folds, args.train_csv.as_deref(), progress)?;
     let tokenizer = source.tokenizer.compact().map_err(|error| {
         UserError::new(format!("`{}`: {error}", args.run.display()))
-            .hint("a bundle takes tokenizers of DeBERTa-v3's own form")
+            .hint("only tokenizers of DeBERTa-v3's kind can be exported")
     })?;
     let mut export = Export {
         args,
@@ -67,14 +69,14 @@ pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
     print(&export.account(&manifest, table))
 }
 
-/// One run, and what it says once that was asked.
+/// A run and its predictions, which are computed once.
 struct Export<'a> {
     args: &'a ExportArgs,
     models: Models,
     base: Base,
     source: Source,
     tokenizer: CompactTokenizer,
-    /// How many of the first word embeddings each text needs, once that was asked.
+    /// The number of first word embeddings that each text needs, once it was computed.
     needed_rows: OnceCell<Vec<usize>>,
     reference: Option<Reference>,
 }
@@ -88,7 +90,7 @@ impl Export<'_> {
         vec![self.tokenizer.clone(); models]
     }
 
-    /// What deltas are to be told from, if there may be any.
+    /// Finds the model that deltas are differences to, if the encoding may have deltas.
     fn find_base(&mut self, progress: &Progress) -> Result<()> {
         let args = self.args;
         let may_have_deltas = match args.encoding {
@@ -105,14 +107,15 @@ impl Export<'_> {
             self.base = Base::Ancestor;
         } else if matches!(args.encoding, EncodingChoice::This(_)) {
             progress.warn(
-                "the folds' mean is the base of their deltas: each fold has a little of those that were trained on \
-                 the rows it held out, and scores too well on them",
+                "the folds' mean is the base of their deltas: each fold then has a little of those that were \
+                 trained on the rows it held out, and its scores are too good",
             );
         }
         Ok(())
     }
 
-    /// What `auto` is to measure. Deltas from the folds' mean cannot be measured: see [`Base::Mean`].
+    /// The encodings that `auto` measures. Deltas to the folds' mean cannot be measured: see
+    /// [`Base::Mean`].
     fn candidates(&self, progress: &Progress) -> Vec<Encoding> {
         let several = self.models == Models::Folds && self.source.folds.len() > 1;
         let mut encodings = match self.args.candidates.is_empty() {
@@ -123,8 +126,8 @@ impl Export<'_> {
             encodings.retain(|encoding| !encoding.has_deltas());
             if several {
                 progress.note(
-                    "deltas are not measured: without the model that the run began with (`--base-model`) they would be \
-                     from the folds' mean, which has seen the held-out rows",
+                    "deltas are not measured: without the model that the run began with (`--base-model`) they \
+                     would be differences to the folds' mean, which has seen the held-out rows",
                 );
             }
         }
@@ -148,7 +151,7 @@ impl Export<'_> {
             self.what(),
             args.output.display()
         ));
-        let manifest = bundle::write(
+        let manifest = write(
             contents,
             &self.tokenizers(),
             self.base,
@@ -166,12 +169,11 @@ impl Export<'_> {
         progress.note(format_args!(
             "{}, {}; comparing with the run",
             counted(manifest.shards().len(), "shard"),
-            megabytes(manifest.download_bytes()),
+            bytes(manifest.download_bytes()),
         ));
         if self.reference.is_none() {
             let unseen = args.test_csv.as_deref().map(|path| self.unseen(path, progress));
-            let done =
-                |fold| progress.note(format_args!("fold {fold}: what the run says is known"));
+            let done = |fold| progress.note(format_args!("fold {fold}: predicted by the run"));
             self.reference =
                 Some(Reference::new(&self.source, self.models, unseen.transpose()?, done)?);
         }
@@ -182,7 +184,7 @@ impl Export<'_> {
         Ok(Candidate { manifest, found })
     }
 
-    /// Texts of `--test-csv`, with targets if it has a column for each label.
+    /// The texts of `--test-csv`, with targets if it has a column for each label.
     fn unseen(&self, path: &Path, progress: &Progress) -> Result<(Vec<String>, Option<Targets>)> {
         let config = &self.source.config;
         let columns =
@@ -223,22 +225,18 @@ impl Export<'_> {
             self.what(),
             manifest.encoding(),
             counted(manifest.shards().len(), "shard"),
-            megabytes(manifest.download_bytes()),
+            bytes(manifest.download_bytes()),
         ));
-        super::inspect::bundle::hot_rows(manifest).into_iter().for_each(&mut line);
-        super::inspect::bundle::verification(manifest).into_iter().for_each(&mut line);
+        bundle::hot_rows(manifest).into_iter().for_each(&mut line);
+        bundle::verification(manifest).into_iter().for_each(&mut line);
         account
     }
 }
 
 const TABLE_NOTES: &str = "\
-* the smallest bundle within --max-f1-drop whose probabilities move by at most 0.02 on average.
-  macro-F1: each training text by the fold that held it out, at the run's thresholds; folds' mean: of
-  each fold's own; ensemble: all folds together on other texts (those of --test-csv, else training
-  texts, which it has seen); |dp|: difference of a single fold's probability; agree: decisions of the
-  ensemble that are as the run's
+* the smallest bundle within --max-f1-drop whose probabilities move by at most 0.02 on average
+  macro-F1: on training texts, each predicted by the fold that held it out, at the run's thresholds
+  folds' mean: the mean of the folds' macro-F1; ensemble: macro-F1 of all folds together on other texts
+  (those of --test-csv, else training texts, which they have seen); |dp|: difference of a single fold's
+  probability; agree: share of the ensemble's decisions that equal the run's
 ";
-
-pub(super) fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
-}

@@ -1,7 +1,9 @@
-//! `predict`: a run labels the texts of a file, in pieces, so that the file may be of any size.
+//! `predict`: labels the texts of a file, in chunks, so that the file may have any size.
 
 use anyhow::Result;
+use shared::words::counted;
 
+use super::trained_run::TrainedRun;
 use crate::{
     cli::PredictArgs,
     data::TextStream,
@@ -11,12 +13,10 @@ use crate::{
     run::{files::write_atomically, tables::LabelTable},
 };
 
-use super::{counted, trained_run::TrainedRun};
-
-/// Writes `--output` whole, or leaves what was there.
+/// Writes `--output`, whole or not at all.
 ///
 /// # Errors
-/// If the run lacks folds, or the input cannot be read or the output not be written.
+/// If a fold is not trained, the input cannot be read, or the output cannot be written.
 pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
     let trained = TrainedRun::open(&args.inference, progress)?;
     let thresholds = (!args.probabilities).then(|| trained.thresholds()).transpose()?;

@@ -1,14 +1,16 @@
-//! What `predict` and `evaluate` open alike: a run's ensemble, its thresholds, the input's columns.
+//! A trained run, as `predict` and `evaluate` open it: its ensemble, thresholds and columns.
 
 use anyhow::Result;
 use shared::Thresholds;
+use shared::words::joined;
 
 use crate::{
     cli::InferenceArgs,
     config::{TrainConfig, set_threads},
     data::ColumnChoice,
     device,
-    inference::{Ensemble, MissingFolds},
+    error::UserError,
+    inference::Ensemble,
     progress::Progress,
     run::{Run, files::damaged, tables::ThresholdTable},
 };
@@ -21,8 +23,10 @@ pub struct TrainedRun {
 }
 
 impl TrainedRun {
+    /// Opens the run and warns of folds that are missing.
+    ///
     /// # Errors
-    /// If there is no run, a fold is missing and may not be, or a file is damaged.
+    /// If there is no run, a fold is missing without `--allow-missing-folds`, or a file is damaged.
     pub fn open(args: &InferenceArgs, progress: &Progress) -> Result<Self> {
         set_threads(args.threads)?;
         let run = Run::open(&args.run)?;
@@ -31,34 +35,51 @@ impl TrainedRun {
             text: args.text_column.clone().or(config.text_column),
             id: args.id_column.clone().or(config.id_column),
         };
-        let missing_folds =
-            if args.allow_missing_folds { MissingFolds::Allow } else { MissingFolds::Refuse };
-        let device = device::open(args.device.resolve()?)?;
-        let (ensemble, missing) = Ensemble::load(&run, missing_folds, &device)?;
+        let labels =
+            config.labels.ok_or_else(|| damaged(&run.config_toml(), "it has no labels"))?;
+        let (trained, missing) = run.split_trained(0..config.folds);
+        if trained.is_empty() || (!missing.is_empty() && !args.allow_missing_folds) {
+            return Err(untrained(&run, &missing, config.folds).into());
+        }
+        let device = device::open(args.device.resolve(device::cards)?)?;
+        let ensemble = Ensemble::load(&run, &trained, labels, config.max_len, &device)?;
         for fold in missing {
-            progress.warn(format_args!("fold {fold} was not trained: its vote is missing"));
+            progress.warn(format_args!("fold {fold} is not trained: its vote is missing"));
         }
         Ok(Self { run, ensemble, columns, max_len: config.max_len })
     }
 
+    /// The run's thresholds.
+    ///
     /// # Errors
-    /// If they are not there, damaged, or those of other labels.
+    /// If they are missing, damaged, or those of other labels.
     pub fn thresholds(&self) -> Result<Thresholds> {
         let path = self.run.thresholds_json();
         let table = ThresholdTable::read(&path)?;
         if table.labels != *self.ensemble.labels() {
-            return Err(damaged(&path, "its labels are not the run's"));
+            return Err(damaged(&path, "its labels are not those of the run"));
         }
         Ok(table.thresholds)
     }
 
-    /// Says how many texts were cut, if any.
+    /// Warns of texts that were truncated.
     pub fn tell_truncated(&self, truncated: usize, rows: usize, progress: &Progress) {
         if truncated > 0 {
             progress.warn(format_args!(
-                "{truncated} of {rows} texts are longer than {} tokens and were cut",
+                "{truncated} of {rows} texts are longer than {} tokens and were truncated",
                 self.max_len
             ));
         }
     }
+}
+
+fn untrained(run: &Run, missing: &[usize], folds: usize) -> UserError {
+    let run = run.folder().display();
+    let resume = format!("`native-train train --resume --output {run}` trains them");
+    if missing.len() == folds {
+        return UserError::new(format!("`{run}` has no trained fold")).hint(resume);
+    }
+    let missing = joined(missing);
+    UserError::new(format!("these of the {folds} folds of `{run}` are not trained: {missing}"))
+        .hint(format!("{resume}; `--allow-missing-folds` predicts without them"))
 }

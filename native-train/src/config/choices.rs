@@ -1,27 +1,28 @@
-//! Settings that are one of a few words: model, split, device, precision.
+//! Settings with a few possible values: model, device, precision, parallel folds.
 //!
-//! What the user may write (`auto` among it) and what a training then uses are separate types, so
-//! that nothing further in can meet an `auto`.
+//! The user's choice, which may be `auto`, and the value that a training uses have separate types, so
+//! that no later code meets an `auto`.
 
 use std::{fmt, str::FromStr};
 
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use shared::words::joined;
 
 use crate::{
-    device::{self, Card, Device},
+    device::{Card, Cards, Device},
     error::UserError,
     training::Precision,
 };
 
-/// Where the model to fine-tune comes from.
+/// The model to fine-tune.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum ModelChoice {
-    /// The built-in small model: weights from the seed, tokenizer learnt from the training texts.
+    /// The built-in small model: weights from the seed, a tokenizer learned from the training texts.
     Mini,
-    /// A local folder or a hub id: which of the two is for whoever opens it to find out.
+    /// A local folder or a hub id, not yet told apart.
     Pretrained(String),
 }
 
@@ -46,7 +47,7 @@ impl fmt::Display for ModelChoice {
     }
 }
 
-/// What `--device` says: `auto`, `cpu`, `cuda` or `cuda:N`.
+/// The value of `--device`: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
@@ -55,28 +56,23 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The first card for `auto`, or the CPU where there is none.
+    /// The device to use: for `auto` the first GPU, or the CPU where there is none. The CPU is used
+    /// without asking for `cards`.
     ///
     /// # Errors
-    /// If a card is asked for that is not there.
-    pub fn resolve(self) -> Result<Device> {
-        let cards = device::cards();
+    /// If the chosen GPU is not there.
+    pub fn resolve(self, cards: impl Fn() -> Cards) -> Result<Device> {
         match self {
-            Self::Auto if cards.is_ok() => Ok(Device::Cuda(0)),
+            Self::Auto if cards().is_ok() => Ok(Device::Cuda(0)),
             Self::Auto | Self::Only(Device::Cpu) => Ok(Device::Cpu),
-            Self::Only(Device::Cuda(ordinal)) => match cards {
+            Self::Only(Device::Cuda(ordinal)) => match cards() {
                 Ok(cards) if ordinal < cards.len() => Ok(Device::Cuda(ordinal)),
-                Ok(cards) => Err(absent(ordinal, &format!("there is {}", listed(cards)))
+                Ok(cards) => Err(absent(ordinal, &format!("there is {}", named(cards)))
                     .hint("pass `--device cuda:N` with one of these, or leave `--device` out")
                     .into()),
                 Err(reason) => Err(absent(ordinal, reason).hint(REMEDY).into()),
             },
         }
-    }
-
-    /// Why `auto` is the CPU, if it is.
-    pub fn why_cpu(self) -> Option<&'static str> {
-        if self == Self::Auto { device::cards().err() } else { None }
     }
 }
 
@@ -91,10 +87,10 @@ fn absent(ordinal: usize, reason: &str) -> UserError {
 }
 
 /// `cuda:0 (NVIDIA H100)`
-fn listed(cards: &[Card]) -> String {
-    let cards = cards.iter().enumerate();
-    let words: Vec<String> = cards.map(|(i, card)| format!("cuda:{i} ({})", card.name)).collect();
-    words.join(", ")
+fn named(cards: &[Card]) -> String {
+    joined(
+        cards.iter().enumerate().map(|(ordinal, card)| format!("cuda:{ordinal} ({})", card.name)),
+    )
 }
 
 impl FromStr for DeviceChoice {
@@ -104,7 +100,7 @@ impl FromStr for DeviceChoice {
         match (text, text.parse()) {
             ("auto", _) => Ok(Self::Auto),
             (_, Ok(device)) => Ok(Self::Only(device)),
-            (_, Err(())) => Err(format!("`{text}` is none of auto, cpu, cuda, cuda:N")),
+            (_, Err(())) => Err(format!("`{text}` is not a device: use auto, cpu, cuda or cuda:N")),
         }
     }
 }
@@ -126,11 +122,11 @@ impl From<DeviceChoice> for String {
     }
 }
 
-/// What `--parallel-folds` says.
+/// The value of `--parallel-folds`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "toml::Value", into = "toml::Value")]
 pub enum ParallelFolds {
-    /// As many as a card's memory allows; one on the CPU.
+    /// As many as the GPU's memory allows; one on the CPU.
     #[default]
     Auto,
     Only(usize),
@@ -143,7 +139,7 @@ impl FromStr for ParallelFolds {
         match (text, text.parse()) {
             ("auto", _) => Ok(Self::Auto),
             (_, Ok(folds)) if folds > 0 => Ok(Self::Only(folds)),
-            _ => Err(format!("`{text}` is neither auto nor a number from 1")),
+            _ => Err(format!("`{text}` is neither `auto` nor a number from 1 up")),
         }
     }
 }
@@ -168,7 +164,7 @@ impl From<ParallelFolds> for toml::Value {
     }
 }
 
-/// What `--precision` says.
+/// The value of `--precision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PrecisionChoice {
@@ -180,11 +176,12 @@ pub enum PrecisionChoice {
 }
 
 impl PrecisionChoice {
-    pub fn resolve(self, device: Device) -> Precision {
+    /// The format to use on a device: for `auto` the best half precision of a GPU, and f32 on the CPU.
+    pub fn resolve(self, device: Device, cards: impl Fn() -> Cards) -> Precision {
         match self {
             Self::Auto => match device {
                 Device::Cpu => Precision::F32,
-                Device::Cuda(ordinal) => match device::cards().map(|cards| cards.get(ordinal)) {
+                Device::Cuda(ordinal) => match cards().map(|cards| cards.get(ordinal)) {
                     Ok(Some(card)) if !card.has_bf16() => Precision::F16,
                     _ => Precision::Bf16,
                 },
@@ -217,22 +214,32 @@ mod tests {
         assert!(Device::try_from("auto".to_owned()).is_err());
     }
 
-    #[test]
-    fn only_auto_gives_a_reason_for_the_cpu() {
-        let cpu = DeviceChoice::Only(Device::Cpu);
-        assert_eq!((cpu.resolve().unwrap(), cpu.why_cpu()), (Device::Cpu, None));
-        let auto = DeviceChoice::Auto;
-        assert_eq!(auto.resolve().unwrap() == Device::Cpu, auto.why_cpu().is_some());
+    const NO_GPU: fn() -> Cards = || Err("there is none");
+
+    fn one_gpu(compute_capability: (u32, u32)) -> impl Fn() -> Cards {
+        move || Ok(vec![Card { name: "NVIDIA H100".to_owned(), compute_capability }].leak())
     }
 
     #[test]
-    fn a_card_that_is_not_there_is_refused_with_what_is() {
-        let error = DeviceChoice::Only(Device::Cuda(1000)).resolve().unwrap_err();
-        let user = error.downcast_ref::<UserError>().unwrap();
-        assert!(user.to_string().starts_with("device `cuda:1000` was asked for, but "), "{user}");
-        assert!(user.remedy().unwrap().contains("--device"));
-        let card = Card { name: "NVIDIA H100".to_owned(), compute_capability: (9, 0) };
-        assert_eq!(listed(&[card]), "cuda:0 (NVIDIA H100)");
+    fn auto_is_the_first_gpu_or_the_cpu_and_the_cpu_asks_for_none() {
+        let never = || -> Cards { panic!("the GPUs were looked for") };
+        assert_eq!(DeviceChoice::Only(Device::Cpu).resolve(never).unwrap(), Device::Cpu);
+        assert_eq!(DeviceChoice::Auto.resolve(NO_GPU).unwrap(), Device::Cpu);
+        assert_eq!(DeviceChoice::Auto.resolve(one_gpu((9, 0))).unwrap(), Device::Cuda(0));
+    }
+
+    #[test]
+    fn a_card_that_is_not_there_is_refused_with_those_that_are() {
+        let second = DeviceChoice::Only(Device::Cuda(1));
+        for (error, reason) in [
+            (second.resolve(NO_GPU).unwrap_err(), "there is none"),
+            (second.resolve(one_gpu((9, 0))).unwrap_err(), "there is cuda:0 (NVIDIA H100)"),
+        ] {
+            let user = error.downcast_ref::<UserError>().unwrap();
+            let message = format!("device `cuda:1` was asked for, but {reason}");
+            assert_eq!(user.to_string(), message);
+            assert!(user.remedy().unwrap().contains("--device"));
+        }
     }
 
     #[test]
@@ -249,8 +256,10 @@ mod tests {
 
     #[test]
     fn only_a_gpu_gets_half_precision_unasked() {
-        assert_eq!(PrecisionChoice::Auto.resolve(Device::Cpu), Precision::F32);
-        assert_eq!(PrecisionChoice::Auto.resolve(Device::Cuda(0)), Precision::Bf16);
-        assert_eq!(PrecisionChoice::F16.resolve(Device::Cpu), Precision::F16);
+        let auto = PrecisionChoice::Auto;
+        assert_eq!(auto.resolve(Device::Cpu, NO_GPU), Precision::F32);
+        assert_eq!(auto.resolve(Device::Cuda(0), one_gpu((8, 0))), Precision::Bf16);
+        assert_eq!(auto.resolve(Device::Cuda(0), one_gpu((7, 5))), Precision::F16);
+        assert_eq!(PrecisionChoice::F16.resolve(Device::Cpu, NO_GPU), Precision::F16);
     }
 }

@@ -1,4 +1,4 @@
-//! Config files: TOML whose keys are the flags of `train`, with dashes or underscores.
+//! Config files: TOML whose keys are the flags of `train`, written with dashes or underscores.
 
 use std::{fs, io::ErrorKind, ops::Range, path::Path};
 
@@ -12,14 +12,16 @@ impl Settings {
     /// Reads a config file.
     ///
     /// # Errors
-    /// If there is no such file, it is no TOML, or a key or value in it is not one of ours: then
-    /// with the line.
+    /// If the file does not exist, is not TOML, or has an unknown key or a wrong value, whose line is
+    /// then named.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
-                UserError::new(format!("there is no config file `{}`", path.display())).into()
+                UserError::new(format!("config file `{}` does not exist", path.display()))
+                    .hint("check the path given as `--config`")
+                    .into()
             }
-            _ => anyhow::Error::new(error).context(format!("reading `{}`", path.display())),
+            _ => anyhow::Error::new(error).context(format!("cannot read `{}`", path.display())),
         })?;
         Ok(parse(text, &path.display().to_string())?)
     }
@@ -27,32 +29,32 @@ impl Settings {
 
 fn parse(mut text: String, name: &str) -> Result<Settings, UserError> {
     for key in keys(&text, name)? {
-        // Both characters are one byte, so that every later position stays what it was.
+        // Both characters are one byte, so that later positions do not change.
         let dashed = text[key.clone()].replace('_', "-");
         text.replace_range(key, &dashed);
     }
     toml::from_str(&text).map_err(|error| located(&text, name, &error))
 }
 
-/// Where the keys stand, each of them known.
+/// The positions of the keys, after each was found to be known.
 fn keys(text: &str, name: &str) -> Result<Vec<Range<usize>>, UserError> {
     let document = DeTable::parse(text).map_err(|error| located(text, name, &error))?;
     let known = Settings::keys();
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     for key in document.get_ref().keys() {
         let dashed = key.get_ref().replace('_', "-");
         if !known.contains(&dashed) {
-            let place = format!("`{name}`, line {}", line_of(text, key.span().start));
-            return Err(unknown(key.get_ref(), &place, nearest(&dashed, &known)));
+            let line = line_of(text, key.span().start);
+            let message = format!("`{name}`, line {line}: unknown key `{}`", key.get_ref());
+            let nearest = nearest(&dashed, &known);
+            return Err(UserError::new(message).hint(format!(
+                "did you mean `{nearest}`? The keys are the flags of `native-train train` without the \
+                 leading dashes"
+            )));
         }
-        places.push(key.span());
+        positions.push(key.span());
     }
-    Ok(places)
-}
-
-fn unknown(key: &str, place: &str, nearest: &str) -> UserError {
-    UserError::new(format!("{place}: unknown key `{key}`, the nearest known one is `{nearest}`"))
-        .hint("the keys are the flags of `native-train train` without the leading dashes")
+    Ok(positions)
 }
 
 fn nearest<'a>(key: &str, known: &'a [String]) -> &'a str {
@@ -67,7 +69,7 @@ fn located(text: &str, name: &str, error: &toml::de::Error) -> UserError {
     UserError::new(format!("`{name}`, line {line}, `{source}`: {}", error.message()))
 }
 
-/// Lines count from 1.
+/// The line of a position, counted from 1.
 fn line_of(text: &str, position: usize) -> usize {
     text[..position].matches('\n').count() + 1
 }
@@ -93,7 +95,7 @@ mod tests {
     fn a_complaint_names_the_line() {
         assert_eq!(
             complaint("# ours\nbatchsize = 8"),
-            "`ours.toml`, line 2: unknown key `batchsize`, the nearest known one is `batch-size`"
+            "`ours.toml`, line 2: unknown key `batchsize`"
         );
         let wrong_type = complaint("seed = 1\n\nlr = \"fast\"");
         assert!(wrong_type.starts_with("`ours.toml`, line 3, `lr = \"fast\"`: "), "{wrong_type}");

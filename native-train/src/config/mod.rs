@@ -1,6 +1,6 @@
-//! A training's settings: TOML file and flags in, a [`TrainConfig`] out that is complete and in
-//! range, saved with every run. What only the model or the data can judge (is the longest text
-//! within the model's positions, is the label a column) is left to them.
+//! The settings of a training: from a TOML file and flags to a [`TrainConfig`] that is complete and in
+//! range, and saved with every run. Settings that must fit the model or the data (the longest text, the
+//! labels) are checked against them elsewhere.
 
 mod choices;
 mod file;
@@ -17,7 +17,7 @@ pub use settings::Settings;
 
 use crate::{
     data::Split,
-    device::Device,
+    device::{Cards, Device},
     error::UserError,
     run::files::damaged,
     training::{Hyperparameters, Order, Precision},
@@ -32,9 +32,9 @@ pub struct TrainConfig {
     pub test_csv: Option<PathBuf>,
     pub model: ModelChoice,
     pub max_len: usize,
-    /// `None`: the model's own probabilities.
+    /// `None` for the model's own probabilities.
     pub dropout: Option<f64>,
-    /// `None`: to be found in the data.
+    /// `None` until they are found in the data.
     pub labels: Option<LabelSet>,
     pub text_column: Option<String>,
     pub id_column: Option<String>,
@@ -43,7 +43,7 @@ pub struct TrainConfig {
     pub split: Split,
     pub epochs: usize,
     pub batch_size: usize,
-    #[serde(default = "whole_batches")]
+    #[serde(default = "one")]
     pub grad_accumulation: usize,
     pub lr: f64,
     pub warmup_ratio: f64,
@@ -61,14 +61,15 @@ pub struct TrainConfig {
 }
 
 impl TrainConfig {
-    /// Fills in the defaults and checks every range.
+    /// Fills in the defaults and checks every range. `cards` are the machine's GPUs, asked for only if a
+    /// setting depends on them.
     ///
     /// # Errors
-    /// The first setting that is missing or out of range, by its key.
-    pub fn resolve(given: Settings) -> Result<Self> {
+    /// If a setting is missing or out of range; the first is named by its key.
+    pub fn resolve(given: Settings, cards: impl Fn() -> Cards) -> Result<Self> {
         let model = given.model.unwrap_or_else(|| ModelChoice::from(DEFAULT_MODEL.to_owned()));
         let schedule = Schedule::of(&model);
-        let device = given.device.unwrap_or(DeviceChoice::Auto).resolve()?;
+        let device = given.device.unwrap_or(DeviceChoice::Auto).resolve(&cards)?;
         let config = Self {
             train_csv: given.train_csv.ok_or_else(|| required("train-csv", "FILE"))?,
             output: given.output.ok_or_else(|| required("output", "RUN"))?,
@@ -92,7 +93,7 @@ impl TrainConfig {
             no_shuffle: given.no_shuffle.unwrap_or(false),
             seed: given.seed.unwrap_or(42),
             device,
-            precision: given.precision.unwrap_or(PrecisionChoice::Auto).resolve(device),
+            precision: given.precision.unwrap_or(PrecisionChoice::Auto).resolve(device, cards),
             parallel_folds: given.parallel_folds.unwrap_or_default(),
             checkpoint_seconds: given.checkpoint_seconds.unwrap_or(match device {
                 Device::Cpu => 0,
@@ -116,12 +117,12 @@ impl TrainConfig {
         }
         check("epochs", self.epochs, self.epochs >= 1, "1 or more")?;
         check("batch-size", self.batch_size, self.batch_size >= 1, "1 or more")?;
-        let parts = self.grad_accumulation;
         let rule = format!("1 or more and at most the batch size, {}", self.batch_size);
-        check("grad-accumulation", parts, (1..=self.batch_size).contains(&parts), &rule)?;
+        let fits = (1..=self.batch_size).contains(&self.grad_accumulation);
+        check("grad-accumulation", self.grad_accumulation, fits, &rule)?;
         check("lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "above 0")?;
         let ratio = self.warmup_ratio;
-        check("warmup-ratio", ratio, (0.0..=1.0).contains(&ratio), "within 0 and 1")?;
+        check("warmup-ratio", ratio, (0.0..=1.0).contains(&ratio), "between 0 and 1")?;
         let decay = self.weight_decay;
         check("weight-decay", decay, decay >= 0.0 && decay.is_finite(), "0 or more")?;
         let norm = self.max_grad_norm;
@@ -144,29 +145,29 @@ impl TrainConfig {
         }
     }
 
-    /// The saved form: a config file that `--config` reads.
+    /// The settings as a config file that `--config` reads.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("settings are plain TOML values")
     }
 
-    /// What [`to_toml`](Self::to_toml) wrote.
+    /// Reads what [`to_toml`](Self::to_toml) wrote.
     ///
-    /// Not by way of [`Settings`]: a run of another machine must be readable here, whether or not
-    /// its device exists here.
+    /// This does not go through [`Settings`], as a run of another machine must be readable here, whether
+    /// or not its device exists here.
     ///
     /// # Errors
-    /// If the file cannot be read or was changed to what no run has saved.
+    /// If the file cannot be read, or is not one that a run has saved.
     pub fn load(path: &Path) -> Result<Self> {
-        let text =
-            fs::read_to_string(path).with_context(|| format!("reading `{}`", path.display()))?;
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
         toml::from_str(&text).map_err(|error| damaged(path, error.message()))
     }
 
     /// The settings that keep `saved`'s training from being continued with these.
     ///
-    /// Four cannot change what a fold becomes, and so may differ: the folder's own path (it may have
-    /// been moved), which folds are trained now, how many side by side, and how often they are saved. The number of threads is compared: sums that
-    /// are split otherwise may round otherwise.
+    /// Four settings do not change the result of a fold and so may differ: the folder's path, which fold
+    /// is trained, how many are side by side, and the time between checkpoints. The number of threads
+    /// may not: sums that are split over more or fewer threads may be rounded differently.
     pub fn differences(&self, saved: &Self) -> Vec<Difference> {
         const FREE: [&str; 4] = ["output", "only-fold", "parallel-folds", "checkpoint-seconds"];
         let (now, saved) = (self.table(), saved.table());
@@ -186,30 +187,30 @@ impl TrainConfig {
     }
 }
 
-/// A setting that a saved run has otherwise.
+/// A setting whose value differs from a saved run's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     pub key: String,
-    /// As TOML; `None`: not set.
+    /// The value as TOML; `None` if it is not set.
     pub saved: Option<String>,
     pub now: Option<String>,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
-        write!(f, "{}: was {}, now {}", self.key, word(&self.saved), word(&self.now))
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+        write!(f, "{}: was {}, now {}", self.key, shown(&self.saved), shown(&self.now))
     }
 }
 
-/// What runs did before there was a choice.
-fn whole_batches() -> usize {
+/// The `grad-accumulation` of runs that were saved before it was a setting.
+fn one() -> usize {
     1
 }
 
 const DEFAULT_MODEL: &str = "microsoft/deberta-v3-base";
 
-/// The defaults that depend on whether the weights were trained before.
+/// The defaults that depend on whether the model is pretrained.
 struct Schedule {
     epochs: usize,
     lr: f64,
@@ -219,8 +220,8 @@ struct Schedule {
 impl Schedule {
     fn of(model: &ModelChoice) -> Self {
         match model {
-            // A model that has to learn its word embeddings from a few thousand texts soon knows them
-            // by heart: strong decay holds that off.
+            // A model that learns its word embeddings from a few thousand texts soon overfits; strong
+            // weight decay prevents that.
             ModelChoice::Mini => Self { epochs: 5, lr: 5e-4, weight_decay: 2.0 },
             ModelChoice::Pretrained(_) => Self { epochs: 4, lr: 1.5e-5, weight_decay: 0.01 },
         }
@@ -243,20 +244,20 @@ fn check(key: &str, value: impl fmt::Display, valid: bool, rule: &str) -> Result
     Err(UserError::new(format!("`{key}` is {value}, but must be {rule}")))
 }
 
-/// Lets `threads` threads do the work of this process; `None`: as many as there are cores.
+/// Sets the number of threads that this process computes with; `None` for one on each core.
 ///
 /// # Errors
-/// If the system does not give that many threads.
+/// If `threads` is 0, or the system does not start that many.
 pub fn set_threads(threads: Option<usize>) -> Result<()> {
     let threads = threads.unwrap_or_else(cores);
     check("threads", threads, threads >= 1, "1 or more")?;
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
-        .with_context(|| format!("starting {threads} threads"))
+        .with_context(|| format!("cannot start {threads} threads"))
 }
 
-/// The cores this process may use.
+/// The number of cores that this process may use.
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
@@ -276,13 +277,17 @@ mod tests {
         }
     }
 
+    fn resolve(settings: Settings) -> Result<TrainConfig> {
+        TrainConfig::resolve(settings, || Err("there is none"))
+    }
+
     fn refusal(settings: Settings) -> String {
-        TrainConfig::resolve(settings).unwrap_err().to_string()
+        resolve(settings).unwrap_err().to_string()
     }
 
     #[test]
     fn the_defaults_are_the_reference_jobs() {
-        let config = TrainConfig::resolve(given()).unwrap();
+        let config = resolve(given()).unwrap();
         assert_eq!(config.model, ModelChoice::Pretrained("microsoft/deberta-v3-base".to_owned()));
         assert_eq!((config.epochs, config.batch_size, config.max_len), (4, 16, 128));
         assert_eq!((config.folds, config.split, config.seed), (5, Split::Grouped, 42));
@@ -293,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_run_that_was_saved_before_a_setting_was_there_is_read() {
-        let config = TrainConfig::resolve(given()).unwrap();
+        let config = resolve(given()).unwrap();
         let newer = ["grad-accumulation", "parallel-folds", "checkpoint-seconds"];
         let saved = config.to_toml();
         let older: Vec<&str> =
@@ -306,7 +311,7 @@ mod tests {
     #[test]
     fn mini_has_a_schedule_of_its_own_and_flags_win_over_it() {
         let mini = Settings { model: Some(ModelChoice::Mini), epochs: Some(2), ..given() };
-        let config = TrainConfig::resolve(mini).unwrap();
+        let config = resolve(mini).unwrap();
         assert_eq!((config.epochs, config.lr, config.weight_decay), (2, 5e-4, 2.0));
     }
 
@@ -315,7 +320,7 @@ mod tests {
         let defaults = |model: &str| {
             let model = Some(ModelChoice::from(model.to_owned()));
             let TrainConfig { epochs, lr, weight_decay, .. } =
-                TrainConfig::resolve(Settings { model, ..given() }).unwrap();
+                resolve(Settings { model, ..given() }).unwrap();
             BTreeMap::from([("epochs", epochs as f64), ("lr", lr), ("weight-decay", weight_decay)])
         };
         let (reference, mini) = (defaults(DEFAULT_MODEL), defaults("mini"));
@@ -332,7 +337,7 @@ mod tests {
 
     #[test]
     fn what_is_saved_reads_back_as_flags_and_as_a_config() {
-        let config = TrainConfig::resolve(Settings {
+        let config = resolve(Settings {
             labels: Some(vec!["joy".to_owned(), "fear".to_owned()]),
             dropout: Some(0.0),
             no_shuffle: Some(true),
@@ -345,7 +350,7 @@ mod tests {
         let path = folder.path().join("config.toml");
         fs::write(&path, config.to_toml()).unwrap();
         assert_eq!(TrainConfig::load(&path).unwrap(), config);
-        assert_eq!(TrainConfig::resolve(Settings::read(&path).unwrap()).unwrap(), config);
+        assert_eq!(resolve(Settings::read(&path).unwrap()).unwrap(), config);
     }
 
     #[test]
@@ -381,7 +386,7 @@ mod tests {
 
     #[test]
     fn differences_name_what_changed_and_pass_over_what_is_free() {
-        let saved = TrainConfig::resolve(given()).unwrap();
+        let saved = resolve(given()).unwrap();
         let mut now = saved.clone();
         now.output = "elsewhere".into();
         now.only_fold = Some(3);

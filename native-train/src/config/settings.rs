@@ -1,5 +1,5 @@
-//! What a user may set for a training, each value optional: the flags of `train` and the keys of a
-//! config file are this one list. Defaults and ranges belong to [`TrainConfig`](super::TrainConfig).
+//! The settings of a training as a user gives them, each optional: the flags of `train` and the keys of a
+//! config file. Defaults and ranges are [`TrainConfig`](super::TrainConfig)'s.
 
 use std::path::PathBuf;
 
@@ -15,44 +15,44 @@ use crate::data::Split;
 pub struct Settings {
     /// CSV with the labelled texts (required)
     ///
-    /// A header line, one row a text: a text column, one column of 0/1 for each label, and an id
-    /// column if there is one. Quoted commas, quotes and newlines are understood.
+    /// It has a header line, a text column, a column of 0 and 1 for each label and, optionally, an id
+    /// column. Quoted commas, quotes and newlines are supported.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub train_csv: Option<PathBuf>,
 
     /// Folder to write the run into (required)
     ///
-    /// Must not hold a run already, unless `--resume` continues it. It will hold config.toml,
-    /// folds.csv, fold-K/ (each a model folder that Hugging Face transformers loads), oof.csv,
+    /// It must not hold a run yet, unless `--resume` continues it. Training writes config.toml,
+    /// folds.csv, fold-K/ (model folders that Hugging Face transformers loads), oof.csv,
     /// thresholds.json and summary.json.
     #[arg(long, value_name = "RUN", help_heading = "Files")]
     pub output: Option<PathBuf>,
 
-    /// CSV with texts to label once training is done; writes RUN/submission.csv
+    /// CSV with texts to label after training, into RUN/submission.csv
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub test_csv: Option<PathBuf>,
 
     /// Model to fine-tune: a folder, a hub id, or `mini` [default: microsoft/deberta-v3-base]
     ///
     /// A folder holds config.json, weights (model.safetensors or pytorch_model.bin) and a tokenizer
-    /// (tokenizer.json or spm.model). A hub id is downloaded once and kept in the Hugging Face cache
-    /// (HF_HOME, HF_ENDPOINT and HF_TOKEN are honoured). `mini` needs no download: a small model
-    /// with weights from the seed and a tokenizer learnt from the training texts, for a first try
-    /// or a machine without a network.
+    /// (tokenizer.json or spm.model). A hub id is downloaded once into the Hugging Face cache
+    /// (HF_HOME, HF_ENDPOINT and HF_TOKEN apply). `mini` needs no download: it is a small model with
+    /// weights from the seed and a tokenizer learned from the training texts, for a first try or a
+    /// machine without a network.
     #[arg(long, value_name = "DIR|HUB_ID|mini", help_heading = "Model")]
     pub model: Option<ModelChoice>,
 
     /// Longest text in tokens, [CLS] and [SEP] included [default: 128]
     ///
-    /// Longer texts are cut, and how many were is reported. Raise it when `--dry-run` counts many;
-    /// time grows with the length of the texts there are, not with this limit.
+    /// Longer texts are truncated, and their number is reported. Raise the limit if `--dry-run` counts
+    /// many. Time depends on the length of the texts, not on this limit.
     #[arg(long, value_name = "TOKENS", help_heading = "Model")]
     pub max_len: Option<usize>,
 
     /// Dropout probability of hidden states, attention and classifier, below 1
     /// [default: the model's own]
     ///
-    /// 0 makes training a pure function of the batches, to compare it with another program.
+    /// With 0 training depends on the batches alone, for comparisons with another program.
     #[arg(long, value_name = "P", help_heading = "Model")]
     pub dropout: Option<f64>,
 
@@ -74,16 +74,16 @@ pub struct Settings {
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub folds: Option<usize>,
 
-    /// Train this fold only (0 to folds - 1); scores are then of the folds trained so far
+    /// Train only this fold (0 to folds - 1); scores cover the folds trained so far
     ///
-    /// For a first look at the score, or to train one fold after the other with `--resume`.
+    /// This gives a first score, or trains the folds one at a time with `--resume`.
     #[arg(long, value_name = "K", help_heading = "Data")]
     pub only_fold: Option<usize>,
 
     /// How rows are dealt to folds [default: grouped]
     ///
-    /// Data with repeated texts scores too well under `stratified`: a model is then tested on
-    /// texts it was trained on.
+    /// With repeated texts `stratified` gives scores that are too good, as models are then validated on
+    /// texts that they were trained on.
     #[arg(long, value_enum, help_heading = "Data")]
     pub split: Option<Split>,
 
@@ -97,30 +97,30 @@ pub struct Settings {
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     pub batch_size: Option<usize>,
 
-    /// Parts in which a step's texts go through the model: less memory, the same update [default: 1]
+    /// Micro-batches that a batch is divided into: less memory, the same update [default: 1]
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     pub grad_accumulation: Option<usize>,
 
     /// Highest learning rate, reached after warm-up [default: 1.5e-5; mini: 5e-4]
     ///
-    /// It falls linearly to 0 by the last step. The default suits fine-tuning; a model trained from
-    /// scratch, as `mini` is, needs far more.
+    /// It then falls linearly to 0 at the last step. The default suits fine-tuning; a model trained from
+    /// scratch, such as `mini`, needs a far higher one.
     #[arg(long, value_name = "RATE", help_heading = "Schedule")]
     pub lr: Option<f64>,
 
-    /// Share of all steps spent raising the learning rate from 0, 0 to 1 [default: 0.1]
+    /// Share of all steps, 0 to 1, in which the learning rate rises from 0 [default: 0.1]
     #[arg(long, value_name = "SHARE", help_heading = "Schedule")]
     pub warmup_ratio: Option<f64>,
 
-    /// AdamW's decoupled weight decay, 0 or more; biases and LayerNorms have none [default: 0.01; mini: 2]
+    /// Weight decay of AdamW, 0 or more; biases and LayerNorms have none [default: 0.01; mini: 2]
     #[arg(long, value_name = "RATE", help_heading = "Schedule")]
     pub weight_decay: Option<f64>,
 
-    /// Gradients are scaled down to this global norm when above it [default: 1.0]
+    /// Global norm that gradients are clipped to [default: 1.0]
     #[arg(long, value_name = "NORM", help_heading = "Schedule")]
     pub max_grad_norm: Option<f64>,
 
-    /// Feed each epoch's rows in file order, to compare a run step by step with another program
+    /// Take the rows of each epoch in file order, for comparisons with another program
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
         require_equals = true, hide_possible_values = true, help_heading = "Schedule"
@@ -131,40 +131,40 @@ pub struct Settings {
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     pub seed: Option<u32>,
 
-    /// auto, cpu, cuda or cuda:N (the N-th card) [default: auto]
+    /// Device: auto, cpu, cuda or cuda:N (the N-th GPU) [default: auto]
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub device: Option<DeviceChoice>,
 
-    /// Number format of the model's products; weights and their updates stay f32 [default: auto]
+    /// Number format of the matrix products; weights and their updates stay f32 [default: auto]
     ///
-    /// auto is bf16 on a card that has it, f16 on an older one, f32 on the CPU, which computes half
-    /// precision in f32 and rounds: slower, but the numbers of a GPU can be looked into there.
+    /// `auto` is bf16 on a GPU that supports it, f16 on an older one, and f32 on the CPU. The CPU
+    /// computes half precision in f32 and rounds, which is slower and only useful for comparisons.
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Machine")]
     pub precision: Option<PrecisionChoice>,
 
-    /// Folds that train side by side, a number or auto [default: auto]
+    /// Folds that train side by side: a number or auto [default: auto]
     ///
-    /// auto is as many as the card's free memory holds, and one on the CPU. A fold becomes the same
-    /// whatever trains beside it.
+    /// `auto` is as many as the GPU's free memory holds, and one on the CPU. The result of a fold does
+    /// not depend on it.
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub parallel_folds: Option<ParallelFolds>,
 
-    /// Seconds between checkpoints, each made at the end of an epoch [default: 0; on a GPU 60]
+    /// Least seconds between checkpoints, which are made after an epoch [default: 0; on a GPU 60]
     ///
-    /// Where an epoch takes seconds, writing a gigabyte after each would take longer than training it.
+    /// Where an epoch takes seconds, writing a gigabyte after each would take longer than the training.
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub checkpoint_seconds: Option<u64>,
 
-    /// CPU threads, 1 or more [default: as many as the machine has cores]
+    /// CPU threads, 1 or more [default: the number of cores]
     ///
-    /// Part of a run's settings, as sums that are split over another number of threads may round
-    /// otherwise.
+    /// A resumed run must keep the number, as sums over more or fewer threads may be rounded
+    /// differently.
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub threads: Option<usize>,
 }
 
 impl Settings {
-    /// These settings, with `other`'s where these have none.
+    /// These settings, completed by those of `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         let mut merged = other.table();
@@ -176,7 +176,7 @@ impl Settings {
         toml::Table::try_from(self).expect("settings are plain TOML values")
     }
 
-    /// The keys of a config file: the flags without their dashes.
+    /// The keys of a config file, which are the flags without the leading dashes.
     pub fn keys() -> Vec<String> {
         Self::augment_args(clap::Command::new("settings"))
             .get_arguments()

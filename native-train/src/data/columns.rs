@@ -1,11 +1,12 @@
-//! Which columns of a file are the text, the id and the labels.
+//! The columns of a file that hold the text, the id and the labels.
 
 use anyhow::Result;
+use shared::words::joined;
 
 use super::csv::Reader;
 use crate::error::UserError;
 
-/// Names tried in this order when none is given, as the reference notebook does.
+/// The names of a text column, in the order in which the reference notebook tries them.
 const TEXT_NAMES: [&str; 5] = ["text", "comment_text", "sentence", "content", "review"];
 
 const ID_NAME: &str = "id";
@@ -13,24 +14,26 @@ const ID_NAME: &str = "id";
 /// The labels of the reference job.
 pub const EMOTIONS: [&str; 5] = ["anger", "fear", "joy", "sadness", "surprise"];
 
-/// The columns that the user named; others are found by the usual names.
+/// The columns that the user named. The others are found by their usual names.
 #[derive(Debug, Clone, Default)]
 pub struct ColumnChoice {
     pub text: Option<String>,
     pub id: Option<String>,
 }
 
-/// Where the inputs stand in a file.
+/// The indices of the input columns.
 #[derive(Debug, Clone, Copy)]
 pub struct InputColumns {
     pub text: usize,
-    /// Without one, rows are numbered from 0.
+    /// `None` if there is no id column; rows are then numbered from 0.
     pub id: Option<usize>,
 }
 
 impl ColumnChoice {
+    /// Finds the columns in a file.
+    ///
     /// # Errors
-    /// If a named column is not there, or no column has a usual name for a text.
+    /// If a named column is missing, or no column has a usual name of a text column.
     pub(super) fn find(&self, reader: &Reader) -> Result<InputColumns> {
         Ok(InputColumns { text: self.find_text(reader)?, id: self.find_id(reader)? })
     }
@@ -53,28 +56,28 @@ impl ColumnChoice {
     }
 }
 
-/// The place of a named label column.
+/// The index of a named label column.
 ///
 /// # Errors
-/// If it is not there.
+/// If the column is missing.
 pub fn find_label(reader: &Reader, name: &str) -> Result<usize> {
     let hint = "pass `--labels` with the names of columns that hold 0 and 1";
     index_of(reader, name).ok_or_else(|| not_found(reader, name, hint))
 }
 
-/// Columns without a name are not found by it: saved row numbers often stand in one.
+/// The index of the column with this name. A column without a name is never found: it often holds row
+/// numbers.
 pub fn index_of(reader: &Reader, name: &str) -> Option<usize> {
     reader.header().iter().position(|column| column == name && !name.is_empty())
 }
 
 /// The header's names, quoted for a message.
-pub fn listed(header: &[String]) -> String {
-    let names: Vec<String> = header.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
+pub fn quoted(header: &[String]) -> String {
+    joined(header.iter().map(|name| format!("`{name}`")))
 }
 
 fn not_found(reader: &Reader, name: &str, hint: impl Into<String>) -> anyhow::Error {
-    let found = listed(reader.header());
+    let found = quoted(reader.header());
     UserError::new(format!("column `{name}` not found in `{}` (found: {found})", reader.file()))
         .hint(hint)
         .into()
@@ -84,7 +87,7 @@ fn text_hint(header: &[String]) -> String {
     match (header, likely_text(header)) {
         ([all], _) if all.contains([';', '\t']) => "separate the columns by commas".to_owned(),
         (_, Some(column)) => format!("pass `--text-column {column}`"),
-        (_, None) => "the file needs a column of texts".to_owned(),
+        (_, None) => "add a column that holds the texts".to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Reads CSV files by polars, in chunks of rows, every value as the text it is written as.
+//! A CSV reader on polars: chunks of rows, every value as the text in the file.
 //!
-//! Polars gets whole, checked records (see `records`) and no leave to guess types: it would make
-//! `1` of a text `1.0`. A chunk at a time is in memory, so a file of any size can be streamed.
+//! Polars gets whole, checked records (see `records`) and does not infer types: it would read the text
+//! `1` as `1.0`. One chunk is in memory at a time, so a file of any size can be streamed.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,7 +15,7 @@ use super::records::Records;
 use super::warning::Warning;
 use crate::error::UserError;
 
-/// A chunk ends before its rows are complete when their bytes reach this.
+/// The bytes at which a chunk ends, however few rows it has.
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// A CSV file being read.
@@ -24,15 +24,17 @@ pub struct Reader {
     rows: usize,
 }
 
-/// Some rows in file order.
+/// A chunk of rows, in file order.
 pub struct Chunk {
     values: DataFrame,
     lines: Vec<usize>,
 }
 
 impl Reader {
+    /// Opens a file and reads its header.
+    ///
     /// # Errors
-    /// If there is no such file, it is empty, or its first record is no header.
+    /// If the file does not exist or is empty, or its first record is not a header.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(|error| cannot_open(&name, &error))?;
@@ -43,10 +45,10 @@ impl Reader {
         Self::new(name, Box::new(BufReader::with_capacity(1 << 16, file)))
     }
 
-    /// Reads `reader`, called `file` in messages.
+    /// Reads the header from `reader`, which messages call `file`.
     ///
     /// # Errors
-    /// If it is empty or its first record is no header.
+    /// If the input is empty, or its first record is not a header.
     pub fn new(file: String, reader: Box<dyn BufRead + Send>) -> Result<Self> {
         let mut records = Records::new(file, reader);
         let mut block = Vec::new();
@@ -69,7 +71,7 @@ impl Reader {
         self.records.header()
     }
 
-    /// What messages call the file.
+    /// The file's name in messages.
     pub fn file(&self) -> &str {
         self.records.file()
     }
@@ -100,7 +102,7 @@ impl Reader {
         Ok(Some(Chunk { values, lines }))
     }
 
-    /// What was passed over so far.
+    /// The warning about the lines that were skipped so far.
     pub fn warning(&self) -> Option<Warning> {
         let lines = self.records.blank_lines();
         let file = || self.file().to_owned();
@@ -151,11 +153,11 @@ fn refuse_repeated(header: &[String], file: &str) -> Result<()> {
     }
 }
 
-/// Has polars split `rows` whole records into columns of strings, named by their place.
+/// Splits `rows` whole records into columns of strings, named by their index.
 fn split(block: &[u8], columns: usize, rows: usize) -> Result<DataFrame> {
     let names: Vec<String> = (0..columns).map(|index| index.to_string()).collect();
-    // The stand-in header keeps the block from beginning with a text: polars takes some two-byte
-    // beginnings (`x^`, say) for those of compressed files.
+    // The header keeps the block from beginning with a text: polars takes some two-byte beginnings,
+    // such as `x^`, for those of compressed files.
     let bytes = [names.join(",").as_bytes(), b"\n", block].concat();
     let values = CsvReadOptions::default()
         .with_infer_schema_length(Some(0))
@@ -163,12 +165,12 @@ fn split(block: &[u8], columns: usize, rows: usize) -> Result<DataFrame> {
         .map_parse_options(|options| options.with_missing_is_null(false))
         .into_reader_with_file_handle(Cursor::new(bytes))
         .finish()?;
-    ensure!(values.height() == rows, "{} rows were read, of {rows}", values.height());
+    ensure!(values.height() == rows, "polars read {} of {rows} rows", values.height());
     Ok(values)
 }
 
 fn column(values: &DataFrame, index: usize) -> &StringChunked {
-    values.columns()[index].str().expect("without inference every column is of strings")
+    values.columns()[index].str().expect("without inference every column holds strings")
 }
 
 #[cfg(test)]

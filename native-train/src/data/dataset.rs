@@ -1,4 +1,4 @@
-//! A labelled file as training and evaluation want it: ids, texts, and a 0 or 1 for each label.
+//! A labelled file: ids, texts, and a 0 or 1 for each label.
 
 use std::fmt;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use shared::LabelSet;
 
-use super::columns::{ColumnChoice, EMOTIONS, find_label, index_of, listed};
+use super::columns::{ColumnChoice, EMOTIONS, find_label, index_of, quoted};
 use super::csv::{Chunk, Reader};
 use super::texts::{TextStream, Texts, repeated_ids};
 use super::warning::Warning;
@@ -24,29 +24,29 @@ pub struct Dataset {
     pub targets: Targets,
 }
 
-/// A data set and what is to be said about its file.
+/// A data set, and what was found in its file.
 #[derive(Debug)]
 pub struct Loaded {
     pub dataset: Dataset,
     pub text_column: String,
-    /// Without one, the ids are the row numbers from 0.
+    /// `None` if the ids are the row numbers from 0.
     pub id_column: Option<String>,
     pub label_rule: LabelRule,
     pub warnings: Vec<Warning>,
 }
 
-/// How the label columns were found.
+/// The rule by which the label columns were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LabelRule {
-    /// By the names the user gave.
+    /// The user named them.
     Given,
-    /// The five emotions are all columns.
+    /// Each of the five emotions is a column.
     Emotions,
-    /// Every column but the text and the id that holds only 0 and 1.
+    /// They are the columns, other than text and id, that hold only 0 and 1.
     OnlyZeroAndOne { left_out: Vec<LeftOut> },
 }
 
-/// A column that is no label, by the first of its values that is neither 0 nor 1.
+/// A column that is not a label, and its first value that is neither 0 nor 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     pub column: String,
@@ -55,7 +55,7 @@ pub struct LeftOut {
 }
 
 impl Dataset {
-    /// Reads a labelled file; `labels` names the label columns, else they are found.
+    /// Reads a labelled file. `labels` are the label columns; `None` finds them.
     ///
     /// # Errors
     /// If the file or a column is missing, a record is malformed, or a label is not 0 or 1.
@@ -92,10 +92,10 @@ impl Dataset {
         self.texts.is_empty()
     }
 
-    /// Whether there is something to learn: labels that are not the same in every row.
+    /// Checks that the labels differ between rows, and warns of each label that does not.
     ///
     /// # Errors
-    /// If every label is the same in every row.
+    /// If all rows have the same labels.
     pub fn check_classes(&self) -> Result<Vec<Warning>> {
         let constant: Vec<Warning> = self
             .labels
@@ -108,7 +108,7 @@ impl Dataset {
             return Ok(constant);
         }
         Err(UserError::new(format!("all {} rows have the same labels", self.len()))
-            .hint("training needs rows that have a label and rows that lack it")
+            .hint("add rows with other labels: a label is learned from rows that have it and rows that do not")
             .into())
     }
 
@@ -121,7 +121,7 @@ impl Dataset {
     }
 }
 
-/// The columns that are labels, or may be, as far as the file was read.
+/// The columns that may be labels, by the rows read so far.
 struct LabelSearch {
     rule: LabelRule,
     candidates: Vec<Candidate>,
@@ -171,7 +171,7 @@ impl LabelSearch {
 
     fn finish(self, reader: &Reader) -> Result<(LabelSet, Targets, LabelRule)> {
         let Some(first) = self.candidates.first() else {
-            let found = listed(reader.header());
+            let found = quoted(reader.header());
             let message = format!("no label column in `{}` (found: {found})", reader.file());
             let hint = "a label column holds only 0 and 1; name them with `--labels`";
             return Err(UserError::new(message).hint(hint).into());
@@ -188,7 +188,7 @@ impl LabelSearch {
 }
 
 impl Candidate {
-    /// Takes in the column's values, or gives the first that is no label.
+    /// Adds the column's values, or returns the first that is not a label.
     fn take(&mut self, chunk: &Chunk) -> Result<(), LeftOut> {
         for (value, &line) in chunk.column(self.column).zip(chunk.lines()) {
             let Some(label) = parse_label(value) else {
@@ -209,7 +209,7 @@ impl LeftOut {
             _ => format!("`{value}`"),
         };
         UserError::new(format!("`{file}`, line {line}, column `{column}`: {what} is not 0 or 1"))
-            .hint("mend the value, or pass `--labels` without this column")
+            .hint("correct the value, or pass `--labels` without this column")
             .into()
     }
 }
@@ -220,7 +220,7 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// Enough of a value to know it by: the column may be one of long texts.
+/// The beginning of a value, which may be a long text.
 fn shortened(value: &str) -> String {
     match value.char_indices().nth(24) {
         Some((end, _)) => format!("{}...", &value[..end]),
@@ -228,7 +228,7 @@ fn shortened(value: &str) -> String {
     }
 }
 
-/// The places of named label columns, each named once.
+/// The indices of named label columns, each named once.
 fn named(reader: &Reader, names: &[String]) -> Result<Vec<usize>> {
     let columns: Vec<usize> =
         names.iter().map(|name| find_label(reader, name)).collect::<Result<_>>()?;

@@ -1,4 +1,4 @@
-//! How often texts repeat across folds and into the test file: what makes scores too good.
+//! Repeated texts across folds and in the test file, which make scores too good.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::folds::Folds;
 use super::text_key::text_key;
 
-/// Repeated texts under both notions of equality.
+/// The repeated texts by two definitions of equality.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Duplicates {
-    /// Equal as `--split grouped` sees it: NFKC, case-folded, whitespace collapsed.
+    /// Texts that are equal after NFKC, case folding and collapsing whitespace, as for `--split grouped`.
     pub normalized: Repeats,
-    /// Equal character for character.
+    /// Texts that are equal character by character.
     pub verbatim: Repeats,
 }
 
@@ -21,36 +21,36 @@ pub struct Repeats {
     pub distinct_texts: usize,
     /// Rows with an equal text in another fold.
     pub twin_in_another_fold: Share,
-    /// The same, of each fold's validation rows.
+    /// The same among each fold's validation rows.
     pub twin_by_fold: Vec<Share>,
-    /// Absent without a test file.
+    /// `None` without a test file.
     pub test: Option<TestOverlap>,
 }
 
-/// Texts that stand in both files.
+/// The texts that are in both files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestOverlap {
     /// Distinct texts of the test file.
     pub distinct_texts: usize,
-    /// Those of them that stand in the training file.
+    /// Those of them that are also in the training file.
     pub distinct_in_train: usize,
-    /// Test rows whose text stands in the training file.
+    /// Test rows whose text is also in the training file.
     pub rows_in_train: Share,
-    /// Training rows whose text stands in the test file.
+    /// Training rows whose text is also in the test file.
     pub train_rows_in_test: Share,
 }
 
-/// Some rows of many.
+/// A number of rows, and their share of all.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     pub rows: usize,
     pub of: usize,
-    /// `rows / of`; 0 of none.
+    /// `rows / of`, or 0 if there are no rows.
     pub share: f64,
 }
 
 impl Duplicates {
-    /// `folds` belong to the rows of `train`.
+    /// Counts the repeats in `train`, whose rows have the folds `folds`, and in `test`.
     pub fn new(train: &[String], folds: &Folds, test: Option<&[String]>) -> Self {
         let keys = |texts: &[String]| texts.iter().map(|text| text_key(text)).collect::<Vec<_>>();
         let test_keys = test.map(keys);
@@ -77,7 +77,7 @@ impl Repeats {
     }
 }
 
-/// Each text's one fold, or `None` if it stands in more than one.
+/// The fold of each text, or `None` if it is in more than one.
 fn folds_of_texts<'a>(texts: &'a [String], folds: &Folds) -> HashMap<&'a str, Option<usize>> {
     let mut found = HashMap::with_capacity(texts.len());
     for (text, &fold) in texts.iter().zip(folds.fold_of()) {

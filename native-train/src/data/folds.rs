@@ -1,5 +1,6 @@
-//! Which rows a fold validates on; it trains on all others.
+//! The folds: each validates on some rows and trains on all others.
 
+mod combinations;
 mod grouped;
 mod mt19937;
 mod stratified;
@@ -10,23 +11,23 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use self::combinations::combinations;
 use self::mt19937::Mt19937;
 use super::dataset::Dataset;
 use super::warning::Warning;
 use crate::error::UserError;
-use crate::grid::Targets;
 
-/// Folds whose sizes differ by more than this share of a fold are worth a word.
+/// The share of a fold by which sizes may differ without a warning.
 const UNEVEN: f64 = 0.1;
 
-/// How rows are shared out.
+/// The rule by which rows are dealt to folds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Equal texts stay in one fold, so that no text is validated on that was trained on.
+    /// Equal texts stay in one fold, so that no model is validated on a text it was trained on
     #[default]
     Grouped,
-    /// scikit-learn's `StratifiedKFold(shuffle=True)`, row for row; copies of a text may part.
+    /// The folds of scikit-learn's `StratifiedKFold(shuffle=True)`; equal texts may be in several
     Stratified,
 }
 
@@ -39,7 +40,7 @@ impl fmt::Display for Split {
     }
 }
 
-/// A fold for each row.
+/// The fold of each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folds {
     fold_of: Vec<usize>,
@@ -47,7 +48,7 @@ pub struct Folds {
 }
 
 impl Folds {
-    /// `fold_of` gives each row's fold, below `count`.
+    /// Folds from each row's number, which is below `count`.
     pub fn new(fold_of: Vec<usize>, count: usize) -> Self {
         assert!(fold_of.iter().all(|&fold| fold < count), "folds count from 0");
         Self { fold_of, count }
@@ -58,7 +59,7 @@ impl Folds {
         self.count
     }
 
-    /// Each row's fold.
+    /// The fold of each row.
     pub fn fold_of(&self) -> &[usize] {
         &self.fold_of
     }
@@ -87,10 +88,10 @@ impl Folds {
     }
 }
 
-/// Shares the rows out over `folds` folds, the same way for the same seed.
+/// Deals the rows to `folds` folds, in the same way for the same seed.
 ///
 /// # Errors
-/// If the labels are the same in every row, or the data is too small for so many folds.
+/// If all rows have the same labels, or there are too few rows for so many folds.
 pub fn assign(
     dataset: &Dataset,
     split: Split,
@@ -116,45 +117,24 @@ pub fn assign(
 fn check_count(rows: usize, folds: usize) -> Result<()> {
     if folds < 2 {
         return Err(UserError::new(format!("cross-validation needs 2 folds or more, not {folds}"))
-            .hint("pass `--folds 5`, say")
+            .hint("pass a larger `--folds`, such as `--folds 5`")
             .into());
     }
     if rows < folds {
         return Err(UserError::new(format!("{rows} rows cannot fill {folds} folds"))
-            .hint("pass fewer `--folds`, or give more rows")
+            .hint("pass fewer `--folds`, or add rows")
             .into());
     }
     Ok(())
 }
 
-/// NumPy seeds this generator with 32 bits, and so do we.
+/// The seed of the generator, which takes 32 bits as NumPy's does.
 fn seed_32(seed: u64) -> Result<u32> {
     u32::try_from(seed).map_err(|_| {
         UserError::new(format!("seed {seed} is too large"))
             .hint(format!("pass `--seed` 0 to {}", u32::MAX))
             .into()
     })
-}
-
-/// Numbers the distinct label rows by first appearance; gives each row's number.
-fn combinations(targets: &Targets) -> Vec<usize> {
-    let mut known = std::collections::HashMap::new();
-    targets
-        .rows()
-        .map(|row| {
-            let next = known.len();
-            *known.entry(row).or_insert(next)
-        })
-        .collect()
-}
-
-/// How many rows each combination has.
-fn member_counts(combinations: &[usize]) -> Vec<usize> {
-    let mut counts = vec![0; combinations.iter().max().map_or(0, |last| last + 1)];
-    for &combination in combinations {
-        counts[combination] += 1;
-    }
-    counts
 }
 
 fn uneven(folds: &Folds) -> Option<Warning> {

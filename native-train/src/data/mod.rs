@@ -1,4 +1,4 @@
-//! From CSV files to texts, labels and folds. Tokenizing and batching are for the loader.
+//! From CSV files to texts, labels and folds. Tokenizing and batching are done elsewhere.
 //!
 //! ```text
 //! file -> records (whole, checked) -> csv (polars) -> Dataset or Texts -> folds, duplicates
@@ -17,7 +17,7 @@ mod text_key;
 mod texts;
 mod warning;
 
-pub use columns::{ColumnChoice, listed};
+pub use columns::{ColumnChoice, quoted};
 pub use dataset::{Dataset, LabelRule, LeftOut, Loaded};
 pub use duplicates::{Duplicates, Repeats, Share, TestOverlap};
 pub use folds::{Folds, Split};

@@ -1,18 +1,18 @@
-//! Cuts the bytes of a CSV file into whole records and refuses what is not one.
+//! Splits the bytes of a CSV file into whole records and rejects malformed ones.
 //!
-//! Polars fills short rows with nulls, takes empty lines for rows and names no lines; so each
-//! record is checked here before polars splits it into values. One record is held at a time,
-//! whatever the size of the file.
+//! Polars fills short rows with nulls, reads empty lines as rows and reports no line numbers, so each
+//! record is checked here before polars splits it into values. One record is in memory at a time.
 
 use std::io::{BufRead, Read};
 
 use anyhow::{Context, Result};
+use shared::words::counted;
 
 use super::scan::{Fault, Scan};
-use super::warning::{Tally, counted};
+use super::warning::Tally;
 use crate::error::UserError;
 
-/// No text to classify is this long: a record that outgrows it has a quote left open.
+/// The longest record in bytes. No text to classify is this long: a longer record has an open quote.
 const MAX_RECORD: usize = 16 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -21,16 +21,16 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub struct Records {
     file: String,
     reader: Box<dyn BufRead + Send>,
-    /// Lines read so far, as an editor counts them: a quoted line break begins a new one.
+    /// The lines read so far. A quoted line break also begins a new one, as in an editor.
     line: usize,
-    /// The column names once they are known: each record has as many values.
+    /// The column names, once they are known. Each record has a value for each.
     header: Vec<String>,
-    /// Empty lines outside of quotes, which are no rows.
+    /// The empty lines outside of quotes, which are not rows.
     blank_lines: Tally,
     record: Vec<u8>,
 }
 
-/// What was appended to a block.
+/// A record that was appended to a block.
 pub struct Record {
     /// The line it begins on.
     pub line: usize,
@@ -38,7 +38,7 @@ pub struct Record {
 }
 
 impl Records {
-    /// `file` is what messages call the bytes of `reader`.
+    /// The records in `reader`, which messages call `file`.
     pub fn new(file: String, reader: Box<dyn BufRead + Send>) -> Self {
         let blank_lines = Tally::default();
         Self { file, reader, line: 0, header: Vec::new(), blank_lines, record: Vec::new() }
@@ -52,12 +52,12 @@ impl Records {
         &self.header
     }
 
-    /// From here on, every record has a value for each of these columns.
+    /// Requires a value for each of these columns in every later record.
     pub fn set_header(&mut self, header: Vec<String>) {
         self.header = header;
     }
 
-    /// The blank lines met so far.
+    /// The blank lines so far.
     pub fn blank_lines(&self) -> Tally {
         self.blank_lines
     }
@@ -65,7 +65,7 @@ impl Records {
     /// Appends the next record and a line feed to `block`; `None` at the end of the file.
     ///
     /// # Errors
-    /// What is not UTF-8, not quoted soundly, or has more or fewer values than the header.
+    /// If the record is not UTF-8, has a misplaced quote, or has more or fewer values than the header.
     pub fn append_next(&mut self, block: &mut Vec<u8>) -> Result<Option<Record>> {
         if !self.read_first_line()? {
             return Ok(None);
@@ -87,7 +87,7 @@ impl Records {
         }
     }
 
-    /// Begins a record, past any blank lines; false at the end of the file.
+    /// Begins a record after any blank lines; false at the end of the file.
     fn read_first_line(&mut self) -> Result<bool> {
         loop {
             self.record.clear();
@@ -132,9 +132,9 @@ impl Records {
             return Ok(());
         }
         let hint = if record.values < width {
-            "give each row a value, if an empty one, for every column"
+            "give each row a value for every column; it may be empty"
         } else {
-            "put a value that holds a comma in double quotes, with no space before them"
+            "put a value that holds a comma in double quotes, without a space before them"
         };
         let (line, values) = (record.line, counted(record.values, "value"));
         let columns = counted(width, "column");
@@ -144,14 +144,14 @@ impl Records {
     }
 
     fn refuse(&self, fault: &Fault, scan: &Scan) -> anyhow::Error {
-        let place = self.place(self.line, scan);
+        let position = self.position(self.line, scan);
         match fault {
             Fault::TextAfterQuote { opened_on } => UserError::new(format!(
-                "{place}: text after a closing quote (it was opened on line {opened_on})"
+                "{position}: text after a closing quote (it was opened on line {opened_on})"
             ))
             .hint("write a quote inside a quoted value as `\"\"`"),
             Fault::BareCarriageReturn => UserError::new(format!(
-                "{place}: a carriage return without a line feed, outside of quotes"
+                "{position}: a carriage return without a line feed, outside of quotes"
             ))
             .hint("end lines with LF or CRLF; put a value that holds a line break in quotes"),
         }
@@ -159,14 +159,14 @@ impl Records {
     }
 
     fn open_quote(&self, scan: &Scan) -> anyhow::Error {
-        let place = self.place(scan.quote_line(), scan);
-        UserError::new(format!("{place}: the quote that opens here is never closed"))
+        let position = self.position(scan.quote_line(), scan);
+        UserError::new(format!("{position}: the quote that opens here is never closed"))
             .hint("close the value with `\"`, and write a quote inside it as `\"\"`")
             .into()
     }
 
-    /// Where the value stands at which `scan` stopped.
-    fn place(&self, line: usize, scan: &Scan) -> String {
+    /// The position of the value at which `scan` stopped.
+    fn position(&self, line: usize, scan: &Scan) -> String {
         let column = match self.header.get(scan.values()) {
             Some(name) => format!("column `{name}`"),
             None => format!("value {}", scan.values() + 1),
@@ -177,7 +177,7 @@ impl Records {
     fn too_long(&self) -> anyhow::Error {
         let limit = MAX_RECORD >> 20;
         UserError::new(format!("`{}`, line {}: a row of over {limit} MiB", self.file, self.line))
-            .hint("look above it for a quote that is never closed, if the file is CSV at all")
+            .hint("look for a quote above that line that is never closed, and check that the file is CSV")
             .into()
     }
 

@@ -1,16 +1,16 @@
-//! Where the values of one CSV record begin and end (RFC 4180), one byte at a time.
+//! A state machine that finds the values of one CSV record (RFC 4180), byte by byte.
 //!
-//! A quote opens a quoted value only as its first byte; anywhere else in an unquoted value it is
-//! text, as pandas and Python's `csv` read it. Polars reads it so as well, but takes it for an
-//! opening quote where it counts rows; such values are therefore handed on in quotes.
+//! A quote opens a quoted value only as its first byte; elsewhere in an unquoted value it is text, as in
+//! pandas and Python's `csv`. Polars agrees when it splits values, but not when it counts rows, so such
+//! values are passed to it in quotes.
 
 use std::ops::Range;
 
-/// A walk over a record, which goes on where it stopped when a quoted line break makes the record
-/// a line longer.
+/// A scan of a record, which continues where it stopped when a quoted line break makes the record
+/// longer.
 #[derive(Default)]
 pub struct Scan {
-    place: Place,
+    state: State,
     at: usize,
     /// Values that have ended.
     values: usize,
@@ -22,16 +22,16 @@ pub struct Scan {
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
-enum Place {
+enum State {
     #[default]
     ValueStart,
     Unquoted,
     Quoted,
-    /// Past a quote inside quotes: the end of the value, or the first of two that mean one.
+    /// After a quote inside quotes, which ends the value or is the first of two that stand for one.
     QuoteInQuoted,
 }
 
-/// Why bytes are no record.
+/// The reason why bytes are not a record.
 #[derive(Debug, PartialEq)]
 pub enum Fault {
     TextAfterQuote { opened_on: usize },
@@ -39,27 +39,27 @@ pub enum Fault {
 }
 
 impl Scan {
-    /// Walks on to the end of `record`, whose newest line has the number `line`.
+    /// Scans to the end of `record`, whose last line has the number `line`.
     pub fn run(&mut self, record: &[u8], line: usize) -> Result<(), Fault> {
         for (at, &byte) in record.iter().enumerate().skip(self.at) {
-            self.place = match (self.place, byte) {
-                (Place::Quoted, b'"') => Place::QuoteInQuoted,
-                (Place::Quoted, _) | (Place::QuoteInQuoted, b'"') => Place::Quoted,
+            self.state = match (self.state, byte) {
+                (State::Quoted, b'"') => State::QuoteInQuoted,
+                (State::Quoted, _) | (State::QuoteInQuoted, b'"') => State::Quoted,
                 (_, b',') => {
                     self.end_value(at);
-                    Place::ValueStart
+                    State::ValueStart
                 }
-                (Place::QuoteInQuoted, _) => {
+                (State::QuoteInQuoted, _) => {
                     return Err(Fault::TextAfterQuote { opened_on: self.quote_line });
                 }
                 (_, b'\r') => return Err(Fault::BareCarriageReturn),
-                (Place::ValueStart, b'"') => {
+                (State::ValueStart, b'"') => {
                     self.quote_line = line;
-                    Place::Quoted
+                    State::Quoted
                 }
-                (Place::ValueStart | Place::Unquoted, _) => {
+                (State::ValueStart | State::Unquoted, _) => {
                     self.holds_quote |= byte == b'"';
-                    Place::Unquoted
+                    State::Unquoted
                 }
             };
         }
@@ -70,12 +70,12 @@ impl Scan {
         Ok(())
     }
 
-    /// Whether the record goes on: a quote is still open.
+    /// Whether a quote is open, so that the record continues on the next line.
     pub fn is_open(&self) -> bool {
-        self.place == Place::Quoted
+        self.state == State::Quoted
     }
 
-    /// The values that have ended.
+    /// The number of values that have ended.
     pub fn values(&self) -> usize {
         self.values
     }
@@ -85,7 +85,7 @@ impl Scan {
         self.quote_line
     }
 
-    /// Appends the walked `record` to `block` in a form that polars reads as this walk did.
+    /// Appends the scanned `record` to `block` in a form that polars reads as this scan did.
     pub fn emit(&self, record: &[u8], block: &mut Vec<u8>) {
         let mut done = 0;
         for value in &self.to_quote {

@@ -1,4 +1,4 @@
-//! What the tests of this folder share.
+//! Helpers of this folder's tests.
 
 use std::io::Cursor;
 use std::path::PathBuf;

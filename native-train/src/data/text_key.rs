@@ -1,18 +1,18 @@
-//! When two texts count as equal: Unicode NFKC, case-folded, whitespace collapsed.
+//! The key by which two texts count as equal: Unicode NFKC, case folding, collapsed whitespace.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// What equal texts have in common.
+/// The key, which is the same for equal texts.
 pub fn text_key(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     text.nfkc().for_each(|c| fold_case(c, &mut folded));
-    // Folding can leave what NFKC would compose.
+    // Folding can leave characters that NFKC composes.
     let normalized: String = folded.nfkc().collect();
     normalized.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Full case folding by way of upper case, which joins what lower case alone keeps apart (`ß` and
-/// `ss`, `ς` and `σ`).
+/// Full case folding by way of upper case, which unites letters that lower case alone does not (`ß`
+/// and `ss`, `ς` and `σ`).
 fn fold_case(c: char, folded: &mut String) {
     // The dotless i shares its upper case with the dotted one, but is another letter.
     if c == 'ı' {

@@ -1,4 +1,4 @@
-//! Texts and their ids without labels: streamed for prediction, or a whole file at once.
+//! Texts and their ids without labels, streamed for prediction or read at once.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,17 +9,17 @@ use super::columns::{ColumnChoice, InputColumns};
 use super::csv::{Chunk, Reader};
 use super::warning::{Tally, Warning};
 
-/// Rows read at a time when a whole file is wanted.
+/// Rows read at a time when a whole file is read.
 const CHUNK_ROWS: usize = 8192;
 
-/// Some texts, and as many ids.
+/// Texts and their ids.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Texts {
     pub ids: Vec<String>,
     pub texts: Vec<String>,
 }
 
-/// The texts of a file in input order, a chunk at a time: memory does not grow with the file.
+/// The texts of a file in their order, a chunk at a time, so that memory does not grow with the file.
 pub struct TextStream {
     reader: Reader,
     columns: InputColumns,
@@ -28,7 +28,7 @@ pub struct TextStream {
 }
 
 impl Texts {
-    /// Reads all of a file.
+    /// Reads a whole file.
     ///
     /// # Errors
     /// If the file or a named column is missing, or a record is malformed.
@@ -58,8 +58,10 @@ impl Texts {
 }
 
 impl TextStream {
+    /// Opens a file and finds its columns.
+    ///
     /// # Errors
-    /// If the file is missing or has no such columns.
+    /// If the file is missing or lacks a column.
     pub fn open(path: &Path, choice: &ColumnChoice) -> Result<Self> {
         Self::new(Reader::open(path)?, choice)
     }
@@ -72,12 +74,12 @@ impl TextStream {
     /// The next `rows` rows, or fewer if they are long or the last; `None` at the end.
     ///
     /// # Errors
-    /// If a record is malformed, or the file has a header alone.
+    /// If a record is malformed, or the file has only a header.
     pub fn next_chunk(&mut self, rows: usize) -> Result<Option<Texts>> {
         Ok(self.next_with_values(rows)?.map(|(texts, _)| texts))
     }
 
-    /// Also gives the values of all columns.
+    /// As [`next_chunk`](Self::next_chunk), with the values of all columns.
     pub(super) fn next_with_values(&mut self, rows: usize) -> Result<Option<(Texts, Chunk)>> {
         let Some(chunk) = self.reader.next_chunk(rows)? else { return Ok(None) };
         let texts: Vec<String> = chunk.column(self.columns.text).map(str::to_owned).collect();
@@ -90,7 +92,7 @@ impl TextStream {
         Ok(Some((Texts { ids, texts }, chunk)))
     }
 
-    /// What was odd in the chunks read so far.
+    /// The warnings about the chunks read so far.
     pub fn warnings(&self) -> Vec<Warning> {
         let lines = self.empty_texts;
         let file = || self.file().to_owned();
@@ -98,7 +100,7 @@ impl TextStream {
         self.reader.warning().into_iter().chain(empty).collect()
     }
 
-    /// What messages call the file.
+    /// The file's name in messages.
     pub fn file(&self) -> &str {
         self.reader.file()
     }
@@ -118,7 +120,7 @@ impl TextStream {
     }
 }
 
-/// Whether ids come more than once, and which is the first.
+/// The warning about ids that come more than once.
 pub(super) fn repeated_ids(ids: &[String], file: &str) -> Option<Warning> {
     let mut seen = HashSet::with_capacity(ids.len());
     let repeated: Vec<&String> = ids.iter().filter(|id| !seen.insert(id.as_str())).collect();

@@ -1,12 +1,14 @@
-//! What is odd in the data without being wrong: said to the user, who may go on.
+//! Warnings about data that is unusual but usable.
 
 use std::fmt;
 
+use shared::words::counted;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// Lines of no characters, passed over.
+    /// Empty lines, which were skipped.
     BlankLines { file: String, lines: Tally },
-    /// Rows whose text is null or of no characters; they stay, as the empty text.
+    /// Rows whose text is empty; they are kept.
     EmptyTexts { file: String, lines: Tally },
     /// Rows whose id an earlier row has.
     RepeatedIds { file: String, count: usize, first: String },
@@ -14,11 +16,11 @@ pub enum Warning {
     ConstantLabel { label: String, value: u8 },
     /// The rarest combination of labels has fewer rows than there are folds.
     RareCombination { rows: usize, folds: usize },
-    /// A text that repeats too often to share it out evenly.
+    /// Folds of different sizes, because a text repeats too often to deal it evenly.
     UnevenFolds { smallest: usize, largest: usize },
 }
 
-/// How many lines are odd in one way, and the first of them.
+/// The number of lines with one peculiarity, and the first of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     pub count: usize,
@@ -43,23 +45,26 @@ impl fmt::Display for Warning {
         match self {
             Self::BlankLines { file, lines } => write!(
                 f,
-                "`{file}`: {} passed over (the first is line {})",
+                "`{file}`: {} skipped (the first is line {})",
                 counted(lines.count, "blank line"),
                 lines.first_line
             ),
             Self::EmptyTexts { file, lines } => write!(
                 f,
-                "`{file}`: {} without a text, taken as the empty text (the first on line {})",
+                "`{file}`: {} without a text, used as the empty text (the first on line {})",
                 counted(lines.count, "row"),
                 lines.first_line
             ),
             Self::RepeatedIds { file, count, first } => write!(
                 f,
-                "`{file}`: {} with an id that an earlier row has (the first is `{first}`)",
+                "`{file}`: {} with the id of an earlier row (the first is `{first}`)",
                 counted(*count, "row")
             ),
             Self::ConstantLabel { label, value } => {
-                write!(f, "label `{label}` is {value} in every row: there is nothing to learn")
+                write!(
+                    f,
+                    "label `{label}` is {value} in every row, so nothing can be learned about it"
+                )
             }
             Self::RareCombination { rows, folds } => write!(
                 f,
@@ -74,12 +79,6 @@ impl fmt::Display for Warning {
     }
 }
 
-/// `1 row`, `2 rows`.
-pub fn counted(count: usize, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{ending}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,16 +89,16 @@ mod tests {
         assert_eq!(
             Warning::BlankLines { file: file.clone(), lines: Tally { count: 1, first_line: 9 } }
                 .to_string(),
-            "`a.csv`: 1 blank line passed over (the first is line 9)"
+            "`a.csv`: 1 blank line skipped (the first is line 9)"
         );
         assert_eq!(
             Warning::EmptyTexts { file: file.clone(), lines: Tally { count: 2, first_line: 4 } }
                 .to_string(),
-            "`a.csv`: 2 rows without a text, taken as the empty text (the first on line 4)"
+            "`a.csv`: 2 rows without a text, used as the empty text (the first on line 4)"
         );
         assert_eq!(
             Warning::RepeatedIds { file, count: 3, first: "x7".to_owned() }.to_string(),
-            "`a.csv`: 3 rows with an id that an earlier row has (the first is `x7`)"
+            "`a.csv`: 3 rows with the id of an earlier row (the first is `x7`)"
         );
         assert_eq!(
             Warning::RareCombination { rows: 1, folds: 5 }.to_string(),

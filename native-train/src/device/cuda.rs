@@ -1,4 +1,4 @@
-//! What NVIDIA's driver says.
+//! The GPUs, as NVIDIA's driver reports them.
 
 use anyhow::{Context, Result};
 use autoload_cuda::Missing;
@@ -8,9 +8,9 @@ use candle_core::cuda_backend::cudarc::driver::sys::{
 };
 use candle_core::{CudaDevice, Device};
 
-use super::{Card, Memory};
+use super::card::{Card, Memory};
 
-/// The cards, or why there is none that can be used.
+/// The GPUs, or the reason why none can be used.
 pub fn find() -> Result<Vec<Card>, String> {
     if let Some(Missing { file, reason }) = autoload_cuda::missing() {
         return Err(absence(&file, &reason));
@@ -24,12 +24,12 @@ pub fn find() -> Result<Vec<Card>, String> {
         ));
     }
     let count = result::device::get_count()
-        .map_err(|error| format!("the driver does not count cards ({})", words(error)))?;
+        .map_err(|error| format!("the driver does not count the GPUs ({})", words(error)))?;
     if count == 0 {
-        return Err("the driver sees no card".to_owned());
+        return Err("the driver sees no GPU".to_owned());
     }
     let cards = (0..count).map(card).collect::<Result<_, _>>();
-    cards.map_err(|error| format!("the driver does not describe its cards ({})", words(error)))
+    cards.map_err(|error| format!("the driver does not describe the GPUs ({})", words(error)))
 }
 
 fn absence(file: &str, reason: &str) -> String {
@@ -37,9 +37,9 @@ fn absence(file: &str, reason: &str) -> String {
     if !absent {
         return format!("{file} cannot be loaded ({reason})");
     }
-    // The driver is in a place that the system knows, or nowhere. The others may lie anywhere.
+    // The driver is where the system looks, or nowhere. The other libraries may be anywhere.
     let remedy =
-        if file.starts_with("libcuda.") { "" } else { " (LD_LIBRARY_PATH names its folder)" };
+        if file.starts_with("libcuda.") { "" } else { " (set LD_LIBRARY_PATH to its folder)" };
     format!("{file} was not found{remedy}")
 }
 
@@ -92,7 +92,7 @@ pub fn open(ordinal: usize) -> Result<Device> {
     Ok(Device::Cuda(device))
 }
 
-/// What candle's tensors on this card are allocated from.
+/// The memory pool that candle allocates its tensors on this GPU from.
 fn pool(device: &CudaDevice) -> Result<sys::CUmemoryPool> {
     let card = device.cuda_stream().context().cu_device();
     #[expect(unsafe_code, reason = "a C function")]
@@ -100,14 +100,17 @@ fn pool(device: &CudaDevice) -> Result<sys::CUmemoryPool> {
     Ok(unsafe { result::device::get_default_mem_pool(card) }?)
 }
 
-/// What a card has and has left.
+/// The memory of a GPU.
 pub fn memory(device: &CudaDevice) -> Result<Memory> {
-    let (free, total) =
-        device.cuda_stream().context().mem_get_info().context("asking for the card's memory")?;
+    let (free, total) = device
+        .cuda_stream()
+        .context()
+        .mem_get_info()
+        .context("the driver does not report the GPU's memory")?;
     Ok(Memory { free: free as u64, total: total as u64 })
 }
 
-/// The most bytes that were taken from the pool that candle's tensors come from.
+/// The most bytes that candle's tensors have taken from their pool at a time.
 pub fn peak_memory(device: &CudaDevice) -> Result<u64> {
     let (pool, mut bytes) = (pool(device)?, 0_u64);
     #[expect(unsafe_code, reason = "a C function")]
@@ -135,7 +138,7 @@ mod tests {
         let absent = absent.replace("cuda.so.1", "cublas.so.13");
         assert_eq!(
             absence("libcublas.so.13", &absent),
-            "libcublas.so.13 was not found (LD_LIBRARY_PATH names its folder)"
+            "libcublas.so.13 was not found (set LD_LIBRARY_PATH to its folder)"
         );
         assert_eq!(
             absence("libcuda.so.1", "libcuda.so.1: invalid ELF header"),

@@ -1,17 +1,18 @@
 //! Precision, recall and F1 of multi-label decisions, as scikit-learn defines them.
 //!
-//! All three are a numerator over a denominator of counts, and 0 where the denominator is 0
-//! (`zero_division=0`); a label without positives and without decisions so counts as 0 in the
-//! macro average. F1 is taken from the counts, 2 tp / (actual + decided), not from precision and
-//! recall, so equal fractions are equal floats and ties in a threshold search are ties.
+//! Each is a ratio of counts, and 0 where the denominator is 0 (`zero_division=0`), so a label without
+//! positives and without decisions counts as 0 in the macro average. F1 is computed from the counts, as
+//! 2 tp / (actual + decided), and not from precision and recall, so that equal ratios are equal floats
+//! and ties in a threshold search are ties.
 //! <https://scikit-learn.org/stable/modules/model_evaluation.html#precision-recall-f-measure-metrics>
 
 use std::iter::Sum;
 
 use serde::{Deserialize, Serialize};
+use shared::Thresholds;
 
-use super::Decisions;
-use crate::grid::Targets;
+use super::decisions::{Decisions, HALF, decide};
+use crate::grid::{Probabilities, Targets};
 
 /// Precision, recall and F1 of one label, or an average of several.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ pub struct Score {
     pub precision: f64,
     pub recall: f64,
     pub f1: f64,
-    /// How many targets are on.
+    /// The number of rows where the label is on.
     pub support: u64,
 }
 
@@ -28,16 +29,16 @@ pub struct Score {
 pub struct Scores {
     /// The mean over labels, each weighing the same; its support is the labels' sum.
     pub macro_average: Score,
-    /// The score of all labels' counts put together.
+    /// The score of the summed counts of all labels.
     pub micro_average: Score,
     /// In the order of the label set.
     pub per_label: Vec<Score>,
 }
 
-/// What the scores are made of.
+/// The counts that scores are computed from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Rows where the label is on and was decided to be.
+    /// Rows where the label is on and was decided to be on.
     pub true_positives: u64,
     /// Rows where the label was decided to be on.
     pub decided: u64,
@@ -46,8 +47,10 @@ pub struct Counts {
 }
 
 impl Scores {
+    /// The scores of `decisions`.
+    ///
     /// # Panics
-    /// If the two are not of one shape.
+    /// If `targets` has another shape.
     pub fn new(targets: &Targets, decisions: &Decisions) -> Self {
         let counts = count(targets, decisions);
         let per_label: Vec<Score> = counts.iter().map(Counts::score).collect();
@@ -55,7 +58,13 @@ impl Scores {
         Self { macro_average: mean(&per_label), micro_average, per_label }
     }
 
-    /// The macro average of F1: what a run is judged by.
+    /// The scores of decisions at the threshold 0.5 for every label.
+    pub fn at_half(targets: &Targets, probabilities: &Probabilities) -> Self {
+        let half = Thresholds::uniform(HALF, probabilities.columns()).expect("a probability");
+        Self::new(targets, &decide(probabilities, &half))
+    }
+
+    /// The macro average of F1.
     pub fn macro_f1(&self) -> f64 {
         self.macro_average.f1
     }

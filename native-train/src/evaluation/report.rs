@@ -1,21 +1,20 @@
-//! What a training reports (`summary.json`) and what `evaluate` reports, as values.
-//!
-//! `table` prints them; `run` writes them.
+//! The reports of a training (`summary.json`) and of `evaluate`, as values. `table` formats them.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use shared::{LabelSet, Thresholds};
 
+use super::decisions::decide;
+use super::metrics::{Score, Scores};
 use super::threshold_search::{cross_fitted, tune};
-use super::{Score, Scores, decide, score_at_half};
 use crate::data::Duplicates;
 use crate::grid::{Probabilities, Targets};
 
-/// The whole account of a training.
+/// The report of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Where the weights came from: a folder, a hub id, or `mini`.
+    /// The pretrained model: a folder, a hub id, or `mini`.
     pub model: String,
     pub seed: u64,
     /// Program and library versions by name.
@@ -23,36 +22,36 @@ pub struct Summary {
     pub labels: LabelSet,
     /// Training rows.
     pub rows: usize,
-    /// How rows were dealt to folds, as `--split` names it.
+    /// The rule by which rows were dealt to folds: the value of `--split`.
     pub split: String,
     pub folds: usize,
     pub cross_validation: CrossValidation,
     pub per_label: Vec<LabelReport>,
     /// The folds that were trained.
     pub per_fold: Vec<FoldReport>,
-    /// How much of what is scored stands in what was learnt.
+    /// The texts that are both trained on and scored.
     pub duplicates: Duplicates,
     pub truncated_texts: TruncatedTexts,
     pub seconds: Seconds,
-    /// `None` where the system does not tell.
+    /// `None` where the system does not report it.
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// Macro-F1 over the out-of-fold rows, by three ways of deciding.
+/// Macro-F1 over the out-of-fold rows, with three kinds of thresholds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CrossValidation {
     /// The out-of-fold rows that were scored.
     pub rows: usize,
-    /// Every threshold 0.5: nothing tuned.
+    /// Thresholds of 0.5: nothing is tuned.
     pub macro_f1_at_half: f64,
-    /// Thresholds tuned and scored on the same rows, as the reference job does: optimistic.
+    /// Thresholds tuned and scored on the same rows, as in the reference job: optimistic.
     pub macro_f1_tuned: f64,
-    /// Each fold's rows decided by thresholds tuned on the other folds': honest. `None` after
-    /// training a single fold.
+    /// Thresholds for each fold's rows tuned on the rows of the others: honest. `None` after training a
+    /// single fold.
     pub macro_f1_cross_fitted: Option<f64>,
 }
 
-/// One label over the out-of-fold rows. The `tuned` figures share the optimism of
+/// The scores of a label over the out-of-fold rows. The `tuned` ones are as optimistic as
 /// [`CrossValidation::macro_f1_tuned`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelReport {
@@ -69,11 +68,11 @@ pub struct LabelReport {
     pub positive_rate: f64,
 }
 
-/// One trained fold.
+/// The scores of a trained fold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FoldReport {
     pub fold: usize,
-    /// Rows held out in this fold.
+    /// The number of rows that the fold holds out.
     pub rows: usize,
     /// Macro-F1 at 0.5 on the held-out rows after each epoch.
     pub macro_f1_at_half: Vec<f64>,
@@ -81,14 +80,14 @@ pub struct FoldReport {
     pub best_epoch: usize,
 }
 
-/// Texts longer than `--max-len` tokens, of which the end was not seen.
+/// The number of texts that are longer than `--max-len` tokens and so were truncated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TruncatedTexts {
     pub train: usize,
     pub test: Option<usize>,
 }
 
-/// Wall-clock time by phase, of the process that wrote the summary: after a resume, of the last.
+/// Wall-clock time by phase, of the process that wrote the summary: after a resume, the last one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Seconds {
     pub setup: f64,
@@ -96,13 +95,13 @@ pub struct Seconds {
     pub train: f64,
     pub validate: f64,
     pub predict: f64,
-    /// What is left of the total: loading weights, checkpoints, saving.
+    /// The rest of the total: loading weights, checkpoints, saving.
     #[serde(default)]
     pub files: f64,
     pub total: f64,
 }
 
-/// The out-of-fold rows scored in every way, and the thresholds to predict with.
+/// The scores of the out-of-fold rows, and the thresholds to predict with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutOfFold {
     pub thresholds: Thresholds,
@@ -111,7 +110,7 @@ pub struct OutOfFold {
 }
 
 impl OutOfFold {
-    /// `fold_of` holds the fold each row was held out in.
+    /// Scores the rows; `fold_of` is the fold that held out each.
     pub fn score(
         labels: &LabelSet,
         targets: &Targets,
@@ -119,7 +118,7 @@ impl OutOfFold {
         fold_of: &[usize],
     ) -> Self {
         let thresholds = tune(targets, probabilities);
-        let half = score_at_half(targets, probabilities);
+        let half = Scores::at_half(targets, probabilities);
         let tuned = Scores::new(targets, &decide(probabilities, &thresholds));
         let honest = cross_fitted(targets, probabilities, fold_of)
             .map(|decided| Scores::new(targets, &decided));
@@ -146,7 +145,7 @@ impl OutOfFold {
     }
 }
 
-/// A run's ensemble scored on a labelled file; its JSON form is what `evaluate --json` prints.
+/// The scores of a run's ensemble on a labelled file. `evaluate --json` prints it as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     pub rows: usize,
@@ -157,7 +156,7 @@ pub struct Evaluation {
     pub per_label: Vec<LabelEvaluation>,
 }
 
-/// The same probabilities decided at 0.5 and at the run's thresholds.
+/// The scores of the same probabilities at 0.5 and at the run's thresholds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HalfAndTuned {
     pub at_half: Score,
@@ -179,7 +178,7 @@ impl Evaluation {
         probabilities: &Probabilities,
         thresholds: &Thresholds,
     ) -> Self {
-        let half = score_at_half(targets, probabilities);
+        let half = Scores::at_half(targets, probabilities);
         let tuned = Scores::new(targets, &decide(probabilities, thresholds));
         let per_label = labels.names().iter().zip(thresholds.values()).enumerate();
         Self {
@@ -198,17 +197,6 @@ impl Evaluation {
                 .collect(),
         }
     }
-}
-
-/// The most memory this process ever held, where Linux tells it.
-pub fn peak_memory_bytes() -> Option<u64> {
-    high_water_mark(&std::fs::read_to_string("/proc/self/status").ok()?)
-}
-
-fn high_water_mark(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 #[cfg(test)]
@@ -260,20 +248,5 @@ mod tests {
         assert_eq!(json["per_label"][1]["label"], "fear");
         assert_eq!(json["per_label"][1]["at_half"]["support"], 1);
         assert_eq!(serde_json::from_value::<Evaluation>(json).unwrap(), evaluation);
-    }
-
-    #[test]
-    fn peak_memory_is_read_from_the_status_file() {
-        let status = "VmPeak:\t  900 kB\nVmHWM:\t   1234 kB\nVmRSS:\t 1000 kB\n";
-        assert_eq!(high_water_mark(status), Some(1234 * 1024));
-        assert_eq!(high_water_mark("VmRSS:\t 1000 kB\n"), None);
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn peak_memory_grows_with_what_is_touched() {
-        let before = peak_memory_bytes().unwrap();
-        let touched = vec![1u8; before as usize + (32 << 20)];
-        assert!(peak_memory_bytes().unwrap() > std::hint::black_box(touched).len() as u64);
     }
 }

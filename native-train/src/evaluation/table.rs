@@ -1,8 +1,8 @@
-//! Reports as plain aligned text for a terminal or a log. No colour: it reads the same in both.
+//! Reports as aligned text without colours, for a terminal or a log.
 
 use super::report::{CrossValidation, Evaluation, FoldReport, HalfAndTuned, Seconds, Summary};
 
-/// The closing table of a training. What flatters itself is marked in words.
+/// The table at the end of a training, which says which scores are optimistic.
 pub fn table(summary: &Summary) -> String {
     [cross_validation(summary), per_label(summary), per_fold(&summary.per_fold), notes(summary)]
         .join("\n")
@@ -98,8 +98,8 @@ fn per_fold(folds: &[FoldReport]) -> String {
         rows.push(row);
     }
     align(&rows)
-        + "macro-F1 at 0.5 after each epoch. The best epoch is chosen on the rows it is scored on,\n\
-           which flatters every figure above a little.\n"
+        + "macro-F1 at 0.5 after each epoch. The best epoch is chosen by the rows it is scored on,\n\
+           so every score above is a little optimistic.\n"
 }
 
 fn notes(summary: &Summary) -> String {
@@ -115,7 +115,7 @@ fn notes(summary: &Summary) -> String {
     if let Some(test) = &duplicates.test {
         let known = test.rows_in_train;
         notes.push(format!(
-            "            {} of {} test rows stand in the training file ({})",
+            "            {} of {} test rows are also in the training file ({})",
             known.rows,
             known.of,
             percent(known.share),
@@ -157,7 +157,7 @@ fn short(value: f64) -> String {
     format!("{value:.2}")
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 
@@ -165,7 +165,7 @@ fn cells<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
-/// Rows of one length as lines: the first column flush left, the others flush right.
+/// Formats rows of equal length, the first column aligned to the left, the others to the right.
 pub(crate) fn align(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..rows[0].len()).filter_map(width).collect();
@@ -257,11 +257,11 @@ mod tests {
         fold  rows  best epoch  epoch 1  epoch 2  epoch 3
         0        2           2   0.2500   0.5000   0.4000
         1        2           1   0.3333        -        -
-        macro-F1 at 0.5 after each epoch. The best epoch is chosen on the rows it is scored on,
-        which flatters every figure above a little.
+        macro-F1 at 0.5 after each epoch. The best epoch is chosen by the rows it is scored on,
+        so every score above is a little optimistic.
 
         duplicates: 2 of 4 rows have their text in another fold too (50.0%); 3 distinct texts
-                    1 of 8 test rows stand in the training file (12.5%)
+                    1 of 8 test rows are also in the training file (12.5%)
         truncated:  1 training texts, 0 test texts
         time:       66.2 s (setup 0.5 s, tokenise 0.2 s, train 61.5 s, validate 3.0 s, predict 1.0 s, files 0.0 s)
         memory:     300 MiB at the peak

@@ -1,27 +1,27 @@
-//! Per-label thresholds: the search of the reference job, and the honest way to score it.
+//! The search for a threshold for each label, as in the reference job, and an honest way to score it.
 //!
-//! A threshold that is tuned and scored on the same rows flatters itself. [`cross_fitted`]
-//! decides each fold's rows by thresholds tuned on the other folds' rows only.
+//! The score of a threshold on the rows that it was tuned on is optimistic. [`cross_fitted`] decides
+//! each fold's rows with thresholds that were tuned on the other folds' rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared::Thresholds;
 
+use super::decisions::{Decisions, HALF};
 use super::metrics::Counts;
-use super::{Decisions, HALF};
 use crate::grid::{Grid, Probabilities, Targets};
 
 const CANDIDATES: usize = 17;
 
-/// For each label the first candidate with the best F1 on these rows.
+/// The first candidate with the best F1 on these rows, for each label.
 pub fn tune(targets: &Targets, probabilities: &Probabilities) -> Thresholds {
     tune_on(targets, probabilities, |_| true)
 }
 
-/// Decisions for every row by thresholds tuned on the rows of the other folds.
+/// The decisions for every row with thresholds tuned on the rows of the other folds.
 ///
-/// `fold_of` holds each row's fold. `None` where all rows are of one fold (as after training only
-/// one): then there are no others to tune on.
+/// `fold_of` is the fold of each row. `None` if all rows are of one fold, as there are no others to tune
+/// on.
 pub fn cross_fitted(
     targets: &Targets,
     probabilities: &Probabilities,
@@ -71,8 +71,8 @@ fn tune_on(
     Thresholds::new(best, probabilities.columns()).expect("the candidates are probabilities")
 }
 
-/// Counts one row for every candidate. The comparison is in f64, as NumPy compares an f32 array
-/// with an f64 scalar.
+/// Adds a row to the counts of every candidate. The comparison is in f64, as NumPy's of an f32 array
+/// and an f64 scalar.
 fn add(
     counts: &mut [Counts; CANDIDATES],
     candidates: &[f64; CANDIDATES],
@@ -103,7 +103,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::evaluation::{Scores, decide, score_at_half};
+    use crate::evaluation::{Scores, decide};
 
     /// `[float(t) for t in numpy.linspace(0.1, 0.9, 17)]`, numpy 2.4.6, as Python prints them.
     const LINSPACE: [f64; 17] = [
@@ -168,7 +168,7 @@ mod tests {
         let (targets, probabilities, fold_of) = worked();
         let thresholds = tune(&targets, &probabilities);
         assert_eq!(thresholds.values(), [0.35, 0.6, 0.1]);
-        assert!(close(score_at_half(&targets, &probabilities).macro_f1(), 0.5064836003051106));
+        assert!(close(Scores::at_half(&targets, &probabilities).macro_f1(), 0.5064836003051106));
         let tuned = Scores::new(&targets, &decide(&probabilities, &thresholds));
         assert!(close(tuned.macro_f1(), 0.5934065934065934));
 
@@ -223,7 +223,7 @@ mod tests {
         #[test]
         fn tuning_never_loses_to_half_on_its_own_rows((targets, probabilities, _) in tables()) {
             let tuned = decide(&probabilities, &tune(&targets, &probabilities));
-            let half = score_at_half(&targets, &probabilities);
+            let half = Scores::at_half(&targets, &probabilities);
             for (tuned, half) in Scores::new(&targets, &tuned).per_label.iter().zip(half.per_label) {
                 prop_assert!(tuned.f1 >= half.f1);
             }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use shared::bundle::{Encoding, Manifest, Verification};
 
 use super::BundleFolder;
-use super::verify::drop;
+use super::verify::macro_f1_drop;
 use crate::error::UserError;
 
 /// Tried where nothing else is asked for, from the nearest to the smallest.
@@ -55,7 +55,7 @@ pub fn choose(
     for &encoding in encodings {
         let new = measure(encoding, folder)?;
         let bytes = new.manifest.download_bytes();
-        let is_better = drop(&new.found) <= max_f1_drop
+        let is_better = macro_f1_drop(&new.found) <= max_f1_drop
             && new.found.mean_fold_probability_difference <= MOST_MOVED
             && best.is_none_or(|best| bytes < candidates[best].manifest.download_bytes());
         candidates.push(new);
@@ -82,7 +82,7 @@ fn none_will_do(candidates: &[Candidate], max_f1_drop: f64) -> UserError {
                 "{} is the nearest: macro-F1 {:.4} lower, probabilities moved by {:.1e}; \
                  `--candidates int16` or `f32` is nearer still",
                 nearest.manifest.encoding(),
-                drop(&nearest.found),
+                macro_f1_drop(&nearest.found),
                 moved(nearest)
             )
         },
@@ -122,7 +122,7 @@ pub fn table(candidates: &[Candidate], chosen: usize) -> String {
             format!("{}{mark}", manifest.encoding()),
             format!("{:.1}", manifest.download_bytes() as f64 / 1e6),
             format!("{:.4}", found.macro_f1_bundle),
-            format!("{:.4}", drop(found)),
+            format!("{:.4}", macro_f1_drop(found)),
             format!("{folds:.4}"),
             figure(ensemble.macro_f1_bundle),
             figure(ensemble_drop),

@@ -84,7 +84,7 @@ pub fn check(found: &Verification, encoding: Encoding) -> Result<()> {
          {probability:.0e} is taken; nothing was published"
     );
     ensure!(
-        drop(found) <= macro_f1,
+        macro_f1_drop(found) <= macro_f1,
         "the bundle is worse than the run: macro-F1 {:.4} rather than {:.4}, of {encoding} {macro_f1} less \
          is taken; nothing was published",
         found.macro_f1_bundle,
@@ -93,8 +93,8 @@ pub fn check(found: &Verification, encoding: Encoding) -> Result<()> {
     Ok(())
 }
 
-/// By how much macro-F1 is lower than the run's; less than zero where it is higher.
-pub fn drop(found: &Verification) -> f64 {
+/// The macro-F1 that a bundle loses against its run; below zero where it gains.
+pub fn macro_f1_drop(found: &Verification) -> f64 {
     found.macro_f1_run - found.macro_f1_bundle
 }
 

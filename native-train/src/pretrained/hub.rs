@@ -15,26 +15,27 @@ use anyhow::{Context, Result, anyhow};
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 
-use super::weights::{WEIGHT_FILES, shard_names};
-use super::{CONFIG_FILE, TOKENIZER_FILES};
+use super::layout::{CONFIG_FILE, TOKENIZER_FILES, WEIGHT_FILES};
+use super::weights::shard_names;
 use crate::error::UserError;
+use crate::progress::Downloads;
 use meter::Meter;
-pub use meter::Progress;
 
 const PUBLIC_ENDPOINT: &str = "https://huggingface.co";
 
-/// How often a download that broke off is taken up again, and after how long.
+/// The number of times that a broken download is continued.
 const RETRIES: usize = 3;
+/// The time before that.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Hub {
     api: Api,
     cache: Cache,
     endpoint: String,
-    progress: Progress,
+    downloads: Downloads,
 }
 
-/// One commit of a repository: all files of a model come from the same.
+/// One commit of a repository, from which all files of a model come.
 struct Snapshot<'a> {
     hub: &'a Hub,
     name: Name<'a>,
@@ -42,7 +43,7 @@ struct Snapshot<'a> {
     folder: PathBuf,
 }
 
-/// How messages call the repository.
+/// A repository's name in messages.
 #[derive(Clone, Copy)]
 struct Name<'a> {
     id: &'a str,
@@ -50,28 +51,28 @@ struct Name<'a> {
 }
 
 impl Hub {
-    /// As the environment says.
-    pub fn from_env(progress: Progress) -> Result<Self> {
+    /// The hub and cache that the environment names.
+    pub fn from_env(downloads: Downloads) -> Result<Self> {
         let var = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let cache = Cache::from_env();
         let token = var("HF_TOKEN").map(|token| token.trim().to_owned()).or_else(|| cache.token());
         let endpoint = var("HF_ENDPOINT").unwrap_or_else(|| PUBLIC_ENDPOINT.to_owned());
-        Self::new(endpoint.trim_end_matches('/'), cache, token, progress)
+        Self::new(endpoint.trim_end_matches('/'), cache, token, downloads)
     }
 
     fn new(
         endpoint: &str,
         cache: Cache,
         token: Option<String>,
-        progress: Progress,
+        downloads: Downloads,
     ) -> Result<Self> {
         let api = ApiBuilder::from_cache(cache.clone())
             .with_endpoint(endpoint.to_owned())
             .with_token(token)
             .with_user_agent("quintet", env!("CARGO_PKG_VERSION"))
             .build()
-            .context("setting up the hub client")?;
-        Ok(Self { api, cache, endpoint: endpoint.to_owned(), progress })
+            .context("cannot set up the client of the Hugging Face hub")?;
+        Ok(Self { api, cache, endpoint: endpoint.to_owned(), downloads })
     }
 
     /// The folder in the cache that holds config, tokenizer and weights of `id` at `revision`.
@@ -88,7 +89,7 @@ impl Hub {
         Ok(snapshot.folder)
     }
 
-    /// Finds or fetches the config, and with it the commit that `revision` stands for.
+    /// Finds or fetches the config, and so the commit that `revision` stands for.
     fn snapshot<'a>(&'a self, name: Name<'a>) -> Result<Snapshot<'a>> {
         let latest = repo(name.id, name.revision);
         let config = match self.cache.repo(latest.clone()).get(CONFIG_FILE) {
@@ -105,11 +106,11 @@ impl Hub {
 
     /// `None` if the repository has no such file.
     fn download(&self, name: Name, repo: &ApiRepo, file: &str) -> Result<Option<PathBuf>> {
-        // Not hf-hub's own retries: where an earlier process left a part and the first attempt brings nothing, they
-        // append the whole file to that part. A new call looks at the part's length again.
+        // hf-hub's own retries append the whole file to a part that an earlier process left, if the first
+        // attempt brings nothing. A new call looks at the part's length again.
         let mut retries = 0..RETRIES;
         loop {
-            match repo.download_with_progress(file, Meter::new(self.progress)) {
+            match repo.download_with_progress(file, Meter::new(self.downloads)) {
                 Ok(path) => return Ok(Some(path)),
                 Err(error) if status(&error) == Some(404) => return Ok(None),
                 Err(ApiError::IoError(_)) if retries.next().is_some() => thread::sleep(PAUSE),
@@ -136,11 +137,9 @@ impl Hub {
                 ),
                 "check the name; for a private or gated model accept its terms on its page and set HF_TOKEN",
             ),
-            // hf-hub asks for the bytes after what an earlier run left, and here there are none.
+            // hf-hub asks for the bytes after those that an earlier run left, and there are none.
             (Some(416), _) | (None, ApiError::InvalidResume) => user(
-                format!(
-                    "an earlier download of `{file}` of {name} was left in a state that cannot go on"
-                ),
+                format!("the earlier download of `{file}` of {name} cannot be continued"),
                 &format!("delete the `.part` files in `{}`", self.blobs(name).display()),
             ),
             (Some(code), _) => user(
@@ -156,11 +155,11 @@ impl Hub {
                     "`{file}` of {name} is being downloaded by another process (`{}`)",
                     lock.display()
                 ),
-                "wait for it, then run again",
+                "wait until it is done, then try again",
             ),
             (None, ApiError::MissingHeader(header) | ApiError::InvalidHeader(header)) => user(
                 format!(
-                    "{endpoint} does not answer as a hub does: header {header} is missing or odd"
+                    "{endpoint} does not answer like a Hugging Face hub: header {header} is missing or malformed"
                 ),
                 "check HF_ENDPOINT",
             ),

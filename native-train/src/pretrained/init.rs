@@ -1,7 +1,7 @@
-//! Freshly made tensors, as HF's `_init_weights` makes them: normal weights, zero biases, LayerNorms that do
-//! nothing yet.
+//! Initial tensors as HF's `_init_weights` makes them: normal weights, zero biases, LayerNorm weights
+//! of one.
 //!
-//! Each depends on the seed and its own name alone, so neither order nor the other tensors matter.
+//! Each depends on the seed and its own name alone, whatever other tensors there are.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -31,7 +31,7 @@ fn normal(name: &str, count: usize, deviation: f64, seed: u64) -> Vec<f32> {
     distribution.sample_iter(rng).take(count).collect()
 }
 
-/// A hash that stays what it is, unlike the standard library's.
+/// A hash that is the same in every release, unlike the standard library's.
 fn fnv1a(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

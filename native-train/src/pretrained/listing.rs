@@ -1,10 +1,11 @@
-//! What weights hold, for a person to read: no numbers are loaded.
+//! The tensors of a model's weights as a list to print. No values are loaded.
 
 use std::path::Path;
 
 use anyhow::Result;
 
-use super::weights::{Encoding, WeightFiles};
+use super::stored::NumberFormat;
+use super::weights::WeightFiles;
 
 /// The tensors of a checkpoint, in order of name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,13 +14,13 @@ pub struct Listing(pub Vec<ListedTensor>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedTensor {
     pub name: String,
-    /// `F32`, `F16`, `BF16`, or what its file calls another format.
+    /// `F32`, `F16`, `BF16`, or another format's name in its file.
     pub format: String,
     pub shape: Vec<usize>,
 }
 
 impl Listing {
-    /// Of a weights file, the files an index names, or the weights of a folder.
+    /// Lists a weights file, the files that an index names, or the weights of a folder.
     ///
     /// # Errors
     /// If there are none, or a file is damaged.
@@ -30,24 +31,24 @@ impl Listing {
         };
         let tensor = |name: &str| ListedTensor {
             name: name.to_owned(),
-            format: format(weights.encoding(name)),
+            format: format(weights.format(name)),
             shape: weights.shape(name).to_vec(),
         };
         Ok(Self(weights.names().map(tensor).collect()))
     }
 
-    /// The numbers in all tensors together.
+    /// The number of parameters in all tensors together.
     pub fn parameters(&self) -> usize {
         self.0.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum()
     }
 }
 
-fn format(encoding: &Encoding) -> String {
-    match encoding {
-        Encoding::F32 => "F32".to_owned(),
-        Encoding::F16 => "F16".to_owned(),
-        Encoding::Bf16 => "BF16".to_owned(),
-        Encoding::Unusable(kind) => kind.clone(),
+fn format(format: &NumberFormat) -> String {
+    match format {
+        NumberFormat::F32 => "F32".to_owned(),
+        NumberFormat::F16 => "F16".to_owned(),
+        NumberFormat::Bf16 => "BF16".to_owned(),
+        NumberFormat::Unusable(name) => name.clone(),
     }
 }
 

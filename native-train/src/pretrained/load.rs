@@ -1,7 +1,8 @@
-//! From the tensors of a checkpoint to those of the classifier: matched by name, checked by shape, the rest made.
+//! From the tensors of a pretrained model to those of the classifier: matched by name, checked by shape,
+//! the rest initialised.
 //!
-//! Checkpoints differ in what they hold beside the backbone (language-model heads, another task's classifier) and in
-//! how they name it; the report says what was done about each difference.
+//! Models differ in what they hold beside the backbone (language-model heads, another task's
+//! classifier) and in their names for it; the report says what was done about each difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,7 +15,7 @@ use super::init;
 use super::weights::WeightFiles;
 use crate::error::UserError;
 
-/// A whole classifier.
+/// The tensors of a classifier.
 #[derive(Debug)]
 pub struct Loaded {
     /// By HF's name; f32, on the CPU.
@@ -22,17 +23,17 @@ pub struct Loaded {
     pub report: LoadReport,
 }
 
-/// Which tensors came from where; each list is in order of name.
+/// The origin of each tensor. Every list is in order of name.
 #[derive(Debug, Default)]
 pub struct LoadReport {
     /// The weight files' names; none for `mini`.
     pub files: Vec<String>,
     pub found: Vec<String>,
-    /// Absent from the files and made anew.
+    /// Absent from the files, and so initialised.
     pub initialised: Vec<String>,
-    /// In the files for another number of labels, and made anew.
+    /// In the files for another number of labels, and so initialised.
     pub resized: Vec<Resized>,
-    /// In the files, by their name there, and not the classifier's.
+    /// In the files, by their names there, but not in the classifier.
     pub unexpected: Vec<String>,
 }
 
@@ -85,7 +86,8 @@ fn all_new(shapes: &BTreeMap<String, Vec<usize>>) -> LoadReport {
     LoadReport { initialised: shapes.keys().cloned().collect(), ..LoadReport::default() }
 }
 
-/// Decides each tensor's fate before any is read; the map goes from the classifier's names to the files'.
+/// Decides about each tensor before any is read. The map goes from the classifier's names to those in
+/// the files.
 fn plan<'a>(
     weights: &'a WeightFiles,
     shapes: &BTreeMap<String, Vec<usize>>,
@@ -134,7 +136,7 @@ fn known_name(stored: &str, shapes: &BTreeMap<String, Vec<usize>>) -> Option<Str
     possible_names(stored).into_iter().find(|name| shapes.contains_key(name))
 }
 
-/// Whether the classifier may know a stored tensor by this name.
+/// Whether a stored tensor may be the classifier's tensor `name`.
 pub(super) fn is_named(stored: &str, name: &str) -> bool {
     possible_names(stored).iter().any(|possible| possible == name)
 }
@@ -149,7 +151,7 @@ fn possible_names(stored: &str) -> [String; 2] {
     [modern, prefixed]
 }
 
-/// Whether fine-tuning usually has to make the tensor anew.
+/// Whether fine-tuning usually has to initialise the tensor.
 fn is_head(name: &str) -> bool {
     is_classifier(name) || name.starts_with("pooler.")
 }
@@ -191,7 +193,7 @@ fn file_names(weights: &WeightFiles) -> Vec<String> {
 }
 
 impl LoadReport {
-    /// Whether no tensor had to be made: so it is for a finished classifier, and only there.
+    /// Whether every tensor was loaded, as from a trained classifier.
     pub fn is_complete(&self) -> bool {
         self.initialised.is_empty() && self.resized.is_empty()
     }
@@ -203,7 +205,7 @@ impl fmt::Display for Resized {
     }
 }
 
-/// A line for each kind of tensor that there is.
+/// A line for each list that is not empty.
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.found.is_empty() {

@@ -1,14 +1,16 @@
-//! Where a model comes from: a local folder, a hub id, or the embedded `mini`.
+//! Pretrained models: a local folder, a hub id, or the built-in `mini`.
 //!
-//! Gives its config, its tokenizer's file and, on demand, its tensors by HF's names. What a tokenizer or a
-//! model makes of them is `shared`'s.
+//! A [`Pretrained`] has a config, a tokenizer's file and, on demand, tensors by HF's names. Tokenizers and
+//! models are made of them in `shared`.
 
 mod hub;
 mod init;
+pub mod layout;
 mod listing;
 mod load;
 mod pickle;
 mod safetensors_file;
+mod stored;
 mod weights;
 
 #[cfg(test)]
@@ -23,23 +25,20 @@ use anyhow::{Context, Result};
 use shared::model::DebertaConfig;
 
 use crate::error::UserError;
-pub use hub::Progress;
+use crate::progress::Downloads;
+use layout::{CONFIG_FILE, TOKENIZER_FILES};
 pub use listing::Listing;
 pub use load::{LoadReport, Loaded, Resized};
 use weights::WeightFiles;
 
-/// The word for the small model that is trained from nothing; a folder of that name is `./mini`.
+/// The name of the small model that is trained from scratch; a folder of that name is `./mini`.
 pub const MINI: &str = "mini";
 
-/// Pieces that `mini`'s own tokenizer aims at; where the texts give fewer, set the config's `vocab_size` to them.
+/// The vocabulary that `mini`'s tokenizer aims at; where the texts give fewer pieces, set the config's
+/// `vocab_size` to their number.
 pub const MINI_VOCAB_SIZE: usize = 8000;
 
-const CONFIG_FILE: &str = "config.json";
-
-/// Best first: the converted form says more than the pieces alone.
-const TOKENIZER_FILES: [&str; 2] = ["tokenizer.json", "spm.model"];
-
-/// A model to start from or to use.
+/// A model to fine-tune or to use.
 #[derive(Debug)]
 pub struct Pretrained {
     pub config: DebertaConfig,
@@ -48,7 +47,7 @@ pub struct Pretrained {
     weights: Option<WeightFiles>,
 }
 
-/// A tokenizer as it lay in its file.
+/// The bytes of a tokenizer's file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TokenizerFile {
     /// `tokenizer.json`
@@ -57,7 +56,7 @@ pub enum TokenizerFile {
     SentencePiece(Vec<u8>),
 }
 
-/// What the words after `--model` mean.
+/// The origin that `--model` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Mini,
@@ -65,26 +64,26 @@ pub enum Source {
     Hub { id: String, revision: String },
 }
 
-/// Finds `model`, fetching from the hub what its cache lacks.
+/// Finds `model`, and fetches from the hub the files that the cache lacks.
 ///
 /// # Errors
 /// If there is no such folder or repository, or it lacks a config, a tokenizer or weights that can be used.
-pub fn resolve(model: &str, progress: Progress) -> Result<Pretrained> {
+pub fn resolve(model: &str, downloads: Downloads) -> Result<Pretrained> {
     match Source::parse(model)? {
         Source::Mini => Ok(Pretrained::mini()),
         Source::Folder(folder) => Pretrained::from_folder(&folder),
         Source::Hub { id, revision } => {
-            let folder = hub::Hub::from_env(progress)?.fetch(&id, &revision)?;
+            let folder = hub::Hub::from_env(downloads)?.fetch(&id, &revision)?;
             Pretrained::from_folder(&folder)
         }
     }
 }
 
 impl Source {
-    /// `mini`, else a folder that exists, else `owner/name` with or without `@revision`.
+    /// Reads `mini`, else a folder that exists, else `owner/name` with or without `@revision`.
     ///
     /// # Errors
-    /// If it is none of these.
+    /// If `model` is none of these.
     pub fn parse(model: &str) -> Result<Self> {
         let path = Path::new(model);
         if model == MINI {
@@ -98,7 +97,7 @@ impl Source {
         } else {
             Self::hub(model).ok_or_else(|| {
                 UserError::new(format!(
-                    "model `{model}` not found: there is no such folder, and it is no hub id (`owner/name`)"
+                    "model `{model}` not found: there is no such folder, and it is not a hub id (`owner/name`)"
                 ))
                 .hint("pass a folder, a hub id such as `microsoft/deberta-v3-base`, or `mini`")
                 .into()
@@ -128,15 +127,17 @@ impl Pretrained {
         Self { config: DebertaConfig::mini(MINI_VOCAB_SIZE), tokenizer: None, weights: None }
     }
 
-    /// Reads a folder in HF's layout; the numbers themselves wait for [`Self::load`].
+    /// Opens a folder in HF's layout. Tensors are read by [`Self::load`].
     ///
     /// # Errors
-    /// If one of its files is absent or cannot be used.
+    /// If a file is missing or cannot be used.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG_FILE);
         if !path.exists() {
             return Err(UserError::new(format!("no {CONFIG_FILE} in `{}`", folder.display()))
-                .hint("the folder of a model holds config.json, tokenizer.json or spm.model, and weights")
+                .hint(
+                    "a model's folder holds config.json, tokenizer.json or spm.model, and weights",
+                )
                 .into());
         }
         Ok(Self {
@@ -148,11 +149,11 @@ impl Pretrained {
 
     /// Reads the tensors of a classifier with `num_labels` labels, all f32 on the CPU.
     ///
-    /// A head that the files lack, or one for another number of labels, is initialised from `seed`; so is all of
-    /// `mini`. The report says which.
+    /// A head that the files lack, or one for another number of labels, is initialised from `seed`, and
+    /// so is all of `mini`. The report says which tensors that were.
     ///
     /// # Errors
-    /// If a tensor of the backbone is missing or mis-shaped, or a file is damaged.
+    /// If a tensor of the backbone is missing or has another shape, or a file is damaged.
     pub fn load(&self, num_labels: usize, seed: u64) -> Result<Loaded> {
         load::load(&self.config, self.weights.as_ref(), num_labels, seed)
     }
@@ -160,7 +161,7 @@ impl Pretrained {
     /// Some rows of a tensor of a complete classifier (see [`Self::report`]), f32.
     ///
     /// # Errors
-    /// If the files do not hold it by that name, or are damaged.
+    /// If the files have no tensor of that name, or are damaged.
     pub fn read_rows(&self, name: &str, rows: Range<usize>) -> Result<Vec<f32>> {
         match &self.weights {
             Some(weights) if weights.names().any(|stored| stored == name) => {
@@ -170,12 +171,13 @@ impl Pretrained {
         }
     }
 
-    /// Whether there are weights: not of `mini`.
+    /// Whether there are weights. `mini` has none.
     pub fn has_weights(&self) -> bool {
         self.weights.is_some()
     }
 
-    /// Some rows of the tensor that a classifier knows by this name and shape, f32; `None` where the files have none such.
+    /// Some rows of the tensor that has this name and shape in a classifier, f32; `None` if the files
+    /// have no such tensor.
     ///
     /// # Errors
     /// If the files are damaged.
@@ -191,14 +193,14 @@ impl Pretrained {
         stored.map(|stored| weights.read_rows(stored, rows)).transpose()
     }
 
-    /// The bytes of the weight files, piece by piece; none for `mini`.
+    /// Passes the bytes of the weight files to `take`, piece by piece. `mini` has none.
     ///
     /// # Errors
-    /// If one cannot be read.
+    /// If a file cannot be read.
     pub fn read_weight_files(&self, mut take: impl FnMut(&[u8])) -> Result<()> {
         let mut piece = vec![0; 1 << 20];
         for path in self.weights.iter().flat_map(WeightFiles::files) {
-            let context = || format!("reading `{}`", path.display());
+            let context = || format!("cannot read `{}`", path.display());
             let mut file = File::open(path).with_context(context)?;
             loop {
                 let read = file.read(&mut piece).with_context(context)?;
@@ -211,17 +213,17 @@ impl Pretrained {
         Ok(())
     }
 
-    /// What [`Self::load`] would report, without reading the numbers.
+    /// The report of [`Self::load`], without reading any tensor.
     ///
     /// # Errors
-    /// If a tensor of the backbone is missing or mis-shaped.
+    /// If a tensor of the backbone is missing or has another shape.
     pub fn report(&self, num_labels: usize) -> Result<LoadReport> {
         load::report(&self.config, self.weights.as_ref(), num_labels)
     }
 }
 
 fn read_config(path: &Path) -> Result<DebertaConfig> {
-    let bytes = fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
+    let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     DebertaConfig::from_json(&bytes)
         .map_err(|error| UserError::new(format!("`{}`: {error}", path.display())).into())
 }
@@ -233,11 +235,11 @@ fn read_tokenizer(folder: &Path) -> Result<TokenizerFile> {
             folder.display(),
             TOKENIZER_FILES.join(", ")
         ))
-        .hint("copy the tokenizer of the model it was trained from into the folder")
+        .hint("copy the tokenizer of the model that it was fine-tuned from into the folder")
         .into());
     };
     let path = folder.join(name);
-    let bytes = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
+    let bytes = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(if name == TOKENIZER_FILES[0] {
         TokenizerFile::Json(bytes)
     } else {

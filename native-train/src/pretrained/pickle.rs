@@ -1,8 +1,9 @@
-//! The listing of a `pytorch_model.bin`: a pickled dictionary of tensors, in either of the two forms that
-//! `torch.save` has written: a zip archive (since 1.6), and before that pickles followed by the raw storages.
+//! The tensors of a `pytorch_model.bin`: a pickled dictionary in either of the two formats that
+//! `torch.save` has written. Since 1.6 that is a zip archive, before it was pickles followed by the raw
+//! storages.
 //!
-//! candle reads the pickle language; what the objects mean is read here, because its own reading takes a damaged
-//! file's word for everything and knows the zip form only.
+//! candle parses the pickles. Their objects are interpreted here, as candle's own code trusts a damaged
+//! file and reads zip archives only.
 //! Format: <https://github.com/pytorch/pytorch/blob/v2.9.0/torch/serialization.py> and `torch/_utils.py`.
 
 use std::collections::BTreeMap;
@@ -13,14 +14,14 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::pickle::{Object, Stack};
 
-use super::weights::{Encoding, Place, Stored, broken};
+use super::stored::{Location, NumberFormat, Stored, damaged};
 
 const ZIP_START: &[u8] = b"PK\x03\x04";
 
-/// The pickle of 0x1950a86a20f9469cfc6c, with which the older form begins.
+/// The pickle of 0x1950a86a20f9469cfc6c, with which the older format begins.
 const OLD_START: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e";
 
-/// Several tensors may share one.
+/// A run of numbers, which several tensors may share.
 struct Storage {
     key: String,
     /// `FloatStorage` and the like.
@@ -36,8 +37,12 @@ struct Window {
     strides: Vec<usize>,
 }
 
-pub(super) fn list(path: &Path) -> Result<Vec<(String, Stored)>> {
-    let mut file = File::open(path).with_context(|| format!("reading `{}`", path.display()))?;
+/// The tensors by name.
+///
+/// # Errors
+/// If the file cannot be read or is damaged.
+pub fn list(path: &Path) -> Result<Vec<(String, Stored)>> {
+    let mut file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let mut start = Vec::new();
     file.by_ref().take(OLD_START.len() as u64).read_to_end(&mut start)?;
     let listed = if start.starts_with(ZIP_START) {
@@ -47,7 +52,7 @@ pub(super) fn list(path: &Path) -> Result<Vec<(String, Stored)>> {
     } else {
         Err(anyhow!("it does not start as a PyTorch checkpoint does"))
     };
-    listed.map_err(|error| broken(path, &format!("{error:#}")))
+    listed.map_err(|error| damaged(path, &format!("{error:#}")))
 }
 
 fn list_zip(file: File) -> Result<Vec<(String, Stored)>> {
@@ -67,7 +72,7 @@ fn list_zip(file: File) -> Result<Vec<(String, Stored)>> {
     for (name, window) in windows {
         let entry = format!("{folder}/{}", window.storage.key);
         let length = archive.by_name(&entry).with_context(|| format!("entry `{entry}`"))?.size();
-        let stored = window.stored(|skip| Place::ZipEntry { name: entry, skip });
+        let stored = window.stored(|skip| Location::ZipEntry { name: entry, skip });
         ensure!(length >= window.end(), "tensor `{name}` reaches beyond its storage");
         listed.push((name, stored));
     }
@@ -107,7 +112,7 @@ fn list_old(mut file: File) -> Result<Vec<(String, Stored)>> {
         .into_iter()
         .map(|(name, window)| {
             let start = starts.get(&window.storage.key).context("a tensor without a storage")?;
-            let stored = window.stored(|skip| Place::At(start + skip));
+            let stored = window.stored(|skip| Location::Offset(start + skip));
             Ok((name, stored))
         })
         .collect()
@@ -125,7 +130,7 @@ fn read_u64(reader: &mut impl Read) -> Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// The tensors of a state dictionary; what else stands in it (`_metadata`) is none.
+/// The tensors of a state dictionary, without its other entries (`_metadata`).
 fn windows(state: &Object) -> Result<Vec<(String, Window)>> {
     let Object::Dict(entries) = state else { bail!("it holds no dictionary of tensors") };
     let mut windows = Vec::new();
@@ -147,7 +152,7 @@ fn window(value: &Object) -> Option<Window> {
         ("torch._utils", "_rebuild_parameter") => window(args.first()?),
         ("torch._utils", "_rebuild_tensor_v2") => Some(Window {
             storage: storage(args.first()?)?,
-            offset: whole(args.get(1)?)?,
+            offset: integer(args.get(1)?)?,
             shape: sizes(args.get(2)?)?,
             strides: sizes(args.get(3)?)?,
         }),
@@ -164,7 +169,7 @@ fn storage(value: &Object) -> Option<Storage> {
     Some(Storage {
         key: text(key)?.to_owned(),
         class: class_name.clone(),
-        elements: whole(elements)?,
+        elements: integer(elements)?,
     })
 }
 
@@ -176,7 +181,7 @@ fn text(value: &Object) -> Option<&str> {
     if let Object::Unicode(text) = value { Some(text) } else { None }
 }
 
-fn whole(value: &Object) -> Option<u64> {
+fn integer(value: &Object) -> Option<u64> {
     match value {
         Object::Int(number) => u64::try_from(*number).ok(),
         Object::Long(number) => u64::try_from(*number).ok(),
@@ -185,7 +190,7 @@ fn whole(value: &Object) -> Option<u64> {
 }
 
 fn sizes(value: &Object) -> Option<Vec<usize>> {
-    tuple(value)?.iter().map(|size| whole(size)?.try_into().ok()).collect()
+    tuple(value)?.iter().map(|size| integer(size)?.try_into().ok()).collect()
 }
 
 impl Storage {
@@ -201,12 +206,12 @@ impl Storage {
         }
     }
 
-    fn encoding(&self) -> Encoding {
+    fn format(&self) -> NumberFormat {
         match self.class.as_str() {
-            "FloatStorage" => Encoding::F32,
-            "HalfStorage" => Encoding::F16,
-            "BFloat16Storage" => Encoding::Bf16,
-            other => Encoding::Unusable(other.to_owned()),
+            "FloatStorage" => NumberFormat::F32,
+            "HalfStorage" => NumberFormat::F16,
+            "BFloat16Storage" => NumberFormat::Bf16,
+            other => NumberFormat::Unusable(other.to_owned()),
         }
     }
 }
@@ -219,7 +224,7 @@ impl Window {
             && self.storage.elements.checked_mul(self.storage.width()).is_some()
     }
 
-    /// The byte of the storage at which it ends.
+    /// The byte of the storage at which the tensor ends.
     fn end(&self) -> u64 {
         (self.offset + self.shape.iter().product::<usize>() as u64) * self.storage.width()
     }
@@ -234,13 +239,13 @@ impl Window {
             })
     }
 
-    fn stored(&self, place: impl FnOnce(u64) -> Place) -> Stored {
-        let encoding = if self.is_row_major() {
-            self.storage.encoding()
+    fn stored(&self, location: impl FnOnce(u64) -> Location) -> Stored {
+        let format = if self.is_row_major() {
+            self.storage.format()
         } else {
-            Encoding::Unusable("a view that is not row by row".to_owned())
+            NumberFormat::Unusable("a view that is not row-major".to_owned())
         };
         let skip = self.offset * self.storage.width();
-        Stored { shape: self.shape.clone(), encoding, place: place(skip) }
+        Stored { shape: self.shape.clone(), format, location: location(skip) }
     }
 }

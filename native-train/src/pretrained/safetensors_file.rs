@@ -1,4 +1,4 @@
-//! The listing of a `.safetensors` file, from its header alone.
+//! The tensors of a `.safetensors` file, listed from its header alone.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,30 +8,34 @@ use anyhow::{Context, Result};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
-use super::weights::{Encoding, Place, Stored, broken};
+use super::stored::{Location, NumberFormat, Stored, damaged};
 
 /// The file opens with the length of its header.
 const LENGTH_BYTES: u64 = 8;
 
-/// As the format's own library has it; a larger one is no header.
+/// The limit of the format's own library.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-pub(super) fn list(path: &Path) -> Result<Vec<(String, Stored)>> {
-    let mut file = File::open(path).with_context(|| format!("reading `{}`", path.display()))?;
+/// The tensors by name.
+///
+/// # Errors
+/// If the file cannot be read or is damaged.
+pub fn list(path: &Path) -> Result<Vec<(String, Stored)>> {
+    let mut file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let file_length = file.metadata()?.len();
-    let header = read_header(&mut file).map_err(|error| broken(path, &error.to_string()))?;
+    let header = read_header(&mut file).map_err(|error| damaged(path, &error.to_string()))?;
     let metadata: Metadata =
-        serde_json::from_slice(&header).map_err(|error| broken(path, &error.to_string()))?;
+        serde_json::from_slice(&header).map_err(|error| damaged(path, &error.to_string()))?;
 
     let data_start = LENGTH_BYTES + header.len() as u64;
     let expected_length = data_start + metadata.data_len() as u64;
     if file_length != expected_length {
         let what = format!("its header asks for {expected_length} bytes, it has {file_length}");
-        return Err(broken(path, &what));
+        return Err(damaged(path, &what));
     }
     let stored = metadata.tensors().into_iter().map(|(name, info)| {
-        let place = Place::At(data_start + info.data_offsets.0 as u64);
-        (name, Stored { shape: info.shape.clone(), encoding: encoding(info.dtype), place })
+        let location = Location::Offset(data_start + info.data_offsets.0 as u64);
+        (name, Stored { shape: info.shape.clone(), format: format(info.dtype), location })
     });
     Ok(stored.collect())
 }
@@ -52,11 +56,11 @@ fn read_header(file: &mut File) -> io::Result<Vec<u8>> {
     }
 }
 
-fn encoding(dtype: Dtype) -> Encoding {
+fn format(dtype: Dtype) -> NumberFormat {
     match dtype {
-        Dtype::F32 => Encoding::F32,
-        Dtype::F16 => Encoding::F16,
-        Dtype::BF16 => Encoding::Bf16,
-        other => Encoding::Unusable(other.to_string()),
+        Dtype::F32 => NumberFormat::F32,
+        Dtype::F16 => NumberFormat::F16,
+        Dtype::BF16 => NumberFormat::Bf16,
+        other => NumberFormat::Unusable(other.to_string()),
     }
 }

@@ -35,7 +35,7 @@ pub fn classifier(num_labels: usize) -> Tensors {
     shapes.into_iter().enumerate().map(tensor).collect()
 }
 
-/// What a hub checkpoint holds: the classifier without its head.
+/// The tensors of a model on the hub: a classifier without its head.
 pub fn backbone() -> Tensors {
     let mut tensors = classifier(LABELS);
     tensors.retain(|name, _| name.starts_with("deberta."));

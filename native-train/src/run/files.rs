@@ -1,6 +1,5 @@
-//! Files that are either whole or not there: written aside, then renamed over the old one.
-//!
-//! Knows nothing of what the files mean; `tables` and the other writers do.
+//! Atomic writes: a file is written under a temporary name, then renamed over the old one, so that it
+//! is whole or not there. The contents of the files are defined by their writers.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -9,39 +8,39 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use shared::words::bytes;
 
 use crate::error::UserError;
 
-/// Where `write_atomically` lets its caller write to.
+/// The file that [`write_atomically`] lets its caller write.
 pub struct Output {
     sink: BufWriter<Sink>,
     expected: Option<u64>,
 }
 
-/// The file itself, with what is needed to say why writing it failed.
+/// The file itself, and why writing it failed.
 struct Sink {
     file: File,
     written: u64,
     failure: Option<ErrorKind>,
 }
 
-/// Writes `path` by `write`: whole, or not at all.
+/// Writes the file at `path` by `write`, whole or not at all.
 ///
-/// An earlier file of that name stays until the new one is on the disk, and stays for good if
-/// anything fails; then nothing else is left behind either. Only a killed process leaves its
-/// temporary, see [`remove_leftovers`].
+/// An earlier file of that name stays until the new one is on the disk, and stays if anything fails. Only
+/// a killed process leaves its temporary file behind: see [`remove_leftovers`].
 ///
-/// A path that is no regular file (a pipe, `/dev/stdout`) is written straight to.
+/// A path that is not a regular file (a pipe, `/dev/stdout`) is written directly.
 ///
 /// # Errors
-/// Those of `write` as they are; a failure to write names the path and, on a full disk, the size.
+/// The errors of `write`. A failure to write names the path and, on a full disk, the size.
 pub fn write_atomically<T>(path: &Path, write: impl FnOnce(&mut Output) -> Result<T>) -> Result<T> {
     let cannot_write = || format!("cannot write `{}`", path.display());
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         let file = OpenOptions::new().write(true).open(path).with_context(cannot_write)?;
         return fill(file, path, write).map(|(value, _)| value);
     }
-    // A link stays a link: what it points to is replaced.
+    // A link stays a link; the file that it points to is replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut temporary = Temporary::beside(&target);
     let file = temporary.create().with_context(cannot_write)?;
@@ -72,22 +71,27 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_slice(&bytes).map_err(|error| damaged(path, error))
 }
 
-/// A file of a run; that it is not there is a mistake in which folder was named.
+/// Reads a file of a run.
+///
+/// # Errors
+/// If the file is missing or cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => UserError::new(format!("`{}` is not there", path.display()))
-            .hint("has the training ended? `train --resume` goes on with one that was stopped")
+        ErrorKind::NotFound => UserError::new(format!("`{}` does not exist", path.display()))
+            .hint(
+                "the run may be unfinished: `train --resume` continues a training that was stopped",
+            )
             .into(),
         _ => Error::new(error).context(format!("cannot read `{}`", path.display())),
     })
 }
 
-/// A file that is not what we wrote: cut off, or changed by something else.
+/// The error for a file that is not what was written: cut off, or changed since.
 pub fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
     UserError::new(format!("`{}` is damaged: {what}", path.display())).hint(remedy(path)).into()
 }
 
-/// What is computed is computed again; only the settings come from nowhere else.
+/// The remedy for a damaged file: everything but the settings can be computed again.
 pub fn remedy(path: &Path) -> String {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let folder = path.parent().map(name).filter(|folder| folder.starts_with("fold-"));
@@ -96,7 +100,7 @@ pub fn remedy(path: &Path) -> String {
             "restore it from a copy, or train again into another `--output`".to_owned()
         }
         ("checkpoint", _) | (_, None) => {
-            "remove it and pass `train --resume`: it will be made again".to_owned()
+            "remove it and pass `train --resume`: it will be written again".to_owned()
         }
         (_, Some(folder)) => {
             format!("remove `{folder}` and pass `train --resume`: it will be trained again")
@@ -104,9 +108,9 @@ pub fn remedy(path: &Path) -> String {
     }
 }
 
-/// Removes the temporaries that killed processes left in `folder`.
+/// Removes the temporary files that killed processes left in `folder`.
 ///
-/// Only for who knows that nobody is writing there now: the holder of the run's lock.
+/// Only the holder of the run's lock may do that: nobody else is writing there.
 pub fn remove_leftovers(folder: &Path) -> Result<()> {
     for name in names(folder)?.iter().filter(|name| is_temporary(name)) {
         let path = folder.join(name);
@@ -115,7 +119,7 @@ pub fn remove_leftovers(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The names of what is in `folder`, sorted.
+/// The names of the entries of `folder`, sorted.
 pub fn names(folder: &Path) -> Result<Vec<String>> {
     let cannot_list = || format!("cannot list the folder `{}`", folder.display());
     let mut names = Vec::new();
@@ -126,13 +130,13 @@ pub fn names(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether a file of this name is one that [`write_atomically`] had not finished.
+/// Whether this is the name of a file that [`write_atomically`] has not finished.
 pub fn is_temporary(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".tmp")
 }
 
 impl Output {
-    /// Announces how many bytes will come, so that a full disk can be reported with the need.
+    /// Announces the number of bytes to come, so that the error of a full disk can say how many it takes.
     pub fn expect_bytes(&mut self, bytes: u64) {
         self.expected = Some(bytes);
     }
@@ -142,21 +146,21 @@ impl Output {
         Self { sink: BufWriter::with_capacity(1 << 16, sink), expected: None }
     }
 
-    /// Says which file could not be written; an error that is not about writing stays as it is.
+    /// The error with the file that could not be written. An error of another kind is not changed.
     fn explain(&self, error: Error, path: &Path) -> Error {
         let path = path.display();
         match (self.sink.get_ref().failure, self.expected) {
             (None, _) => error,
             (Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded), Some(expected)) => {
                 error.context(format!(
-                    "the disk is full: `{path}` needs {}, of which {} fitted; make room and try again",
-                    size(expected),
-                    size(self.sink.get_ref().written),
+                    "the disk is full: `{path}` needs {}, of which {} were written; make room and try again",
+                    bytes(expected),
+                    bytes(self.sink.get_ref().written),
                 ))
             }
             (Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded), None) => error.context(format!(
-                "the disk is full: writing `{path}` broke off after {}; make room and try again",
-                size(self.sink.get_ref().written),
+                "the disk is full: `{path}` could not be written beyond {}; make room and try again",
+                bytes(self.sink.get_ref().written),
             )),
             (Some(_), _) => error.context(format!("cannot write `{path}`")),
         }
@@ -176,7 +180,7 @@ impl Write for Output {
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes).inspect_err(|error| {
-            // Kept here because a library between us and the caller may not pass the error on.
+            // Kept here, as a library between this and the caller may drop the error.
             self.failure = Some(error.kind());
         })?;
         self.written += written as u64;
@@ -199,12 +203,12 @@ fn fill<T>(
         Ok(value)
     });
     let explained = value.map_err(|error| output.explain(error, path));
-    // Taken apart so that dropping the buffer does not try to write what has failed.
+    // Taken apart, so that dropping the buffer does not write again what has failed.
     let (sink, _) = output.sink.into_parts();
     explained.map(|value| (value, sink.file))
 }
 
-/// The unfinished file beside the one to write; removed unless it took that one's place.
+/// The temporary file beside the one to write, removed unless it is renamed.
 struct Temporary {
     path: PathBuf,
     renamed: bool,
@@ -213,13 +217,13 @@ struct Temporary {
 impl Temporary {
     fn beside(target: &Path) -> Self {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        // With the process id, so that two processes do not write into one temporary.
+        // With the process id, so that two processes do not write to one temporary file.
         let path = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
         Self { path, renamed: false }
     }
 
     fn create(&self) -> io::Result<File> {
-        // A killed process may have had our id. `create_new` follows no link someone put there.
+        // A killed process may have had this id. `create_new` does not follow a link.
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => File::create_new(&self.path),
@@ -236,30 +240,23 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.renamed {
-            // The error that brought us here is the one to tell.
+            // The error that led here is the one to report.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Makes the rename itself survive a loss of power.
+/// Makes the rename survive a power failure.
 #[cfg(unix)]
 fn sync_folder_of(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Elsewhere a folder cannot be opened as a file.
+/// Does nothing, as other systems cannot open a folder as a file.
 #[cfg(not(unix))]
 fn sync_folder_of(_file: &Path) -> io::Result<()> {
     Ok(())
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        1_000_000.. => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} kB", bytes as f64 / 1e3),
-    }
 }
 
 #[cfg(test)]
@@ -352,7 +349,7 @@ mod tests {
         .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the disk is full: `/dev/full` needs 2.5 MB, of which 0.0 kB fitted; \
+            "the disk is full: `/dev/full` needs 2.5 MB, of which 0 B were written; \
              make room and try again"
         );
         assert!(!fs::metadata("/dev/full").unwrap().is_file());
@@ -396,8 +393,8 @@ mod tests {
         let error =
             write_atomically(&path, |output| Ok(output.write_all(&vec![1; 1 << 20])?)).unwrap_err();
         let message = error.to_string();
-        assert!(message.starts_with("the disk is full: writing `"), "{message}");
-        assert!(message.contains("model.safetensors` broke off after 2"), "{message}");
+        assert!(message.starts_with("the disk is full: `"), "{message}");
+        assert!(message.contains("model.safetensors` could not be written beyond 2"), "{message}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(disk).unwrap(), ["model.safetensors"]);
     }

@@ -1,20 +1,20 @@
-//! The folder a training leaves: what lies where in it, and who may write there.
+//! The folder of a run: its files, and the lock of the training that writes there.
 //!
 //! ```text
-//! RUN/config.toml                     written first: with it the folder is a run
-//!     inputs.json                     digests of what it is trained on, to know it again
+//! RUN/config.toml                     written first; it makes the folder a run
+//!     inputs.json                     digests of the training data and the model
 //!     folds.csv                       row, id, fold
-//!     fold-K/                         a folder Hugging Face loads, K counted from 0
+//!     fold-K/                         a folder that Hugging Face loads, K counted from 0
 //!         config.json  model.safetensors  tokenizer.json  tokenizer_config.json
-//!         metrics.jsonl               a line a step, and one for each epoch's validation
+//!         metrics.jsonl               a line for each step and for each epoch's validation
 //!         checkpoint                  resumable training state
-//!     oof.csv                         id, a probability a label
+//!     oof.csv                         id, a probability for each label
 //!     thresholds.json  summary.json
-//!     submission.csv                  id, 0 or 1 a label
+//!     submission.csv                  id, 0 or 1 for each label
 //!     .lock                           held while a training writes here
 //! ```
 //!
-//! `files` writes whole files or none, `tables` and `tensors` know their contents.
+//! `files` writes whole files or none; `tables` and `tensors` define their contents.
 
 pub mod files;
 pub mod tables;
@@ -31,11 +31,11 @@ use crate::error::UserError;
 const CONFIG: &str = "config.toml";
 const LOCK: &str = ".lock";
 
-/// A run folder, open for reading or, with its lock held, for a training.
+/// A run folder, open for reading, or locked for a training.
 #[derive(Debug)]
 pub struct Run {
     folder: PathBuf,
-    /// Held by a training; the system lets go of it however the process ends.
+    /// The lock of a training. The system releases it however the process ends.
     _lock: Option<File>,
 }
 
@@ -46,41 +46,41 @@ pub struct FoldFolder {
 }
 
 impl Run {
-    /// A new run for a training in an empty or missing folder.
+    /// Opens an empty or missing folder for a new training.
     ///
     /// # Errors
-    /// If another training writes there, or it already holds a run or anything else.
+    /// If another training is writing there, or the folder holds a run or other files.
     pub fn create(folder: &Path) -> Result<Self> {
         let run = Self::locked(folder)?;
         if run.has_begun() {
             return Err(UserError::new(format!("`{}` already holds a run", folder.display()))
-                .hint("pass `--resume` to go on with it, or another `--output`")
+                .hint("pass `--resume` to continue it, or another `--output`")
                 .into());
         }
         Ok(run)
     }
 
-    /// The run to go on with, cleared of what a killed training left half-written.
+    /// Opens a run to continue it, and removes the unfinished files of a killed training.
     ///
-    /// A training may be killed before its first file, so an empty or missing folder is taken as
-    /// well: see [`Run::has_begun`].
+    /// An empty or missing folder is accepted as well, as a training may be killed before its first file:
+    /// see [`Run::has_begun`].
     ///
     /// # Errors
-    /// If another training writes there, or the folder holds something else than a run.
+    /// If another training is writing there, or the folder holds other files and no run.
     pub fn resume(folder: &Path) -> Result<Self> {
         Self::locked(folder)
     }
 
-    /// A run to read from. Takes no lock and changes nothing.
+    /// Opens a run for reading, without a lock.
     ///
     /// # Errors
-    /// If there is no run.
+    /// If the folder is not a run.
     pub fn open(folder: &Path) -> Result<Self> {
         let run = Self { folder: folder.to_owned(), _lock: None };
         if !run.has_begun() {
-            let message = format!("`{}` is no run: it has no {CONFIG}", folder.display());
+            let message = format!("`{}` is not a run: it has no {CONFIG}", folder.display());
             return Err(UserError::new(message)
-                .hint("name the folder that was given to `train --output`")
+                .hint("pass the folder that was given to `train --output`")
                 .into());
         }
         Ok(run)
@@ -123,14 +123,22 @@ impl Run {
         self.folder.join("submission.csv")
     }
 
-    /// The folder of fold `fold`, counted from 0 as in folds.csv. It need not be there.
+    /// The folder of fold `fold`, counted from 0 as in folds.csv, whether or not it exists.
     pub fn fold(&self, fold: usize) -> FoldFolder {
         FoldFolder { folder: self.folder.join(format!("fold-{fold}")) }
     }
 
+    /// The given folds in two: those that are trained and those that are not.
+    pub fn split_trained(
+        &self,
+        folds: impl IntoIterator<Item = usize>,
+    ) -> (Vec<usize>, Vec<usize>) {
+        folds.into_iter().partition(|&fold| self.fold(fold).has_model())
+    }
+
     fn locked(folder: &Path) -> Result<Self> {
         make_folder(folder)?;
-        // Before the lock, so that nothing is put into a folder that is not ours.
+        // Before the lock, so that nothing is written to a folder of other files.
         refuse_foreign(folder)?;
         let run = Self { folder: folder.to_owned(), _lock: Some(lock(folder)?) };
         run.remove_leftovers()?;
@@ -147,12 +155,12 @@ impl Run {
 }
 
 impl FoldFolder {
-    /// Makes the folder where it is not there yet.
+    /// Creates the folder if it does not exist.
     pub fn make(&self) -> Result<()> {
         make_folder(&self.folder)
     }
 
-    /// Whether the model can be loaded from here.
+    /// Whether the fold is trained, so that its model can be loaded.
     pub fn has_model(&self) -> bool {
         [self.config_json(), self.model_safetensors(), self.tokenizer_json()]
             .iter()
@@ -175,7 +183,7 @@ impl FoldFolder {
         self.folder.join("tokenizer.json")
     }
 
-    /// Without it HF's `AutoTokenizer` takes the tokenizer for another kind.
+    /// The file from which HF's `AutoTokenizer` knows the class of the tokenizer.
     pub fn tokenizer_config_json(&self) -> PathBuf {
         self.folder.join("tokenizer_config.json")
     }
@@ -191,17 +199,18 @@ impl FoldFolder {
 
 fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
-            UserError::new(format!("`{}` cannot be a folder: a file is there", folder.display()))
-                .hint("pass another `--output`")
-                .into()
-        }
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => UserError::new(format!(
+            "cannot create the folder `{}`: a file is in the way",
+            folder.display()
+        ))
+        .hint("pass another `--output`")
+        .into(),
         _ => anyhow::Error::new(error)
-            .context(format!("cannot make the folder `{}`", folder.display())),
+            .context(format!("cannot create the folder `{}`", folder.display())),
     })
 }
 
-/// A folder with files in it that no run has made is somebody's: leave it alone.
+/// Rejects a folder with files that are not a run's.
 fn refuse_foreign(folder: &Path) -> Result<()> {
     if folder.join(CONFIG).is_file() {
         return Ok(());
@@ -223,7 +232,9 @@ fn lock(folder: &Path) -> Result<File> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             let message = format!("another training is writing in `{}`", folder.display());
-            Err(UserError::new(message).hint("wait for its end, or pass another `--output`").into())
+            Err(UserError::new(message)
+                .hint("wait until it ends, or pass another `--output`")
+                .into())
         }
         Err(TryLockError::Error(error)) => Err(error).with_context(cannot_lock),
     }
@@ -259,7 +270,7 @@ mod tests {
 
         let (message, hint) = user_error(Run::create(&folder));
         assert_eq!(message, format!("`{}` already holds a run", folder.display()));
-        assert_eq!(hint, "pass `--resume` to go on with it, or another `--output`");
+        assert_eq!(hint, "pass `--resume` to continue it, or another `--output`");
         assert!(Run::resume(&folder).unwrap().has_begun());
         assert_eq!(Run::open(&folder).unwrap().folder(), folder);
     }
@@ -286,16 +297,16 @@ mod tests {
         }
         assert_eq!(files::names(folder.path()).unwrap(), ["thesis.txt"]);
         let (message, _) = user_error(Run::create(&folder.path().join("thesis.txt")));
-        assert!(message.contains("a file is there"), "{message}");
+        assert!(message.contains("a file is in the way"), "{message}");
         let (message, _) = user_error(Run::create(&folder.path().join("thesis.txt").join("run")));
-        assert!(message.contains("a file is there"), "{message}");
+        assert!(message.contains("a file is in the way"), "{message}");
     }
 
     #[test]
     fn what_holds_no_run_cannot_be_opened() {
         let folder = tempfile::tempdir().unwrap();
         let (message, hint) = user_error(Run::open(folder.path()));
-        assert!(message.ends_with("is no run: it has no config.toml"), "{message}");
+        assert!(message.ends_with("is not a run: it has no config.toml"), "{message}");
         assert!(hint.contains("train --output"), "{hint}");
         assert!(files::names(folder.path()).unwrap().is_empty(), "reading changes nothing");
     }

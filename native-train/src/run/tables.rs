@@ -1,9 +1,8 @@
-//! The contents of a run's tables: folds.csv, label tables (oof.csv, submission.csv),
-//! thresholds.json.
+//! The tables of a run: folds.csv, label tables (oof.csv, submission.csv) and thresholds.json.
 //!
-//! What is written reads back the same: ids with commas, quotes and newlines, probabilities to
-//! the bit. What is read is checked cell by cell. A file cut off exactly at a line's end only
-//! shows when its ids are laid beside those of another table; that is left to the caller.
+//! A written table reads back the same: ids with commas, quotes and newlines, and probabilities to the
+//! bit. Every cell is checked when it is read. A file that is cut off exactly at the end of a line can
+//! only be noticed by comparing its ids with another table's, which is left to the caller.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -20,15 +19,16 @@ use shared::{LabelSet, Thresholds};
 use super::files::{damaged, read, read_json, write_atomically, write_json};
 use crate::grid::{Grid, Probabilities};
 
-/// Which fold holds out which row: folds.csv.
+/// The fold that holds out each row: folds.csv.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoldTable {
-    /// By row of the training file.
+    /// The ids of the rows of the training file.
     pub ids: Vec<String>,
     pub fold_of: Vec<usize>,
 }
 
-/// A row an id, a column a label: oof.csv, submission.csv and what `predict` writes, as they come.
+/// A table with a row for each id and a column for each label, written in chunks: oof.csv,
+/// submission.csv and the output of `predict`.
 pub struct LabelTable<'a, W> {
     output: W,
     labels: &'a LabelSet,
@@ -59,7 +59,7 @@ impl FoldTable {
         let number = |cell: &str| cell.parse::<usize>().ok();
         let rows = table.parse(0, number)?;
         if let Some(row) = (0..rows.len()).find(|&row| rows[row] != row) {
-            return Err(damaged(path, format!("row {row} is numbered {}", rows[row])));
+            return Err(damaged(path, format!("row {row} has the number {}", rows[row])));
         }
         Ok(Self {
             ids: table.parse(1, |id| Some(id.to_owned()))?,
@@ -77,14 +77,14 @@ impl<'a, W: Write> LabelTable<'a, W> {
         Ok(Self { output, labels })
     }
 
-    /// Rows of probabilities, in digits that read back to the same bits.
+    /// Writes rows of probabilities, in digits that read back to the same bits.
     pub fn probabilities(&mut self, ids: &[String], rows: &Probabilities) -> Result<()> {
         self.rows(ids, |label, name| {
             Column::new(name.into(), rows.column(label).collect::<Vec<f32>>())
         })
     }
 
-    /// Rows of 0 and 1.
+    /// Writes rows of 0 and 1.
     pub fn decisions(&mut self, ids: &[String], rows: &Grid<bool>) -> Result<()> {
         self.rows(ids, |label, name| {
             Column::new(name.into(), rows.column(label).map(u32::from).collect::<Vec<u32>>())
@@ -99,7 +99,7 @@ impl<'a, W: Write> LabelTable<'a, W> {
     }
 }
 
-/// A whole file of probabilities.
+/// Writes a file of probabilities.
 pub fn write_probabilities(
     path: &Path,
     labels: &LabelSet,
@@ -109,7 +109,7 @@ pub fn write_probabilities(
     write_atomically(path, |output| LabelTable::begin(output, labels)?.probabilities(ids, rows))
 }
 
-/// A whole file of decisions.
+/// Writes a file of decisions.
 pub fn write_decisions(
     path: &Path,
     labels: &LabelSet,
@@ -119,14 +119,14 @@ pub fn write_decisions(
     write_atomically(path, |output| LabelTable::begin(output, labels)?.decisions(ids, rows))
 }
 
-/// Ids and probabilities of a file that holds these labels in this order.
+/// Reads the ids and probabilities of a file that has these labels in this order.
 pub fn read_probabilities(path: &Path, labels: &LabelSet) -> Result<(Vec<String>, Probabilities)> {
     read_label_table(path, labels, |cell| {
         cell.parse().ok().filter(|probability| (0.0..=1.0).contains(probability))
     })
 }
 
-/// Ids and decisions of a file that holds these labels in this order.
+/// Reads the ids and decisions of a file that has these labels in this order.
 pub fn read_decisions(path: &Path, labels: &LabelSet) -> Result<(Vec<String>, Grid<bool>)> {
     read_label_table(path, labels, |cell| match cell {
         "0" => Some(false),
@@ -162,7 +162,7 @@ enum Header {
 
 fn write_csv(output: impl Write, columns: Vec<Column>, header: Header) -> Result<()> {
     let mut table = DataFrame::new_infer_height(columns)?;
-    // One thread: formatting is not what a run waits for, and --threads is kept.
+    // One thread, as formatting takes little time and `--threads` must hold.
     CsvWriter::new(output)
         .include_header(matches!(header, Header::Yes))
         .n_threads(1)
@@ -170,7 +170,7 @@ fn write_csv(output: impl Write, columns: Vec<Column>, header: Header) -> Result
     Ok(())
 }
 
-/// A table's cells as text, read under the header we expect it to have.
+/// The cells of a table as text, after its header was checked.
 struct Table<'a> {
     path: &'a Path,
     header: &'a [&'a str],
@@ -181,9 +181,9 @@ impl<'a> Table<'a> {
     fn read(path: &'a Path, header: &'a [&'a str]) -> Result<Self> {
         let bytes = read(path)?;
         if bytes.last() != Some(&b'\n') {
-            return Err(damaged(path, "it is cut off in its last line"));
+            return Err(damaged(path, "its last line is cut off"));
         }
-        // The header is read as a row, for polars unquotes rows but not names, and names twins anew.
+        // The header is read as a row: polars unquotes rows but not names, and renames equal names.
         let schema =
             (0..header.len()).map(|column| Field::new(column.to_string().into(), DataType::String));
         let options = CsvReadOptions::default()
@@ -207,10 +207,10 @@ impl<'a> Table<'a> {
         Ok(self.cells.columns()[column].str()?)
     }
 
-    /// A column's values below the header; a cell of which `parse` makes nothing is damage.
+    /// The values of a column below the header. A cell that `parse` rejects is an error.
     fn parse<T>(&self, column: usize, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
         let wrong = |row: usize, cell: Option<&str>| {
-            let found = cell.map_or_else(|| "nothing".to_owned(), |cell| format!("`{cell}`"));
+            let found = cell.map_or_else(|| "missing".to_owned(), |cell| format!("`{cell}`"));
             damaged(self.path, format!("`{}` of row {row} is {found}", self.header[column]))
         };
         let cells = self.text(column)?.iter().enumerate().skip(1);
@@ -326,7 +326,7 @@ mod tests {
         };
         assert!(read("").contains("cut off"));
         assert!(read("id,joy\na,0.5\nb,0.2").contains("cut off"));
-        assert!(read("id,joy\na,0.5\nb\n").contains("`joy` of row 2 is nothing"));
+        assert!(read("id,joy\na,0.5\nb\n").contains("`joy` of row 2 is missing"));
         assert!(read("id,joy\na,0.5\nb,x\n").contains("`joy` of row 2 is `x`"));
         assert!(read("id,joy\na,1.5\n").contains("`joy` of row 1 is `1.5`"));
         assert!(read("id,joy\na,NaN\n").contains("`joy` of row 1 is `NaN`"));
@@ -337,7 +337,7 @@ mod tests {
         assert!(damage(read_probabilities(&path, &labels(1))).contains("is damaged: "));
 
         fs::write(&path, "row,id,fold\n0,a,1\n2,b,0\n").unwrap();
-        assert!(damage(FoldTable::read(&path)).contains("row 1 is numbered 2"));
+        assert!(damage(FoldTable::read(&path)).contains("row 1 has the number 2"));
         fs::write(&path, "row,id,fold\n0,a,-1\n").unwrap();
         assert!(damage(FoldTable::read(&path)).contains("`fold` of row 1 is `-1`"));
     }
@@ -347,7 +347,7 @@ mod tests {
         let (_folder, path) = file();
         let error = FoldTable::read(&path).unwrap_err();
         let error = error.downcast_ref::<UserError>().unwrap();
-        assert!(error.to_string().ends_with("table.csv` is not there"), "{error}");
+        assert!(error.to_string().ends_with("table.csv` does not exist"), "{error}");
     }
 
     /// Large enough that polars cuts it into pieces, at places that may lie within quotes.

@@ -1,8 +1,8 @@
-//! Tensors in safetensors files that tell when they are damaged: their metadata holds a digest of
-//! everything else, for a flipped bit in a number looks like any other number.
+//! Safetensors files whose metadata holds a digest of everything else, as a number with a flipped bit
+//! looks like any other number.
 //!
-//! Written here rather than by the format's library, which orders metadata at random (the same
-//! training is to give the same bytes) and wants the whole file in memory.
+//! They are not written by the format's library, which orders metadata at random, so that the same
+//! training would give other bytes, and needs the whole file in memory.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,19 +17,19 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::files::{self, damaged, write_atomically};
 
-/// By name.
+/// Tensors by name.
 pub type Tensors = BTreeMap<String, Tensor>;
 
-/// What a file says of itself.
+/// The metadata of a safetensors file.
 pub type Metadata = BTreeMap<String, String>;
 
 const METADATA: &str = "__metadata__";
 const DIGEST: &str = "xxh3";
 
-/// The format wants its numbers aligned.
+/// The alignment of the values, in bytes.
 const ALIGNMENT: usize = 8;
 
-/// Numbers turned into bytes at a time.
+/// Values encoded at a time.
 const PIECE: usize = 1 << 14;
 
 /// Writes f32 tensors, whole or not at all.
@@ -54,7 +54,7 @@ pub fn write(path: &Path, mut metadata: Metadata, tensors: &Tensors) -> Result<(
 /// Reads what [`write`] wrote.
 ///
 /// # Errors
-/// If the file cannot be read, or is not to the bit what was written.
+/// If the file cannot be read, or is not what was written, to the bit.
 pub fn read(path: &Path) -> Result<(Metadata, Tensors)> {
     let bytes = files::read(path)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(path, error))?;
@@ -66,12 +66,12 @@ pub fn read(path: &Path) -> Result<(Metadata, Tensors)> {
     Ok((metadata, tensors))
 }
 
-/// Makes sure that `tensors`, read from `path` by other means, are those that were written.
+/// Checks that `tensors`, which were read from `path` by other means, are those that were written.
 ///
-/// A file that another program wrote has no digest, and none is asked of it.
+/// A file that another program wrote has no digest and is not checked.
 ///
 /// # Errors
-/// If they are not.
+/// If they differ.
 pub fn check(path: &Path, tensors: &Tensors) -> Result<()> {
     let metadata = read_metadata(path)?;
     if metadata.contains_key(DIGEST) { compare(path, &metadata, tensors) } else { Ok(()) }
@@ -83,11 +83,11 @@ fn compare(path: &Path, metadata: &Metadata, tensors: &Tensors) -> Result<()> {
     if written == Some(digest(&others, tensors)?) {
         return Ok(());
     }
-    Err(damaged(path, "its numbers are not those that were written"))
+    Err(damaged(path, "its values are not those that were written"))
 }
 
 fn read_metadata(path: &Path) -> Result<Metadata> {
-    let cannot_read = || format!("reading `{}`", path.display());
+    let cannot_read = || format!("cannot read `{}`", path.display());
     let mut file = File::open(path).with_context(cannot_read)?;
     let mut length = [0; 8];
     file.read_exact(&mut length).with_context(cannot_read)?;
@@ -98,7 +98,7 @@ fn read_metadata(path: &Path) -> Result<Metadata> {
     serde_json::from_value(metadata).map_err(|error| damaged(path, error))
 }
 
-/// The header, and how many bytes follow it.
+/// The header, and the number of bytes that follow it.
 fn header(metadata: &Metadata, tensors: &Tensors) -> (String, usize) {
     let mut entries = Map::new();
     entries.insert(METADATA.to_owned(), json!(metadata));
@@ -106,8 +106,8 @@ fn header(metadata: &Metadata, tensors: &Tensors) -> (String, usize) {
     for (name, tensor) in tensors {
         let start = end;
         end += size_of::<f32>() * tensor.elem_count();
-        let place = json!({ "dtype": "F32", "shape": tensor.dims(), "data_offsets": [start, end] });
-        entries.insert(name.clone(), place);
+        let entry = json!({ "dtype": "F32", "shape": tensor.dims(), "data_offsets": [start, end] });
+        entries.insert(name.clone(), entry);
     }
     let mut header = Value::Object(entries).to_string();
     while !header.len().is_multiple_of(ALIGNMENT) {
@@ -129,7 +129,7 @@ fn digest(metadata: &Metadata, tensors: &Tensors) -> Result<String> {
     Ok(format!("{:016x}", digest.digest()))
 }
 
-/// A tensor's numbers as they are stored.
+/// Passes the bytes of a tensor's values to `take`, piece by piece.
 fn in_pieces(tensor: &Tensor, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let values = tensor.flatten_all()?.to_vec1::<f32>()?;
     let mut bytes = Vec::with_capacity(size_of::<f32>() * PIECE);

@@ -1,5 +1,5 @@
-//! All weights of a model in one flat tensor, and beside it their gradients, moments and copies in
-//! half precision: one pass over memory updates them, and their names are views.
+//! The weights of a model in one flat tensor, and beside it their gradients, moments and copies in
+//! half precision. One pass over memory updates them all; a named tensor is a view.
 
 use std::collections::BTreeMap;
 
@@ -7,57 +7,62 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use shared::kernels::attention::Stacked;
 use shared::kernels::elementwise;
-use shared::kernels::optimizer::Range;
+use shared::kernels::optimizer::ParamGroup;
 use shared::model::STACKED;
 
 use crate::run::tensors::Tensors;
 
-/// Each tensor begins at a multiple of this, so that a GPU loads it in whole vectors and cuBLAS
-/// takes it as an aligned operand.
+/// The elements of which each tensor begins at a multiple, so that a GPU loads it in whole vectors
+/// and cuBLAS takes it as an aligned operand.
 const ALIGNMENT: usize = 16;
 
-/// Flat tensors [len], in which the weights that decay lie before those that do not.
+/// Flat tensors [n], in which weights with weight decay come before those without.
 pub struct Arena {
-    places: BTreeMap<String, Place>,
-    /// Neighbours under a name of their own: what a GPU multiplies at once.
-    stacks: BTreeMap<String, Place>,
-    flat: Range,
+    regions: BTreeMap<String, Region>,
+    /// Neighbouring tensors under a name of their own, to be multiplied as one.
+    stacks: BTreeMap<String, Region>,
+    flat: ParamGroup,
+    /// The end of the weights with weight decay.
     decayed: usize,
 }
 
-struct Place {
+/// A tensor's part of the flat tensors.
+struct Region {
     start: usize,
     shape: Vec<usize>,
 }
 
 impl Arena {
-    /// Copies `initial` to the device. `half` is the format of products, if it is not f32.
+    /// Copies `initial` to the device. `half` is the format of products where that is not f32.
+    ///
+    /// # Errors
+    /// If the device's memory does not suffice.
     pub fn new(initial: &Tensors, half: Option<DType>, device: &Device) -> Result<Self> {
         let mut end = 0;
-        let mut places = BTreeMap::new();
+        let mut regions = BTreeMap::new();
         let mut decayed = 0;
-        for group in [true, false] {
-            for (name, tensor) in initial.iter().filter(|(name, _)| decays(name) == group) {
-                places.insert(name.clone(), Place { start: end, shape: tensor.dims().to_vec() });
+        for with_decay in [true, false] {
+            for (name, tensor) in initial.iter().filter(|(name, _)| decays(name) == with_decay) {
+                regions.insert(name.clone(), Region { start: end, shape: tensor.dims().to_vec() });
                 end = (end + tensor.elem_count()).next_multiple_of(ALIGNMENT);
             }
-            if group {
+            if with_decay {
                 decayed = end;
             }
         }
         let zeros = |format| Tensor::zeros(end, format, device);
-        let flat = Range {
+        let flat = ParamGroup {
             weights: zeros(DType::F32)?,
             half: half.map(zeros).transpose()?,
             gradients: zeros(DType::F32)?,
-            first: zeros(DType::F32)?,
-            second: zeros(DType::F32)?,
+            exp_avg: zeros(DType::F32)?,
+            exp_avg_sq: zeros(DType::F32)?,
         };
         let stacks = match Stacked::is_faster_on(device) {
-            true => stacks(&places),
+            true => stacks(&regions),
             false => BTreeMap::new(),
         };
-        let arena = Self { places, stacks, flat, decayed };
+        let arena = Self { regions, stacks, flat, decayed };
         arena.set_weights(initial)?;
         Ok(arena)
     }
@@ -72,16 +77,16 @@ impl Arena {
         self.flat.half.as_ref().map(|half| self.views_and_stacks(half)).transpose()
     }
 
-    /// Where the gradients go, by name.
+    /// The tensors that gradients are written to, by name.
     pub fn gradients(&self) -> Result<Tensors> {
         self.views_and_stacks(&self.flat.gradients)
     }
 
     /// The stack that a tensor is part of.
     pub fn stack_of(&self, name: &str) -> Option<&str> {
-        let place = self.places.get(name)?;
+        let region = self.regions.get(name)?;
         let within =
-            |stack: &Place| (stack.start..stack.start + stack.len()).contains(&place.start);
+            |stack: &Region| (stack.start..stack.start + stack.len()).contains(&region.start);
         self.stacks.iter().find(|(_, stack)| within(stack)).map(|(name, _)| &**name)
     }
 
@@ -90,36 +95,40 @@ impl Arena {
         &self.flat.gradients
     }
 
-    /// What an update goes over, and whether it decays: all tensors for which `took_part` holds.
-    pub fn ranges(&self, took_part: impl Fn(&str) -> bool) -> Result<Vec<(Range, bool)>> {
+    /// The parameter groups of the tensors that `has_gradient` accepts, and whether each has weight
+    /// decay.
+    pub fn param_groups(
+        &self,
+        has_gradient: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(ParamGroup, bool)>> {
         let mut bounds: Vec<(usize, usize)> = Vec::new();
-        let mut by_place: Vec<_> = self.places.iter().collect();
-        by_place.sort_by_key(|(_, place)| place.start);
-        for (name, place) in by_place {
-            if !took_part(name) {
+        let mut by_start: Vec<_> = self.regions.iter().collect();
+        by_start.sort_by_key(|(_, region)| region.start);
+        for (name, region) in by_start {
+            if !has_gradient(name) {
                 continue;
             }
-            let end = (place.start + place.len()).next_multiple_of(ALIGNMENT);
+            let end = (region.start + region.len()).next_multiple_of(ALIGNMENT);
             match bounds.last_mut() {
-                Some((_, last)) if *last == place.start && place.start != self.decayed => {
+                Some((_, last)) if *last == region.start && region.start != self.decayed => {
                     *last = end;
                 }
-                _ => bounds.push((place.start, end)),
+                _ => bounds.push((region.start, end)),
             }
         }
         let cut = |tensor: &Tensor, start, end| tensor.narrow(0, start, end - start);
         bounds
             .into_iter()
             .map(|(start, end)| {
-                let Range { weights, half, gradients, first, second } = &self.flat;
-                let range = Range {
+                let ParamGroup { weights, half, gradients, exp_avg, exp_avg_sq } = &self.flat;
+                let group = ParamGroup {
                     weights: cut(weights, start, end)?,
                     half: half.as_ref().map(|half| cut(half, start, end)).transpose()?,
                     gradients: cut(gradients, start, end)?,
-                    first: cut(first, start, end)?,
-                    second: cut(second, start, end)?,
+                    exp_avg: cut(exp_avg, start, end)?,
+                    exp_avg_sq: cut(exp_avg_sq, start, end)?,
                 };
-                Ok((range, start < self.decayed))
+                Ok((group, start < self.decayed))
             })
             .collect()
     }
@@ -133,21 +142,24 @@ impl Arena {
         }
     }
 
-    /// The weights on the CPU as they are now: to be used before the next update.
+    /// The weights on the CPU, to be used before the next update changes them.
     pub fn weights_on_cpu(&self) -> Result<Tensors> {
         self.on_cpu(&self.flat.weights)
     }
 
-    /// The moments on the CPU as they are now, called `first.NAME` and `second.NAME`.
+    /// AdamW's moments on the CPU, to be used before the next update changes them, as checkpoints name
+    /// them: `first.NAME` is `exp_avg` and `second.NAME` is `exp_avg_sq`.
     pub fn moments_on_cpu(&self) -> Result<Tensors> {
         let mut tensors = Tensors::new();
-        for (kind, flat) in [("first", &self.flat.first), ("second", &self.flat.second)] {
+        for (moment, flat) in [("first", &self.flat.exp_avg), ("second", &self.flat.exp_avg_sq)] {
             let named = self.on_cpu(flat)?.into_iter();
-            tensors.extend(named.map(|(name, tensor)| (format!("{kind}.{name}"), tensor)));
+            tensors.extend(named.map(|(name, tensor)| (format!("{moment}.{name}"), tensor)));
         }
         Ok(tensors)
     }
 
+    /// Takes over the weights of a checkpoint.
+    ///
     /// # Errors
     /// If a tensor is missing or has another shape.
     pub fn set_weights(&self, saved: &Tensors) -> Result<()> {
@@ -158,17 +170,20 @@ impl Arena {
         }
     }
 
+    /// Takes over the moments of a checkpoint, named as by [`moments_on_cpu`](Self::moments_on_cpu).
+    ///
     /// # Errors
     /// If a tensor is missing or has another shape.
     pub fn set_moments(&self, saved: &Tensors) -> Result<()> {
-        self.fill(&self.flat.first, |name| saved.get(&format!("first.{name}")))?;
-        self.fill(&self.flat.second, |name| saved.get(&format!("second.{name}")))
+        self.fill(&self.flat.exp_avg, |name| saved.get(&format!("first.{name}")))?;
+        self.fill(&self.flat.exp_avg_sq, |name| saved.get(&format!("second.{name}")))
     }
 
     fn fill<'a>(&self, flat: &Tensor, saved: impl Fn(&str) -> Option<&'a Tensor>) -> Result<()> {
         for (name, target) in self.views(flat)? {
             let saved = saved(&name).filter(|saved| saved.elem_count() == target.elem_count());
-            let saved = saved.with_context(|| format!("it has no `{name}` of this shape"))?;
+            let saved = saved
+                .with_context(|| format!("tensor `{name}` is missing or has another shape"))?;
             let saved = saved.reshape(target.dims())?.to_device(target.device())?;
             elementwise::copy_into(&target, &saved)?;
         }
@@ -176,11 +191,11 @@ impl Arena {
     }
 
     fn views(&self, flat: &Tensor) -> Result<Tensors> {
-        self.places.iter().map(|place| view(flat, place)).collect()
+        self.regions.iter().map(|region| view(flat, region)).collect()
     }
 
     fn views_and_stacks(&self, flat: &Tensor) -> Result<Tensors> {
-        self.places.iter().chain(&self.stacks).map(|place| view(flat, place)).collect()
+        self.regions.iter().chain(&self.stacks).map(|region| view(flat, region)).collect()
     }
 
     fn on_cpu(&self, flat: &Tensor) -> Result<Tensors> {
@@ -188,34 +203,34 @@ impl Arena {
     }
 }
 
-impl Place {
+impl Region {
     fn len(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-fn view(flat: &Tensor, (name, place): (&String, &Place)) -> Result<(String, Tensor)> {
-    Ok((name.clone(), flat.narrow(0, place.start, place.len())?.reshape(&*place.shape)?))
+fn view(flat: &Tensor, (name, region): (&String, &Region)) -> Result<(String, Tensor)> {
+    Ok((name.clone(), flat.narrow(0, region.start, region.len())?.reshape(&*region.shape)?))
 }
 
-/// The projections of each layer that follow each other without a gap.
-fn stacks(places: &BTreeMap<String, Place>) -> BTreeMap<String, Place> {
-    let stack = |(name, key): (&String, &Place)| {
-        let (layer, kind) = name.rsplit_once("key_proj.")?;
-        let part = |part: &str| places.get(&format!("{layer}{part}.{kind}"));
-        let adjacent = |place: &&Place, before| {
-            place.shape == key.shape && place.start == key.start + before * key.len()
+/// The key, query and value projections of each layer, where they follow each other without a gap.
+fn stacks(regions: &BTreeMap<String, Region>) -> BTreeMap<String, Region> {
+    let stack = |(name, key): (&String, &Region)| {
+        let (layer, parameter) = name.rsplit_once("key_proj.")?;
+        let projection = |name: &str| regions.get(&format!("{layer}{name}.{parameter}"));
+        let adjacent = |region: &&Region, before| {
+            region.shape == key.shape && region.start == key.start + before * key.len()
         };
-        part("query_proj").filter(|query| adjacent(query, 1))?;
-        part("value_proj").filter(|value| adjacent(value, 2))?;
+        projection("query_proj").filter(|query| adjacent(query, 1))?;
+        projection("value_proj").filter(|value| adjacent(value, 2))?;
         let mut shape = key.shape.clone();
         shape[0] *= 3;
-        Some((format!("{layer}{STACKED}.{kind}"), Place { start: key.start, shape }))
+        Some((format!("{layer}{STACKED}.{parameter}"), Region { start: key.start, shape }))
     };
-    places.iter().filter_map(stack).collect()
+    regions.iter().filter_map(stack).collect()
 }
 
-/// Biases and layer norms are not decayed.
+/// Whether a tensor has weight decay: biases and layer norms have none.
 pub fn decays(name: &str) -> bool {
     !["bias", "LayerNorm.weight"].iter().any(|part| name.contains(part))
 }
@@ -278,12 +293,12 @@ mod tests {
     }
 
     #[test]
-    fn what_decays_is_one_range_and_what_does_not_another() {
+    fn weights_with_decay_are_one_group_and_those_without_another() {
         let decays: Vec<(usize, bool)> = arena()
-            .ranges(|_| true)
+            .param_groups(|_| true)
             .unwrap()
             .iter()
-            .map(|(range, decays)| (range.weights.elem_count(), *decays))
+            .map(|(group, decays)| (group.weights.elem_count(), *decays))
             .collect();
         assert_eq!(decays, [(8 * ALIGNMENT, true), (2 * ALIGNMENT, false)]);
     }
@@ -292,18 +307,15 @@ mod tests {
     fn projections_are_stacked_where_they_follow_each_other() {
         let stacked = |sizes: [usize; 3]| {
             let mut end = 0;
-            let place = |(part, rows): (&str, usize)| {
-                let place = Place { start: end, shape: vec![rows, 3] };
-                end = (end + place.len()).next_multiple_of(ALIGNMENT);
-                (format!("0.self.{part}_proj.weight"), place)
+            let region = |(projection, rows): (&str, usize)| {
+                let region = Region { start: end, shape: vec![rows, 3] };
+                end = (end + region.len()).next_multiple_of(ALIGNMENT);
+                (format!("0.self.{projection}_proj.weight"), region)
             };
             let names = ["key", "query", "value"];
-            let places = names.into_iter().zip(sizes).map(place).collect();
-            let stacks: Vec<_> = super::stacks(&places).into_iter().collect();
-            stacks
-                .into_iter()
-                .map(|(name, place)| (name, place.start, place.shape))
-                .collect::<Vec<_>>()
+            let regions = names.into_iter().zip(sizes).map(region).collect();
+            let stacks = super::stacks(&regions).into_iter();
+            stacks.map(|(name, region)| (name, region.start, region.shape)).collect::<Vec<_>>()
         };
         let name = format!("0.self.{STACKED}.weight");
         assert_eq!(stacked([16, 16, 16]), [(name, 0, vec![48, 3])]);
@@ -312,13 +324,13 @@ mod tests {
     }
 
     #[test]
-    fn what_took_no_part_is_left_out() {
+    fn tensors_without_a_gradient_are_in_no_group() {
         let arena = arena();
-        let ranges = arena.ranges(|name| name != "b.weight").unwrap();
+        let groups = arena.param_groups(|name| name != "b.weight").unwrap();
         let sizes: Vec<usize> =
-            ranges.iter().map(|(range, _)| range.half.as_ref().unwrap().elem_count()).collect();
+            groups.iter().map(|(group, _)| group.half.as_ref().unwrap().elem_count()).collect();
         assert_eq!(sizes, [ALIGNMENT, 2 * ALIGNMENT]);
-        assert_eq!(values(&ranges[0].0.weights)[..2], [4.0; 2]);
+        assert_eq!(values(&groups[0].0.weights)[..2], [4.0; 2]);
     }
 
     #[test]

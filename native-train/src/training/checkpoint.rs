@@ -1,14 +1,15 @@
-//! A fold's training at the end of an epoch, in one file: all that is needed to go on as if
-//! nothing had happened. Random numbers are not in it, for `rng` derives them from the step.
+//! The state of a fold's training at the end of an epoch, in one file: all that is needed to continue
+//! as if nothing had happened. Random numbers are not in it, as `rng` derives them from the step.
 //!
-//! A safetensors file: `weights.NAME`, `moments.{first,second}.NAME`, and `best.NAME` unless the
-//! last epoch is the best; the numbers are in its metadata.
+//! It is a safetensors file of `weights.NAME`, `moments.first.NAME` (`exp_avg`),
+//! `moments.second.NAME` (`exp_avg_sq`), and `best.NAME` unless the last epoch is the best. Its
+//! metadata holds the [`Position`].
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use shared::kernels::optimizer::Numbers;
+use shared::kernels::optimizer::ScalerState;
 
 use crate::run::files;
 use crate::run::tensors::{self, Tensors};
@@ -19,22 +20,23 @@ const METADATA_KEY: &str = "quintet_checkpoint";
 pub struct Checkpoint {
     pub position: Position,
     pub weights: Tensors,
-    /// AdamW's, called `first.NAME` and `second.NAME`.
+    /// AdamW's moments, called `first.NAME` and `second.NAME`.
     pub moments: Tensors,
     /// The weights of the best epoch.
     pub best: Tensors,
 }
 
-/// How far a training is.
+/// The point that a training has reached.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     /// Epochs done.
     pub epochs: usize,
     /// Optimizer steps done.
     pub steps: usize,
-    /// Those among them, counted from 0, that changed no weight, as a gradient was not finite.
+    /// The steps, counted from 0, that changed no weight, because a gradient was not finite.
     pub skipped_steps: Vec<usize>,
-    pub optimizer: Numbers,
+    #[serde(rename = "optimizer")]
+    pub scaler: ScalerState,
     /// The epoch, counted from 1, whose weights scored best.
     pub best_epoch: usize,
     pub best_macro_f1: f64,
@@ -43,7 +45,10 @@ pub struct Position {
 }
 
 impl Checkpoint {
-    /// Replaces the file in one step: a reader finds the old state or the new one.
+    /// Replaces the file in one step, so that a reader finds the old state or the new one.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let position = serde_json::to_string(&self.position).expect("plain numbers");
         let metadata = [(METADATA_KEY.to_owned(), position)].into();
@@ -63,14 +68,14 @@ impl Checkpoint {
         let (metadata, tensors) = tensors::read(path)?;
         let position = metadata
             .get(METADATA_KEY)
-            .ok_or_else(|| files::damaged(path, "it does not say how far the training was"))?;
+            .ok_or_else(|| files::damaged(path, "its metadata lacks the training's position"))?;
         let position: Position =
             serde_json::from_str(position).map_err(|error| files::damaged(path, error))?;
 
         let [mut weights, mut moments, mut best] = [(); 3].map(|()| Tensors::new());
         for (name, tensor) in tensors {
-            let Some((kind, name)) = name.split_once('.') else { continue };
-            let group = match kind {
+            let Some((group, name)) = name.split_once('.') else { continue };
+            let group = match group {
                 "weights" => &mut weights,
                 "moments" => &mut moments,
                 _ => &mut best,
@@ -85,9 +90,13 @@ impl Checkpoint {
 }
 
 /// Removes the checkpoint of a training that has ended.
+///
+/// # Errors
+/// If it is there and cannot be removed.
 pub fn remove(path: &Path) -> Result<()> {
     if path.exists() {
-        std::fs::remove_file(path).with_context(|| format!("removing `{}`", path.display()))?;
+        std::fs::remove_file(path)
+            .with_context(|| format!("cannot remove `{}`", path.display()))?;
     }
     Ok(())
 }

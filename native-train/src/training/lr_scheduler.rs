@@ -9,7 +9,7 @@ pub struct LinearSchedule {
 }
 
 impl LinearSchedule {
-    /// Warms up for `int(warmup_ratio * total_steps)` steps.
+    /// A schedule that warms up for `int(warmup_ratio * total_steps)` steps.
     pub fn new(peak: f64, warmup_ratio: f64, total_steps: usize) -> Self {
         Self { peak, warmup_steps: (warmup_ratio * total_steps as f64) as usize, total_steps }
     }
@@ -18,7 +18,7 @@ impl LinearSchedule {
         self.warmup_steps
     }
 
-    /// The rate of the step after `done` steps; the very first step of a warm-up has rate 0.
+    /// The learning rate of the step after `done` steps. The first step of a warm-up has 0.
     pub fn learning_rate(&self, done: usize) -> f64 {
         let factor = if done < self.warmup_steps {
             done as f64 / self.warmup_steps as f64

@@ -1,5 +1,5 @@
-//! `metrics.jsonl`: a line a step and a line an epoch, and nothing that differs between two runs
-//! of the same training (no clock), so that a resumed run's log equals an undisturbed one's.
+//! `metrics.jsonl`: one line for each step and one for each epoch. Nothing in it differs between two
+//! runs of the same training, so that a resumed run's log equals an uninterrupted one's.
 
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
@@ -20,8 +20,8 @@ pub struct StepRecord {
     pub lr: f64,
     /// The batch's mean loss before the step.
     pub loss: f32,
-    /// The global norm of the gradients before clipping; none where f16 overflowed and the step
-    /// changed nothing but the scale of the loss.
+    /// The global norm of the gradients before clipping; `None` where f16 overflowed and the step
+    /// changed nothing but the loss scale.
     pub grad_norm: Option<f32>,
 }
 
@@ -43,9 +43,13 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Goes on after the first `bytes` bytes; what an interrupted training wrote beyond is dropped.
+    /// Opens the log and cuts it to its first `bytes` bytes: an interrupted training may have written
+    /// more.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, or is shorter than that.
     pub fn open(path: &Path, bytes: u64) -> Result<Self> {
-        let context = || format!("opening `{}`", path.display());
+        let context = || format!("cannot open `{}`", path.display());
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -53,7 +57,7 @@ impl MetricsLog {
             .open(path)
             .with_context(context)?;
         if file.metadata().with_context(context)?.len() < bytes {
-            return Err(files::damaged(path, "it is shorter than its checkpoint says"));
+            return Err(files::damaged(path, "it is shorter than at the last checkpoint"));
         }
         file.set_len(bytes).with_context(context)?;
         Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
@@ -67,16 +71,19 @@ impl MetricsLog {
         self.append(record)
     }
 
-    /// Brings everything to the disk and returns the log's length in bytes.
+    /// Writes everything to the disk and returns the log's length in bytes.
+    ///
+    /// # Errors
+    /// If the disk does not take it.
     pub fn sync(&mut self) -> Result<u64> {
-        let context = || format!("writing `{}`", self.path.display());
+        let context = || format!("cannot write `{}`", self.path.display());
         self.file.flush().with_context(context)?;
         self.file.get_ref().sync_all().with_context(context)?;
         Ok(self.file.get_ref().metadata().with_context(context)?.len())
     }
 
     fn append(&mut self, record: &impl Serialize) -> Result<()> {
-        let context = || format!("writing `{}`", self.path.display());
+        let context = || format!("cannot write `{}`", self.path.display());
         let mut line = serde_json::to_vec(record).expect("plain numbers");
         line.push(b'\n');
         self.file.write_all(&line).with_context(context)
@@ -87,11 +94,11 @@ impl MetricsLog {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Record {
-    Step(#[expect(dead_code, reason = "only looked at to tell it from damage")] StepRecord),
+    Step(#[expect(dead_code, reason = "only parsed, to tell it from damage")] StepRecord),
     Epoch(EpochRecord),
 }
 
-/// The epochs' records of a log.
+/// Reads the records of a log's epochs.
 ///
 /// # Errors
 /// If the file cannot be read, or a line is neither a step nor an epoch.
@@ -165,7 +172,10 @@ mod tests {
 
         std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
         let error = MetricsLog::open(&path, bytes).err().unwrap().to_string();
-        assert!(error.ends_with("is damaged: it is shorter than its checkpoint says"), "{error}");
+        assert!(
+            error.ends_with("is damaged: it is shorter than at the last checkpoint"),
+            "{error}"
+        );
         let error = read_epochs(&path).unwrap_err().to_string();
         assert!(error.ends_with("is damaged: line 1: it is cut off"), "{error}");
         std::fs::write(&path, String::from_utf8(whole).unwrap().replace("epoch", "epocX")).unwrap();

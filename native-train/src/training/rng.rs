@@ -1,29 +1,29 @@
-//! Where seeds come from, all of them: each use of chance gets its own, derived from the run's
-//! seed and from where it is used. No generator lives across steps, so none has to be saved.
+//! The seeds of a training: each use of random numbers has its own, derived from the run's seed and
+//! from the place of use. No generator lives across steps, so none has to be saved.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use shared::kernels::random::splitmix64;
 
-/// What chance is used for; part of the derivation, so that no two uses share numbers.
+/// The uses of random numbers. Part of the derivation, so that no two uses share numbers.
 enum Use {
     Initialisation,
     Order,
     Dropout,
 }
 
-/// The seed of the weights a fold starts from where no checkpoint gives them.
+/// The seed of the initial weights that no pretrained file holds.
 pub fn initialisation_seed(seed: u32, fold: usize) -> u64 {
     derive(seed, fold, Use::Initialisation, 0)
 }
 
-/// The seed of all dropout masks of one part of an optimizer step's batch.
-pub fn dropout_seed(seed: u32, fold: usize, step: usize, part: usize) -> u64 {
-    derive(seed, fold, Use::Dropout, step).wrapping_add(part as u64)
+/// The seed of all dropout masks of one micro-batch of an optimizer step.
+pub fn dropout_seed(seed: u32, fold: usize, step: usize, micro_batch: usize) -> u64 {
+    derive(seed, fold, Use::Dropout, step).wrapping_add(micro_batch as u64)
 }
 
-/// Brings the rows of an epoch into their order.
+/// Shuffles the rows of an epoch.
 pub fn shuffle(rows: &mut [usize], seed: u32, fold: usize, epoch: usize) {
     let seed = derive(seed, fold, Use::Order, epoch);
     rows.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));

@@ -9,8 +9,8 @@ use shared::kernels::random::RandomKey;
 use shared::model::{DebertaConfig, WORD_EMBEDDINGS};
 
 use super::metrics_log::read_epochs;
-use super::trainer::{self, Files, Fold, Trained};
-use super::{Compute, Examples, Hyperparameters, Order, Precision};
+use super::trainer::{self, Files, Trained};
+use super::{Compute, Examples, FoldContext, Hyperparameters, Order, Precision};
 use crate::grid::Targets;
 use crate::progress::Progress;
 
@@ -33,6 +33,23 @@ const F32: Compute = Compute { device: Device::Cpu, precision: Precision::F32 };
 
 fn files<'a>(checkpoint: &'a Path, metrics: &'a Path) -> Files<'a> {
     Files { checkpoint, checkpoint_interval: Duration::ZERO, metrics }
+}
+
+/// A fold that is validated on the rows it trains on.
+fn context<'a>(
+    fold: usize,
+    examples: &'a Examples,
+    rows: &'a [usize],
+    hyperparameters: &'a Hyperparameters,
+) -> FoldContext<'a> {
+    FoldContext {
+        fold,
+        examples,
+        train_rows: rows,
+        validation_rows: rows,
+        hyperparameters,
+        compute: &F32,
+    }
 }
 
 fn config() -> DebertaConfig {
@@ -96,18 +113,12 @@ fn train_model(
 ) -> (Trained, String) {
     let folder = tempfile::tempdir().unwrap();
     let [checkpoint, metrics] = ["checkpoint", "metrics.jsonl"].map(|f| folder.path().join(f));
-    let fold = Fold { index: 0, examples, train_rows, validation_rows };
+    let context =
+        FoldContext { fold: 0, examples, train_rows, validation_rows, hyperparameters, compute };
     let files = self::files(&checkpoint, &metrics);
-    let trained = trainer::train(
-        config,
-        initial_weights(1),
-        &fold,
-        hyperparameters,
-        compute,
-        &files,
-        &mut Progress::quiet(),
-    )
-    .unwrap();
+    let mut progress = Progress::quiet();
+    let trained =
+        trainer::train(config, initial_weights(1), context, &files, &mut progress).unwrap();
     let epochs = read_epochs(&metrics).unwrap();
     assert_eq!(epochs.len(), hyperparameters.epochs);
     let best = super::metrics_log::best_epoch(&epochs).unwrap();
@@ -132,7 +143,7 @@ fn a_tiny_model_learns_eight_rows_by_heart() {
     assert_eq!(trained.best_macro_f1, 1.0);
 }
 
-/// What is learnt in half precision is what is learnt in f32, and f16's gradients do not vanish.
+/// Training in half precision learns as much as in f32, and f16's gradients do not underflow.
 #[test]
 fn half_precision_learns_as_well() {
     let examples = examples(8);
@@ -250,24 +261,16 @@ fn a_diverging_training_says_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let [checkpoint, metrics] = ["checkpoint", "metrics.jsonl"].map(|f| folder.path().join(f));
     let (examples, rows) = (examples(8), [0, 1, 2, 3]);
-    let fold = Fold { index: 3, examples: &examples, train_rows: &rows, validation_rows: &rows };
     let files = self::files(&checkpoint, &metrics);
     let hyperparameters = Hyperparameters { epochs: 40, learning_rate: 1e30, ..HYPERPARAMETERS };
+    let context = context(3, &examples, &rows, &hyperparameters);
     let mut progress = Progress::quiet();
-    let trained = trainer::train(
-        &config(),
-        initial_weights(1),
-        &fold,
-        &hyperparameters,
-        &F32,
-        &files,
-        &mut progress,
-    );
+    let trained = trainer::train(&config(), initial_weights(1), context, &files, &mut progress);
     let message = trained.err().unwrap().to_string();
     assert!(message.contains("fold 3 diverged at step "), "{message}");
 }
 
-/// As a probability, 30 is 1 in f32, and what is left of it 0.
+/// The probability of the logit 30 rounds to 1 in f32, so a loss computed from it would be infinite.
 #[test]
 fn a_confident_mistake_in_validation_costs_its_logit() {
     let folder = tempfile::tempdir().unwrap();
@@ -278,12 +281,10 @@ fn a_confident_mistake_in_validation_costs_its_logit() {
         weights.insert(name.to_owned(), Tensor::full(value, shape, &Device::Cpu).unwrap());
     }
     let (examples, rows) = (examples(8), [0, 1, 2, 3, 4, 5, 6, 7]);
-    let fold = Fold { index: 0, examples: &examples, train_rows: &rows, validation_rows: &rows };
     let files = self::files(&checkpoint, &metrics);
     let hyperparameters = Hyperparameters { learning_rate: 0.0, ..HYPERPARAMETERS };
-    let mut progress = Progress::quiet();
-    trainer::train(&config(), weights, &fold, &hyperparameters, &F32, &files, &mut progress)
-        .unwrap();
+    let context = context(0, &examples, &rows, &hyperparameters);
+    trainer::train(&config(), weights, context, &files, &mut Progress::quiet()).unwrap();
 
     let mistakes = examples.targets.rows().flatten().filter(|&&on| on == 0).count() as f32;
     assert!(mistakes > 0.0);

@@ -1,4 +1,5 @@
-//! The training of one fold, to be read from top to bottom.
+//! The training of one fold. `Trainer::step` is one training step; the rest is around it: epochs,
+//! validation, checkpoints.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,61 +10,57 @@ use anyhow::Result;
 use candle_core::Tensor;
 use shared::autograd::Tape;
 use shared::batch::Batch;
-use shared::kernels::cross_entropy::mean_loss;
+use shared::kernels::cross_entropy::{bce_with_logits_backward, mean_loss};
+use shared::kernels::optimizer::GradScaler;
 use shared::kernels::scalar::sigmoid;
 use shared::model::{Classifier, DebertaConfig, WORD_EMBEDDINGS};
 
 use super::checkpoint::{Checkpoint, Position};
+use super::context::{FoldContext, Hyperparameters, Order, PhaseTimes, Precision};
 use super::lr_scheduler::LinearSchedule;
 use super::metrics_log::{EpochRecord, MetricsLog, StepRecord};
-use super::optimizer::{Optimizer, StepResult};
+use super::optimizer::Optimizer;
+use super::rng;
+use super::step_results::{StepResult, StepResults};
 use super::vocabulary::CompactVocabulary;
-use super::{Compute, Examples, Hyperparameters, Order, rng};
 use crate::device::{self, Memory};
 use crate::error::UserError;
-use crate::evaluation;
+use crate::evaluation::Scores;
 use crate::grid::Probabilities;
 use crate::length_batches;
 use crate::progress::Progress;
 
-/// One fold's part of a cross-validation.
-pub struct Fold<'a> {
-    pub index: usize,
-    pub examples: &'a Examples,
-    pub train_rows: &'a [usize],
-    pub validation_rows: &'a [usize],
-}
-
-/// Where a training leaves its state and its log.
+/// The files of a training's state and log.
 pub struct Files<'a> {
     pub checkpoint: &'a Path,
-    /// No checkpoint is made within this time of the one before, or of the beginning.
+    /// The least time between two checkpoints, and from the beginning to the first.
     pub checkpoint_interval: Duration,
     pub metrics: &'a Path,
 }
 
-/// What a training arrives at: the weights of its best epoch, by HF's names.
+/// The result of a training: the weights of its best epoch, by HF's names.
 pub struct Trained {
     pub weights: BTreeMap<String, Tensor>,
     pub best_epoch: usize,
     /// At threshold 0.5.
     pub best_macro_f1: f64,
-    pub train_time: Duration,
-    pub validation_time: Duration,
+    pub times: PhaseTimes,
 }
 
 struct Trainer<'a> {
-    fold: &'a Fold<'a>,
-    hyperparameters: &'a Hyperparameters,
-    compute: &'a Compute,
-    /// The fold's texts, in ids of the compact vocabulary.
+    context: FoldContext<'a>,
+    vocabulary: CompactVocabulary,
+    /// The word embeddings of the whole vocabulary before training.
+    initial_table: Tensor,
+    /// The fold's texts by row, in ids of the compact vocabulary.
     input_ids: BTreeMap<usize, Vec<u32>>,
     classifier: Classifier,
     optimizer: Optimizer,
+    scaler: GradScaler,
     schedule: LinearSchedule,
+    results: StepResults,
     best: Option<Best>,
-    train_time: Duration,
-    validation_time: Duration,
+    times: PhaseTimes,
 }
 
 struct Best {
@@ -79,57 +76,18 @@ struct Best {
 pub fn train(
     config: &DebertaConfig,
     initial: BTreeMap<String, Tensor>,
-    fold: &Fold<'_>,
-    hyperparameters: &Hyperparameters,
-    compute: &Compute,
+    context: FoldContext<'_>,
     files: &Files<'_>,
     progress: &mut Progress,
 ) -> Result<Trained> {
-    let rows = || fold.train_rows.iter().chain(fold.validation_rows);
-    let texts = rows().map(|&row| &fold.examples.input_ids[row][..]);
-    let vocabulary = CompactVocabulary::new(texts, config.pad_token_id);
-    let (initial_table, weights) = compact_weights(initial, &vocabulary)?;
-    let input_ids = rows()
-        .map(|&row| {
-            let ids = &fold.examples.input_ids[row];
-            (row, ids.iter().map(|&id| vocabulary.compact(id)).collect())
-        })
-        .collect();
-
-    let steps_per_epoch = hyperparameters.steps_per_epoch(fold.train_rows.len());
-    let total_steps = hyperparameters.total_steps(fold.train_rows.len());
-    let (peak, warmup) = (hyperparameters.learning_rate, hyperparameters.warmup_ratio);
-    let optimizer = Optimizer::new(
-        &weights,
-        compute,
-        hyperparameters.weight_decay,
-        hyperparameters.max_grad_norm,
-    )
-    .map_err(|error| {
-        let what = "the weights, their gradients and AdamW's moments";
-        explained(error, &what, fold, hyperparameters, compute)
-    })?;
-    drop(weights);
-    let labels = fold.examples.targets.columns();
-    let compact = compact_config(config, &vocabulary);
-    let mut trainer = Trainer {
-        fold,
-        hyperparameters,
-        compute,
-        input_ids,
-        classifier: Classifier::new(&compact, labels, &optimizer.weights())?,
-        optimizer,
-        schedule: LinearSchedule::new(peak, warmup, total_steps),
-        best: None,
-        train_time: Duration::ZERO,
-        validation_time: Duration::ZERO,
-    };
+    let epochs = context.hyperparameters.epochs;
+    let steps_per_epoch = context.hyperparameters.steps_per_epoch(context.train_rows.len());
+    let mut trainer = Trainer::new(config, initial, context)?;
     let (epochs_done, log_bytes) = trainer.resume(files.checkpoint)?;
     let mut log = MetricsLog::open(files.metrics, log_bytes)?;
-
     let mut saved = Instant::now();
-    for epoch in epochs_done..hyperparameters.epochs {
-        progress.epoch(epoch + 1, hyperparameters.epochs, steps_per_epoch);
+    for epoch in epochs_done..epochs {
+        progress.epoch(epoch + 1, epochs, steps_per_epoch);
         trainer.train_epoch(epoch, &mut log, progress)?;
         let record = trainer.validate(epoch)?;
         progress.validated(record.validation_macro_f1);
@@ -140,10 +98,56 @@ pub fn train(
         }
     }
     log.sync()?;
-    trainer.finish(&vocabulary, &initial_table)
+    trainer.finish()
 }
 
-impl Trainer<'_> {
+impl<'a> Trainer<'a> {
+    fn new(
+        config: &DebertaConfig,
+        initial: BTreeMap<String, Tensor>,
+        context: FoldContext<'a>,
+    ) -> Result<Self> {
+        let FoldContext { examples, hyperparameters, compute, .. } = context;
+        let rows = || context.train_rows.iter().chain(context.validation_rows);
+        let texts = rows().map(|&row| &examples.input_ids[row][..]);
+        let vocabulary = CompactVocabulary::new(texts, config.pad_token_id);
+        let (initial_table, weights) = compact_weights(initial, &vocabulary)?;
+        let compact = |row: &usize| {
+            examples.input_ids[*row].iter().map(|&id| vocabulary.compact(id)).collect()
+        };
+        let input_ids = rows().map(|row| (*row, compact(row))).collect();
+
+        let optimizer =
+            Optimizer::new(&weights, compute, hyperparameters.weight_decay).map_err(|error| {
+                let what = "the weights, their gradients and AdamW's moments";
+                explain_full_memory(error, &what, &context)
+            })?;
+        drop(weights);
+        let labels = examples.targets.columns();
+        let total_steps = hyperparameters.total_steps(context.train_rows.len());
+        let (peak, warmup) = (hyperparameters.learning_rate, hyperparameters.warmup_ratio);
+        Ok(Self {
+            classifier: Classifier::new(
+                &compact_config(config, &vocabulary),
+                labels,
+                &optimizer.weights(),
+            )?,
+            context,
+            vocabulary,
+            initial_table,
+            input_ids,
+            optimizer,
+            scaler: match compute.precision {
+                Precision::F16 => GradScaler::dynamic(&compute.device)?,
+                Precision::F32 | Precision::Bf16 => GradScaler::disabled(&compute.device)?,
+            },
+            schedule: LinearSchedule::new(peak, warmup, total_steps),
+            results: StepResults::new(0, Vec::new(), &compute.device)?,
+            best: None,
+            times: PhaseTimes::default(),
+        })
+    }
+
     fn train_epoch(
         &mut self,
         epoch: usize,
@@ -151,59 +155,52 @@ impl Trainer<'_> {
         progress: &mut Progress,
     ) -> Result<()> {
         let started = Instant::now();
-        let Hyperparameters { order, seed, batch_size, .. } = *self.hyperparameters;
-        let mut rows = self.fold.train_rows.to_vec();
+        let Hyperparameters { order, seed, batch_size, .. } = *self.context.hyperparameters;
+        let mut rows = self.context.train_rows.to_vec();
         if order == Order::Shuffled {
-            rng::shuffle(&mut rows, seed, self.fold.index, epoch);
+            rng::shuffle(&mut rows, seed, self.context.fold, epoch);
         }
         for rows in rows.chunks(batch_size) {
-            self.step(rows)?;
-            if self.optimizer.is_due() {
+            self.step(rows).map_err(|error| self.explain_step(error, rows))?;
+            if self.results.is_due() {
                 self.record(log, progress)?;
             }
         }
         self.record(log, progress)?;
-        self.train_time += started.elapsed();
+        self.times.train += started.elapsed();
         Ok(())
     }
 
-    /// Forward, loss, backward, clip and AdamW on one batch, in as many parts as asked for.
+    /// One training step on a batch, which goes through the model in micro-batches.
     fn step(&mut self, rows: &[usize]) -> Result<()> {
-        let done = self.optimizer.steps();
-        let elements = rows.len() * self.fold.examples.targets.columns();
-        let part = rows.len().div_ceil(self.hyperparameters.grad_accumulation);
-        for (place, rows) in rows.chunks(part).enumerate() {
-            self.accumulate(rows, elements, place).map_err(|error| {
-                let longest = rows.iter().map(|row| self.input_ids[row].len()).max().unwrap_or(0);
-                let texts = rows.len();
-                let what =
-                    format_args!("{texts} texts of up to {longest} tokens, in step {}", done + 1);
-                self.explained(error, &what)
-            })?;
+        let FoldContext { fold, examples, hyperparameters, .. } = self.context;
+        let step = self.results.steps();
+        let elements = rows.len() * examples.targets.columns();
+        let micro_batches = rows.chunks(rows.len().div_ceil(hyperparameters.grad_accumulation));
+
+        self.optimizer.zero_grad();
+        for (micro_batch, rows) in micro_batches.enumerate() {
+            let tape = Tape::new(rng::dropout_seed(hyperparameters.seed, fold, step, micro_batch));
+            let (batch, targets) = (self.batch(rows), self.targets_on_device(rows)?);
+            let logits = self.classifier.forward(&batch, Some(&tape))?;
+            let loss = self.results.loss(micro_batch)?;
+            let scaler = &self.scaler;
+            let logits_grad =
+                bce_with_logits_backward(logits.tensor(), &targets, elements, scaler, &loss)?;
+            tape.backward(&logits, logits_grad, self.optimizer.gradients())?;
         }
-        self.optimizer.step(self.schedule.learning_rate(done))
+        let (gradients, norm) = (self.optimizer.arena().all_gradients(), self.results.grad_norm()?);
+        self.scaler.unscale_and_clip(gradients, hyperparameters.max_grad_norm, &norm)?;
+        self.optimizer.step(self.schedule.learning_rate(step), &self.scaler)?;
+        self.results.end_step();
+        Ok(())
     }
 
-    /// Adds the gradients of one part of a step's batch.
-    fn accumulate(&mut self, rows: &[usize], elements: usize, place: usize) -> Result<()> {
-        let done = self.optimizer.steps();
-        let seed = rng::dropout_seed(self.hyperparameters.seed, self.fold.index, done, place);
-        let tape = Tape::new(seed);
-        let logits = self.classifier.forward(&self.batch(rows), Some(&tape))?;
-        let targets =
-            Tensor::from_vec(self.targets(rows), logits.tensor().shape(), &self.compute.device)?;
-        self.optimizer.backward(tape, &logits, &targets, elements, place)
-    }
-
-    fn explained(&self, error: anyhow::Error, what: &dyn fmt::Display) -> anyhow::Error {
-        explained(error, what, self.fold, self.hyperparameters, self.compute)
-    }
-
-    /// Writes down what the last steps came to.
+    /// Logs the results of the last steps.
     fn record(&mut self, log: &mut MetricsLog, progress: &mut Progress) -> Result<()> {
-        for StepResult { step, loss, grad_norm } in self.optimizer.results()? {
+        for StepResult { step, loss, grad_norm } in self.results.read()? {
             let overflow = loss.is_finite() && !grad_norm.is_finite();
-            if !loss.is_finite() || overflow && !self.optimizer.expects_overflow()? {
+            if !loss.is_finite() || overflow && !self.expects_overflow()? {
                 let what = format_args!("loss {loss}, gradient norm {grad_norm}");
                 return Err(self.diverged(step, &what));
             }
@@ -215,45 +212,61 @@ impl Trainer<'_> {
         Ok(())
     }
 
+    /// Whether a gradient that is not finite may come of the loss scale. It does not where the scale
+    /// is fixed, nor where no scale, however small, makes the gradient finite.
+    fn expects_overflow(&self) -> Result<bool> {
+        const SMALLEST_SCALE: f64 = 1e-6;
+        Ok(self.scaler.is_enabled() && self.scaler.state()?.scale > SMALLEST_SCALE)
+    }
+
     fn diverged(&self, step: usize, what: &dyn fmt::Display) -> anyhow::Error {
-        let fold = self.fold.index;
+        let fold = self.context.fold;
         anyhow::anyhow!(
-            "fold {fold} diverged at step {step}: {what}; a lower --lr or a longer --warmup-ratio \
+            "fold {fold} diverged at step {step}: {what}; a lower `--lr` or a longer `--warmup-ratio` \
              may help (the last checkpoint is untouched)"
         )
     }
 
-    /// Scores the fold's held-out rows at 0.5; a better epoch's weights are copied.
+    /// Scores the fold's held-out rows at 0.5, and copies the weights if they are the best so far.
     fn validate(&mut self, epoch: usize) -> Result<EpochRecord> {
         let started = Instant::now();
-        let rows = self.fold.validation_rows;
+        let rows = self.context.validation_rows;
         let texts: Vec<&[u32]> = rows.iter().map(|row| &self.input_ids[row][..]).collect();
-        let labels = self.fold.examples.targets.columns();
+        let labels = self.context.examples.targets.columns();
         let classifier = self.classifier.freeze()?;
         let forward = |batch: &Batch| Ok(classifier.logits(batch)?.flatten_all()?.to_vec1()?);
         let logits = length_batches::run(&texts, labels, forward, |_| ())
-            .map_err(|error| self.explained(error, &"a batch of the validation"))?
+            .map_err(|error| explain_full_memory(error, &"a validation batch", &self.context))?
             .into_values();
-        // An epoch's last step is judged by no later loss, and a comparison hides what is no number.
+        // No later loss shows what an epoch's last step did, and a score would hide a NaN.
         if !logits.iter().all(|logit| logit.is_finite()) {
-            return Err(self.diverged(self.optimizer.steps(), &"its logits are no numbers"));
+            return Err(self.diverged(self.results.steps(), &"a logit is infinite or NaN"));
         }
         let validation_loss = mean_loss(&logits, &self.targets(rows));
         let probabilities = logits.into_iter().map(sigmoid).collect();
         let probabilities = Probabilities::new(labels, probabilities);
-        let targets = self.fold.examples.targets.select(rows);
-        let macro_f1 = evaluation::score_at_half(&targets, &probabilities).macro_average.f1;
+        let targets = self.context.examples.targets.select(rows);
+        let macro_f1 = Scores::at_half(&targets, &probabilities).macro_f1();
         if self.best.as_ref().is_none_or(|best| macro_f1 > best.macro_f1) {
             let weights = self.optimizer.arena().copy_of_weights()?;
             self.best = Some(Best { epoch: epoch + 1, macro_f1, weights });
         }
-        self.validation_time += started.elapsed();
+        self.times.validation += started.elapsed();
         Ok(EpochRecord {
             epoch: epoch + 1,
-            step: self.optimizer.steps(),
+            step: self.results.steps(),
             validation_loss,
             validation_macro_f1: macro_f1,
         })
+    }
+
+    /// [`explain_full_memory`] of a step.
+    fn explain_step(&self, error: anyhow::Error, rows: &[usize]) -> anyhow::Error {
+        let texts = rows.len().div_ceil(self.context.hyperparameters.grad_accumulation);
+        let longest = rows.iter().map(|row| self.input_ids[row].len()).max().unwrap_or(0);
+        let step = self.results.steps() + 1;
+        let what = format_args!("{texts} texts of up to {longest} tokens (step {step})");
+        explain_full_memory(error, &what, &self.context)
     }
 
     fn batch(&self, rows: &[usize]) -> Batch {
@@ -261,17 +274,23 @@ impl Trainer<'_> {
     }
 
     fn targets(&self, rows: &[usize]) -> Vec<f32> {
-        let targets = &self.fold.examples.targets;
+        let targets = &self.context.examples.targets;
         rows.iter().flat_map(|&row| targets.row(row)).map(|&on| f32::from(on)).collect()
+    }
+
+    /// The targets of some rows [rows, labels].
+    fn targets_on_device(&self, rows: &[usize]) -> Result<Tensor> {
+        let shape = (rows.len(), self.context.examples.targets.columns());
+        Ok(Tensor::from_vec(self.targets(rows), shape, &self.context.compute.device)?)
     }
 
     fn checkpoint(&self, epoch: usize, log: &mut MetricsLog, path: &Path) -> Result<()> {
         let best = self.best.as_ref().expect("validated");
         let position = Position {
             epochs: epoch + 1,
-            steps: self.optimizer.steps(),
-            skipped_steps: self.optimizer.skipped().to_vec(),
-            optimizer: self.optimizer.numbers()?,
+            steps: self.results.steps(),
+            skipped_steps: self.results.skipped().to_vec(),
+            scaler: self.scaler.state()?,
             best_epoch: best.epoch,
             best_macro_f1: best.macro_f1,
             log_bytes: log.sync()?,
@@ -285,19 +304,22 @@ impl Trainer<'_> {
         checkpoint.save(path)
     }
 
-    /// Takes over a checkpoint; returns the epochs done and the length of their log.
+    /// Takes over the checkpoint at `path`, if there is one. Returns the epochs done and the length of
+    /// their log.
     fn resume(&mut self, path: &Path) -> Result<(usize, u64)> {
         if !path.exists() {
             return Ok((0, 0));
         }
         let Checkpoint { position, weights, moments, best } = Checkpoint::load(path)?;
-        let unfit = |error: anyhow::Error| {
+        let arena = self.optimizer.arena();
+        let restored = arena.set_weights(&weights).and_then(|()| arena.set_moments(&moments));
+        restored.map_err(|error| {
             UserError::new(format!("`{}` is of another training: {error}", path.display()))
-                .hint("remove it to train this fold anew")
-        };
-        self.optimizer
-            .restore(&weights, &moments, position.optimizer, position.steps, position.skipped_steps)
-            .map_err(unfit)?;
+                .hint("remove it to train this fold from the beginning")
+        })?;
+        self.scaler.load_state(position.scaler)?;
+        let device = &self.context.compute.device;
+        self.results = StepResults::new(position.steps, position.skipped_steps, device)?;
         self.best = Some(Best {
             epoch: position.best_epoch,
             macro_f1: position.best_macro_f1,
@@ -306,11 +328,12 @@ impl Trainer<'_> {
         Ok((position.epochs, position.log_bytes))
     }
 
-    /// The best epoch's weights, with the whole vocabulary.
-    fn finish(self, vocabulary: &CompactVocabulary, initial_table: &Tensor) -> Result<Trained> {
+    /// The weights of the best epoch, with the embeddings of the whole vocabulary.
+    fn finish(self) -> Result<Trained> {
         let Best { epoch, macro_f1, mut weights } = self.best.expect("at least one epoch");
-        let steps = epoch * self.hyperparameters.steps_per_epoch(self.fold.train_rows.len());
-        let skipped = self.optimizer.skipped();
+        let steps =
+            epoch * self.context.hyperparameters.steps_per_epoch(self.context.train_rows.len());
+        let skipped = self.results.skipped();
         let decay: Vec<f32> = (0..steps)
             .filter(|done| skipped.binary_search(done).is_err())
             .map(|done| {
@@ -319,53 +342,46 @@ impl Trainer<'_> {
             })
             .collect();
         let table = weights.get_mut(WORD_EMBEDDINGS).expect("every model embeds words");
-        *table = vocabulary.expand(initial_table, table, &decay)?;
-        Ok(Trained {
-            weights,
-            best_epoch: epoch,
-            best_macro_f1: macro_f1,
-            train_time: self.train_time,
-            validation_time: self.validation_time,
-        })
+        *table = self.vocabulary.expand(&self.initial_table, table, &decay)?;
+        Ok(Trained { weights, best_epoch: epoch, best_macro_f1: macro_f1, times: self.times })
     }
 }
 
-/// An error with what to do about it, if it says that a card's memory is full.
-fn explained(
+/// The error, or where a GPU's memory is full, what did not fit there and what to do about it.
+fn explain_full_memory(
     error: anyhow::Error,
     what: &dyn fmt::Display,
-    fold: &Fold<'_>,
-    hyperparameters: &Hyperparameters,
-    compute: &Compute,
+    context: &FoldContext<'_>,
 ) -> anyhow::Error {
     if !is_out_of_memory(&error) {
         return error;
     }
-    let left = match device::memory(&compute.device) {
+    let left = match device::memory(&context.compute.device) {
         Ok(Some(Memory { free, total })) => {
             format!(" ({} MiB of {} MiB are free)", free >> 20, total >> 20)
         }
         _ => String::new(),
     };
-    let parts = 2 * hyperparameters.grad_accumulation;
+    let micro_batches = 2 * context.hyperparameters.grad_accumulation;
     UserError::new(format!(
-        "fold {}: the card's memory{left} does not hold {what}, beside what it holds already",
-        fold.index
+        "fold {}: the GPU is out of memory{left}: it does not hold {what}",
+        context.fold
     ))
     .hint(format!(
-        "pass fewer `--parallel-folds`, or `--grad-accumulation {parts}`, which takes a batch in parts \
-         for the same update; `--resume` goes on from the last checkpoint"
+        "pass fewer `--parallel-folds` with `--resume`, which continues from the last checkpoint; or \
+         train into another `--output` with `--grad-accumulation {micro_batches}`, which takes each \
+         batch in smaller parts for the same update"
     ))
     .into()
 }
 
-/// candle passes the driver's error on as words.
+/// Whether an error says that memory is full: candle passes the driver's error on as text.
 fn is_out_of_memory(error: &anyhow::Error) -> bool {
     let words = format!("{error:?}").to_lowercase();
-    ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|part| words.contains(part))
+    ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|phrase| words.contains(phrase))
 }
 
-/// The initial word embeddings, and tensors for training with only the rows in use.
+/// The initial word embeddings, and the tensors to train with, which hold only the embeddings in use.
 fn compact_weights(
     mut initial: BTreeMap<String, Tensor>,
     vocabulary: &CompactVocabulary,
@@ -386,12 +402,11 @@ fn compact_config(config: &DebertaConfig, vocabulary: &CompactVocabulary) -> Deb
 mod tests {
     use super::*;
     use crate::grid::Targets;
-    use crate::training::Precision;
+    use crate::training::{Compute, Examples};
 
     #[test]
     fn a_full_card_is_explained_and_other_errors_are_passed_on() {
         let examples = Examples { input_ids: Vec::new(), targets: Targets::new(1, Vec::new()) };
-        let fold = Fold { index: 3, examples: &examples, train_rows: &[], validation_rows: &[] };
         let compute = Compute { device: candle_core::Device::Cpu, precision: Precision::F32 };
         let hyperparameters = Hyperparameters {
             epochs: 1,
@@ -404,9 +419,16 @@ mod tests {
             order: Order::AsGiven,
             seed: 0,
         };
+        let context = FoldContext {
+            fold: 3,
+            examples: &examples,
+            train_rows: &[],
+            validation_rows: &[],
+            hyperparameters: &hyperparameters,
+            compute: &compute,
+        };
         let told = |words: &str| {
-            let error = anyhow::anyhow!(words.to_owned());
-            explained(error, &"8 texts", &fold, &hyperparameters, &compute)
+            explain_full_memory(anyhow::anyhow!(words.to_owned()), &"8 texts", &context)
         };
         for words in [
             // As cudarc writes what the driver and cuBLAS say.

@@ -1,8 +1,8 @@
-//! Training only the word embeddings that a fold's texts use.
+//! A compact vocabulary, so that only the word embeddings that a fold's texts use are trained.
 //!
-//! Most rows of a pretrained table never occur in the training data; AdamW only decays them, and
-//! that can be done at the end, to the last bit as if each step had done it. Half of the model's
-//! optimizer work and memory is saved.
+//! Most rows of a pretrained word embedding never occur in the training data. AdamW only decays
+//! them, which can be done at the end, to the same bits as if each step had done it. This saves half
+//! of the optimizer's work and memory.
 
 use std::collections::BTreeSet;
 
@@ -10,21 +10,21 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-/// The ids in use, ascending; an id's place here is its row in the compact table.
+/// The ids in use, ascending. The index of an id is its row in the compact table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompactVocabulary {
     ids: Vec<u32>,
 }
 
 impl CompactVocabulary {
-    /// Of all ids in `texts` and of the padding id, whose row the model treats by itself.
+    /// Collects all ids in `texts` and the padding id, whose row the model treats separately.
     pub fn new<'a>(texts: impl Iterator<Item = &'a [u32]>, padding: Option<usize>) -> Self {
         let mut ids: BTreeSet<u32> = texts.flatten().copied().collect();
         ids.extend(padding.map(|id| id as u32));
         Self { ids: ids.into_iter().collect() }
     }
 
-    /// How many ids are in use.
+    /// The number of ids in use.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
@@ -38,13 +38,13 @@ impl CompactVocabulary {
         self.ids.binary_search(&id).expect("collected from all texts") as u32
     }
 
-    /// The rows in use: [vocabulary, width] -> [in use, width].
+    /// Selects the rows in use: [vocabulary, width] -> [in use, width].
     pub fn select(&self, table: &Tensor) -> Result<Tensor> {
         Ok(shared::kernels::rows::gather(table, &self.ids.clone().into())?)
     }
 
-    /// The whole table after training: the trained rows in their places, the others multiplied by
-    /// each step's decay factor in turn, as the optimizer would have done.
+    /// The whole table after training: the trained rows at their ids, the others multiplied by each
+    /// step's decay factor in turn, as the optimizer would have done.
     pub fn expand(&self, initial: &Tensor, trained: &Tensor, decay: &[f32]) -> Result<Tensor> {
         let (entries, width) = initial.dims2()?;
         let mut table: Vec<f32> = initial.flatten_all()?.to_vec1()?;

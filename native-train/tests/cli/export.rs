@@ -160,7 +160,7 @@ fn auto_publishes_nothing_where_nothing_will_do() {
     insta::assert_snapshot!(folder.run(&format!("{auto} --candidates int9")), @r"
     exit code: 2
     --- stderr
-    error: invalid value 'int9' for '--candidates <ENCODINGS>': it is none of f32, f16, int16, int12, int8, int8/int4, int8+2/1 ..
+    error: invalid value 'int9' for '--candidates <ENCODINGS>': use for example f32, f16, int16, int12, int8, int4, int8/int4 or int8+2/1
 
     For more information, try '--help'.
     ");
@@ -178,7 +178,7 @@ fn a_soup_is_one_model_that_says_what_it_is() {
     let soup = "export --run near --output out/bundle --quiet --soup --encoding int8";
     let said = folder.run(&format!("{soup} --test-csv unseen.csv"));
     assert!(said.contains("the averaged weights of 2 folds as int8: 1 shard, "), "{said}");
-    assert!(said.contains("every text was seen in training, so that says nothing"), "{said}");
+    assert!(said.contains("every text was seen in training, so this says nothing"), "{said}");
     assert!(
         said.contains("as the run's ensemble does, on 23 other texts; macro-F1 there 0."),
         "{said}"
@@ -234,8 +234,8 @@ fn word_embeddings_may_come_in_two_parts() {
         assert!(manifest(&folder).get("hot_rows").is_none(), "so few come together");
     }
     for (flags, expected) in [
-        ("--hot-rows 0", "auto, all or a number of rows is needed"),
-        ("--hot-rows most", "auto, all or a number of rows is needed"),
+        ("--hot-rows 0", "use auto, all or a number of rows above 0"),
+        ("--hot-rows most", "use auto, all or a number of rows above 0"),
         ("--hot-rows 1000000", "word embeddings, no more"),
         ("--hot-rows 30 --encoding f32", "error: word embeddings of f32 come together"),
     ] {
@@ -251,8 +251,8 @@ fn mistakes_are_said_and_leave_nothing() {
     insta::assert_snapshot!(folder.run("export --run none --output out"), @r"
     exit code: 2
     --- stderr
-    error: `none` is no run: it has no config.toml
-    hint: name the folder that was given to `train --output`
+    error: `none` is not a run: it has no config.toml
+    hint: pass the folder that was given to `train --output`
     ");
     insta::assert_snapshot!(folder.run(&format!("{EXPORT} --folds 0,2")), @r"
     exit code: 2
@@ -263,7 +263,7 @@ fn mistakes_are_said_and_leave_nothing() {
     insta::assert_snapshot!(folder.run(&format!("{EXPORT} --folds one")), @r"
     exit code: 2
     --- stderr
-    error: invalid value 'one' for '--folds <FOLDS>': it is neither `all` nor numbers with commas
+    error: invalid value 'one' for '--folds <FOLDS>': use `all`, or numbers separated by commas
 
     For more information, try '--help'.
     ");
@@ -355,7 +355,7 @@ fn a_damaged_model_is_found_and_not_published() {
     insta::assert_snapshot!(folder.run(EXPORT), @r"
     exit code: 2
     --- stderr
-    error: `run/fold-1/model.safetensors` is damaged: its numbers are not those that were written
+    error: `run/fold-1/model.safetensors` is damaged: its values are not those that were written
     hint: remove `fold-1` and pass `train --resume`: it will be trained again
     ");
     fs::write(&model, &bytes[..last]).unwrap();
@@ -389,7 +389,7 @@ fn inspect_finds_a_damaged_shard_and_a_damaged_manifest() {
     ");
 }
 
-/// On a real, tiny file system, mounted where nobody else sees it.
+/// Exports to a real, tiny file system in a mount namespace of its own.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk_leaves_the_older_bundle() {

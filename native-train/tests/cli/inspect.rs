@@ -11,24 +11,25 @@ fn what_is_not_there_or_not_known() {
     exit code: 2
     --- stderr
     error: `nothing` does not exist
+    hint: check the path; a relative one starts at the current folder
     ");
     insta::assert_snapshot!(folder.run("inspect notes.txt"), @r"
     exit code: 2
     --- stderr
-    error: `notes.txt` is neither a model nor a run, bundle, tokenizer or weights
-    hint: known are folders with config.toml, config.json or manifest.json, tokenizer.json, spm.model, *.safetensors and pytorch_model.bin
+    error: `notes.txt` is not a model, run, bundle, tokenizer or weights file
+    hint: pass a folder with config.toml, config.json or manifest.json, or a file tokenizer.json, spm.model, *.safetensors or pytorch_model.bin
     ");
     insta::assert_snapshot!(folder.run("inspect empty"), @r"
     exit code: 2
     --- stderr
-    error: `empty` is neither a model nor a run, bundle, tokenizer or weights
-    hint: known are folders with config.toml, config.json or manifest.json, tokenizer.json, spm.model, *.safetensors and pytorch_model.bin
+    error: `empty` is not a model, run, bundle, tokenizer or weights file
+    hint: pass a folder with config.toml, config.json or manifest.json, or a file tokenizer.json, spm.model, *.safetensors or pytorch_model.bin
     ");
     insta::assert_snapshot!(folder.run("inspect empty --text hello"), @r"
     exit code: 2
     --- stderr
     error: there is no tokenizer in `empty`
-    hint: name a folder with tokenizer.json or spm.model, or such a file
+    hint: pass a folder with tokenizer.json or spm.model, or one of these files
     ");
 }
 

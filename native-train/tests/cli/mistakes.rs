@@ -29,13 +29,14 @@ fn settings() {
     insta::assert_snapshot!(folder.run("train --config none.toml"), @r"
     exit code: 2
     --- stderr
-    error: there is no config file `none.toml`
+    error: config file `none.toml` does not exist
+    hint: check the path given as `--config`
     ");
     insta::assert_snapshot!(folder.run("train --config typo.toml"), @r"
     exit code: 2
     --- stderr
-    error: `typo.toml`, line 3: unknown key `batchsize`, the nearest known one is `batch-size`
-    hint: the keys are the flags of `native-train train` without the leading dashes
+    error: `typo.toml`, line 3: unknown key `batchsize`
+    hint: did you mean `batch-size`? The keys are the flags of `native-train train` without the leading dashes
     ");
     insta::assert_snapshot!(folder.run("train --config type.toml"), @r#"
     exit code: 2
@@ -113,13 +114,13 @@ fn data() {
     exit code: 2
     --- stderr
     error: `value.csv`, line 3, column `joy`: `2` is not 0 or 1
-    hint: mend the value, or pass `--labels` without this column
+    hint: correct the value, or pass `--labels` without this column
     ");
     insta::assert_snapshot!(folder.run(&with("train.csv", "--folds 5")), @r"
     exit code: 2
     --- stderr
     error: 4 rows cannot fill 5 folds
-    hint: pass fewer `--folds`, or give more rows
+    hint: pass fewer `--folds`, or add rows
     ");
     assert!(!folder.path().join("run").exists());
 }

@@ -36,14 +36,14 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
     train.csv: 60 rows
     test.csv: 4 rows
     60 distinct training texts; 0 rows have their text in another fold too (0.0%)
-    0 test rows stand in the training file (0.0%)
+    0 test rows are also in the training file (0.0%)
 
     model mini: 2 layers x 256, 1,268,226 parameters, 61 token ids
     about 106 MB of memory
 
-    9.9 tokens a training text on average, 10 at most
-    0 of them are longer than 128 tokens and would be cut
-    0 of the test texts would be cut
+    training texts have 9.9 tokens on average, 10 at most
+    0 of them are longer than 128 tokens and would be truncated
+    0 of the test texts would be truncated
 
     2 folds to train, each in 1 epoch of 2 steps of 16 texts
     2 steps a fold, the first 0 of them warm-up to a learning rate of 5e-4
@@ -53,7 +53,7 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
     1       30  76.7%  73.3%
     all     60  75.0%  73.3%
     --- stderr
-    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+    warning: `test.csv`: 1 row without a text, used as the empty text (the first on line 5)
     ");
     assert!(!folder.path().join("run").exists());
 }
@@ -112,7 +112,7 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
     insta::assert_snapshot!(predicted, @r"
     exit code: 0
     --- stderr
-    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+    warning: `test.csv`: 1 row without a text, used as the empty text (the first on line 5)
     ");
     assert_eq!(folder.read("out.csv"), submission);
 }
@@ -122,7 +122,7 @@ fn quiet_leaves_warnings_on_stderr() {
     let folder = folder();
     let output = folder.command(&format!("{TRAIN} --quiet")).output().unwrap();
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r"
-    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+    warning: `test.csv`: 1 row without a text, used as the empty text (the first on line 5)
     ");
 }
 
@@ -134,19 +134,19 @@ fn a_finished_run_is_neither_overwritten_nor_trained_again() {
     exit code: 2
     --- stderr
     labels are the columns that hold only 0 and 1: joy, fear
-    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+    warning: `test.csv`: 1 row without a text, used as the empty text (the first on line 5)
     error: `run` already holds a run
-    hint: pass `--resume` to go on with it, or another `--output`
+    hint: pass `--resume` to continue it, or another `--output`
     ");
     insta::assert_snapshot!(
         folder.run("train --resume --output run --lr 0.5 --dropout 0.3 --quiet"), @r"
         exit code: 2
         --- stderr
-        warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+        warning: `test.csv`: 1 row without a text, used as the empty text (the first on line 5)
         error: `run` was begun with other settings:
           dropout: was not set, now 0.3
           lr: was 0.0005, now 0.5
-        hint: leave these out to go on as it was begun, or train into another `--output`
+        hint: leave these settings out to continue the run, or train into another `--output`
         "
     );
     let again = folder.run("train --resume --output run");
@@ -158,9 +158,9 @@ fn a_finished_run_is_neither_overwritten_nor_trained_again() {
     insta::assert_snapshot!(folder.run("train --resume --output run --quiet"), @r"
     exit code: 2
     --- stderr
-    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
-    error: the ids, texts or labels of `train.csv` changed since `run` was begun
-    hint: give what it was begun with, or train into another `--output`
+    warning: `test.csv`: 1 row without a text, used as the empty text (the first on line 5)
+    error: the ids, texts or labels of `train.csv` changed since the training of `run` began
+    hint: restore them, or train into another `--output`
     ");
 }
 
@@ -172,16 +172,16 @@ fn folds_may_be_trained_one_by_one() {
     insta::assert_snapshot!(folder.run("predict --run run --input test.csv --output out.csv"), @r"
     exit code: 2
     --- stderr
-    error: of the 2 folds of `run` these are missing: 0
-    hint: `native-train train --resume --output run` trains them; `--allow-missing-folds` does without
+    error: these of the 2 folds of `run` are not trained: 0
+    hint: `native-train train --resume --output run` trains them; `--allow-missing-folds` predicts without them
     ");
     let allowed =
         "predict --run run --input test.csv --output out.csv --allow-missing-folds --quiet";
     insta::assert_snapshot!(folder.run(allowed), @r"
     exit code: 0
     --- stderr
-    warning: fold 0 was not trained: its vote is missing
-    warning: `test.csv`: 1 row without a text, taken as the empty text (the first on line 5)
+    warning: fold 0 is not trained: its vote is missing
+    warning: `test.csv`: 1 row without a text, used as the empty text (the first on line 5)
     ");
 
     let second = folder.run("train --resume --output run");
@@ -255,8 +255,8 @@ fn evaluation_needs_the_labels_and_gives_a_table_or_json() {
     insta::assert_snapshot!(folder.run("evaluate --run run --input test.csv --quiet"), @r"
     exit code: 2
     --- stderr
-    error: `test.csv` lacks the run's label `joy` (found: `text`, `id`)
-    hint: scoring takes a column of 0 and 1 for each label of the run; `predict` takes none
+    error: `test.csv` has no column for the run's label `joy` (found: `text`, `id`)
+    hint: add a column of 0 and 1 for each label of the run; `predict` needs none
     ");
 }
 
@@ -266,8 +266,8 @@ fn a_run_that_is_none_or_damaged_is_said_to_be() {
     insta::assert_snapshot!(folder.run("predict --run none --input test.csv --output out.csv"), @r"
     exit code: 2
     --- stderr
-    error: `none` is no run: it has no config.toml
-    hint: name the folder that was given to `train --output`
+    error: `none` is not a run: it has no config.toml
+    hint: pass the folder that was given to `train --output`
     ");
     let line = "predict --run run --input test.csv --output out.csv --quiet";
     folder.write("out.csv", "precious");
@@ -276,8 +276,8 @@ fn a_run_that_is_none_or_damaged_is_said_to_be() {
     insta::assert_snapshot!(folder.run(line), @r"
     exit code: 2
     --- stderr
-    error: `run/thresholds.json` is not there
-    hint: has the training ended? `train --resume` goes on with one that was stopped
+    error: `run/thresholds.json` does not exist
+    hint: the run may be unfinished: `train --resume` continues a training that was stopped
     ");
     copy_fold(&folder, "thresholds.json", "run/thresholds.json");
 

@@ -75,7 +75,7 @@ fn a_damaged_model_is_named_and_its_fold_trained_again() {
     place.must_end_in_the_same_bits("the damaged fold was removed");
 }
 
-/// What reads which file, and whether removing it is the remedy.
+/// The commands that read each file, and whether removing it is the remedy.
 #[test]
 fn every_file_that_is_cut_off_is_named_by_who_reads_it() {
     let place = Place::with_a_finished_run();

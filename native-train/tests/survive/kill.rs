@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::place::{Place, end, ended, traces, wait_until};
 
-/// What has just happened, and how to see it.
+/// An event, and the way to see that it has happened.
 type Moment = (&'static str, fn(&Place) -> bool);
 
 /// Moments in the order in which a run comes to them.
@@ -112,7 +112,7 @@ fn ctrl_c_says_how_to_go_on_and_ends_in_the_same_bits() {
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let ended = ended(&child.wait_with_output().unwrap());
-    ended.must_say(130, &["interrupted; `native-train train --resume --output run` goes on"]);
+    ended.must_say(130, &["interrupted; `native-train train --resume --output run` continues"]);
     place.must_end_in_the_same_bits("Ctrl-C");
 }
 

@@ -49,7 +49,7 @@ fn repeated_ids_are_a_warning() {
     rows[9] = rows[9].replacen("10,", "1,", 1);
     place.write("train.csv", &csv(&header, &rows));
     end(place.train("--dry-run"))
-        .must_say(0, &["`train.csv`: 1 row with an id that an earlier row has (the first is `1`)"]);
+        .must_say(0, &["`train.csv`: 1 row with the id of an earlier row (the first is `1`)"]);
 }
 
 #[test]
@@ -72,19 +72,19 @@ fn a_training_that_diverges_keeps_its_checkpoint() {
     let place = Place::with_a_run_killed_when(|place| place.has("run/fold-1/checkpoint"));
     let checkpoint = fs::read(place.path("run/fold-1/checkpoint")).unwrap();
     place.edit("run/config.toml", "lr = 0.0005", "lr = 1e30");
-    let words = ["fold 1 diverged at step ", "a lower --lr", "the last checkpoint is untouched"];
+    let words = ["fold 1 diverged at step ", "a lower `--lr`", "the last checkpoint is untouched"];
     end(place.resume()).must_say(1, &words);
     assert!(checkpoint == fs::read(place.path("run/fold-1/checkpoint")).unwrap());
     place.edit("run/config.toml", "lr = 1e30", "lr = 0.0005");
     place.must_end_in_the_same_bits("it diverged and was given its learning rate back");
 }
 
-/// No later step would have told.
+/// The last step diverges, so no later loss shows it.
 #[test]
 fn a_training_that_diverges_in_an_epochs_last_step_is_not_saved() {
     let place = Place::new();
     let settings = "train --output run --model mini --train-csv train.csv --folds 2 --threads 1";
     let ended = end(place.program(&format!("{settings} --epochs 1 --batch-size 99 --lr 1e30")));
-    ended.must_say(1, &["fold 0 diverged at step 1", "a lower --lr"]);
+    ended.must_say(1, &["fold 0 diverged at step 1", "a lower `--lr`"]);
     assert!(!place.has("run/fold-0/checkpoint") && !place.has("run/fold-0/model.safetensors"));
 }

@@ -20,7 +20,7 @@ const SETTINGS: &str = "--model mini --train-csv train.csv --test-csv test.csv -
 /// name, so that the saved settings are the same everywhere.
 pub struct Place(TempDir);
 
-/// How the program ended and what it said.
+/// The exit code of the program and its output.
 #[derive(Debug)]
 pub struct Ended {
     /// `None`: by a signal.
@@ -46,14 +46,14 @@ impl Place {
         place
     }
 
-    /// With a whole run that nothing happened to.
+    /// A place with a run that was not interrupted.
     pub fn with_a_finished_run() -> Self {
         let place = Self::new();
         copy_folder(&undisturbed().path("run"), &place.path("run"));
         place
     }
 
-    /// With a run that was killed when `is_time`.
+    /// A place with a run that was killed when `is_time`.
     pub fn with_a_run_killed_when(is_time: impl Fn(&Place) -> bool) -> Self {
         let place = Self::new();
         assert!(place.kill_when(place.train(""), is_time), "it ended before it could be killed");

@@ -38,7 +38,10 @@ fn changed_settings_are_refused_by_name() {
 fn changed_texts_and_labels_are_refused() {
     let place = Place::with_a_run_killed_when(|place| place.has("run/fold-0/checkpoint"));
     let train = fs::read_to_string(place.path("train.csv")).unwrap();
-    let words = ["the ids, texts or labels of `train.csv` changed since `run` was begun", "hint: "];
+    let words = [
+        "the ids, texts or labels of `train.csv` changed since the training of `run` began",
+        "hint: ",
+    ];
 
     place.edit("train.csv", "neighbour", "neighbor");
     refused(&place, "", &words);
@@ -51,7 +54,11 @@ fn changed_texts_and_labels_are_refused() {
     place.write("train.csv", &train);
     let test = fs::read_to_string(place.path("test.csv")).unwrap();
     place.write("test.csv", &test.replacen("the", "a", 1));
-    refused(&place, "", &["the ids or texts of `test.csv` changed since `run` was begun"]);
+    refused(
+        &place,
+        "",
+        &["the ids or texts of `test.csv` changed since the training of `run` began"],
+    );
 
     place.write("test.csv", &test);
     place.must_end_in_the_same_bits("its files were given back");
@@ -74,7 +81,8 @@ fn changed_weights_are_refused() {
     let mut other = whole.clone();
     *other.last_mut().unwrap() ^= 1;
     fs::write(&weights, other).unwrap();
-    let words = "config, tokenizer or weights of model `model` changed since `run` was begun";
+    let words =
+        "config, tokenizer or weights of model `model` changed since the training of `run` began";
     end(place.resume()).must_say(2, &[words, "hint: "]);
 
     fs::write(&weights, whole).unwrap();

@@ -2,45 +2,41 @@
 
 use candle_core::Tensor;
 
-use super::optimizer::{LossScale, StepState};
+use super::optimizer::{GradScaler, LossScale};
 use super::{Target, cuda, scalar, tensor_in, values};
 use crate::Result;
 
-/// One batch's part in a step: what its loss is divided by and its gradient multiplied with.
-#[derive(Clone, Copy)]
-pub struct Share<'a> {
-    /// Elements of all the batches that make the step.
-    pub elements: usize,
-    /// Holds the scale of the loss.
-    pub state: &'a StepState,
-}
-
-/// Returns the gradient by the logits, scaled; the loss itself, unscaled, goes to `loss` [1].
+/// The gradient of the scaled mean loss by the logits, in their shape and format; the mean itself,
+/// unscaled, goes to `loss`, f32 [1].
 ///
-/// `targets` are 0 or 1, shaped as the logits.
-pub fn binary_cross_entropy(
+/// `targets` are 0 or 1, f32, shaped as the logits. The mean is over `elements` elements: those of all
+/// batches whose gradients one optimizer step adds up, of which this may be one.
+///
+/// # Errors
+/// If a tensor is not contiguous or not of floats.
+pub fn bce_with_logits_backward(
     logits: &Tensor,
     targets: &Tensor,
-    share: Share<'_>,
+    elements: usize,
+    scaler: &GradScaler,
     loss: &Target,
 ) -> Result<Tensor> {
-    let scale = match share.state.loss_scale() {
+    let scale = match scaler.loss_scale() {
         LossScale::Host(scale) => scale as f32,
         LossScale::Device(scale) => {
-            let elements = share.elements;
-            return cuda::loss::binary_cross_entropy(logits, targets, elements, scale, loss);
+            return cuda::loss::bce_with_logits_backward(logits, targets, elements, scale, loss);
         }
     };
     let (z, targets) = (values(logits)?, values(targets)?);
-    let count = share.elements as f32;
+    let count = elements as f32;
     let gradient = z.iter().zip(&*targets).map(|(&z, &t)| (scalar::sigmoid(z) - t) / count * scale);
-    loss.put(&[(total_loss(&z, &targets) / share.elements as f64) as f32])?;
+    loss.put(&[(total_loss(&z, &targets) / elements as f64) as f32])?;
     tensor_in(logits.dtype(), gradient.collect(), logits.shape())
 }
 
-/// The mean loss alone.
+/// The mean loss of logits and their targets.
 ///
-/// Written as max(z, 0) - z t + ln(1 + e^-|z|): finite for every finite logit.
+/// Computed as max(z, 0) - z t + ln(1 + e^-|z|): finite for every finite logit.
 pub fn mean_loss(logits: &[f32], targets: &[f32]) -> f32 {
     (total_loss(logits, targets) / logits.len() as f64) as f32
 }
@@ -62,11 +58,11 @@ mod tests {
     use candle_core::Device;
 
     fn run(z: &[f32], targets: &[f32], scale: f64) -> (f32, Vec<f32>) {
-        let state = StepState::new(scale, &Device::Cpu).unwrap();
+        let scaler = GradScaler::new(scale, None, &Device::Cpu).unwrap();
         let (loss, shape) = (target(1), (1, z.len()));
-        let share = Share { elements: z.len(), state: &state };
         let [logits, targets] = [z, targets].map(|x| tensor(x.to_vec(), shape).unwrap());
-        let gradient = binary_cross_entropy(&logits, &targets, share, &loss).unwrap();
+        let gradient =
+            bce_with_logits_backward(&logits, &targets, z.len(), &scaler, &loss).unwrap();
         let gradient = values(&gradient).unwrap().to_vec();
         (values(&loss.tensor).unwrap()[0], gradient)
     }
@@ -94,13 +90,12 @@ mod tests {
     fn the_parts_of_a_batch_add_up_to_it() {
         let (z, targets) = ([0.3, -1.2, 2.0, 0.7], [1.0, 0.0, 0.0, 1.0]);
         let (whole_loss, whole) = run(&z, &targets, 1.0);
-        let state = StepState::new(1.0, &Device::Cpu).unwrap();
-        let share = Share { elements: 4, state: &state };
+        let scaler = GradScaler::disabled(&Device::Cpu).unwrap();
         let mut loss = target(1);
         let mut parts = Vec::new();
         for (z, targets) in z.chunks(2).zip(targets.chunks(2)) {
             let [z, targets] = [z, targets].map(|x| tensor(x.to_vec(), (1, 2)).unwrap());
-            let gradient = binary_cross_entropy(&z, &targets, share, &loss).unwrap();
+            let gradient = bce_with_logits_backward(&z, &targets, 4, &scaler, &loss).unwrap();
             parts.extend_from_slice(&values(&gradient).unwrap());
             loss.write = WriteMode::Add;
         }

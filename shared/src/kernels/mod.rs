@@ -25,7 +25,6 @@ mod indices;
 pub mod linear;
 pub mod low_bits;
 pub mod matmul;
-#[expect(missing_docs, reason = "not all of it is documented yet")]
 pub mod optimizer;
 pub mod packed;
 pub mod random;

@@ -6,8 +6,8 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use shared::autograd::{ParameterGradients, Tape};
 use shared::batch::Batch;
-use shared::kernels::cross_entropy::{Share, binary_cross_entropy};
-use shared::kernels::optimizer::StepState;
+use shared::kernels::cross_entropy::bce_with_logits_backward;
+use shared::kernels::optimizer::GradScaler;
 use shared::kernels::{Target, WriteMode};
 use shared::model::{Classifier, DebertaConfig};
 use shared::nn::Weights;
@@ -56,11 +56,11 @@ pub fn loss_and_gradients(
         tensor: Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap(),
         write: WriteMode::Replace,
     };
-    let state = StepState::new(1.0, &Device::Cpu).unwrap();
-    let share = Share { elements: labels.len(), state: &state };
-    let gradient = binary_cross_entropy(logits.tensor(), &targets, share, &loss).unwrap();
+    let scaler = GradScaler::disabled(&Device::Cpu).unwrap();
+    let logits_grad =
+        bce_with_logits_backward(logits.tensor(), &targets, labels.len(), &scaler, &loss).unwrap();
     let mut gradients = ParameterGradients::default();
-    tape.backward(&logits, gradient, &mut gradients).unwrap();
+    tape.backward(&logits, logits_grad, &mut gradients).unwrap();
     (loss.tensor.to_vec1::<f32>().unwrap()[0], gradients)
 }
 

@@ -1,11 +1,12 @@
 //! Privacy, limits, measured scores and origin of the models.
 
 use leptos::prelude::*;
+use shared::words::bytes;
 
 use super::scores::{ScoreTable, Verified};
 use crate::state::BundleSummary;
 use crate::store::Store;
-use crate::words::{begun, bytes};
+use crate::words::begun;
 
 #[component]
 pub fn About() -> impl IntoView {

@@ -1,11 +1,12 @@
 //! The download of the models: the question before a large one, its progress, and what the browser keeps.
 
 use leptos::prelude::*;
+use shared::words::bytes;
 
 use crate::failure::Failure;
 use crate::state::{ColdRows, Event, Meter, ModelEvent, Phase, Saved};
 use crate::store::Store;
-use crate::words::{bytes, duration};
+use crate::words::duration;
 
 #[component]
 pub fn Download() -> impl IntoView {
@@ -65,7 +66,7 @@ fn button(store: Store, id: &'static str, event: ModelEvent, words: &'static str
 #[component]
 fn Asking(bytes: u64) -> impl IntoView {
     let store = Store::of_component();
-    let size = crate::words::bytes(bytes);
+    let size = shared::words::bytes(bytes);
     view! {
         <div class="row">
             <p>

@@ -1,9 +1,10 @@
 //! The name of the page, a line that says what it does, and a mark when there is no network.
 
 use leptos::prelude::*;
+use shared::words::listed;
 
 use crate::store::Store;
-use crate::words::{begun, listed};
+use crate::words::begun;
 
 #[component]
 pub fn Header() -> impl IntoView {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use leptos::ev::{DragEvent, Event as DomEvent};
 use leptos::prelude::*;
+use shared::words::counted;
 use web_sys::HtmlInputElement;
 
 use super::many_table::Answers;
 use crate::state::{Event, ManyEvent};
 use crate::store::Store;
 use crate::texts_file::Problem;
-use crate::words::counted;
 
 fn send(store: Store, event: ManyEvent) {
     store.send(Event::Many(event));

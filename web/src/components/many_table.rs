@@ -1,13 +1,14 @@
 //! The table of answers about many texts: its first rows, and a button that downloads all of it.
 
 use leptos::prelude::*;
+use shared::words::counted;
 
 use super::css::{DARK, LIGHT, css_percent};
 use crate::palette::tone;
 use crate::state::{Event, Job, ManyEvent};
 use crate::store::Store;
 use crate::texts_file::Row;
-use crate::words::{counted, percent};
+use crate::words::percent;
 
 /// Rows that are shown. More would make the page slow, and the download has them all.
 const MOST_ROWS: usize = 100;

@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use shared::bundle::TextAnswer;
+use shared::words::counted;
 
 use super::batches::Batches;
 use super::effect::{Effect, Requests};
-use crate::words::counted;
 
 /// Texts in a request: few enough that the highlighting grows before the visitor's eyes.
 const BATCH: usize = 8;

@@ -1,15 +1,17 @@
-//! What a bundle is: read as a browser reads it, every shard checked.
+//! The description of a bundle, which is read as by a browser, with every shard checked.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::Result;
 use shared::bundle::{Manifest, Verification};
+use shared::words::{bytes, counted, joined};
 
-use crate::commands::{counted, export::megabytes};
 use crate::error::UserError;
 use crate::export::folder::{read_manifest, read_shard};
 
+/// Describes the bundle in a folder.
+///
 /// # Errors
 /// If the manifest cannot be used, or a shard is missing or damaged.
 pub fn describe(folder: &Path) -> Result<String> {
@@ -37,8 +39,8 @@ fn lines(manifest: &Manifest) -> Vec<String> {
         format!(
             "{} of {}, trained from {}, seed {}",
             match &provenance.averaged_folds {
-                None => format!("folds {}", listed(manifest.fold_numbers())),
-                Some(folds) => format!("the averaged weights of folds {}", listed(folds)),
+                None => format!("folds {}", joined(manifest.fold_numbers())),
+                Some(folds) => format!("the averaged weights of folds {}", joined(folds)),
             },
             provenance.run_folds,
             provenance.model,
@@ -55,38 +57,34 @@ fn lines(manifest: &Manifest) -> Vec<String> {
         format!(
             "{}, {}; a loaded fold takes about {}",
             counted(manifest.shards().len(), "shard"),
-            megabytes(manifest.download_bytes()),
-            megabytes(manifest.resident_bytes())
+            bytes(manifest.download_bytes()),
+            bytes(manifest.resident_bytes())
         ),
         format!("cross-validated macro-F1 at 0.5: {:.4}", scores.macro_f1_at_half),
     ];
     lines.extend(hot_rows(manifest));
     if let Some(honest) = scores.macro_f1_cross_fitted {
-        lines.push(format!("with thresholds of the other folds: {honest:.4}"));
+        lines.push(format!("cross-validated macro-F1 with cross-fitted thresholds: {honest:.4}"));
     }
     lines.extend(verification(manifest));
     lines
 }
 
-fn listed(folds: &[usize]) -> String {
-    folds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// What comes first, where not all does.
+/// A line on hot rows, if the bundle has them.
 pub fn hot_rows(manifest: &Manifest) -> Option<String> {
     let hot_rows = manifest.hot_rows()?;
     Some(format!(
         "the first model answers after {}; texts with an id from {hot_rows} on wait for the rest",
-        megabytes(manifest.first_answer_bytes())
+        bytes(manifest.first_answer_bytes())
     ))
 }
 
-/// How a bundle compares with its run; nothing of one that was not compared.
+/// The lines of a bundle's comparison with its run; none if it was not compared.
 pub fn verification(manifest: &Manifest) -> Vec<String> {
     let Some(found) = manifest.verification() else { return Vec::new() };
     let mut lines = vec![
         format!(
-            "probabilities differ from the run's by at most {:.1e} (taken are {:.0e}), a single fold's by {:.1e}",
+            "probabilities differ from the run's by at most {:.1e} (limit {:.0e}), a single fold's by {:.1e}",
             found.probability_difference, found.tolerance, found.fold_probability_difference
         ),
         format!(
@@ -103,7 +101,7 @@ pub fn verification(manifest: &Manifest) -> Vec<String> {
         ),
         true => format!(
             "macro-F1 at the thresholds, on {} training texts: {:.4}, of the same weights in f32 {:.4}; \
-             every text was seen in training, so that says nothing of how good it is",
+             every text was seen in training, so this says nothing about how good the model is",
             found.rows, found.macro_f1_bundle, found.macro_f1_run
         ),
     });
@@ -111,7 +109,7 @@ pub fn verification(manifest: &Manifest) -> Vec<String> {
     lines
 }
 
-/// The bundle's mean beside the run's.
+/// The line that compares the bundle's ensemble with the run's.
 fn ensemble(found: &Verification, averaged: bool) -> String {
     let scores = &found.ensemble;
     let (whose, texts) = match (averaged, scores.seen_in_training) {

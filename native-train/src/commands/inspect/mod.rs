@@ -1,4 +1,4 @@
-//! `inspect`: what a model folder, run, bundle, tokenizer or weights file is.
+//! `inspect`: describes a model folder, run, bundle, tokenizer or weights file.
 
 pub mod bundle;
 mod tokenizer;
@@ -8,30 +8,23 @@ use std::{fmt::Write, fs, path::Path};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use shared::model::DebertaConfig;
+use shared::words::{counted, joined, thousands};
 
-use super::{counted, print, thousands};
+use super::stdout::print;
 use crate::{
     cli::InspectArgs,
     config::TrainConfig,
     error::UserError,
     evaluation::report::Summary,
     export::folder::MANIFEST,
-    pretrained::Listing,
+    pretrained::{Listing, layout::WEIGHT_FILES},
     run::{Run, files::read_json, tables::ThresholdTable},
 };
-
-/// What a model folder's weights may be called.
-const WEIGHTS: [&str; 4] = [
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-];
 
 /// Prints the description.
 ///
 /// # Errors
-/// If PATH is nothing we know, or is damaged.
+/// If PATH is none of these, or is damaged.
 pub fn run(args: &InspectArgs) -> Result<()> {
     let path = &args.path;
     let answer = match &args.text {
@@ -51,7 +44,7 @@ fn folder(path: &Path) -> Result<String> {
         return bundle::describe(path);
     }
     let (config, tokenizer) = (path.join("config.json"), tokenizer::in_folder(path));
-    let has_weights = WEIGHTS.iter().any(|name| path.join(name).is_file());
+    let has_weights = WEIGHT_FILES.iter().any(|name| path.join(name).is_file());
     if !config.is_file() && !has_weights && tokenizer.is_none() {
         return Err(unknown(path).into());
     }
@@ -72,11 +65,11 @@ fn folder(path: &Path) -> Result<String> {
 fn run_folder(path: &Path) -> Result<String> {
     let run = Run::open(path)?;
     let config = TrainConfig::load(&run.config_toml())?;
-    let trained: Vec<usize> =
-        (0..config.folds).filter(|&fold| run.fold(fold).has_model()).collect();
+    let (trained, _) = run.split_trained(0..config.folds);
     let mut answer = format!("run `{}`\n", path.display());
     writeln!(answer, "  trained from {}, seed {}", config.model, config.seed)?;
-    writeln!(answer, "  {} folds ({}), trained: {}", config.folds, config.split, list(&trained))?;
+    let numbers = if trained.is_empty() { "none".to_owned() } else { joined(&trained) };
+    writeln!(answer, "  {} folds ({}), trained: {numbers}", config.folds, config.split)?;
     if run.thresholds_json().is_file() {
         let table = ThresholdTable::read(&run.thresholds_json())?;
         let pairs = table.labels.names().iter().zip(table.thresholds.values());
@@ -87,7 +80,10 @@ fn run_folder(path: &Path) -> Result<String> {
         let scores = read_json::<Summary>(&run.summary_json())?.cross_validation;
         writeln!(answer, "  cross-validated macro-F1 at 0.5: {:.4}", scores.macro_f1_at_half)?;
         if let Some(honest) = scores.macro_f1_cross_fitted {
-            writeln!(answer, "  with thresholds of the other folds: {honest:.4}")?;
+            writeln!(
+                answer,
+                "  cross-validated macro-F1 with cross-fitted thresholds: {honest:.4}"
+            )?;
         }
     }
     if let Some(&fold) = trained.first() {
@@ -128,7 +124,7 @@ fn size(listing: &Listing) -> String {
     )
 }
 
-/// A line a tensor: format, shape, name.
+/// A line for each tensor: format, shape, name.
 fn table(listing: &Listing) -> String {
     let shapes: Vec<String> =
         listing.0.iter().map(|tensor| format!("{:?}", tensor.shape)).collect();
@@ -138,7 +134,7 @@ fn table(listing: &Listing) -> String {
 }
 
 fn model_config(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
+    let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let config = DebertaConfig::from_json(&bytes)
         .map_err(|error| UserError::new(format!("`{}`: {error}", path.display())))?;
     let mut answer = format!(
@@ -157,7 +153,7 @@ fn model_config(path: &Path) -> Result<String> {
 }
 
 fn json(path: &Path) -> Result<Value> {
-    let bytes = fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
+    let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     serde_json::from_slice(&bytes)
         .map_err(|error| UserError::new(format!("`{}`: {error}", path.display())).into())
 }
@@ -166,24 +162,18 @@ fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
-fn list(folds: &[usize]) -> String {
-    if folds.is_empty() {
-        return "none".to_owned();
-    }
-    folds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
 fn missing(path: &Path) -> UserError {
     UserError::new(format!("`{}` does not exist", path.display()))
+        .hint("check the path; a relative one starts at the current folder")
 }
 
 fn unknown(path: &Path) -> UserError {
     UserError::new(format!(
-        "`{}` is neither a model nor a run, bundle, tokenizer or weights",
+        "`{}` is not a model, run, bundle, tokenizer or weights file",
         path.display()
     ))
     .hint(
-        "known are folders with config.toml, config.json or manifest.json, tokenizer.json, spm.model, \
-             *.safetensors and pytorch_model.bin",
+        "pass a folder with config.toml, config.json or manifest.json, or a file tokenizer.json, spm.model, \
+         *.safetensors or pytorch_model.bin",
     )
 }

@@ -1,4 +1,4 @@
-//! What a tokenizer is, and what it makes of a text.
+//! The description of a tokenizer, and the tokens that it makes of a text.
 
 use std::{
     fs,
@@ -7,12 +7,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use shared::tokenizer::{Token, Tokenizer};
+use shared::words::thousands;
 
-use crate::{commands::thousands, error::UserError};
+use crate::error::UserError;
+use crate::pretrained::layout::TOKENIZER_FILES;
 
-const NAMES: [&str; 2] = ["tokenizer.json", "spm.model"];
-
-/// The tokenizer that `path` is or holds; a run's is that of its first trained fold.
+/// The tokenizer in the file or folder `path`. A run's is that of its first trained fold.
 ///
 /// # Errors
 /// If there is none.
@@ -24,7 +24,7 @@ pub fn find(path: &Path) -> Result<Tokenizer> {
     folders.extend(fold_folders(path));
     let file = folders.iter().find_map(|folder| in_folder(folder)).ok_or_else(|| {
         UserError::new(format!("there is no tokenizer in `{}`", path.display()))
-            .hint("name a folder with tokenizer.json or spm.model, or such a file")
+            .hint("pass a folder with tokenizer.json or spm.model, or one of these files")
     })?;
     read(&file)
 }
@@ -38,12 +38,15 @@ fn fold_folders(run: &Path) -> Vec<PathBuf> {
     folders
 }
 
+/// The tokenizer's file in a folder, if there is one.
 pub fn in_folder(folder: &Path) -> Option<PathBuf> {
-    NAMES.iter().map(|name| folder.join(name)).find(|file| file.is_file())
+    TOKENIZER_FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file())
 }
 
+/// Describes a tokenizer's file in a line.
+///
 /// # Errors
-/// If it is no tokenizer of DeBERTa-v3's form.
+/// If the file cannot be read, or is not a tokenizer of DeBERTa-v3's kind.
 pub fn describe(path: &Path) -> Result<String> {
     let tokenizer = read(path)?;
     Ok(format!(
@@ -56,17 +59,17 @@ pub fn describe(path: &Path) -> Result<String> {
     ))
 }
 
-/// A line a token: id, place in the text in characters, piece.
+/// A table with a line for each token: its id, its range of characters in the text, and its piece.
 pub fn tokens(tokenizer: &Tokenizer, text: &str) -> String {
     let tokens = tokenizer.tokens(text);
-    let place = |token: &Token| format!("{}..{}", token.offsets.0, token.offsets.1);
-    let line = |token: &Token| format!("{:>8} {:>10}  {}\n", token.id, place(token), token.text);
+    let range = |token: &Token| format!("{}..{}", token.offsets.0, token.offsets.1);
+    let line = |token: &Token| format!("{:>8} {:>10}  {}\n", token.id, range(token), token.text);
     let header = format!("{:>8} {:>10}  token\n", "id", "characters");
     header + &tokens.iter().map(line).collect::<String>()
 }
 
 fn read(path: &Path) -> Result<Tokenizer> {
-    let bytes = fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
+    let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let tokenizer = if path.extension().is_some_and(|extension| extension == "json") {
         Tokenizer::from_json(&bytes)
     } else {

@@ -1,13 +1,12 @@
-//! inputs.json: digests of the texts, labels and weights that a training was begun with, so that
-//! `--resume` goes on with no others. The settings only say in which files they were.
+//! inputs.json: digests of the texts, labels and weights that a training began with, so that `--resume`
+//! rejects others. The settings only name their files.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{inputs::Inputs, material::Material};
+use super::context::TrainContext;
 use crate::{
-    config::TrainConfig,
     error::UserError,
     run::{
         Run,
@@ -22,12 +21,13 @@ struct Fingerprint {
     model: String,
 }
 
-/// Saves the digests, or makes sure that the saved ones are these.
+/// Saves the digests, or checks them against the saved ones.
 ///
 /// # Errors
-/// If they differ, or a file fails.
-pub fn keep(run: &Run, config: &TrainConfig, inputs: &Inputs, material: &Material) -> Result<()> {
-    let now = Fingerprint::of(inputs, material)?;
+/// If they differ, or a file cannot be read or written.
+pub fn keep(run: &Run, context: &TrainContext) -> Result<()> {
+    let config = &context.config;
+    let now = Fingerprint::of(context)?;
     let path = run.inputs_json();
     if !path.exists() {
         return write_json(&path, &now);
@@ -35,8 +35,8 @@ pub fn keep(run: &Run, config: &TrainConfig, inputs: &Inputs, material: &Materia
     let saved: Fingerprint = read_json(&path)?;
     let changed = |what: String| {
         let run = run.folder().display();
-        UserError::new(format!("{what} changed since `{run}` was begun"))
-            .hint("give what it was begun with, or train into another `--output`")
+        UserError::new(format!("{what} changed since the training of `{run}` began"))
+            .hint("restore them, or train into another `--output`")
     };
     if now.train != saved.train {
         let file = config.train_csv.display();
@@ -48,13 +48,13 @@ pub fn keep(run: &Run, config: &TrainConfig, inputs: &Inputs, material: &Materia
     }
     if now.model != saved.model {
         let model = &config.model;
-        return Err(changed(format!("config, tokenizer or weights of model `{model}`")).into());
+        return Err(changed(format!("the config, tokenizer or weights of model `{model}`")).into());
     }
     Ok(())
 }
 
 impl Fingerprint {
-    fn of(inputs: &Inputs, material: &Material) -> Result<Self> {
+    fn of(TrainContext { inputs, material, .. }: &TrainContext) -> Result<Self> {
         let dataset = &inputs.dataset;
         let mut train = Digest::default();
         train.texts(dataset.labels.names());
@@ -73,7 +73,7 @@ impl Fingerprint {
         let pretrained = &material.pretrained;
         model.bytes(pretrained.config.to_json(&dataset.labels).as_bytes());
         model.bytes(material.tokenizer.to_json().as_bytes());
-        // Last and without lengths: in which pieces they are read must not matter.
+        // Last and without lengths, so that the size of the pieces does not matter.
         pretrained.read_weight_files(|bytes| model.0.update(bytes))?;
         Ok(Self { train: train.finish(), test, model: model.finish() })
     }
@@ -88,7 +88,7 @@ impl Digest {
         texts.iter().for_each(|text| self.bytes(text.as_bytes()));
     }
 
-    /// With the length, so that nothing can move from one text into the next unseen.
+    /// Adds the length as well, so that text that moves from one value into the next is noticed.
     fn bytes(&mut self, bytes: &[u8]) {
         self.0.update(&bytes.len().to_le_bytes());
         self.0.update(bytes);

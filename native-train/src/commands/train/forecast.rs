@@ -1,31 +1,24 @@
-//! What a training would do, for `--dry-run`: rows, folds, steps, truncations, memory.
+//! The plan that `--dry-run` prints: rows, folds, steps, truncated texts, memory.
 
 use std::fmt::Write;
 
 use anyhow::Result;
+use shared::words::{bytes, counted, thousands};
 
-use super::{inputs::Inputs, material::Material};
+use super::context::TrainContext;
 use crate::{
-    commands::{counted, thousands},
-    config::{ParallelFolds, TrainConfig},
+    config::ParallelFolds,
     device,
-    evaluation::table::align,
+    evaluation::table::{align, percent},
     training::{lr_scheduler::LinearSchedule, vocabulary::CompactVocabulary},
 };
 
 /// The plan in words and tables.
-pub fn text(config: &TrainConfig, inputs: &Inputs, material: &Material) -> String {
-    [
-        data(config, inputs),
-        model(config, inputs, material),
-        lengths(config, material),
-        schedule(config, inputs),
-        folds(inputs),
-    ]
-    .join("\n")
+pub fn text(context: &TrainContext) -> String {
+    [data, model, lengths, schedule, folds].map(|part| part(context)).join("\n")
 }
 
-fn data(config: &TrainConfig, inputs: &Inputs) -> String {
+fn data(TrainContext { config, inputs, .. }: &TrainContext) -> String {
     let rows =
         |file: &std::path::Path, rows| format!("{}: {} rows\n", file.display(), thousands(rows));
     let mut text = rows(&config.train_csv, inputs.dataset.len());
@@ -43,42 +36,46 @@ fn data(config: &TrainConfig, inputs: &Inputs) -> String {
     );
     if let Some(test) = &duplicates.test {
         let (known, share) = (test.rows_in_train.rows, percent(test.rows_in_train.share));
-        let _ =
-            writeln!(text, "{} test rows stand in the training file ({share})", thousands(known));
+        let _ = writeln!(
+            text,
+            "{} test rows are also in the training file ({share})",
+            thousands(known)
+        );
     }
     text
 }
 
-fn model(config: &TrainConfig, inputs: &Inputs, material: &Material) -> String {
+fn model(context: &TrainContext) -> String {
+    let TrainContext { config, material, .. } = context;
     let model = &material.pretrained.config;
     format!(
         "model {}: {} layers x {}, {} parameters, {} token ids\nabout {} of memory\n",
         config.model,
         model.num_hidden_layers,
         model.hidden_size,
-        thousands(parameters(inputs, material)),
+        thousands(parameters(context)),
         thousands(material.tokenizer.vocab_size()),
-        size(memory(config, inputs, material)),
+        bytes(memory(context) as u64),
     )
 }
 
-fn lengths(config: &TrainConfig, material: &Material) -> String {
+fn lengths(TrainContext { config, material, .. }: &TrainContext) -> String {
     let lengths = material.examples.input_ids.iter().map(Vec::len);
     let (longest, rows) = (lengths.clone().max().unwrap_or(0), lengths.len().max(1));
     let mut text = format!(
-        "{:.1} tokens a training text on average, {longest} at most\n{} of them are longer than {} \
-         tokens and would be cut\n",
+        "training texts have {:.1} tokens on average, {longest} at most\n{} of them are longer than {} \
+         tokens and would be truncated\n",
         lengths.sum::<usize>() as f64 / rows as f64,
         thousands(material.truncated.train),
         config.max_len,
     );
     if let Some(truncated) = material.truncated.test {
-        let _ = writeln!(text, "{} of the test texts would be cut", thousands(truncated));
+        let _ = writeln!(text, "{} of the test texts would be truncated", thousands(truncated));
     }
     text
 }
 
-fn schedule(config: &TrainConfig, inputs: &Inputs) -> String {
+fn schedule(TrainContext { config, inputs, .. }: &TrainContext) -> String {
     let hyperparameters = config.hyperparameters();
     let rows = inputs.dataset.len() - inputs.folds.sizes()[config.only_fold.unwrap_or(0)];
     let total = hyperparameters.total_steps(rows);
@@ -97,8 +94,8 @@ fn schedule(config: &TrainConfig, inputs: &Inputs) -> String {
     )
 }
 
-/// A line a fold: how many rows it holds out, and the share of them that each label is on in.
-fn folds(inputs: &Inputs) -> String {
+/// A line for each fold: the rows that it holds out, and each label's share of them.
+fn folds(TrainContext { inputs, .. }: &TrainContext) -> String {
     let (dataset, folds) = (&inputs.dataset, &inputs.folds);
     let mut header = vec!["fold".to_owned(), "rows".to_owned()];
     header.extend(dataset.labels.names().iter().cloned());
@@ -115,66 +112,67 @@ fn folds(inputs: &Inputs) -> String {
     align(&table)
 }
 
-fn parameters(inputs: &Inputs, material: &Material) -> usize {
+fn parameters(TrainContext { inputs, material, .. }: &TrainContext) -> usize {
     let shapes = material.pretrained.config.tensor_shapes(inputs.dataset.labels.len());
     shapes.values().map(|shape| shape.iter().product::<usize>()).sum()
 }
 
-/// Bytes at the peak of a fold's training, within about a fifth on what was measured.
-fn memory(config: &TrainConfig, inputs: &Inputs, material: &Material) -> usize {
+/// Bytes at the peak of a fold's training: within about a fifth of the measured ones.
+fn memory(context: &TrainContext) -> usize {
     /// The program, its texts and its batches.
     const REST: usize = 50_000_000;
-    /// A number is an f32.
+    /// Bytes of an f32.
     const BYTES: usize = 4;
     /// Weights, their gradients, AdamW's two moments, the best epoch's weights.
     const TRAINING: usize = 5;
-    /// A checkpoint in memory: the moments once more, then all but the gradients in a row.
+    /// A checkpoint in memory: the moments once more, then all but the gradients one after another.
     const CHECKPOINT: usize = 6;
-    let (model, trained) = (&material.pretrained.config, trained(inputs, material));
+    let (model, trained) = (&context.material.pretrained.config, trained(context));
     let table = model.vocab_size * model.embedding_size;
-    let step = step(config, material).max(CHECKPOINT * trained);
+    let step = step(context).max(CHECKPOINT * trained);
     REST + BYTES * (table + TRAINING * trained + step)
 }
 
-/// How many folds train side by side.
+/// The number of folds to train side by side.
 ///
 /// # Errors
-/// If the card cannot be asked for its memory.
-pub fn parallel_folds(config: &TrainConfig, inputs: &Inputs, material: &Material) -> Result<usize> {
+/// If the GPU does not report its memory.
+pub fn parallel_folds(context: &TrainContext) -> Result<usize> {
+    let config = &context.config;
     let wanted = if config.only_fold.is_some() { 1 } else { config.folds };
     match config.parallel_folds {
         ParallelFolds::Only(folds) => Ok(folds.min(wanted)),
         ParallelFolds::Auto => match device::memory(&device::open(config.device)?)? {
             None => Ok(1),
             Some(memory) => {
-                let free = usize::try_from(memory.free).expect("a machine of 64 bits");
-                Ok((free / on_card(config, inputs, material)).clamp(1, wanted))
+                let free = usize::try_from(memory.free).expect("a 64-bit machine");
+                Ok((free / gpu_memory(context)).clamp(1, wanted))
             }
         },
     }
 }
 
-/// Bytes of a card that a fold's training takes at most.
-fn on_card(config: &TrainConfig, inputs: &Inputs, material: &Material) -> usize {
-    /// cuBLAS' workspace, and what the driver keeps for a stream.
+/// Bytes of a GPU's memory that a fold's training takes at most.
+fn gpu_memory(context: &TrainContext) -> usize {
+    /// cuBLAS' workspace and the driver's own memory for a stream.
     const REST: usize = 200_000_000;
     /// Weights, gradients and two moments in f32, a copy of the weights in half precision.
     const BYTES: usize = 4 * 4 + 2;
-    // A number of a step is counted as f32: half of them are, in half precision.
-    REST + BYTES * trained(inputs, material) + 4 * step(config, material)
+    // The numbers of a step are counted as f32; in half precision only half of them are.
+    REST + BYTES * trained(context) + 4 * step(context)
 }
 
-/// Numbers that training changes: embeddings of ids that no text holds take part in nothing but the
-/// final decay.
-fn trained(inputs: &Inputs, material: &Material) -> usize {
+/// The parameters that are trained: all but the word embeddings of ids that no text holds.
+fn trained(context: &TrainContext) -> usize {
+    let material = &context.material;
     let (model, ids) = (&material.pretrained.config, &material.examples.input_ids);
     let vocabulary = CompactVocabulary::new(ids.iter().map(Vec::as_slice), model.pad_token_id);
     let idle = (model.vocab_size - vocabulary.len()) * model.embedding_size;
-    parameters(inputs, material) - idle
+    parameters(context) - idle
 }
 
-/// Numbers that the forward pass of the longest possible batch keeps for the backward pass.
-fn step(config: &TrainConfig, material: &Material) -> usize {
+/// The numbers that the forward pass of the longest possible batch keeps for the backward pass.
+fn step(TrainContext { config, material, .. }: &TrainContext) -> usize {
     let (model, ids) = (&material.pretrained.config, &material.examples.input_ids);
     let mut lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
     lengths.sort_unstable_by(|a, b| b.cmp(a));
@@ -183,15 +181,4 @@ fn step(config: &TrainConfig, material: &Material) -> usize {
     let pairs: usize = lengths.iter().map(|length| length * length).sum();
     let a_token = 12 * model.hidden_size + 3 * model.intermediate_size;
     model.num_hidden_layers * (tokens * a_token + 2 * pairs * model.num_attention_heads)
-}
-
-fn size(bytes: usize) -> String {
-    match bytes {
-        1_000_000_000.. => format!("{:.1} GB", bytes as f64 / 1e9),
-        _ => format!("{:.0} MB", bytes as f64 / 1e6),
-    }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1}%", 100.0 * share)
 }

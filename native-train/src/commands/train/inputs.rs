@@ -1,4 +1,4 @@
-//! The texts of a training: rows with labels and folds, test texts, and what is odd about them.
+//! The texts of a training: rows with labels and folds, and test texts.
 
 use anyhow::{Context, Result};
 use shared::LabelSet;
@@ -17,10 +17,10 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Reads the files that the settings name; warnings go to the user.
+    /// Reads the files that the settings name, and reports warnings.
     ///
     /// # Errors
-    /// If a file or column is missing, a value is no label, or the rows do not do for the folds.
+    /// If a file or column is missing, a label is not 0 or 1, or there are too few rows for the folds.
     pub fn read(config: &TrainConfig, progress: &Progress) -> Result<Self> {
         let columns =
             ColumnChoice { text: config.text_column.clone(), id: config.id_column.clone() };
@@ -31,7 +31,7 @@ impl Inputs {
         let test = match &config.test_csv {
             Some(path) => {
                 let (texts, warnings) =
-                    Texts::read(path, &columns).context("reading the test file")?;
+                    Texts::read(path, &columns).context("cannot read the test file")?;
                 warnings.iter().for_each(|warning| progress.warn(warning));
                 Some(texts)
             }
@@ -46,7 +46,7 @@ impl Inputs {
     }
 }
 
-/// Says how the file was understood, where that was not given.
+/// Reports the warnings, and the label columns if the user did not name them.
 fn tell(loaded: &Loaded, progress: &Progress) {
     loaded.warnings.iter().for_each(|warning| progress.warn(warning));
     if let LabelRule::OnlyZeroAndOne { left_out } = &loaded.label_rule {

@@ -1,4 +1,4 @@
-//! What training works on: the model's config and tokenizer, and all texts as token ids.
+//! The pretrained model, its tokenizer, and all texts as token ids.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub struct Material {
-    /// The model, with what the settings change of its config.
+    /// The model, its config changed as the settings ask.
     pub pretrained: Pretrained,
     pub tokenizer: Tokenizer,
     pub examples: Examples,
@@ -27,10 +27,10 @@ pub struct Material {
 }
 
 impl Material {
-    /// Finds the model (its numbers are read when a fold begins) and encodes all texts.
+    /// Finds the model and encodes all texts. The model's tensors are read when a fold begins.
     ///
     /// # Errors
-    /// If there is no such model, it does not fit the settings, or it lacks tensors.
+    /// If the model does not exist, does not fit the settings, or lacks tensors.
     pub fn prepare(settings: &TrainConfig, inputs: &Inputs, progress: &Progress) -> Result<Self> {
         let mut pretrained =
             pretrained::resolve(&settings.model.to_string(), progress.downloads())?;
@@ -72,7 +72,7 @@ fn read(file: &TokenizerFile, settings: &TrainConfig) -> Result<Tokenizer, UserE
     tokenizer.map_err(|error| UserError::new(format!("model `{}`: {error}", settings.model)))
 }
 
-/// Makes the model's config what the settings ask for, if model and settings fit each other.
+/// Changes the model's config as the settings ask, if the two fit each other.
 fn adapt(
     pretrained: &mut Pretrained,
     tokenizer: &Tokenizer,
@@ -84,9 +84,9 @@ fn adapt(
     } else if tokens > config.vocab_size {
         let (model, rows) = (&settings.model, config.vocab_size);
         return Err(UserError::new(format!(
-            "model `{model}`: its tokenizer has {tokens} ids, its config {rows} embeddings"
+            "model `{model}`: its tokenizer has {tokens} ids, but its config has {rows} word embeddings"
         ))
-        .hint("the tokenizer is another model's"));
+        .hint("put the tokenizer of this model into its folder"));
     }
     let (max_len, positions) = (settings.max_len, config.max_position_embeddings);
     if max_len > positions {
@@ -100,13 +100,13 @@ fn adapt(
         config.hidden_dropout_prob = probability;
         config.attention_probs_dropout_prob = probability;
         config.cls_dropout = Some(probability);
-        // The one site where the reference has none; so be it, but for a model that asks for it.
+        // HF has no dropout at this site unless a model's config asks for it.
         config.pooler_dropout = config.pooler_dropout.min(probability);
     }
     Ok(())
 }
 
-/// Token ids, and how many texts were cut.
+/// The token ids of each text, and the number of texts that were truncated.
 fn encode(tokenizer: &Tokenizer, texts: &[String], max_len: usize) -> (Vec<Vec<u32>>, usize) {
     let encodings: Vec<Encoding> =
         texts.par_iter().map(|text| tokenizer.encode(text, max_len)).collect();

@@ -1,11 +1,12 @@
-//! `train`: settings, data and model are read and checked, the folds trained, the results written.
+//! `train`: reads and checks settings, data and model, trains the folds and writes the results.
 //!
 //! ```text
-//! flags, TOML -> settings -> inputs (texts, labels, folds) -> material (model, token ids)
+//! flags, TOML -> settings -> inputs (texts, labels, folds) -> material (model, token ids) = context
 //!     -> forecast (--dry-run)
 //!     -> cross_validation -> results (scores, thresholds, submission)
 //! ```
 
+mod context;
 mod fingerprint;
 mod forecast;
 mod inputs;
@@ -22,8 +23,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use self::{inputs::Inputs, material::Material};
-use super::print;
+use self::{context::TrainContext, inputs::Inputs, material::Material};
+use super::stdout::print;
 use crate::{
     cli::TrainArgs,
     config::set_threads,
@@ -32,10 +33,10 @@ use crate::{
     progress::Progress,
 };
 
-/// Trains what `--output` lacks and prints the closing table, or with `--dry-run` the plan.
+/// Trains the folds that `--output` lacks and prints the closing table, or with `--dry-run` the plan.
 ///
 /// # Errors
-/// If settings, data or model do not do, or a training or its files fail.
+/// If settings, data or model cannot be used, or a training or its files fail.
 pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     let started = Instant::now();
     let mut config = settings::resolve(args, progress)?;
@@ -44,19 +45,21 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     config.labels = Some(inputs.dataset.labels.clone());
     if args.dry_run {
         let material = Material::prepare(&config, &inputs, progress)?;
-        return print(&forecast::text(&config, &inputs, &material));
+        return print(&forecast::text(&TrainContext { config, inputs, material }));
     }
 
     let run = settings::open_run(args, &config, progress)?;
     let material = Material::prepare(&config, &inputs, progress)?;
-    settings::begin(&run, &config, &inputs, &material)?;
-    if let Some(summary) = results::finished(&run, &config)? {
+    let context = TrainContext { config, inputs, material };
+    settings::begin(&run, &context)?;
+    if let Some(summary) = results::finished(&run, &context.config)? {
         progress.note("this run is finished: nothing is left to train");
         return print(&table(&summary));
     }
-    say_how_to_go_on_when_interrupted(run.folder())?;
+    explain_interrupts(run.folder())?;
     let setup = started.elapsed();
 
+    let TrainContext { config, inputs, material } = &context;
     let hyperparameters = config.hyperparameters();
     let plan = Plan {
         pretrained: &material.pretrained,
@@ -69,26 +72,27 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
         device: config.device,
         precision: config.precision,
         checkpoint_interval: Duration::from_secs(config.checkpoint_seconds),
-        parallel_folds: forecast::parallel_folds(&config, &inputs, &material)?,
+        parallel_folds: forecast::parallel_folds(&context)?,
         test: material.test.as_deref(),
     };
     let outcome = cross_validation::run(&plan, &run, progress)?;
     progress.clear();
-    let summary = results::write(&run, &config, &inputs, &material, &outcome, (started, setup))?;
+    let summary = results::write(&run, &context, &outcome, (started, setup))?;
     print(&table(&summary))
 }
 
-/// All files are written aside and renamed, so that ending at any moment is safe.
+/// Lets Ctrl-C end the program with a line on how to continue. All files are written aside and renamed,
+/// so that this is safe at any moment.
 #[expect(clippy::exit, reason = "the main thread is deep in a training and cannot be asked")]
-fn say_how_to_go_on_when_interrupted(folder: &Path) -> Result<()> {
+fn explain_interrupts(folder: &Path) -> Result<()> {
     let folder = folder.display().to_string();
     ctrlc::set_handler(move || {
         let _ = writeln!(
             std::io::stderr(),
-            "\ninterrupted; `native-train train --resume --output {folder}` goes on"
+            "\ninterrupted; `native-train train --resume --output {folder}` continues"
         );
-        // What the shell expects of a process that SIGINT ended.
+        // The exit code that a shell expects after SIGINT.
         process::exit(130);
     })
-    .context("listening for Ctrl-C")
+    .context("cannot handle Ctrl-C")
 }

@@ -1,4 +1,4 @@
-//! What a training leaves beside its models: scores, thresholds, predictions.
+//! The results of a training beside its models: scores, thresholds, predictions.
 
 use std::{
     collections::BTreeMap,
@@ -7,14 +7,15 @@ use std::{
 
 use anyhow::Result;
 
-use super::{inputs::Inputs, material::Material};
+use super::{context::TrainContext, material::Material};
 use crate::{
     config::TrainConfig,
     cross_validation::Outcome,
     evaluation::{
         decide,
-        report::{OutOfFold, Seconds, Summary, peak_memory_bytes},
+        report::{OutOfFold, Seconds, Summary},
     },
+    memory,
     run::{
         Run,
         files::{read_json, write_json},
@@ -22,10 +23,10 @@ use crate::{
     },
 };
 
-/// The summary of a run in which all that is to be trained now is trained and accounted for.
+/// The summary of a run whose wanted folds are all trained and in the summary.
 ///
 /// # Errors
-/// If the summary is there but cannot be read.
+/// If the summary exists and cannot be read.
 pub fn finished(run: &Run, config: &TrainConfig) -> Result<Option<Summary>> {
     let trained = |fold: &usize| run.fold(*fold).has_model();
     let wanted_are_trained = match config.only_fold {
@@ -38,50 +39,47 @@ pub fn finished(run: &Run, config: &TrainConfig) -> Result<Option<Summary>> {
         return Ok(None);
     }
     let summary: Summary = read_json(&run.summary_json())?;
-    // A fold may have been finished after the summary of the others was written.
+    // A fold may have been trained after the summary of the others was written.
     let counts_all = summary.per_fold.len() == (0..config.folds).filter(trained).count();
     Ok(counts_all.then_some(summary))
 }
 
 /// Scores the outcome and writes oof.csv, thresholds.json, submission.csv and summary.json.
 ///
-/// `clock` is when the command began and how long it took to the first training step.
+/// `clock` is the time at which the command began, and the time from then to the first training step.
 ///
 /// # Errors
 /// If a file cannot be written.
 pub fn write(
     run: &Run,
-    config: &TrainConfig,
-    inputs: &Inputs,
-    material: &Material,
+    context: &TrainContext,
     outcome: &Outcome,
     clock: (Instant, Duration),
 ) -> Result<Summary> {
-    let (dataset, rows) = (&inputs.dataset, &outcome.rows);
+    let (inputs, predictions) = (&context.inputs, &outcome.predictions);
+    let (dataset, rows) = (&inputs.dataset, &predictions.rows);
     let labels = &dataset.labels;
     let ids: Vec<String> = rows.iter().map(|&row| dataset.ids[row].clone()).collect();
     let fold_of: Vec<usize> = rows.iter().map(|&row| inputs.folds.fold_of()[row]).collect();
     let targets = dataset.targets.select(rows);
-    let scored = OutOfFold::score(labels, &targets, &outcome.out_of_fold, &fold_of);
+    let scored = OutOfFold::score(labels, &targets, &predictions.out_of_fold, &fold_of);
 
-    write_probabilities(&run.oof_csv(), labels, &ids, &outcome.out_of_fold)?;
+    write_probabilities(&run.oof_csv(), labels, &ids, &predictions.out_of_fold)?;
     let thresholds = scored.thresholds.clone();
     ThresholdTable { labels: labels.clone(), thresholds }.write(&run.thresholds_json())?;
-    if let (Some(test), Some(probabilities)) = (&inputs.test, &outcome.test) {
+    if let (Some(test), Some(probabilities)) = (&inputs.test, &predictions.test) {
         let decisions = decide(probabilities, &scored.thresholds);
         write_decisions(&run.submission_csv(), labels, &test.ids, &decisions)?;
     }
-    let summary =
-        summary(config, inputs, material, outcome, scored, seconds(material, outcome, clock));
-    // Last, for who finds it takes the training for finished.
+    let seconds = seconds(&context.material, outcome, clock);
+    let summary = summary(context, outcome, scored, seconds);
+    // Last, as a run with a summary counts as finished.
     write_json(&run.summary_json(), &summary)?;
     Ok(summary)
 }
 
 fn summary(
-    config: &TrainConfig,
-    inputs: &Inputs,
-    material: &Material,
+    TrainContext { config, inputs, material }: &TrainContext,
     outcome: &Outcome,
     scored: OutOfFold,
     seconds: Seconds,
@@ -97,11 +95,11 @@ fn summary(
         folds: config.folds,
         cross_validation: scored.cross_validation,
         per_label: scored.per_label,
-        per_fold: outcome.folds.clone(),
+        per_fold: outcome.predictions.folds.clone(),
         duplicates: inputs.duplicates.clone(),
         truncated_texts: material.truncated,
         seconds,
-        peak_memory_bytes: peak_memory_bytes(),
+        peak_memory_bytes: memory::peak_memory_bytes(),
     }
 }
 
@@ -110,7 +108,7 @@ fn seconds(
     outcome: &Outcome,
     (started, setup): (Instant, Duration),
 ) -> Seconds {
-    let (train, validate) = (outcome.train_time, outcome.validation_time);
+    let (train, validate) = (outcome.times.train, outcome.times.validation);
     let (predict, total) = (outcome.prediction_time, started.elapsed());
     Seconds {
         setup: setup.saturating_sub(material.tokenise_time).as_secs_f64(),

@@ -1,11 +1,12 @@
-//! Which settings a training runs with, and whether the run folder agrees with them.
+//! The settings of a training, and the check that the run folder agrees with them.
 
 use anyhow::Result;
 
-use super::{fingerprint, inputs::Inputs, material::Material};
+use super::{context::TrainContext, fingerprint};
 use crate::{
     cli::TrainArgs,
     config::{DeviceChoice, Difference, Settings, TrainConfig},
+    device,
     error::UserError,
     progress::Progress,
     run::{
@@ -15,10 +16,11 @@ use crate::{
     },
 };
 
-/// Flags, then the config file, then what the run to be resumed was begun with, then defaults.
+/// Takes each setting from the flags, else from the config file, else from the run to be resumed, else
+/// from the defaults.
 ///
 /// # Errors
-/// If the config file cannot be read, or a setting is missing or out of range.
+/// If the config file cannot be read, a setting is missing or out of range, or the device is not there.
 pub fn resolve(args: &TrainArgs, progress: &Progress) -> Result<TrainConfig> {
     let mut given = args.settings.clone();
     if let Some(path) = &args.config {
@@ -29,17 +31,17 @@ pub fn resolve(args: &TrainArgs, progress: &Progress) -> Result<TrainConfig> {
     {
         given = given.or(saved);
     }
-    let device = given.device.unwrap_or(DeviceChoice::Auto);
-    let config = TrainConfig::resolve(given)?;
-    if let Some(reason) = device.why_cpu() {
+    let any_device = given.device.is_none_or(|device| device == DeviceChoice::Auto);
+    let config = TrainConfig::resolve(given, device::cards)?;
+    if any_device && let Err(reason) = device::cards() {
         progress.note(format_args!("no CUDA device: {reason}; training on the CPU"));
     }
     Ok(config)
 }
 
-/// The settings of the run to be resumed, if it has got so far.
+/// The settings of the run to be resumed, if it has saved them.
 ///
-/// Not which folds: `--resume` without `--only-fold` trains all that are left.
+/// Without `--only-fold`: a resumed training trains all folds that are left.
 fn saved(given: &Settings) -> Result<Option<Settings>> {
     let Some(run) = given.output.as_ref().and_then(|output| Run::open(output).ok()) else {
         return Ok(None);
@@ -49,10 +51,11 @@ fn saved(given: &Settings) -> Result<Option<Settings>> {
     Ok(Some(Settings { only_fold: None, output: None, ..saved }))
 }
 
-/// The run folder, locked: a new one, or with `--resume` one begun with these settings.
+/// Opens and locks the run folder: a new one, or with `--resume` one that began with these settings.
 ///
 /// # Errors
-/// If the folder is not new, or was begun with other settings, or another training writes there.
+/// If the folder holds a run or other files, the run began with other settings, or another training is
+/// writing there.
 pub fn open_run(args: &TrainArgs, config: &TrainConfig, progress: &Progress) -> Result<Run> {
     let folder = &config.output;
     if !args.resume {
@@ -71,15 +74,16 @@ pub fn open_run(args: &TrainArgs, config: &TrainConfig, progress: &Progress) -> 
     Ok(run)
 }
 
-/// Saves settings, inputs' digests and folds, or makes sure that the saved ones are these.
+/// Saves settings, the inputs' digests and folds, or checks them against the saved ones.
 ///
 /// # Errors
-/// If they differ, or a file fails.
-pub fn begin(run: &Run, config: &TrainConfig, inputs: &Inputs, material: &Material) -> Result<()> {
+/// If they differ, or a file cannot be read or written.
+pub fn begin(run: &Run, context: &TrainContext) -> Result<()> {
     if !run.has_begun() {
-        write_text(&run.config_toml(), &config.to_toml())?;
+        write_text(&run.config_toml(), &context.config.to_toml())?;
     }
-    fingerprint::keep(run, config, inputs, material)?;
+    fingerprint::keep(run, context)?;
+    let inputs = &context.inputs;
     let (ids, fold_of) = (inputs.dataset.ids.clone(), inputs.folds.fold_of().to_vec());
     let table = FoldTable { ids, fold_of };
     if !run.folds_csv().exists() {
@@ -88,12 +92,12 @@ pub fn begin(run: &Run, config: &TrainConfig, inputs: &Inputs, material: &Materi
     if FoldTable::read(&run.folds_csv())? == table {
         return Ok(());
     }
-    Err(damaged(&run.folds_csv(), "it does not deal the rows as these settings do"))
+    Err(damaged(&run.folds_csv(), "its folds are not those of these settings"))
 }
 
 fn changed(run: &Run, differences: &[Difference]) -> UserError {
     let lines: Vec<String> = differences.iter().map(|change| format!("\n  {change}")).collect();
     let run = run.folder().display();
     UserError::new(format!("`{run}` was begun with other settings:{}", lines.concat()))
-        .hint("leave these out to go on as it was begun, or train into another `--output`")
+        .hint("leave these settings out to continue the run, or train into another `--output`")
 }

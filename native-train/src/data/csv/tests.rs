@@ -239,11 +239,11 @@ fn refuses_files_without_rows() {
 fn refuses_ragged_rows() {
     assert_snapshot!(refusal(b"id,text,joy\n1,\"a\nb\",1\n2,hello\n"), @r"
     error: `train.csv`, line 4: 2 values for 3 columns
-    hint: give each row a value, if an empty one, for every column
+    hint: give each row a value for every column; it may be empty
     ");
     assert_snapshot!(refusal(b"id,text,joy\n1,hello, world,1\n"), @r"
     error: `train.csv`, line 2: 4 values for 3 columns
-    hint: put a value that holds a comma in double quotes, with no space before them
+    hint: put a value that holds a comma in double quotes, without a space before them
     ");
 }
 
@@ -293,6 +293,6 @@ fn refuses_a_row_that_never_ends() {
     let file = [b"text\n\"".as_slice(), &vec![b'x'; 17 << 20]].concat();
     assert_snapshot!(refusal(&file), @r"
     error: `train.csv`, line 2: a row of over 16 MiB
-    hint: look above it for a quote that is never closed, if the file is CSV at all
+    hint: look for a quote above that line that is never closed, and check that the file is CSV
     ");
 }

@@ -81,9 +81,9 @@ fn empty_texts_and_repeated_ids_are_kept_and_warned_of() {
     assert_eq!(loaded.dataset.texts, ["", "", "x", "y"]);
     let said: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     assert_snapshot!(said.join("\n"), @r"
-    `train.csv`: 1 blank line passed over (the first is line 4)
-    `train.csv`: 2 rows without a text, taken as the empty text (the first on line 2)
-    `train.csv`: 2 rows with an id that an earlier row has (the first is `a`)
+    `train.csv`: 1 blank line skipped (the first is line 4)
+    `train.csv`: 2 rows without a text, used as the empty text (the first on line 2)
+    `train.csv`: 2 rows with the id of an earlier row (the first is `a`)
     ");
 }
 
@@ -104,7 +104,7 @@ fn refuses_files_without_a_text_column() {
     ");
     assert_snapshot!(printed(load_plain("id,joy\n1,1\n")), @r"
     error: column `text` not found in `train.csv` (found: `id`, `joy`)
-    hint: the file needs a column of texts
+    hint: add a column that holds the texts
     ");
 }
 
@@ -131,15 +131,15 @@ fn refuses_labels_that_are_not_0_or_1() {
     let read = |labels: &[&str]| printed(load(file, &ColumnChoice::default(), Some(labels)));
     assert_snapshot!(read(&["joy", "anger"]), @r"
     error: `train.csv`, line 5, column `joy`: an empty value is not 0 or 1
-    hint: mend the value, or pass `--labels` without this column
+    hint: correct the value, or pass `--labels` without this column
     ");
     assert_snapshot!(read(&["joy"]), @r"
     error: `train.csv`, line 5, column `joy`: an empty value is not 0 or 1
-    hint: mend the value, or pass `--labels` without this column
+    hint: correct the value, or pass `--labels` without this column
     ");
     assert_snapshot!(read(&["text"]), @r"
     error: `train.csv`, line 2, column `text`: `a` is not 0 or 1
-    hint: mend the value, or pass `--labels` without this column
+    hint: correct the value, or pass `--labels` without this column
     ");
 }
 
@@ -156,7 +156,7 @@ fn one_class_alone_cannot_be_learnt() {
     let same = dataset(&[("a", &[1, 0]), ("b", &[1, 0])]);
     assert_snapshot!(printed(same.check_classes()), @r"
     error: all 2 rows have the same labels
-    hint: training needs rows that have a label and rows that lack it
+    hint: add rows with other labels: a label is learned from rows that have it and rows that do not
     ");
     let half = dataset(&[("a", &[1, 0]), ("b", &[1, 1])]);
     let warning = Warning::ConstantLabel { label: "label-0".to_owned(), value: 1 };

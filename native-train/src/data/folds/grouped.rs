@@ -1,20 +1,20 @@
-//! Folds in which equal texts stay together, each fold with its share of every label.
+//! Folds in which equal texts stay together and each fold has its share of every label.
 //!
-//! A greedy deal: groups of equal texts, large and rare ones first and equals in seeded order,
-//! each go to the fold that has least of what they hold. O(rows x folds x labels).
+//! A greedy algorithm: each group of equal texts goes to the fold that has least of the group's labels.
+//! Large groups come first, then rare ones, and equal ones in seeded order. O(rows x folds x labels).
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use anyhow::Result;
 
-use super::member_counts;
+use super::combinations::member_counts;
 use super::mt19937::Mt19937;
 use crate::data::dataset::Dataset;
 use crate::data::text_key::text_key;
 use crate::error::UserError;
 
-/// Each row's fold; `combinations` numbers the label rows.
+/// The fold of each row; `combinations` are the numbers of the rows' labels.
 ///
 /// # Errors
 /// If there are fewer distinct texts than folds.
@@ -31,7 +31,7 @@ pub fn assign(
             .hint("pass fewer `--folds`: equal texts stay in one fold (`--split grouped`)")
             .into());
     }
-    // Late groups are small and common, and so can even out what the early ones left uneven.
+    // Late groups are small and common, so they even out the differences that early ones left.
     let frequency = member_counts(combinations);
     let rarest = |rows: &[usize]| rows.iter().map(|&row| frequency[combinations[row]]).min();
     rng.shuffle(&mut groups);
@@ -65,8 +65,8 @@ fn groups_of_equal(texts: &[String]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// What each fold should have its share of, by number: rows, rows with each label, and rows with
-/// each combination of labels.
+/// The features that each fold should have its share of: being a row, each label, and each combination
+/// of labels.
 struct Features<'a> {
     dataset: &'a Dataset,
     combinations: &'a [usize],
@@ -80,7 +80,7 @@ impl Features<'_> {
         std::iter::once(0).chain(on).chain(std::iter::once(combination))
     }
 
-    /// How many rows of the whole data hold each feature.
+    /// The number of rows that have each feature.
     fn totals(&self) -> Vec<usize> {
         let combinations = member_counts(self.combinations).len();
         let mut totals = vec![0; 1 + self.dataset.labels.len() + combinations];
@@ -93,9 +93,9 @@ impl Features<'_> {
     }
 }
 
-/// How full each fold is of each feature, 1 being its even share.
+/// The fullness of each fold with each feature; 1 is an even share.
 struct Balance {
-    /// What one row adds to a fold's fullness.
+    /// The fullness that one row adds to a fold.
     unit: Vec<f64>,
     fullness: Vec<Vec<f64>>,
 }
@@ -107,11 +107,11 @@ impl Balance {
         Self { fullness: vec![vec![0.0; unit.len()]; folds], unit }
     }
 
-    /// The fold that lacks most of the features in `held`.
+    /// The fold with the least fullness of the features in `held`; the first of equal ones.
     ///
     /// Adding `held` to a fold changes the sum of (count - share)^2 / share over all folds by twice
-    /// the sum of that fold's fullness, plus terms that are the same for every fold; so the least
-    /// full one keeps the folds most even. The first of equals wins.
+    /// the sum of that fold's fullness, plus terms that are the same for every fold. The least full one
+    /// therefore keeps the folds most even.
     fn emptiest(&self, held: &[usize]) -> usize {
         let fullness = |fold: &usize| held.iter().map(|&f| self.fullness[*fold][f]).sum::<f64>();
         (0..self.fullness.len())

@@ -1,31 +1,31 @@
-//! scikit-learn's `StratifiedKFold`, row for row (1.9): each class is dealt out evenly.
+//! The folds of scikit-learn 1.9's `StratifiedKFold`: each class is dealt to them evenly.
 //!
 //! <https://github.com/scikit-learn/scikit-learn/blob/1.9.X/sklearn/model_selection/_split.py>
 
 use anyhow::Result;
 
-use super::member_counts;
+use super::combinations::member_counts;
 use crate::data::warning::Warning;
 use crate::error::UserError;
 
-/// Refuses and warns where scikit-learn does.
+/// Rejects the classes, or warns of them, where scikit-learn does.
 ///
 /// # Errors
-/// If no class has a member for each fold.
+/// If every class has fewer members than there are folds.
 pub fn check(classes: &[usize], folds: usize) -> Result<Option<Warning>> {
     let counts = member_counts(classes);
     if counts.iter().all(|&count| count < folds) {
         let message = format!("no combination of labels has a row for each of {folds} folds");
         return Err(UserError::new(message)
-            .hint("pass fewer `--folds`, or `--split grouped`, which does without")
+            .hint("pass fewer `--folds`, or `--split grouped`, which does not need that")
             .into());
     }
     let rows = counts.into_iter().min().unwrap_or(0);
     Ok((rows < folds).then_some(Warning::RareCombination { rows, folds }))
 }
 
-/// Each row's fold. Classes are numbered by first appearance; `order` arranges the folds that
-/// await the members of one class (scikit-learn shuffles them, or leaves them ascending).
+/// The fold of each row. Classes are numbered by first appearance. `order` arranges the folds for the
+/// members of one class; scikit-learn shuffles them, or leaves them ascending.
 pub fn assign(classes: &[usize], folds: usize, mut order: impl FnMut(&mut [usize])) -> Vec<usize> {
     let allocation = allocation(classes, folds);
     let mut members = vec![Vec::new(); allocation.len()];
@@ -47,7 +47,7 @@ pub fn assign(classes: &[usize], folds: usize, mut order: impl FnMut(&mut [usize
     fold_of
 }
 
-/// How many members of each class go to each fold: the classes in a line, every fold in turn.
+/// The members of each class for each fold: the sorted classes are dealt to the folds in turn.
 fn allocation(classes: &[usize], folds: usize) -> Vec<Vec<usize>> {
     let mut position = 0;
     let mut share_out = |count: usize| {

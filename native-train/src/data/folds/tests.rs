@@ -10,6 +10,7 @@ use super::*;
 use crate::data::ColumnChoice;
 use crate::data::testing::{dataset, kaggle, printed, shared_file};
 use crate::data::text_key::text_key;
+use crate::grid::Targets;
 
 fn kaggle_train() -> Option<Dataset> {
     let file = kaggle("train.csv")?;
@@ -211,11 +212,11 @@ fn refuses_what_cannot_be_shared_out() {
     let refusal = |split, folds, seed| printed(assign(&small, split, folds, seed));
     assert_snapshot!(refusal(Split::Grouped, 1, 42), @r"
     error: cross-validation needs 2 folds or more, not 1
-    hint: pass `--folds 5`, say
+    hint: pass a larger `--folds`, such as `--folds 5`
     ");
     assert_snapshot!(refusal(Split::Grouped, 4, 42), @r"
     error: 3 rows cannot fill 4 folds
-    hint: pass fewer `--folds`, or give more rows
+    hint: pass fewer `--folds`, or add rows
     ");
     assert_snapshot!(refusal(Split::Grouped, 3, 42), @r"
     error: 2 distinct texts cannot fill 3 folds
@@ -223,7 +224,7 @@ fn refuses_what_cannot_be_shared_out() {
     ");
     assert_snapshot!(refusal(Split::Stratified, 2, 42), @r"
     error: no combination of labels has a row for each of 2 folds
-    hint: pass fewer `--folds`, or `--split grouped`, which does without
+    hint: pass fewer `--folds`, or `--split grouped`, which does not need that
     ");
     assert_snapshot!(refusal(Split::Grouped, 2, 1 << 32), @r"
     error: seed 4294967296 is too large

@@ -1,16 +1,10 @@
-//! How a download is told of on stderr.
+//! The progress of a download on stderr.
 
 use std::io::IsTerminal;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
-/// Whether downloads are told of on stderr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// Bars on a terminal, lines elsewhere.
-    Shown,
-    Hidden,
-}
+use crate::progress::Downloads;
 
 /// One download.
 pub(super) enum Meter {
@@ -20,11 +14,11 @@ pub(super) enum Meter {
 }
 
 impl Meter {
-    pub fn new(progress: Progress) -> Self {
-        match progress {
-            Progress::Hidden => Self::Hidden,
-            Progress::Shown if std::io::stderr().is_terminal() => Self::Bar(ProgressBar::new(0)),
-            Progress::Shown => Self::Lines { file: String::new(), size: 0, done: 0 },
+    pub fn new(downloads: Downloads) -> Self {
+        match downloads {
+            Downloads::Hidden => Self::Hidden,
+            Downloads::Shown if std::io::stderr().is_terminal() => Self::Bar(ProgressBar::new(0)),
+            Downloads::Shown => Self::Lines { file: String::new(), size: 0, done: 0 },
         }
     }
 }
@@ -72,7 +66,7 @@ impl hf_hub::api::Progress for Meter {
     }
 }
 
-/// Tenths of a file that takes a while; a small one is there before its lines are read.
+/// Tenths of a large file that have arrived; a small one needs no lines.
 fn tenths(done: usize, size: usize) -> usize {
     const TAKES_A_WHILE: usize = 32 << 20;
     if size < TAKES_A_WHILE { 0 } else { done * 10 / size }

@@ -21,7 +21,7 @@ const ID: &str = "owner/tiny";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const TOKEN: &str = "hf_secret";
 
-/// What the made-up hub holds and how it behaves.
+/// The files of the made-up hub and its behaviour.
 #[derive(Clone, Default)]
 struct Shelf {
     files: BTreeMap<String, Vec<u8>>,
@@ -200,7 +200,7 @@ fn nobody() -> String {
 fn client(endpoint: &str, home: &TempDir) -> Hub {
     let cache = Cache::new(home.path().join("hub"));
     let token = cache.token();
-    Hub::new(endpoint, cache, token, Progress::Hidden).unwrap()
+    Hub::new(endpoint, cache, token, Downloads::Hidden).unwrap()
 }
 
 /// Message and hint of an error that the user can mend.
@@ -237,7 +237,7 @@ fn a_torch_repository_is_fetched_once_and_then_works_offline() {
     assert_eq!(loaded.report.found.len(), backbone().len());
 }
 
-/// As HF's own tools leave it: no reference to the commit but the branch's.
+/// A cache as HF's own tools leave it: only the branch refers to the commit.
 #[test]
 fn a_cache_filled_by_others_is_used() {
     let home = tempfile::tempdir().unwrap();
@@ -307,7 +307,7 @@ fn a_left_over_download_says_what_to_delete() {
     for left in [CONFIG.to_owned(), CONFIG.repeat(2)] {
         fs::write(&part, left).unwrap();
         let (message, hint) = refused(client(&hub.endpoint, &home).fetch(ID, "main"));
-        assert!(message.starts_with("an earlier download of `config.json`"), "{message}");
+        assert!(message.starts_with("the earlier download of `config.json`"), "{message}");
         assert_eq!(hint, format!("delete the `.part` files in `{}`", blobs.display()));
     }
     fs::remove_file(part).unwrap();
@@ -353,7 +353,7 @@ fn an_unreachable_hub_is_told_from_a_wrong_address() {
 
     let page = Shelf { is_no_hub: true, ..Shelf::default() }.serve();
     let (message, hint) = refused(client(&page.endpoint, &home).fetch(ID, "main"));
-    assert!(message.contains("does not answer as a hub does"), "{message}");
+    assert!(message.contains("does not answer like a Hugging Face hub"), "{message}");
     assert_eq!(hint, "check HF_ENDPOINT");
 }
 
@@ -361,7 +361,7 @@ fn an_unreachable_hub_is_told_from_a_wrong_address() {
 #[test]
 #[ignore = "needs a hub in its environment"]
 fn resolves_in_a_process_of_its_own() {
-    let pretrained = resolve(ID, Progress::Shown).unwrap();
+    let pretrained = resolve(ID, Downloads::Shown).unwrap();
     println!("report: {}", pretrained.report(LABELS).unwrap());
 }
 

@@ -5,8 +5,9 @@
 // sum of the losses / count into loss[0], replaced or added to. `count` is that of the whole batch,
 // of which these n may be a part. One block, so that the sum has one order.
 template <class T>
-__device__ void binary_cross_entropy(const T* logits, const float* targets, const double* scale,
-                                     T* gradient, float* loss, u32 n, float count, bool add) {
+__device__ void bce_with_logits_backward(const T* logits, const float* targets,
+                                         const double* scale, T* gradient, float* loss, u32 n,
+                                         float count, bool add) {
   double sum = 0;
   float factor = float(scale[0]);
   for (u32 i = threadIdx.x; i < n; i += blockDim.x) {
@@ -24,10 +25,10 @@ __device__ void binary_cross_entropy(const T* logits, const float* targets, cons
 }
 
 #define LOSS(T, format)                                                                        \
-  KERNEL(256) binary_cross_entropy_##format(const T* logits, const float* targets,             \
-                                            const double* scale, T* gradient, float* loss,     \
-                                            u32 n, float count, u32 add) {                     \
-    binary_cross_entropy<T>(logits, targets, scale, gradient, loss, n, count, add);            \
+  KERNEL(256) bce_with_logits_backward_##format(                                               \
+      const T* logits, const float* targets, const double* scale, T* gradient, float* loss,    \
+      u32 n, float count, u32 add) {                                                           \
+    bce_with_logits_backward<T>(logits, targets, scale, gradient, loss, n, count, add);        \
   }                                                                                            \
-  REGISTER(binary_cross_entropy_##format)
+  REGISTER(bce_with_logits_backward_##format)
 FORMATS(LOSS)

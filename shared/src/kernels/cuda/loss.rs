@@ -7,13 +7,9 @@ use super::types::{Arg, Launch};
 use crate::Result;
 use crate::kernels::{Target, WriteMode};
 
-/// Returns the gradient of the mean binary cross-entropy by the logits, in their format and shape, and writes the
-/// mean to `loss`, f32 `[1]`.
-///
-/// `targets` are f32, 0 or 1, in the logits' order. The mean is over `count` elements, of which the
-/// logits may be a part. The gradient, not the loss, is multiplied by the first element of `scale`
-/// (f64, on the device).
-pub fn binary_cross_entropy(
+/// [`cross_entropy::bce_with_logits_backward`](crate::kernels::cross_entropy::bce_with_logits_backward)
+/// with a mean over `count` elements and the scale in the first element of `scale`, f64 on the device.
+pub fn bce_with_logits_backward(
     logits: &Tensor,
     targets: &Tensor,
     count: usize,
@@ -33,7 +29,7 @@ pub fn binary_cross_entropy(
         Arg::F32(count as f32),
         Arg::flag(loss.write == WriteMode::Add),
     ];
-    let function = format!("binary_cross_entropy_{}", suffix(logits.dtype()));
+    let function = format!("bce_with_logits_backward_{}", suffix(logits.dtype()));
     let launch = Launch { module: "loss", function, grid: [1, 1, 1], block: 256, shared_bytes: 0 };
     launch.run(logits.device(), &args)?;
     Ok(gradient)

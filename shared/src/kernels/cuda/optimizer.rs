@@ -1,12 +1,14 @@
-//! The end of a step over flat arenas: norm, loss scale and clipping decided in one launch, AdamW in
-//! another. Nothing comes back to the host unless it asks.
+//! The end of a step on a GPU: one launch unscales and clips, the next is AdamW. Nothing comes back to
+//! the host unless it asks.
 
 use candle_core::{DType, Device, Tensor};
 
 use super::launch::{optional_pointer, pointer, suffix, vector};
 use super::types::{Arg, Launch};
 use crate::Result;
-use crate::kernels::optimizer::{AdamW, BACKOFF, BETA1, BETA2, EPS, GROWTH, Range, Rules};
+use crate::kernels::optimizer::{
+    AdamW, BACKOFF_FACTOR, BETAS, EPS, GROWTH_FACTOR, GROWTH_INTERVAL, ParamGroup,
+};
 
 const BLOCK: usize = 256;
 /// Neighbouring elements that a thread has.
@@ -14,22 +16,23 @@ const EACH: usize = 4;
 /// The most blocks of a launch; a thread then takes several rounds.
 const BLOCKS: usize = 1024;
 
-/// Where the numbers of the state lie.
+/// The elements of the scaler's state, a tensor f64 [16].
 pub mod state {
-    /// What the loss is multiplied by before the backward pass.
+    /// The factor of the loss.
     pub const SCALE: usize = 0;
-    /// Steps without overflow since the scale last changed.
-    pub const CLEAN_STEPS: usize = 1;
-    /// Steps that AdamW has taken.
-    pub const STEPS: usize = 2;
-    /// What the gradients of the step are multiplied by: clipping over scale, or 0 if it is skipped.
-    pub const FACTOR: usize = 3;
-    /// The norm of the step's gradients without the scale; not finite if it is skipped.
+    /// Steps without an overflow since the scale last changed.
+    pub const GROWTH_TRACKER: usize = 1;
+    /// AdamW's `step`: the updates so far.
+    pub const STEP: usize = 2;
+    /// The factor of the step's gradients: the clipping coefficient over the scale, 0 if one is not
+    /// finite.
+    pub const GRAD_FACTOR: usize = 3;
+    /// The unscaled norm of the step's gradients.
     pub const NORM: usize = 4;
-    /// 1 if the step is skipped, else 0.
-    pub const SKIPPED: usize = 5;
-    /// 1 - beta1^steps, 1 - beta2^steps.
-    pub const CORRECTIONS: [usize; 2] = [6, 7];
+    /// 1 if a gradient of the step is infinite or NaN, else 0.
+    pub const FOUND_INF: usize = 5;
+    /// AdamW's bias corrections, `1 - beta^step` for each beta.
+    pub const BIAS_CORRECTIONS: [usize; 2] = [6, 7];
     /// Elements of the tensor.
     pub const LEN: usize = 16;
 }
@@ -43,27 +46,27 @@ fn launch(function: String, elements: usize) -> Launch {
     Launch { module: "optimizer", function, grid, block: BLOCK as u32, shared_bytes: 0 }
 }
 
-/// The scratch memory of [`norm_and_decide`] for an arena of so many elements. It may be used again
-/// and again, by one stream.
+/// The scratch memory of [`unscale_and_clip`] for gradients of so many elements, to be used by one
+/// stream, any number of times.
 pub fn scratch(elements: usize, device: &Device) -> Result<Tensor> {
     Ok(Tensor::zeros(blocks(elements) + 1, DType::F64, device)?)
 }
 
-/// Looks at all gradients, f32 [n], and decides about the step: see [`state`].
+/// [`GradScaler::unscale_and_clip`](crate::kernels::optimizer::GradScaler::unscale_and_clip): reads the
+/// gradients, f32 [n], and updates `state`, f64 [16]; the unscaled norm also goes to `norm`, f32 [1].
 ///
-/// The norm is without the loss scale. A step whose norm is not finite is skipped, whether the scale
-/// is dynamic or not. The scale that counts is the one at the time of the call; after it, `state`
-/// (f64 [16]) holds the scale of the next step. The norm goes to `norm`, f32 [1],
-/// as well.
-pub fn norm_and_decide(
+/// The scale that counts is the one at the time of the call; after it, `state` holds the next step's.
+/// `growth_interval` is `None` for a scale that stays.
+pub fn unscale_and_clip(
     gradients: &Tensor,
     scratch: &Tensor,
     state: &Tensor,
-    rules: Rules,
+    growth_interval: Option<u32>,
+    max_norm: f64,
     norm: &Tensor,
 ) -> Result<()> {
     let elements = gradients.elem_count();
-    assert_eq!(scratch.elem_count(), blocks(elements) + 1, "scratch of another arena");
+    assert_eq!(scratch.elem_count(), blocks(elements) + 1, "scratch of other gradients");
     assert_eq!((state.dtype(), state.elem_count()), (DType::F64, state::LEN));
     let from = pointer(gradients)?;
     let args = [
@@ -71,44 +74,43 @@ pub fn norm_and_decide(
         pointer(scratch)?,
         pointer(state)?,
         Arg::size(elements),
-        Arg::F64(rules.max_grad_norm),
-        Arg::F64(BETA1),
-        Arg::F64(BETA2),
-        Arg::F64(GROWTH),
-        Arg::F64(BACKOFF),
-        Arg::U32(rules.growth_interval),
-        Arg::flag(rules.scaling),
+        Arg::F64(max_norm),
+        Arg::F64(BETAS[0]),
+        Arg::F64(BETAS[1]),
+        Arg::F64(GROWTH_FACTOR),
+        Arg::F64(BACKOFF_FACTOR),
+        Arg::U32(growth_interval.unwrap_or(GROWTH_INTERVAL)),
+        Arg::flag(growth_interval.is_some()),
         pointer(norm)?,
         vector(&[from], 0, EACH),
     ];
-    launch("norm_and_decide".into(), elements).run(gradients.device(), &args)
+    launch("unscale_and_clip".into(), elements).run(gradients.device(), &args)
 }
 
-/// One AdamW step, unless [`norm_and_decide`] has skipped it: bit for bit that of
-/// `kernels::optimizer` with the same factor on the gradients.
-pub fn adamw(range: &Range, state: &Tensor, adamw: &AdamW) -> Result<()> {
-    let elements = range.weights.elem_count();
-    for arena in [&range.gradients, &range.first, &range.second] {
-        assert_eq!((arena.dtype(), arena.elem_count()), (DType::F32, elements), "arenas of a kind");
+/// [`AdamW::step`], to the bit, unless [`unscale_and_clip`] has found a gradient that is not finite.
+pub fn adamw(group: &ParamGroup, state: &Tensor, adamw: &AdamW) -> Result<()> {
+    let elements = group.weights.elem_count();
+    for flat in [&group.gradients, &group.exp_avg, &group.exp_avg_sq] {
+        assert_eq!((flat.dtype(), flat.elem_count()), (DType::F32, elements), "f32 of one length");
     }
     let arrays = [
-        pointer(&range.weights)?,
-        pointer(&range.gradients)?,
-        pointer(&range.first)?,
-        pointer(&range.second)?,
-        optional_pointer(range.half.as_ref())?,
+        pointer(&group.weights)?,
+        pointer(&group.gradients)?,
+        pointer(&group.exp_avg)?,
+        pointer(&group.exp_avg_sq)?,
+        optional_pointer(group.half.as_ref())?,
     ];
     let numbers = [
         pointer(state)?,
         Arg::size(elements),
-        Arg::F64(adamw.learning_rate),
-        Arg::F64(BETA1),
-        Arg::F64(BETA2),
+        Arg::F64(adamw.lr),
+        Arg::F64(BETAS[0]),
+        Arg::F64(BETAS[1]),
         Arg::F64(EPS),
         Arg::F64(adamw.weight_decay),
         vector(&arrays, 0, EACH),
     ];
-    let format = range.half.as_ref().map_or(DType::F32, Tensor::dtype);
+    let format = group.half.as_ref().map_or(DType::F32, Tensor::dtype);
     let args = [&arrays[..], &numbers].concat();
-    launch(format!("adamw_{}", suffix(format)), elements).run(range.weights.device(), &args)
+    launch(format!("adamw_{}", suffix(format)), elements).run(group.weights.device(), &args)
 }

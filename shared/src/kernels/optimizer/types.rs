@@ -1,49 +1,49 @@
-//! What the end of a training step goes by, on the CPU and on a GPU.
+//! What the CPU's and the GPU's side of the optimizer have in common: tensors, settings, constants.
 
 use candle_core::Tensor;
 
-/// What it is multiplied by after enough steps without an overflow, and after one.
-pub(in crate::kernels) const GROWTH: f64 = 2.0;
-pub(in crate::kernels) const BACKOFF: f64 = 0.5;
+/// The `init_scale` of PyTorch's `GradScaler`.
+pub const INIT_SCALE: f64 = 65536.0;
+/// The factor of the scale after `growth_interval` steps without an overflow.
+pub const GROWTH_FACTOR: f64 = 2.0;
+/// The factor of the scale after an overflow.
+pub const BACKOFF_FACTOR: f64 = 0.5;
+/// Steps without an overflow after which PyTorch's `GradScaler` lets the scale grow.
+pub const GROWTH_INTERVAL: u32 = 2000;
 
-/// Running means of gradients: `torch.optim.AdamW`'s defaults.
-pub(in crate::kernels) const BETA1: f64 = 0.9;
-pub(in crate::kernels) const BETA2: f64 = 0.999;
-pub(in crate::kernels) const EPS: f64 = 1e-8;
+/// The decay rates of `exp_avg` and `exp_avg_sq`: the default of `torch.optim.AdamW`.
+pub const BETAS: [f64; 2] = [0.9, 0.999];
+/// The default `eps` of `torch.optim.AdamW`.
+pub const EPS: f64 = 1e-8;
 
-/// What a step is decided by.
-#[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    /// Gradients of a larger norm are scaled down to it.
-    pub max_grad_norm: f64,
-    /// Whether the scale changes.
-    pub scaling: bool,
-    /// Steps without an overflow after which it grows.
-    pub growth_interval: u32,
-}
-
-impl Rules {
-    /// With the growth interval of `GradScaler`.
-    pub fn new(max_grad_norm: f64, scaling: bool) -> Self {
-        Self { max_grad_norm, scaling, growth_interval: 2000 }
-    }
-}
-
-/// One update of a range of weights.
+/// One step of `torch.optim.AdamW` on a [`ParamGroup`].
 #[derive(Debug, Clone, Copy)]
 pub struct AdamW {
-    pub learning_rate: f64,
+    /// The learning rate.
+    pub lr: f64,
+    /// The decoupled weight decay.
     pub weight_decay: f64,
 }
 
-/// Flat f32 tensors of one length, and a copy of the weights in half precision.
+/// Parameters that are updated together: flat f32 tensors [n], and a copy of the weights in half
+/// precision.
 #[derive(Clone)]
-pub struct Range {
+pub struct ParamGroup {
+    /// The weights.
     pub weights: Tensor,
+    /// The copy of the weights in half precision.
     pub half: Option<Tensor>,
+    /// The gradients, times the loss scale.
     pub gradients: Tensor,
     /// The running mean of the gradients.
-    pub first: Tensor,
-    /// The running mean of their squares.
-    pub second: Tensor,
+    pub exp_avg: Tensor,
+    /// The running mean of the squared gradients.
+    pub exp_avg_sq: Tensor,
+}
+
+impl AdamW {
+    /// The factor of a weight whose gradients have all been zero.
+    pub fn decay_factor(&self) -> f32 {
+        (1.0 - self.lr * self.weight_decay) as f32
+    }
 }

@@ -1,6 +1,7 @@
 //! Changes of the text box: the models are asked when the typing pauses, and the newest text wins.
 
 use shared::bundle::TextAnswer;
+use shared::words::listed;
 
 use crate::fragment;
 use crate::state::composer::{EXAMPLES, Reading};
@@ -8,7 +9,7 @@ use crate::state::effect::{Effect, Timer};
 use crate::state::event::ComposerEvent;
 use crate::state::gathering::Gathering;
 use crate::state::page::State;
-use crate::words::{listed, percent};
+use crate::words::percent;
 
 /// Milliseconds: short enough to feel immediate, long enough not to ask about every letter.
 const TYPING_PAUSE: u32 = 250;

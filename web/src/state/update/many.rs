@@ -1,6 +1,7 @@
 //! Changes of the table of many texts: choosing them, classifying them, saving the table.
 
 use shared::bundle::TextAnswer;
+use shared::words::counted;
 
 use crate::state::batches::Batches;
 use crate::state::effect::Effect;
@@ -8,7 +9,6 @@ use crate::state::event::ManyEvent;
 use crate::state::many::{Job, Table};
 use crate::state::page::State;
 use crate::texts_file::{self, Problem};
-use crate::words::counted;
 
 /// Texts in a request: few enough that the table grows several times a second.
 const BATCH: usize = 16;

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::{FORMATS, Input, close, device_test, epsilon, read, reference};
-use crate::kernels::cuda::loss::binary_cross_entropy;
+use crate::kernels::cuda::loss::bce_with_logits_backward;
 use crate::kernels::tests::random;
 use crate::kernels::{Target, WriteMode};
 
@@ -24,7 +24,7 @@ device_test! {
                 for scale in [1.0, 1024.0] {
                     let scales = Tensor::new(&[scale, 7.0, 7.0], device).unwrap();
                     let once = loss(device, WriteMode::Replace);
-                    let found = binary_cross_entropy(
+                    let found = bce_with_logits_backward(
                         &logits.device, &targets_there, n, &scales, &once,
                     );
                     let found = found.unwrap();
@@ -36,7 +36,7 @@ device_test! {
 
                     // As one of four parts of a batch.
                     let added = loss(device, WriteMode::Add);
-                    binary_cross_entropy(&logits.device, &targets_there, 4 * n, &scales, &added)
+                    bce_with_logits_backward(&logits.device, &targets_there, 4 * n, &scales, &added)
                         .unwrap();
                     close("part", &added.tensor, &[0.5 + expected / 4.0], 1e-6);
                 }
@@ -51,13 +51,13 @@ device_test! {
         let targets = Tensor::new(&[0f32, 1.0, 1.0, 1.0], device).unwrap();
         let scale = Tensor::new(&[1f64], device).unwrap();
         let found = loss(device, WriteMode::Replace);
-        let gradient = binary_cross_entropy(&logits, &targets, 4, &scale, &found).unwrap();
+        let gradient = bce_with_logits_backward(&logits, &targets, 4, &scale, &found).unwrap();
         close("loss", &found.tensor, &[(400.0 + std::f32::consts::LN_2) / 4.0], 1e-6);
         assert_eq!(read(&gradient), [0.25, -0.25, -0.125, 0.0]);
         let half = Tensor::new(&[0f32], device).unwrap().to_dtype(DType::F16).unwrap();
         let targets = Tensor::new(&[0f32], device).unwrap();
         let scale = Tensor::new(&[131072f64 * 2.0], device).unwrap();
-        let gradient = binary_cross_entropy(&half, &targets, 1, &scale, &found).unwrap();
+        let gradient = bce_with_logits_backward(&half, &targets, 1, &scale, &found).unwrap();
         assert_eq!(read(&gradient), [f32::INFINITY], "an overflow is for the scaler to see");
     }
 }

@@ -1,13 +1,15 @@
 //! Loss scale, clipping, skipped steps, AdamW.
 
+use std::ops::Range;
+
 use candle_core::{DType, Device, Tensor};
 
 use super::{Input, device_test, epsilon, natively, read};
 use crate::kernels::cuda::optimizer::state::{
-    CLEAN_STEPS, CORRECTIONS, FACTOR, LEN, NORM, SCALE, SKIPPED, STEPS,
+    BIAS_CORRECTIONS, FOUND_INF, GRAD_FACTOR, GROWTH_TRACKER, LEN, NORM, SCALE, STEP,
 };
-use crate::kernels::cuda::optimizer::{adamw, norm_and_decide, scratch};
-use crate::kernels::optimizer::{AdamW, BETA1, BETA2, Range, Rules, StepState, decide};
+use crate::kernels::cuda::optimizer::{adamw, scratch, unscale_and_clip};
+use crate::kernels::optimizer::{AdamW, BETAS, GROWTH_INTERVAL, GradScaler, ParamGroup};
 use crate::kernels::tests::{random, target};
 
 fn new_state(scale: f64, device: &Device) -> Tensor {
@@ -36,16 +38,16 @@ device_test! {
                 let gradients = Tensor::from_slice(&scaled, n, device).unwrap();
                 let state = new_state(scale, device);
                 let scratch = scratch(n, device).unwrap();
-                let rules = Rules::new(1.0, true);
-                norm_and_decide(&gradients, &scratch, &state, rules, &norm(device)).unwrap();
+                let growth = Some(GROWTH_INTERVAL);
+                unscale_and_clip(&gradients, &scratch, &state, growth, 1.0, &norm(device)).unwrap();
                 let found = numbers(&state);
                 assert!((found[NORM] / exact - 1.0).abs() < 1e-12, "{} {exact}", found[NORM]);
                 let clip = (1.0 / (exact + 1e-6)).min(1.0);
-                assert!((found[FACTOR] * scale / clip - 1.0).abs() < 1e-12, "{}", found[FACTOR]);
-                assert_eq!(found[SKIPPED], 0.0);
+                assert!((found[GRAD_FACTOR] * scale / clip - 1.0).abs() < 1e-12, "{}", found[GRAD_FACTOR]);
+                assert_eq!(found[FOUND_INF], 0.0);
 
                 let again = new_state(scale, device);
-                norm_and_decide(&gradients, &scratch, &again, rules, &norm(device)).unwrap();
+                unscale_and_clip(&gradients, &scratch, &again, growth, 1.0, &norm(device)).unwrap();
                 assert_eq!(numbers(&again), found, "the scratch is as it was, and so are the bits");
             }
         }
@@ -59,11 +61,10 @@ device_test! {
         let finite = Tensor::new(&[0.1f32, -0.2, 0.3], device).unwrap();
         let infinite = Tensor::new(&[0.1f32, f32::INFINITY, 0.3], device).unwrap();
         let nan = Tensor::new(&[0.1f32, f32::NAN, 0.3], device).unwrap();
-        let rules = Rules { growth_interval: 3, ..Rules::new(1.0, true) };
         let state = new_state(65536.0, device);
         let scratch = scratch(3, device).unwrap();
         let course = [
-            // Gradients, then scale, clean steps, steps taken, skipped.
+            // Gradients, then scale, growth tracker, step, found_inf.
             (&finite, [65536.0, 1.0, 1.0, 0.0]),
             (&finite, [65536.0, 2.0, 2.0, 0.0]),
             (&infinite, [32768.0, 0.0, 2.0, 1.0]),
@@ -74,14 +75,14 @@ device_test! {
             (&infinite, [16384.0, 0.0, 5.0, 1.0]),
         ];
         for (step, (gradients, expected)) in course.into_iter().enumerate() {
-            norm_and_decide(gradients, &scratch, &state, rules, &norm(device)).unwrap();
+            unscale_and_clip(gradients, &scratch, &state, Some(3), 1.0, &norm(device)).unwrap();
             let found = numbers(&state);
-            let found_of = [SCALE, CLEAN_STEPS, STEPS, SKIPPED].map(|place| found[place]);
+            let found_of = [SCALE, GROWTH_TRACKER, STEP, FOUND_INF].map(|place| found[place]);
             assert_eq!(found_of, expected, "step {step}");
-            assert_eq!(found[NORM].is_finite(), found[SKIPPED] == 0.0);
-            assert_eq!(found[FACTOR] == 0.0, found[SKIPPED] == 1.0);
-            for (place, beta) in CORRECTIONS.into_iter().zip([BETA1, BETA2]) {
-                assert_eq!(found[place], 1.0 - beta.powi(found[STEPS] as i32));
+            assert_eq!(found[NORM].is_finite(), found[FOUND_INF] == 0.0);
+            assert_eq!(found[GRAD_FACTOR] == 0.0, found[FOUND_INF] == 1.0);
+            for (place, beta) in BIAS_CORRECTIONS.into_iter().zip(BETAS) {
+                assert_eq!(found[place], 1.0 - beta.powi(found[STEP] as i32));
             }
         }
     }
@@ -91,12 +92,11 @@ device_test! {
     fn a_fixed_scale_stays_and_an_overflow_still_skips(device) {
         let state = new_state(1.0, device);
         let scratch = scratch(2, device).unwrap();
-        let rules = Rules { growth_interval: 1, ..Rules::new(1.0, false) };
         for (gradients, skipped) in [([0.1f32, 0.2], 0.0), ([f32::NAN, 0.2], 1.0)] {
             let gradients = Tensor::new(&gradients, device).unwrap();
-            norm_and_decide(&gradients, &scratch, &state, rules, &norm(device)).unwrap();
+            unscale_and_clip(&gradients, &scratch, &state, None, 1.0, &norm(device)).unwrap();
             let found = numbers(&state);
-            assert_eq!((found[SCALE], found[SKIPPED]), (1.0, skipped));
+            assert_eq!((found[SCALE], found[FOUND_INF]), (1.0, skipped));
         }
     }
 }
@@ -105,8 +105,8 @@ device_test! {
     fn the_scale_grows_only_while_it_is_an_f32(device) {
         let state = new_state(2f64.powi(127), device);
         let gradients = Tensor::new(&[0f32], device).unwrap();
-        let rules = Rules { growth_interval: 1, ..Rules::new(1.0, true) };
-        norm_and_decide(&gradients, &scratch(1, device).unwrap(), &state, rules, &norm(device)).unwrap();
+        let scratch = scratch(1, device).unwrap();
+        unscale_and_clip(&gradients, &scratch, &state, Some(1), 1.0, &norm(device)).unwrap();
         assert_eq!(numbers(&state)[SCALE], 2f64.powi(127));
     }
 }
@@ -114,18 +114,19 @@ device_test! {
 /// Five steps, one of them skipped, with and without clipping, beside the CPU's.
 fn adamw_beside_the_cpu(n: usize, half: Option<DType>, device: &Device) {
     let start = random(n, 1);
-    // Each group is a range; they are decided about together.
+    // Two groups, whose gradients have one norm.
     let groups = [0..n / 3, n / 3..n];
-    let updates = [0.1, 0.0].map(|weight_decay| AdamW { learning_rate: 1e-2, weight_decay });
+    let updates = [0.1, 0.0].map(|weight_decay| AdamW { lr: 1e-2, weight_decay });
     let arena = |device: &Device| {
         let zeros = || Tensor::zeros(n, DType::F32, device).unwrap();
         let weights = Tensor::from_slice(&start, n, device).unwrap();
         let half = half.map(|half| Tensor::zeros(n, half, device).unwrap());
-        Range { weights, half, gradients: zeros(), first: zeros(), second: zeros() }
+        ParamGroup { weights, half, gradients: zeros(), exp_avg: zeros(), exp_avg_sq: zeros() }
     };
     let (there, here) = (arena(device), arena(&Device::Cpu));
     let state = new_state(256.0, device);
-    let cpu_state = natively(|| StepState::new(256.0, &Device::Cpu)).unwrap();
+    let growth = Some(GROWTH_INTERVAL);
+    let cpu_scaler = natively(|| GradScaler::new(256.0, growth, &Device::Cpu)).unwrap();
     let scratch = scratch(n, device).unwrap();
 
     for step in 0..5 {
@@ -134,16 +135,16 @@ fn adamw_beside_the_cpu(n: usize, half: Option<DType>, device: &Device) {
             gradient[n - 1] = f32::INFINITY;
         }
         let on = |device: &Device| Tensor::from_slice(&gradient, n, device).unwrap();
-        let there = Range { gradients: on(device), ..there.clone() };
-        let here = Range { gradients: on(&Device::Cpu), ..here.clone() };
-        let rules = Rules::new([1e9, 0.5][step as usize % 2], true);
-        norm_and_decide(&there.gradients, &scratch, &state, rules, &norm(device)).unwrap();
-        natively(|| decide(&here.gradients, rules, &cpu_state, &target(1))).unwrap();
-        for (group, update) in groups.iter().zip(&updates) {
-            adamw(&part(&there, group), &state, update).unwrap();
-            natively(|| update.update(&part(&here, group), &cpu_state)).unwrap();
+        let there = ParamGroup { gradients: on(device), ..there.clone() };
+        let here = ParamGroup { gradients: on(&Device::Cpu), ..here.clone() };
+        let max = [1e9, 0.5][step as usize % 2];
+        unscale_and_clip(&there.gradients, &scratch, &state, growth, max, &norm(device)).unwrap();
+        natively(|| cpu_scaler.unscale_and_clip(&here.gradients, max, &target(1))).unwrap();
+        for (rows, update) in groups.iter().zip(&updates) {
+            adamw(&part(&there, rows), &state, update).unwrap();
+            natively(|| update.step(&part(&here, rows), &cpu_scaler)).unwrap();
         }
-        assert_eq!(numbers(&state)[SKIPPED] == 1.0, step == 2);
+        assert_eq!(numbers(&state)[FOUND_INF] == 1.0, step == 2);
         let expected = read(&here.weights);
         assert_eq!(read(&there.weights), expected, "the CPU's bits in step {step}");
         if let Some(copy) = &there.half {
@@ -154,19 +155,19 @@ fn adamw_beside_the_cpu(n: usize, half: Option<DType>, device: &Device) {
             }
         }
     }
-    let moments = |range: &Range| (read(&range.first), read(&range.second));
+    let moments = |group: &ParamGroup| (read(&group.exp_avg), read(&group.exp_avg_sq));
     assert_eq!(moments(&there), moments(&here), "the moments' bits");
 }
 
-/// The elements of a group in all tensors.
-fn part(range: &Range, group: &std::ops::Range<usize>) -> Range {
-    let cut = |tensor: &Tensor| tensor.narrow(0, group.start, group.len()).unwrap();
-    Range {
-        weights: cut(&range.weights),
-        half: range.half.as_ref().map(cut),
-        gradients: cut(&range.gradients),
-        first: cut(&range.first),
-        second: cut(&range.second),
+/// Some elements of all tensors of a group.
+fn part(group: &ParamGroup, rows: &Range<usize>) -> ParamGroup {
+    let cut = |tensor: &Tensor| tensor.narrow(0, rows.start, rows.len()).unwrap();
+    ParamGroup {
+        weights: cut(&group.weights),
+        half: group.half.as_ref().map(cut),
+        gradients: cut(&group.gradients),
+        exp_avg: cut(&group.exp_avg),
+        exp_avg_sq: cut(&group.exp_avg_sq),
     }
 }
 
@@ -190,24 +191,24 @@ device_test! {
         let n = 1001;
         let weights = Input::random(n, 1, DType::F32, device);
         let zeros = || Tensor::zeros(n, DType::F32, device).unwrap();
-        let range = Range {
+        let group = ParamGroup {
             weights: weights.device,
             half: None,
             gradients: zeros(),
-            first: zeros(),
-            second: zeros(),
+            exp_avg: zeros(),
+            exp_avg_sq: zeros(),
         };
         let state = new_state(65536.0, device);
         let scratch = scratch(n, device).unwrap();
         let mut expected = read(&weights.cpu);
         for step in 1..=5 {
-            let rules = Rules::new(1.0, true);
-            norm_and_decide(&range.gradients, &scratch, &state, rules, &norm(device)).unwrap();
-            let update = AdamW { learning_rate: 1e-3 * f64::from(step), weight_decay: 0.1 };
-            adamw(&range, &state, &update).unwrap();
+            let growth = Some(GROWTH_INTERVAL);
+            unscale_and_clip(&group.gradients, &scratch, &state, growth, 1.0, &norm(device)).unwrap();
+            let update = AdamW { lr: 1e-3 * f64::from(step), weight_decay: 0.1 };
+            adamw(&group, &state, &update).unwrap();
             let decay = update.decay_factor();
             expected.iter_mut().for_each(|x| *x *= decay);
         }
-        assert_eq!(read(&range.weights), expected);
+        assert_eq!(read(&group.weights), expected);
     }
 }

@@ -6,8 +6,8 @@ use super::{natively, read};
 use crate::Result;
 use crate::kernels::add_norm::{self, ParameterTargets, Summed};
 use crate::kernels::attention::{Attention, Operands};
-use crate::kernels::cross_entropy::{Share, binary_cross_entropy};
-use crate::kernels::optimizer::StepState;
+use crate::kernels::cross_entropy::bce_with_logits_backward;
+use crate::kernels::optimizer::GradScaler;
 use crate::kernels::random::DropoutMask;
 use crate::kernels::tests::target;
 use crate::kernels::{Indices, Target, elementwise, gelu, linear, rows};
@@ -60,9 +60,10 @@ pub fn scatter_add(gradient: &Tensor, indices: &[u32], skip: Option<u32>, n: usi
 
 /// The loss and its gradient.
 pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> (f32, Vec<f32>) {
-    let (loss, state) = (target(1), natively(|| StepState::new(1.0, &Device::Cpu)).unwrap());
-    let share = Share { elements: logits.elem_count(), state: &state };
-    let gradient = natively(|| binary_cross_entropy(logits, targets, share, &loss)).unwrap();
+    let (loss, scaler) = (target(1), natively(|| GradScaler::disabled(&Device::Cpu)).unwrap());
+    let count = logits.elem_count();
+    let gradient =
+        natively(|| bce_with_logits_backward(logits, targets, count, &scaler, &loss)).unwrap();
     (read(&loss.tensor)[0], read(&gradient))
 }
 

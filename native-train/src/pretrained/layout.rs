@@ -1,0 +1,16 @@
+//! The names of the files in a model's folder.
+
+pub const CONFIG_FILE: &str = "config.json";
+
+/// The files that may hold the tokenizer, best first: the converted form says more than the
+/// SentencePiece model.
+pub const TOKENIZER_FILES: [&str; 2] = ["tokenizer.json", "spm.model"];
+
+/// The files that may hold the weights, best first. An index names the files that they are spread
+/// over.
+pub const WEIGHT_FILES: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];

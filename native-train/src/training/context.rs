@@ -1,0 +1,109 @@
+//! The input of a fold's training: texts, settings and a device.
+
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use candle_core::{DType, Device};
+use serde::{Deserialize, Serialize};
+
+use crate::grid::Targets;
+
+/// The input of one fold's training.
+#[derive(Clone, Copy)]
+pub struct FoldContext<'a> {
+    /// The fold's number, counted from 0.
+    pub fold: usize,
+    pub examples: &'a Examples,
+    pub train_rows: &'a [usize],
+    pub validation_rows: &'a [usize],
+    pub hyperparameters: &'a Hyperparameters,
+    pub compute: &'a Compute,
+}
+
+/// Encoded texts and their labels.
+#[derive(Debug, Clone)]
+pub struct Examples {
+    /// The token ids of each text, special tokens included.
+    pub input_ids: Vec<Vec<u32>>,
+    pub targets: Targets,
+}
+
+/// The settings of a fine-tuning, with the meanings they have in Hugging Face's scripts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hyperparameters {
+    pub epochs: usize,
+    pub batch_size: usize,
+    /// The number of micro-batches that a batch goes through the model in: less memory, the same
+    /// update.
+    pub grad_accumulation: usize,
+    /// The peak, reached after the warm-up.
+    pub learning_rate: f64,
+    /// The share of all steps that warms up.
+    pub warmup_ratio: f64,
+    pub weight_decay: f64,
+    /// The `max_norm` that gradients are clipped to.
+    pub max_grad_norm: f64,
+    pub order: Order,
+    pub seed: u32,
+}
+
+/// The order in which an epoch takes its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Another one each epoch.
+    Shuffled,
+    AsGiven,
+}
+
+/// The device of a training and the number format of its products.
+#[derive(Debug, Clone)]
+pub struct Compute {
+    pub device: Device,
+    pub precision: Precision,
+}
+
+/// The number format of the forward and backward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    F32,
+    Bf16,
+    F16,
+}
+
+/// The time spent in the two phases of trainings.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PhaseTimes {
+    pub train: Duration,
+    pub validation: Duration,
+}
+
+impl AddAssign for PhaseTimes {
+    fn add_assign(&mut self, other: Self) {
+        self.train += other.train;
+        self.validation += other.validation;
+    }
+}
+
+impl Hyperparameters {
+    /// The optimizer steps of an epoch over `rows` rows; the last batch may be smaller.
+    pub fn steps_per_epoch(&self, rows: usize) -> usize {
+        rows.div_ceil(self.batch_size)
+    }
+
+    /// The optimizer steps of the whole training of a fold with `rows` rows.
+    pub fn total_steps(&self, rows: usize) -> usize {
+        self.epochs * self.steps_per_epoch(rows)
+    }
+}
+
+impl Precision {
+    /// The format of products, if it is not f32.
+    pub fn half(self) -> Option<DType> {
+        match self {
+            Self::F32 => None,
+            Self::Bf16 => Some(DType::BF16),
+            Self::F16 => Some(DType::F16),
+        }
+    }
+}
