@@ -1,11 +1,8 @@
 //! Rows of a table, picked by index.
 
-use std::sync::Arc;
-
-use super::Weights;
-use super::quantized_embedding::QuantizedEmbedding;
+use super::weights::{Table, Weights};
 use crate::Result;
-use crate::autograd::{Parameter, Tape, Value};
+use crate::autograd::{Tape, Value};
 use crate::kernels::{Indices, rows};
 
 /// A table [entries, width].
@@ -15,15 +12,6 @@ pub struct Embedding {
     entries: usize,
     /// A row that takes no gradient, as `padding_idx` of PyTorch's `Embedding`.
     padding: Option<u32>,
-}
-
-/// The source of an embedding's rows.
-#[derive(Clone)]
-pub enum Table {
-    /// A tensor [entries, width], which can be trained.
-    Parameter(Parameter),
-    /// Rows for inference, which take no gradient.
-    Quantized(Arc<QuantizedEmbedding>),
 }
 
 impl Embedding {

@@ -1,13 +1,11 @@
 //! The affine map y = x w^T + b.
 
-use std::sync::Arc;
-
 use candle_core::{DType, Tensor};
 
-use super::Weights;
+use super::weights::{LinearWeight, Weights};
 use crate::Result;
 use crate::autograd::{Gradients, Parameter, Tape, Value};
-use crate::kernels::packed::{Activation, PackedLinear};
+use crate::kernels::packed::Activation;
 use crate::kernels::{elementwise, gelu, linear};
 
 /// w [outputs, inputs], b [outputs].
@@ -15,15 +13,6 @@ use crate::kernels::{elementwise, gelu, linear};
 pub struct Linear {
     weight: LinearWeight,
     bias: Option<Parameter>,
-}
-
-/// The weight w of a layer.
-#[derive(Clone)]
-pub enum LinearWeight {
-    /// A tensor, which can be trained.
-    Parameter(Parameter),
-    /// Packed weights for inference, which take no gradient.
-    Packed(Arc<PackedLinear>),
 }
 
 impl Linear {

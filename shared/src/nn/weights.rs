@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
-use super::embedding::Table;
-use super::linear::LinearWeight;
 use super::quantized_embedding::QuantizedEmbedding;
 use crate::autograd::Parameter;
 use crate::kernels::packed::PackedLinear;
@@ -19,6 +17,24 @@ pub struct Prepared {
     pub embeddings: BTreeMap<String, Arc<QuantizedEmbedding>>,
     /// Packed weights of linear layers.
     pub linear: BTreeMap<String, Arc<PackedLinear>>,
+}
+
+/// The source of an embedding's rows.
+#[derive(Clone)]
+pub enum Table {
+    /// A tensor [entries, width], which can be trained.
+    Parameter(Parameter),
+    /// Rows for inference, which take no gradient.
+    Quantized(Arc<QuantizedEmbedding>),
+}
+
+/// The weight w of a layer.
+#[derive(Clone)]
+pub enum LinearWeight {
+    /// A tensor, which can be trained.
+    Parameter(Parameter),
+    /// Packed weights for inference, which take no gradient.
+    Packed(Arc<PackedLinear>),
 }
 
 static NONE: Prepared = Prepared { embeddings: BTreeMap::new(), linear: BTreeMap::new() };
