@@ -106,8 +106,8 @@ impl<'a> Runner<'a> {
                 ensure!(foreign.is_none(), "{DATA} has no line `{}`", foreign.expect("is some"));
                 Ok(())
             }
-            // The stories run JavaScript; the rest is no code.
-            "js" | "text" | "" => Ok(()),
+            // A story runs the JavaScript, `cargo test` the Rust; the rest is no code.
+            "js" | "rust" | "text" | "" => Ok(()),
             other => bail!(
                 "a block of `{other}` cannot be checked: say why by `<!-- docs: skip: REASON -->` above it"
             ),
