@@ -25,6 +25,9 @@ const PREPARE: &str = "native-train train --quiet --model mini --train-csv train
     --only-fold 0 --epochs 1 --output mini-run && mkdir -p microsoft && \
     mv mini-run/fold-0 microsoft/deberta-v3-base";
 
+/// Languages of blocks that hold commands.
+const SHELL: [&str; 2] = ["sh", "console"];
+
 /// A line of expected output that stands for any number of lines.
 const ELLIPSIS: &str = "...";
 
@@ -89,14 +92,19 @@ impl<'a> Runner<'a> {
 
     fn check_block(&mut self, block: &Block) -> Result<()> {
         if let Some(reason) = &block.skip {
-            for Shown { typed, .. } in shown(block) {
-                self.check_flags(&typed)?;
-                self.skipped.entry(reason.clone()).or_default().push(typed);
+            let skipped = self.skipped.entry(reason.clone()).or_default();
+            if !SHELL.contains(&&*block.language) {
+                skipped.push(format!("{} lines of {}", block.lines.len(), block.language));
+                return Ok(());
             }
-            return Ok(());
+            let commands = shown(block);
+            skipped.extend(commands.iter().map(|command| command.typed.clone()));
+            return commands.iter().try_for_each(|command| self.check_flags(&command.typed));
         }
         match block.language.as_str() {
-            "sh" | "console" => shown(block).iter().try_for_each(|command| self.run(command)),
+            language if SHELL.contains(&language) => {
+                shown(block).iter().try_for_each(|command| self.run(command))
+            }
             "toml" => {
                 fs::write(self.folder.join("documented.toml"), block.lines.join("\n"))?;
                 self.succeed("native-train train --config documented.toml --dry-run").map(drop)
