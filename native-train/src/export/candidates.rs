@@ -1,4 +1,5 @@
-//! Which encoding: each candidate is written and compared with the run, and the smallest bundle that is hardly worse is kept.
+//! The choice of an encoding: each candidate is written and compared with the run, and the smallest bundle that is hardly
+//! worse is kept.
 
 use anyhow::Result;
 use shared::bundle::{Encoding, Manifest, Verification};
@@ -7,7 +8,7 @@ use super::BundleFolder;
 use super::verify::macro_f1_drop;
 use crate::error::UserError;
 
-/// Tried where nothing else is asked for, from the nearest to the smallest.
+/// The encodings that are tried unless others are named, from the nearest to the smallest.
 const USUAL: [&str; 13] = [
     "int16",
     "int12",
@@ -24,11 +25,11 @@ const USUAL: [&str; 13] = [
     "int8+1",
 ];
 
-/// The most that single folds' probabilities may move on average. What moves more is another model: its score may be as good,
-/// and even better by chance, but thresholds were tuned for the run's.
+/// The most that the probabilities of single folds may move on average. A bundle that moves them more is another model: its
+/// score may be as good, or better by chance, but thresholds were tuned for the run's models.
 const MOST_MOVED: f64 = 0.02;
 
-/// A bundle that lies in the folder, unpublished.
+/// An unpublished bundle in the folder.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     pub manifest: Manifest,
@@ -39,11 +40,11 @@ pub fn usual() -> Vec<Encoding> {
     USUAL.iter().map(|name| name.parse().expect("an encoding")).collect()
 }
 
-/// Measures all, by `measure`, and gives them in the order asked for, with the place of the one to take. Of the bundles that
-/// are not taken nothing stays in the folder.
+/// Measures each encoding with `measure`, and returns the candidates in that order with the index of the chosen one. The other
+/// bundles are removed from the folder.
 ///
 /// # Errors
-/// Those of `measure`; if in every one macro-F1 drops by more than `max_f1_drop` or probabilities move by too much.
+/// Those of `measure`; if every candidate lowers macro-F1 by more than `max_f1_drop` or moves probabilities by too much.
 pub fn choose(
     encodings: &[Encoding],
     max_f1_drop: f64,
@@ -94,7 +95,7 @@ fn none_will_do(candidates: &[Candidate], max_f1_drop: f64) -> UserError {
     .hint(hint)
 }
 
-/// All candidates side by side; the chosen one is marked.
+/// A table of all candidates, with a mark at the chosen one.
 pub fn table(candidates: &[Candidate], chosen: usize) -> String {
     let head = [
         "encoding",

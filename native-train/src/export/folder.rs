@@ -1,6 +1,6 @@
-//! The folder that a bundle lies in. Shards go there first, each whole under its own name, which changes nothing for who
-//! reads the old manifest; the new manifest takes that one's place in a single step; then shards that it does not
-//! name are removed. Other files in the folder are let be.
+//! The folder of a bundle. New shards are written first, each under a name of its own, so that readers of the old manifest
+//! notice nothing. Then the new manifest replaces the old one in a single step, and shards that it does not list are
+//! removed. Other files in the folder stay as they are.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,8 +17,8 @@ pub const MANIFEST: &str = "manifest.json";
 const SHARD_ENDING: &str = ".safetensors";
 const HASH_DIGITS: usize = 64;
 
-/// A folder that a bundle is being written into. Unless [`publish`](Self::publish) is reached, what was put there is taken
-/// away again.
+/// A folder that a bundle is written into. If it is dropped before [`publish`](Self::publish), the shards that it added are
+/// removed.
 pub struct BundleFolder {
     folder: PathBuf,
     /// Shards that were not there before.
@@ -28,10 +28,10 @@ pub struct BundleFolder {
 }
 
 impl BundleFolder {
-    /// The folder may be missing, or hold an older bundle and files of other kinds.
+    /// Opens or creates a folder, which may hold an older bundle and other files.
     ///
     /// # Errors
-    /// If it is a run, or cannot be made.
+    /// If it is a run, or cannot be created.
     pub fn open(folder: &Path) -> Result<Self> {
         if folder.join("config.toml").is_file() {
             let message = format!("`{}` is a run", folder.display());
@@ -77,7 +77,7 @@ impl BundleFolder {
         read_shard(&self.folder, shard)
     }
 
-    /// Takes away what was written for a bundle that is not to be published, except what another needs.
+    /// Removes the shards of a bundle that will not be published, except those that `needed_by` lists.
     pub fn discard(&mut self, manifest: &Manifest, needed_by: Option<&Manifest>) {
         let files = |manifest: &Manifest| -> BTreeSet<PathBuf> {
             manifest.shards().iter().map(|shard| self.folder.join(shard.file_name())).collect()
@@ -94,10 +94,10 @@ impl BundleFolder {
         });
     }
 
-    /// Makes `manifest` the folder's.
+    /// Makes `manifest` the folder's manifest and removes the shards that it does not list.
     ///
     /// # Errors
-    /// If it cannot be written; or, with the new bundle in place, an old shard not be removed.
+    /// If the manifest cannot be written, or if an old shard cannot be removed once the new bundle is in place.
     pub fn publish(mut self, manifest: &Manifest) -> Result<()> {
         write_text(&self.folder.join(MANIFEST), &manifest.to_json())?;
         self.published = true;
@@ -132,7 +132,7 @@ impl Drop for BundleFolder {
 /// Reads the manifest of a bundle.
 ///
 /// # Errors
-/// If there is none that can be used.
+/// If it is missing or not valid.
 pub fn read_manifest(folder: &Path) -> Result<Manifest> {
     let path = folder.join(MANIFEST);
     let bytes = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
@@ -157,7 +157,7 @@ fn is_shard(name: &str) -> bool {
         .is_some_and(|hash| hash.len() == HASH_DIGITS && hash.bytes().all(hexadecimal))
 }
 
-/// Whether it is what a killed export left of one.
+/// Whether it is the unfinished shard of an export that was killed.
 fn is_unfinished_shard(name: &str) -> bool {
     let shard =
         name.strip_prefix('.').and_then(|name| name.get(..HASH_DIGITS + SHARD_ENDING.len()));

@@ -1,7 +1,7 @@
-//! Which word embeddings a browser needs before a model answers: the first rows, so many that texts are answered early as often, and as
-//! early, as can be. What is measured is the largest id of each text, so that nothing is taken for granted of how ids are
-//! ordered. Those of SentencePiece's Unigram models fall by score, so first rows serve most texts. Where a vocabulary is
-//! ordered otherwise, large ids are everywhere and the rows stay together.
+//! How many of the first rows of the word embeddings are hot: those that a browser needs before a model answers. They are chosen so
+//! that texts are answered as early and as often without the cold rows as possible. The largest id of each text is measured, so no order of
+//! ids is assumed. SentencePiece's Unigram models order ids by score, so the first rows serve most texts. With a vocabulary
+//! in another order, large ids are everywhere and all rows are hot.
 
 use rayon::prelude::*;
 use shared::bundle::Encoding;
@@ -9,29 +9,31 @@ use shared::bundle::Encoding;
 use super::Source;
 use crate::error::UserError;
 
-/// What `--hot-rows` may say.
+/// The value of `--hot-rows`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HotRows {
-    /// As many as save the run's texts most, where the others are worth shards of their own.
+    /// As many as save the run's texts most, if the cold rows are worth shards of their own.
     Auto,
+    /// All rows.
     All,
+    /// The first rows, of this number.
     These(usize),
 }
 
-/// Rows are parted at multiples of this.
+/// `auto` gives multiples of this.
 const STEP: usize = 1024;
 
-/// Other rows of less than this come with the first ones: they save no time, and cost requests.
+/// Fewer bytes of cold rows are not worth it: they save no time and cost requests.
 const FEWEST_BYTES: usize = 4 << 20;
 
-/// As do those that are less than one row of so many.
+/// Cold rows that are less than one in so many of all rows are not worth it either.
 const FEWEST_OF: usize = 4;
 
 impl HotRows {
-    /// For an encoding, given how many of the first rows each text needs; `None`: all rows come first.
+    /// The number of hot rows of an encoding, given how many of the first rows each text needs; `None`: all rows.
     ///
     /// # Errors
-    /// If the visitor's number does not part the rows, or the encoding's rows cannot be parted.
+    /// If the user's number is not less than all rows, or the encoding can have no cold rows.
     pub fn of<'n>(
         self,
         encoding: Encoding,
@@ -53,9 +55,10 @@ impl HotRows {
                 Err(UserError::new(message).hint("pass fewer as `--hot-rows`, or `--hot-rows all`"))
             }
             (Self::These(_), None) => {
-                let message = format!("word embeddings of {encoding} come together");
-                Err(UserError::new(message)
-                    .hint("pass an encoding whose words are not f32, or `--hot-rows all`"))
+                let message = format!("{encoding} can have no cold rows");
+                Err(UserError::new(message).hint(
+                    "pass an encoding whose word embeddings are not f32, or `--hot-rows all`",
+                ))
             }
         }
     }
@@ -71,8 +74,8 @@ pub fn needed(source: &Source) -> Vec<usize> {
     rows.collect()
 }
 
-/// How many of the first rows save most: a text that needs no others is answered by so many rows earlier as there are
-/// others. A text that does need some is answered when all are there, as if they had come together.
+/// The number of hot rows that saves most: a text that needs no cold rows is answered earlier by as many rows as are cold.
+/// Other texts are answered when all rows are loaded, which takes no longer than without cold rows.
 fn most_saving(needed: &[usize], rows: usize) -> usize {
     let mut needed = needed.to_vec();
     needed.sort_unstable();
@@ -93,7 +96,7 @@ mod tests {
     use crate::data::{ColumnChoice, Texts};
 
     #[test]
-    fn rows_are_parted_where_that_saves_most() {
+    fn rows_are_cold_where_that_saves_most() {
         // Half of the texts served leaves three quarters for later; all served leaves one.
         assert_eq!(most_saving(&[9_000, 30_000, 9_500, 30_500], 40_960), 10_240);
         assert_eq!(most_saving(&[9_000, 12_000, 9_500, 12_100], 40_960), 12_288);
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_parted_where_it_is_worth_it() {
+    fn rows_are_cold_where_it_is_worth_it() {
         let auto = |format: Format, rows, needed: usize| {
             let needed = [needed];
             HotRows::Auto.of(format.into(), [rows, 768], || &needed).unwrap()
@@ -115,7 +118,7 @@ mod tests {
         assert_eq!(auto(Format::Int8, 8_000, 3_000), None);
         assert_eq!(auto(Format::Int16, 8_000, 3_000), Some(3_072));
         assert_eq!(auto(Format::Int8, 1_000, 900), None);
-        assert_eq!(auto(Format::F32, 128_100, 40_001), None, "f32 comes together");
+        assert_eq!(auto(Format::F32, 128_100, 40_001), None, "f32 has no cold rows");
     }
 
     #[test]
@@ -127,7 +130,7 @@ mod tests {
         assert!(of(HotRows::These(7), Format::F32).is_err());
     }
 
-    /// How many rows of DeBERTa-v3's vocabulary serve how many texts, and how many of others:
+    /// Prints how many texts need more than so many rows of DeBERTa-v3's vocabulary:
     ///
     ///     cargo test --release --workspace -- --ignored --nocapture texts_that_need_cold_rows
     #[test]

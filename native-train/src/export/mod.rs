@@ -1,7 +1,6 @@
-//! From a run to a bundle: `source` is what the run holds, `folder` how shards and manifest come to lie in a folder,
-//! `hot_rows` which word embeddings come first, `reference` what the run says, `verify` whether what lies in the folder
-//! says the same, and `candidates` which encoding is the smallest that does nearly. What a bundle is stands in
-//! `shared::bundle`.
+//! From a run to a bundle: `source` reads the run, `folder` writes and publishes the bundle, `hot_rows` chooses the rows that
+//! come first, `reference` has the answers of the run, `verify` compares those of the bundle, and `candidates` finds the
+//! smallest encoding that is hardly worse. The format of a bundle is documented in `shared::bundle`.
 
 pub mod candidates;
 pub mod folder;

@@ -1,8 +1,8 @@
-//! What the run's own models say of the texts that bundles are compared on: worked out once, whatever the number of bundles.
+//! The answers of the run's own models to the texts that bundles are compared on, computed once for all bundles.
 //!
-//! Each fold judges the rows it held out. Texts that go through every fold, for the ensemble's mean, are those of a file of
-//! its own where there is one, else a sample of the training texts. Averaged weights have held out nothing: what an
-//! encoding does to them is measured on that sample, what averaging does on the common texts.
+//! Each fold judges the rows it held out. The texts that go through every fold, for the ensemble's mean, are those of a
+//! separate file, else a sample of the training texts. Averaged weights have held out no texts: the effect of an encoding on
+//! them is measured on that sample, the effect of averaging on the texts that go through every fold.
 
 use anyhow::Result;
 use candle_core::Device;
@@ -17,37 +17,38 @@ use super::source::Models;
 use crate::grid::{Grid, Targets};
 use crate::{inference, length_batches};
 
-/// Training texts that go through every fold.
+/// The number of training texts that go through every fold.
 const SAMPLE_ROWS: usize = 500;
 
 /// The run's answers.
 pub struct Reference {
-    /// For each model that is to be bundled.
+    /// For each model that goes into the bundle.
     pub judged: Vec<Judged>,
     pub common: Common,
 }
 
-/// Labelled texts, by one model.
+/// Labelled texts and one model's answers.
 pub struct Judged {
     pub input_ids: Vec<Vec<u32>>,
     pub targets: Targets,
     pub logits: Vec<f32>,
 }
 
-/// Texts, by all models.
+/// Texts that go through every model, and the answers.
 pub struct Common {
     pub texts: Vec<String>,
     pub input_ids: Vec<Vec<u32>>,
     pub targets: Option<Targets>,
     pub seen_in_training: bool,
-    /// The mean over the models that are to be bundled.
+    /// The mean over the models that go into the bundle.
     pub bundled: Vec<f32>,
     /// The mean over the run's folds.
     pub folds: Vec<f32>,
 }
 
 impl Reference {
-    /// `unseen` are texts from elsewhere, with targets where they have labels; `done` hears the fold that is through.
+    /// `unseen` are texts that the run was not trained on, with targets if they have labels. `done` is called with each fold
+    /// that is finished.
     ///
     /// # Errors
     /// If a file of the run cannot be read.
@@ -110,7 +111,7 @@ fn encode(source: &Source, texts: &[String]) -> Vec<Vec<u32>> {
     texts.par_iter().map(encode).collect()
 }
 
-/// Of one text after the other.
+/// The logits of each text, in their order.
 pub fn logits(
     model: &FrozenClassifier,
     input_ids: &[Vec<u32>],

@@ -1,4 +1,5 @@
-//! What a bundle takes from a run: trained folds, tokenizer, thresholds, scores, and the texts they were measured on.
+//! The parts of a run that go into a bundle: trained folds, tokenizer, thresholds, scores, and the texts that they were measured
+//! on.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -23,7 +24,7 @@ use crate::run::files::{damaged, read_json};
 use crate::run::tables::{FoldTable, ThresholdTable};
 use crate::run::{FoldFolder, Run};
 
-/// A run, read as far as an export needs it. The models' numbers wait for [`Source::read`].
+/// A run without the models' weights, which [`Source::read`] reads.
 pub struct Source {
     pub config: TrainConfig,
     pub labels: LabelSet,
@@ -48,17 +49,17 @@ pub enum FoldChoice {
     These(Vec<usize>),
 }
 
-/// What models a bundle is to hold.
+/// The models of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Models {
-    /// Each fold's.
+    /// The model of each fold.
     Folds,
-    /// One, with the mean of the folds' weights.
+    /// One model, with the mean of the folds' weights.
     Soup,
 }
 
 impl Source {
-    /// `train_csv` is where the run's texts are now; `None`: where they were.
+    /// Opens a run. `train_csv` is where the run's texts are now; `None`: where they were.
     ///
     /// # Errors
     /// If a fold was not trained, a file is missing or damaged, or the texts are not the run's.
@@ -102,8 +103,8 @@ impl Source {
         })
     }
 
-    /// Finds the model that the run began with: `named`, else what the run's settings name. Nothing, if it began with random
-    /// numbers or the model is not to be had any more, which is said.
+    /// Finds the model that the run began with: `named`, else the one in the run's settings. `false` if the run began with random
+    /// weights, or if the model cannot be found any more, which is noted.
     ///
     /// # Errors
     /// If `named` cannot be used.
@@ -130,7 +131,7 @@ impl Source {
             .map_err(|error| inference::of_fold(error, &self.fold_folder(place)))
     }
 
-    /// The same of the model that the run began with, where it has the tensor.
+    /// Some rows of a tensor of the model that the run began with, if it has the tensor.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -140,7 +141,7 @@ impl Source {
         ancestor.read_backbone_rows(name, &shapes[name], rows)
     }
 
-    /// The same of the folds' averaged weights.
+    /// Some rows of the mean of the folds' tensors.
     ///
     /// # Errors
     /// If a fold's cannot be read.
@@ -169,7 +170,7 @@ impl Source {
         Ok(Classifier::new(&self.model, self.labels.len(), &weights)?.freeze()?)
     }
 
-    /// Word embeddings of a model: how many and how wide.
+    /// The shape of the word embeddings, [rows, width].
     pub fn words(&self) -> [usize; 2] {
         [self.model.vocab_size, self.model.embedding_size]
     }
@@ -185,7 +186,7 @@ impl Source {
         (0..self.dataset.len()).filter(|&row| self.fold_of[row] == fold).collect()
     }
 
-    /// What the bundle is to say and hold.
+    /// The contents of a bundle of these models.
     pub fn contents(
         &self,
         encoding: Encoding,
@@ -303,7 +304,7 @@ fn texts(
     Ok((loaded.dataset, table.fold_of))
 }
 
-/// A model's name without the folders it lay in, which are nobody's business.
+/// A model's name without the path to it, which is private.
 fn public_name(model: &str) -> String {
     let is_folder = matches!(pretrained::Source::parse(model), Ok(pretrained::Source::Folder(_)));
     if !is_folder && !Path::new(model).is_absolute() {

@@ -1,4 +1,4 @@
-//! A bundle as a browser would load it, against the run: the same texts through both, and what differs.
+//! A comparison of a bundle, loaded as a browser loads it, with its run: the same texts go through both.
 
 use anyhow::{Result, ensure};
 use shared::bundle::{Encoding, EnsembleScores, FoldModel, FoldScores, Manifest, Verification};
@@ -10,16 +10,17 @@ use super::{BundleFolder, Source};
 use crate::evaluation::{Decisions, Scores, decide};
 use crate::grid::{Grid, Probabilities, Targets};
 
-/// What an encoding may change.
+/// The differences from the run that an encoding may cause.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
-    /// Of the ensemble's probabilities, the largest over rows and labels.
+    /// The largest difference of a probability of the ensemble.
     pub probability: f64,
-    /// By how much macro-F1 may be lower than the run's.
+    /// The most that macro-F1 may be lower than the run's.
     pub macro_f1: f64,
 }
 
 impl Tolerance {
+    /// The tolerance of an encoding.
     pub fn of(encoding: Encoding) -> Self {
         match encoding.format() {
             // The same numbers through the same code.
@@ -34,10 +35,10 @@ impl Tolerance {
     }
 }
 
-/// Loads every model of the bundle and compares it with the run's; `done` hears the place of the one that is through.
+/// Loads every model of the bundle and compares it with the run's. `done` is called with the index of each that is finished.
 ///
 /// # Errors
-/// If a shard cannot be read, or the two tokenizers differ. What is out of tolerance is for [`check`] to say.
+/// If a shard cannot be read, or if the two tokenizers differ. Tolerances are the business of [`check`].
 pub fn compare(
     source: &Source,
     reference: &Reference,
@@ -73,20 +74,22 @@ pub fn compare(
     })
 }
 
+/// Checks that the bundle is within the tolerance of its encoding.
+///
 /// # Errors
-/// If the bundle differs from the run by more than its encoding may.
+/// If it differs from the run by more.
 pub fn check(found: &Verification, encoding: Encoding) -> Result<()> {
     let Tolerance { probability, macro_f1 } = Tolerance::of(encoding);
     let difference = found.probability_difference;
     ensure!(
         difference <= probability,
-        "the bundle differs from the run: a probability by {difference:.2e}, of {encoding} at most \
-         {probability:.0e} is taken; nothing was published"
+        "the bundle differs from the run: a probability by {difference:.2e}, and {encoding} allows \
+         {probability:.0e}; nothing was published"
     );
     ensure!(
         macro_f1_drop(found) <= macro_f1,
-        "the bundle is worse than the run: macro-F1 {:.4} rather than {:.4}, of {encoding} {macro_f1} less \
-         is taken; nothing was published",
+        "the bundle is worse than the run: macro-F1 {:.4} instead of {:.4}, and {encoding} \
+         allows {macro_f1} less; nothing was published",
         found.macro_f1_bundle,
         found.macro_f1_run
     );
@@ -98,18 +101,18 @@ pub fn macro_f1_drop(found: &Verification) -> f64 {
     found.macro_f1_run - found.macro_f1_bundle
 }
 
-/// The fold as a browser loads it.
+/// Loads a fold as a browser does.
 fn load(manifest: &Manifest, folder: &BundleFolder, fold: usize) -> Result<FoldModel> {
     FoldModel::load(manifest, fold, |_, shard| folder.read(shard))
 }
 
-/// The common texts must have the same ids by the run's tokenizer and by the bundle's.
+/// Checks that the run's tokenizer and the bundle's give the common texts the same ids.
 fn check_tokenizer(model: &FoldModel, reference: &Reference, source: &Source) -> Result<()> {
     let common = &reference.common;
     for (row, (text, input_ids)) in common.texts.iter().zip(&common.input_ids).enumerate() {
         ensure!(
             model.tokenizer().encode(text, source.config.max_len).input_ids == *input_ids,
-            "the bundle's tokenizer reads text {row} otherwise than the run's"
+            "the bundle's tokenizer gives text {row} other ids than the run's"
         );
     }
     Ok(())
@@ -136,7 +139,7 @@ fn ensemble_scores(source: &Source, reference: &Reference, ours: Vec<f32>) -> En
     }
 }
 
-/// What single models say of labelled rows, so far.
+/// The decisions of single models about labelled rows, so far.
 #[derive(Default)]
 struct Judgement {
     targets: Vec<u8>,
@@ -167,7 +170,7 @@ impl Judgement {
         self.of_bundle.extend(ours.rows().flatten());
     }
 
-    /// Of the run and of the bundle, over all rows together.
+    /// Macro-F1 of the run and of the bundle, over all rows together.
     fn macro_f1(&self) -> (f64, f64) {
         let targets = Targets::new(self.labels, self.targets.clone());
         let score = |decisions: &Vec<bool>| {
@@ -177,7 +180,7 @@ impl Judgement {
     }
 }
 
-/// Of numbers, pair by pair.
+/// The differences of pairs of numbers.
 #[derive(Debug, Default, Clone, Copy)]
 struct Differences {
     largest: f64,

@@ -237,7 +237,7 @@ fn word_embeddings_may_come_in_two_parts() {
         ("--hot-rows 0", "use auto, all or a number of rows above 0"),
         ("--hot-rows most", "use auto, all or a number of rows above 0"),
         ("--hot-rows 1000000", "word embeddings, no more"),
-        ("--hot-rows 30 --encoding f32", "error: word embeddings of f32 come together"),
+        ("--hot-rows 30 --encoding f32", "error: f32 can have no cold rows"),
     ] {
         let said = folder.run(&format!("export --run run --output other --quiet {flags}"));
         assert!(said.starts_with("exit code: 2\n") && said.contains(expected), "{said}");
@@ -334,9 +334,9 @@ fn what_differs_by_too_much_is_not_published() {
         said.starts_with("exit code: 1\n--- stderr\nerror: the bundle differs from the run: a"),
         "{said}"
     );
-    assert!(said.ends_with("of int12 at most 5e-3 is taken; nothing was published\n"), "{said}");
+    assert!(said.ends_with("and int12 allows 5e-3; nothing was published\n"), "{said}");
     let said = folder.run(&format!("{EXPORT} --encoding int16"));
-    assert!(said.ends_with("of int16 at most 1e-4 is taken; nothing was published\n"), "{said}");
+    assert!(said.ends_with("and int16 allows 1e-4; nothing was published\n"), "{said}");
     assert!(bundle(&folder) == before, "an older bundle is as it was");
 
     let said = folder.run("export --run run --output new --encoding int8 --quiet");

@@ -1,6 +1,7 @@
 //! Bundles that are written, read again, and tampered with.
 
 mod deltas;
+mod earlier;
 mod format;
 mod hot;
 mod lies;
@@ -170,8 +171,17 @@ fn bundle_of(contents: Contents, folds: &[Tensors]) -> Bundle {
 }
 
 fn bundle_from(base: Base, contents: Contents, folds: &[Tensors]) -> Bundle {
+    bundle_with(tokenizer(), base, contents, folds)
+}
+
+fn bundle_with(
+    tokenizer: &CompactTokenizer,
+    base: Base,
+    contents: Contents,
+    folds: &[Tensors],
+) -> Bundle {
     let mut written: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    let tokenizers = vec![tokenizer().clone(); folds.len()];
+    let tokenizers = vec![tokenizer.clone(); folds.len()];
     let config = contents.config.clone();
     let manifest = write(
         contents,
