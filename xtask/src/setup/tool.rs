@@ -74,7 +74,16 @@ impl Tool<'_> {
         );
         let mut command = shell.command("cargo");
         command
-            .args(["install", package, "--version", version, "--force", "--debug", "--root"])
+            .args([
+                "install",
+                package,
+                "--version",
+                version,
+                "--force",
+                "--debug",
+                "--quiet",
+                "--root",
+            ])
             .arg(&tools)
             .args(self.build_flags)
             // It runs for seconds: what it takes to build matters, its speed does not.
@@ -118,7 +127,7 @@ impl Release {
     fn unpack(&self, shell: &Shell, folder: &Path) -> Result<()> {
         let archive = folder.join("archive");
         let mut curl = shell.command("curl");
-        curl.args(["--fail", "--silent", "--show-error", "--location", "--proto", "=https"]);
+        curl.args(["--fail", "--silent", "--location", "--proto", "=https"]);
         curl.args([
             "--connect-timeout",
             CONNECT_SECONDS,
@@ -126,14 +135,17 @@ impl Release {
             DOWNLOAD_SECONDS,
             "--output",
         ]);
-        shell::run(curl.arg(&archive).arg(self.address), "its host cannot be reached from here")?;
+        shell::answer(curl.arg(&archive).arg(self.address))
+            .context("its host cannot be reached from here, or there is no `curl`")?;
         let bytes = fs::read(&archive)?;
         let found = hex(&Sha256::digest(&bytes));
         if found != self.sha256 {
             bail!("{} has the sha256 {found}, not {}: it is not used", self.address, self.sha256);
         }
         let mut tar = shell.command("tar");
-        shell::run(tar.arg("-xf").arg(&archive).arg("-C").arg(folder), "tar cannot unpack it")
+        shell::answer(tar.arg("-xf").arg(&archive).arg("-C").arg(folder))
+            .context("`tar` cannot unpack it")?;
+        Ok(())
     }
 }
 
