@@ -117,9 +117,10 @@ fn check_links(root: &Path, documents: &[Document]) -> Result<usize> {
             followed += 1;
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = if file.is_empty() { here.clone() } else { normal(&here, file) };
-            let known = anchors.get(&target);
-            let leads_there = target.exists()
-                && (anchor.is_empty() || known.is_some_and(|known| known.contains(anchor)));
+            let leads_there = match anchors.get(&target) {
+                Some(known) => anchor.is_empty() || known.contains(anchor),
+                None => anchor.is_empty() && target.exists(),
+            };
             if !leads_there {
                 broken.push(format!("{}: {link}", document.place(line)));
             }
