@@ -4,7 +4,6 @@
 //! its own making. So commands run as they are written, in seconds and without a network.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -33,6 +32,8 @@ const ELLIPSIS: &str = "...";
 
 pub struct Runner<'a> {
     shell: Shell<'a>,
+    /// By its place in the target folder: the tests' build may have replaced the program that runs this.
+    xtask: PathBuf,
     folder: PathBuf,
     data: String,
     pub run: usize,
@@ -62,7 +63,8 @@ impl<'a> Runner<'a> {
         let data = fs::read_to_string(workspace.root.join(DATA))
             .with_context(|| format!("cannot read {DATA}"))?;
         let shell = Shell::new(workspace).preferring(programs);
-        let runner = Self { shell, folder, data, run: 0, skipped: BTreeMap::new() };
+        let xtask = workspace.program("xtask");
+        let runner = Self { shell, xtask, folder, data, run: 0, skipped: BTreeMap::new() };
         runner.fill_folder()?;
         Ok(runner)
     }
@@ -157,7 +159,7 @@ impl<'a> Runner<'a> {
         command
             .args(["-c", &format!("exec 2>&1\n{line}")])
             .current_dir(&self.folder)
-            .env("XTASK", env::current_exe().context("cannot find this program")?)
+            .env("XTASK", &self.xtask)
             // Nothing may come from a hub.
             .env("HF_ENDPOINT", "http://127.0.0.1:9")
             .env("HF_HOME", self.folder.join("hub"));
