@@ -73,7 +73,7 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     demo.export()?;
     step("getting the tools that build the page");
     setup::for_the_page(workspace)?;
-    step("building the page (about 6 minutes on two cores, the first time)");
+    step("building the page (about 4 minutes on two cores, the first time)");
     site::build_page(&demo.shell)?;
     if arguments.no_serve {
         eprintln!("demo: the page is in {}; any static host can serve it", demo.dist().display());
