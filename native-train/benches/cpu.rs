@@ -20,7 +20,7 @@ use native_train::training::{Compute, Precision};
 use shared::autograd::Tape;
 use shared::batch::Batch;
 use shared::kernels::cross_entropy::bce_with_logits_backward;
-use shared::kernels::optimizer::GradScaler;
+use shared::kernels::grad_scaler::GradScaler;
 use shared::kernels::random::RandomKey;
 use shared::model::{Classifier, DebertaConfig};
 use shared::nn::Weights;

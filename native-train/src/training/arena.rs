@@ -16,7 +16,7 @@ use crate::run::tensors::Tensors;
 /// and cuBLAS takes it as an aligned operand.
 const ALIGNMENT: usize = 16;
 
-/// Flat tensors [n], in which weights with weight decay come before those without.
+/// Flat tensors `[n]`, in which weights with weight decay come before those without.
 pub struct Arena {
     regions: BTreeMap<String, Region>,
     /// Neighbouring tensors under a name of their own, to be multiplied as one.
@@ -90,7 +90,7 @@ impl Arena {
         self.stacks.iter().find(|(_, stack)| within(stack)).map(|(name, _)| &**name)
     }
 
-    /// All gradients [len].
+    /// All gradients `[len]`.
     pub fn all_gradients(&self) -> &Tensor {
         &self.flat.gradients
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use shared::kernels::optimizer::ScalerState;
+use shared::kernels::grad_scaler::ScalerState;
 
 use crate::run::files;
 use crate::run::tensors::{self, Tensors};

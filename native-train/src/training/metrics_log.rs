@@ -32,7 +32,7 @@ pub struct EpochRecord {
     pub epoch: usize,
     pub step: usize,
     pub validation_loss: f32,
-    /// At threshold 0.5.
+    /// Macro-F1 at threshold 0.5.
     pub validation_macro_f1: f64,
 }
 

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use shared::autograd::ParameterGradients;
-use shared::kernels::optimizer::{AdamW, GradScaler, ParamGroup};
+use shared::kernels::grad_scaler::GradScaler;
+use shared::kernels::optimizer::{AdamW, ParamGroup};
 use shared::nn::Weights;
 
 use super::arena::{self, Arena};

@@ -46,14 +46,14 @@ impl StepResults {
         &self.skipped
     }
 
-    /// The place of the current step's loss [1], to which each micro-batch after the first adds its
+    /// The place of the current step's loss `[1]`, to which each micro-batch after the first adds its
     /// share.
     pub fn loss(&self, micro_batch: usize) -> Result<Target> {
         let write = if micro_batch == 0 { WriteMode::Replace } else { WriteMode::Add };
         Ok(Target { tensor: self.losses.narrow(0, self.unread, 1)?, write })
     }
 
-    /// The place of the current step's gradient norm [1].
+    /// The place of the current step's gradient norm `[1]`.
     pub fn grad_norm(&self) -> Result<Target> {
         Ok(Target { tensor: self.norms.narrow(0, self.unread, 1)?, write: WriteMode::Replace })
     }

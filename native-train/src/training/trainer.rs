@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use shared::autograd::Tape;
 use shared::batch::Batch;
 use shared::kernels::cross_entropy::{bce_with_logits_backward, mean_loss};
-use shared::kernels::optimizer::GradScaler;
+use shared::kernels::grad_scaler::GradScaler;
 use shared::kernels::scalar::sigmoid;
 use shared::model::{Classifier, DebertaConfig, WORD_EMBEDDINGS};
 
@@ -42,7 +42,7 @@ pub struct Files<'a> {
 pub struct Trained {
     pub weights: BTreeMap<String, Tensor>,
     pub best_epoch: usize,
-    /// At threshold 0.5.
+    /// Macro-F1 at threshold 0.5.
     pub best_macro_f1: f64,
     pub times: PhaseTimes,
 }

@@ -1,7 +1,7 @@
 //! Layer normalisation (Ba et al., arXiv 1607.06450) of a sum, in one pass over memory:
 //! y = gamma * (s - mean) / sqrt(variance + eps) + beta, with s = dropout(x + bias) + residual.
 
-mod types;
+pub(super) mod types;
 
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;

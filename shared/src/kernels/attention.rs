@@ -21,7 +21,7 @@ mod bands;
 mod head;
 mod inference;
 mod rows;
-mod types;
+pub(super) mod types;
 
 use std::ops::Range;
 

@@ -2,12 +2,12 @@
 
 use candle_core::Tensor;
 
-use super::optimizer::{GradScaler, LossScale};
+use super::grad_scaler::{GradScaler, LossScale};
 use super::{Target, cuda, scalar, tensor_in, values};
 use crate::Result;
 
 /// The gradient of the scaled mean loss by the logits, in their shape and format; the mean itself,
-/// unscaled, goes to `loss`, f32 [1].
+/// unscaled, goes to `loss`, f32 `[1]`.
 ///
 /// `targets` are 0 or 1, f32, shaped as the logits. The mean is over `elements` elements: those of all
 /// batches whose gradients one optimizer step adds up, of which this may be one.

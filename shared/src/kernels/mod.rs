@@ -21,6 +21,7 @@ pub mod cross_entropy;
 pub mod cuda;
 pub mod elementwise;
 pub mod gelu;
+pub mod grad_scaler;
 mod indices;
 pub mod linear;
 pub mod low_bits;

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use shared::autograd::{ParameterGradients, Tape};
 use shared::batch::Batch;
 use shared::kernels::cross_entropy::bce_with_logits_backward;
-use shared::kernels::optimizer::GradScaler;
+use shared::kernels::grad_scaler::GradScaler;
 use shared::kernels::{Target, WriteMode};
 use shared::model::{Classifier, DebertaConfig};
 use shared::nn::Weights;

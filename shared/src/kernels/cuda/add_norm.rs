@@ -6,7 +6,7 @@ use super::columns::sum_partials;
 use super::launch::{empty, optional_pointer, pointer, suffix, vector};
 use super::types::{Arg, Launch};
 use crate::Result;
-use crate::kernels::add_norm::{ParameterTargets, Summed};
+use crate::kernels::add_norm::types::{ParameterTargets, Summed};
 use crate::kernels::random::DropoutMask;
 
 /// Neighbouring elements of one thread.

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::launch::{empty, optional_pointer, pointer, strided_pointer, suffix, vector};
 use super::types::{Arg, Launch};
 use crate::Result;
-use crate::kernels::attention::{Attention, Operands, Queries, Stacked};
+use crate::kernels::attention::types::{Attention, Operands, Queries, Stacked};
 
 /// Threads of a block.
 const BLOCK: u32 = 256;

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use super::launch::{optional_pointer, pointer, suffix, vector};
 use super::types::{Arg, Launch};
 use crate::Result;
-use crate::kernels::optimizer::{
+use crate::kernels::optimizer::types::{
     AdamW, BACKOFF_FACTOR, BETAS, EPS, GROWTH_FACTOR, GROWTH_INTERVAL, ParamGroup,
 };
 
@@ -16,7 +16,7 @@ const EACH: usize = 4;
 /// The most blocks of a launch; a thread then takes several rounds.
 const BLOCKS: usize = 1024;
 
-/// The elements of the scaler's state, a tensor f64 [16].
+/// The elements of the scaler's state, a tensor f64 `[16]`.
 pub mod state {
     /// The factor of the loss.
     pub const SCALE: usize = 0;
@@ -52,8 +52,8 @@ pub fn scratch(elements: usize, device: &Device) -> Result<Tensor> {
     Ok(Tensor::zeros(blocks(elements) + 1, DType::F64, device)?)
 }
 
-/// [`GradScaler::unscale_and_clip`](crate::kernels::optimizer::GradScaler::unscale_and_clip): reads the
-/// gradients, f32 [n], and updates `state`, f64 [16]; the unscaled norm also goes to `norm`, f32 [1].
+/// [`GradScaler::unscale_and_clip`](crate::kernels::grad_scaler::GradScaler::unscale_and_clip): reads the
+/// gradients, f32 `[n]`, and updates `state`, f64 `[16]`; the unscaled norm also goes to `norm`, f32 `[1]`.
 ///
 /// The scale that counts is the one at the time of the call; after it, `state` holds the next step's.
 /// `growth_interval` is `None` for a scale that stays.

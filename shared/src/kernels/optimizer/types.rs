@@ -1,4 +1,4 @@
-//! What the CPU's and the GPU's side of the optimizer have in common: tensors, settings, constants.
+//! The common ground of the CPU's and the GPU's side of the optimizer: tensors, settings, constants.
 
 use candle_core::Tensor;
 
@@ -25,7 +25,7 @@ pub struct AdamW {
     pub weight_decay: f64,
 }
 
-/// Parameters that are updated together: flat f32 tensors [n], and a copy of the weights in half
+/// Parameters that are updated together: flat f32 tensors `[n]`, and a copy of the weights in half
 /// precision.
 #[derive(Clone)]
 pub struct ParamGroup {

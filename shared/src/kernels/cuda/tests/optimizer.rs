@@ -9,7 +9,8 @@ use crate::kernels::cuda::optimizer::state::{
     BIAS_CORRECTIONS, FOUND_INF, GRAD_FACTOR, GROWTH_TRACKER, LEN, NORM, SCALE, STEP,
 };
 use crate::kernels::cuda::optimizer::{adamw, scratch, unscale_and_clip};
-use crate::kernels::optimizer::{AdamW, BETAS, GROWTH_INTERVAL, GradScaler, ParamGroup};
+use crate::kernels::grad_scaler::GradScaler;
+use crate::kernels::optimizer::{AdamW, BETAS, GROWTH_INTERVAL, ParamGroup};
 use crate::kernels::tests::{random, target};
 
 fn new_state(scale: f64, device: &Device) -> Tensor {

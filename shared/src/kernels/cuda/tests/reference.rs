@@ -7,7 +7,7 @@ use crate::Result;
 use crate::kernels::add_norm::{self, ParameterTargets, Summed};
 use crate::kernels::attention::{Attention, Operands};
 use crate::kernels::cross_entropy::bce_with_logits_backward;
-use crate::kernels::optimizer::GradScaler;
+use crate::kernels::grad_scaler::GradScaler;
 use crate::kernels::random::DropoutMask;
 use crate::kernels::tests::target;
 use crate::kernels::{Indices, Target, elementwise, gelu, linear, rows};
