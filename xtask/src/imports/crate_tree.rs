@@ -11,13 +11,13 @@ use super::source::{Segments, Source};
 /// Files and folders of tests; they may import anything.
 const TESTS: [&str; 2] = ["tests", "tests.rs"];
 
-/// More steps than any re-export of a re-export takes.
+/// The most steps that a re-export of a re-export may take.
 const DEEPEST: usize = 16;
 
 pub struct CrateTree {
-    /// By the module's path in the crate; the root's is empty.
+    /// The modules by their paths in the crate; the root's is empty.
     modules: BTreeMap<Segments, Module>,
-    /// By which the crate's programs call its library.
+    /// The name by which the crate's programs call its library.
     library: Option<String>,
 }
 
@@ -113,7 +113,7 @@ impl CrateTree {
         }
     }
 
-    /// Where a path begins: the module, and the segments that remain.
+    /// The beginning of a path: the module, and the segments that remain.
     fn start<'a>(&self, at: &Segments, path: &'a [String]) -> Option<(Segments, &'a [String])> {
         let (first, rest) = path.split_first()?;
         match first.as_str() {
@@ -154,7 +154,7 @@ fn module_of(file: &Path) -> Segments {
     segments
 }
 
-/// What `crate` means in a module: each program in `bin` is a crate of its own.
+/// The module that `crate` means in another: each program in `bin` is a crate of its own.
 fn root_of(module: &Segments) -> Segments {
     let depth = if module.first().is_some_and(|first| first == "bin") { 2 } else { 0 };
     module[..depth].to_vec()

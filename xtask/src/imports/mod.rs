@@ -2,16 +2,20 @@
 //!
 //! Tests are exempt. Between crates, Cargo.toml says who may import whom.
 
-use anyhow::{Result, ensure};
-use fs_err as fs;
+use std::path::Path;
 
+use anyhow::{Context, Result, ensure};
+use fs_err as fs;
+use serde_json::Value;
+
+use crate::shell::{self, Shell};
 use crate::workspace::Workspace;
 
 mod crate_tree;
 mod map;
 mod source;
 
-use crate_tree::CrateTree;
+use crate_tree::{CrateTree, written};
 use map::Map;
 
 const MAPS: &str = "ARCHITECTURE.md";
@@ -21,8 +25,11 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     let path = workspace.root.join(MAPS);
     let text = fs::read_to_string(&path)?;
     let maps = Map::read_all(&text)?;
-    ensure!(!maps.is_empty(), "{MAPS} has no block that begins with ```map FOLDER");
-    let mut faults = Vec::new();
+    let mut faults: Vec<String> = source_folders(workspace)?
+        .iter()
+        .filter(|folder| maps.iter().all(|map| map.folder != **folder))
+        .map(|folder| format!("{MAPS} has no map of {folder}"))
+        .collect();
     let (mut files, mut arrows) = (0, 0);
     for map in &maps {
         let tree = CrateTree::read(&workspace.root.join(&map.folder))?;
@@ -40,6 +47,22 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         "move what is imported below its readers, or mend the map in {MAPS}"
     );
     Ok(())
+}
+
+/// The folders of sources of the workspace's crates, relative to its root.
+fn source_folders(workspace: &Workspace) -> Result<Vec<String>> {
+    let mut cargo = Shell::new(workspace).command("cargo");
+    let metadata = shell::answer(cargo.args(["metadata", "--no-deps", "--format-version=1"]));
+    let metadata: Value = serde_json::from_str(&metadata.context("cargo names no packages")?)?;
+    let packages = metadata["packages"].as_array().context("cargo names no packages")?;
+    packages
+        .iter()
+        .map(|package| {
+            let manifest = package["manifest_path"].as_str().context("a package has no path")?;
+            let folder = Path::new(manifest).with_file_name("src");
+            Ok(written(folder.strip_prefix(&workspace.root)?))
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -33,21 +33,14 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     rust_component(&shell, "clippy", "clippy")?;
     cargo_deny(workspace, &shell)?;
     chromium(&shell)?;
-    tool::remove_build_folder(workspace)?;
     eprintln!("setup: everything is there");
     Ok(())
-}
-
-/// Checks what the native programs need and cargo cannot bring: a C compiler.
-pub fn for_native(workspace: &Workspace) -> Result<()> {
-    c_compiler(&Shell::new(workspace))
 }
 
 /// Installs what building the page needs, and no more.
 pub fn for_the_page(workspace: &Workspace) -> Result<()> {
     trunk(workspace, &Shell::new(workspace))?;
-    for_wasm(workspace)?;
-    tool::remove_build_folder(workspace)
+    for_wasm(workspace)
 }
 
 /// Installs what building for the browser needs, without trunk and a browser.
@@ -57,9 +50,9 @@ pub fn for_wasm(workspace: &Workspace) -> Result<()> {
     wasm_bindgen(workspace, &shell)
 }
 
-/// The native build links with it and compiles an allocator by it.
-fn c_compiler(shell: &Shell) -> Result<()> {
-    if shell.find(&["cc", "gcc", "clang", "cl"]).is_none() {
+/// Checks what the native programs need and cargo cannot bring: a C compiler, which links them and compiles an allocator.
+pub fn for_native(workspace: &Workspace) -> Result<()> {
+    if Shell::new(workspace).find(&["cc", "gcc", "clang", "cl"]).is_none() {
         bail!("no C compiler found: install one (Debian: `apt-get install gcc libc6-dev`)");
     }
     Ok(())
@@ -81,7 +74,7 @@ pub fn find_chromium(shell: &Shell) -> Option<PathBuf> {
     std::env::var_os("QUINTET_CHROMIUM").map(PathBuf::from).or_else(|| shell.find(&CHROMIUM_NAMES))
 }
 
-/// What drives that browser: `CHROMEDRIVER`, as wasm-bindgen's test runner has it, else the one on PATH.
+/// The program that drives that browser: `CHROMEDRIVER`, as wasm-bindgen's test runner has it, else the one on PATH.
 pub fn find_chromedriver(shell: &Shell) -> Option<PathBuf> {
     std::env::var_os("CHROMEDRIVER").map(PathBuf::from).or_else(|| shell.find(&["chromedriver"]))
 }
@@ -133,7 +126,7 @@ fn trunk(workspace: &Workspace, shell: &Shell) -> Result<()> {
         version: TRUNK_VERSION,
         // Without its default features: no TLS and no update check, as it must fetch nothing here.
         build_flags: &["--locked", "--no-default-features"],
-        build_minutes: 3,
+        build_time: "2 minutes",
     };
     trunk.install(workspace, shell)
 }
@@ -147,7 +140,7 @@ fn wasm_bindgen(workspace: &Workspace, shell: &Shell) -> Result<()> {
         version: &workspace.locked_version("wasm-bindgen")?,
         // Not --locked: the published lock file names a dependency version that was withdrawn.
         build_flags: &[],
-        build_minutes: 2,
+        build_time: "a minute",
     };
     wasm_bindgen.install(workspace, shell)
 }
@@ -158,7 +151,7 @@ fn cargo_deny(workspace: &Workspace, shell: &Shell) -> Result<()> {
         programs: &["cargo-deny"],
         version: CARGO_DENY_VERSION,
         build_flags: &["--locked"],
-        build_minutes: 2,
+        build_time: "a minute",
     };
     cargo_deny.install(workspace, shell)
 }
@@ -190,7 +183,7 @@ fn install(shell: &Shell, apt_get: &[&str], packages: &[&str]) -> Result<()> {
     apt(&[&options[..], packages].concat())
 }
 
-/// How to call apt-get with the rights to install; None where there is no way.
+/// The words that call apt-get with the rights to install; None where there is no way.
 fn apt_get(shell: &Shell) -> Option<&'static [&'static str]> {
     // `env`, as sudo passes no variable on.
     const AS_ROOT: [&str; 3] = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];

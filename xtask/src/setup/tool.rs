@@ -2,7 +2,7 @@
 //! else one built from crates.io.
 
 use std::env::consts::{ARCH, EXE_EXTENSION, OS};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use fs_err as fs;
@@ -23,10 +23,10 @@ pub struct Tool<'a> {
     pub package: &'a str,
     pub programs: &'a [&'a str],
     pub version: &'a str,
-    /// What `cargo install` is told besides.
+    /// Flags of `cargo install` besides.
     pub build_flags: &'a [&'a str],
-    /// How long building it takes two cores.
-    pub build_minutes: u32,
+    /// The time that building it takes two cores, in words.
+    pub build_time: &'a str,
 }
 
 impl Tool<'_> {
@@ -67,44 +67,26 @@ impl Tool<'_> {
     }
 
     fn build(&self, workspace: &Workspace, shell: &Shell) -> Result<()> {
-        let Self { package, version, build_minutes, .. } = self;
+        let Self { package, version, build_time, .. } = self;
         let tools = workspace.tools();
-        eprintln!(
-            "setup: building {package} {version}, once (about {build_minutes} minutes on two cores)"
-        );
+        eprintln!("setup: building {package} {version}, once (about {build_time} on two cores)");
+        let build = tools.join("build");
         let mut command = shell.command("cargo");
         command
-            .args([
-                "install",
-                package,
-                "--version",
-                version,
-                "--force",
-                "--debug",
-                "--quiet",
-                "--root",
-            ])
+            .args(["install", package, "--version", version])
+            .args(["--force", "--debug", "--quiet", "--root"])
             .arg(&tools)
             .args(self.build_flags)
             // It runs for seconds: what it takes to build matters, its speed does not.
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
             .env("CARGO_PROFILE_DEV_INCREMENTAL", "false")
-            .env("CARGO_TARGET_DIR", build_folder(workspace));
+            .env("CARGO_TARGET_DIR", &build);
         shell::run(
             &mut command,
             "see the error above; cargo needs crates.io and a C compiler for this",
-        )
+        )?;
+        remove_folder(&build)
     }
-}
-
-/// Removes what building tools left; the tools remain.
-pub fn remove_build_folder(workspace: &Workspace) -> Result<()> {
-    remove_folder(&build_folder(workspace))
-}
-
-/// One for all tools, as they have dependencies in common.
-fn build_folder(workspace: &Workspace) -> PathBuf {
-    workspace.tools().join("build")
 }
 
 struct Release {
@@ -113,14 +95,12 @@ struct Release {
 }
 
 impl Release {
-    /// That of `package` for this system.
+    /// Finds the release of `package` for this system.
     fn of(package: &str, version: &str) -> Option<Self> {
-        let wanted = [package, version, &format!("{ARCH}-{OS}")];
-        RELEASES.lines().find_map(|line| {
-            let words: Vec<&str> = line.split(' ').collect();
-            let [of, sha256, address] = [words.get(..3)?, words.get(3..4)?, words.get(4..)?];
-            (of == wanted).then(|| Some(Self { sha256: sha256[0], address: address.first()? }))?
-        })
+        let start = format!("{package} {version} {ARCH}-{OS} ");
+        let line = RELEASES.lines().find_map(|line| line.strip_prefix(&start))?;
+        let (sha256, address) = line.split_once(' ')?;
+        Some(Self { sha256, address })
     }
 
     /// Downloads the archive, compares its digest and unpacks it into `folder`.
