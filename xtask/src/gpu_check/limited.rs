@@ -43,7 +43,7 @@ pub fn run(command: &mut Command, log: &Path, limit: Duration) -> Result<String>
     Ok(said)
 }
 
-/// So that the processes it starts in turn can be ended with it.
+/// Makes the processes that it starts in turn end with it.
 fn in_a_group_of_its_own(command: &mut Command) {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
@@ -69,6 +69,16 @@ fn end(child: &mut Child) -> Result<()> {
     child.kill().ok();
     child.wait()?;
     Ok(())
+}
+
+/// The last line that is a JSON object: what a program answers, whatever it said before.
+pub fn answer(said: &str) -> Result<serde_json::Value> {
+    said.lines()
+        .rev()
+        .find_map(|line| {
+            serde_json::from_str(line).ok().filter(|value: &serde_json::Value| value.is_object())
+        })
+        .context("it printed no answer")
 }
 
 #[cfg(test)]
@@ -113,5 +123,12 @@ mod tests {
             assert!(begin.elapsed() < Duration::from_secs(30), "it is still there");
             thread::sleep(POLL);
         }
+    }
+
+    #[test]
+    fn an_answer_is_the_last_object() {
+        let said = "{\"a\": 1}\nwarning: {not json}\n{\"b\": 2}\nbye\n";
+        assert_eq!(answer(said).expect("an answer")["b"], 2);
+        assert!(answer("12\nnothing").is_err());
     }
 }

@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 
 const README: &str = include_str!("README.txt");
 
-/// What is started there.
+/// The script that is started there.
 pub const SCRIPT: &str = "run";
 pub const PLAN: &str = "pack.json";
 pub const TEXTS: &str = "data/train.csv";
@@ -197,7 +197,7 @@ fn pack_tests(shell: &Shell, tests: &[PathBuf], folder: &Path) -> Result<Vec<Str
     Ok(packed)
 }
 
-/// How many rows there are to train on.
+/// The number of rows to train on.
 fn pack_texts(shared: &Path, folder: &Path, rehearsal: bool) -> Result<usize> {
     let mut counts = [0, 0];
     let files = [("train.csv", TEXTS, FEW_ROWS), ("test.csv", TEST_TEXTS, FEW_TEST_ROWS)];
@@ -251,7 +251,7 @@ fn fetch_flash(shell: &Shell, folder: &Path) -> Result<()> {
     shell::run(pip.arg("--requirement").arg(&list), "pip fetches from https://pypi.org")
 }
 
-/// What `native-train train` of this build offers for the whole job.
+/// The flags that `native-train train` of this build offers for the whole job.
 fn job_arguments(shell: &Shell, program: &Path) -> Vec<String> {
     let help = shell::answer(shell.command(program).args(["train", "--help"])).unwrap_or_default();
     let wanted = ["--parallel-folds=auto"];

@@ -1,4 +1,4 @@
-//! What runs on the GPU machine: one part after another, each for no longer than it may take, what is found written down
+//! The parts that run on the GPU machine: one part after another, each for no longer than it may take, what is found written down
 //! at once.
 
 use std::env;
@@ -24,7 +24,7 @@ const TRAJECTORY_TOLERANCE: f64 = 2e-4;
 const CURVE_TOLERANCE: f64 = 0.02;
 const CURVE_WINDOW: usize = 10;
 
-/// What the packed script passes on.
+/// The flags that the packed script passes on.
 #[derive(clap::Args)]
 pub struct ThereArguments {
     /// The packed folder.
@@ -87,14 +87,14 @@ struct Session<'a> {
     plan: &'a Plan,
     folder: PathBuf,
     results: PathBuf,
-    /// What is large and not to be carried home.
+    /// A folder for what is large and not to be carried home.
     work: PathBuf,
     python: PathBuf,
     /// Folders for LD_LIBRARY_PATH.
     libraries: OsString,
     deadline: Instant,
     only: &'a str,
-    /// What all timings have in common, in words.
+    /// The conditions of all timings, in words.
     work_done: String,
     /// Our losses in f32, once they are known.
     full_curve: Option<Vec<f64>>,
@@ -102,7 +102,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// What matters most first: a machine that is lent may be taken back.
+    /// Runs what matters most first: a machine that is lent may be taken back.
     fn all(&mut self) {
         self.part("machine", 30, Self::machine);
         self.part("weights", 60, Self::weights);
@@ -249,7 +249,7 @@ impl Session<'_> {
         command.arg(format!("--steps={steps}"));
         command.arg(format!("--batch-size={}", self.plan.batch_size));
         command.arg(format!("--max-len={MAX_LEN}"));
-        let theirs = answer(&self.limited(&mut command, "trajectory-pytorch", limit)?)?;
+        let theirs = limited::answer(&self.limited(&mut command, "trajectory-pytorch", limit)?)?;
         let worst = compare::each_step(&ours, &compare::losses(&theirs)?, TRAJECTORY_TOLERANCE)?;
         Ok(format!(
             "{steps} losses from {:.4} to {:.4}, at most {worst:.1e} from PyTorch's (allowed {TRAJECTORY_TOLERANCE:.0e})",
@@ -277,7 +277,8 @@ impl Session<'_> {
         let mut command = self.our_bench("losses", precision);
         command.arg(format!("--steps={steps}"));
         command.args(["--dropout=0", "--lr", COMPARISON_LR]);
-        let losses = compare::losses(&answer(&self.limited(&mut command, log, limit)?)?)?;
+        let losses =
+            compare::losses(&limited::answer(&self.limited(&mut command, log, limit)?)?)?;
         ensure!(losses.len() == steps, "{} losses of {steps} steps", losses.len());
         Ok(losses)
     }
@@ -292,7 +293,7 @@ impl Session<'_> {
         let mut command = self.our_bench("speed", precision);
         command.arg(format!("--folds-at-once={at_once}"));
         let log = format!("ours-{precision}-{at_once}");
-        let answer = answer(&self.limited(&mut command, &log, limit)?)?;
+        let answer = limited::answer(&self.limited(&mut command, &log, limit)?)?;
         let speed = Speed::of(name, &answer).context("its answer lacks figures")?;
         let found = told(&speed);
         self.report.ours.push(speed);
@@ -308,7 +309,7 @@ impl Session<'_> {
         command.arg(format!("--steps={}", self.plan.rival_steps));
         command.arg(format!("--batch-size={}", self.plan.batch_size));
         let log = format!("pytorch-{}", name.replace(" --", "-"));
-        let answer = answer(&self.limited(&mut command, &log, limit)?)?;
+        let answer = limited::answer(&self.limited(&mut command, &log, limit)?)?;
         let speed = Speed::of(name, &answer).context("its answer lacks figures")?;
         let found = told(&speed);
         self.report.rivals.push(speed);
@@ -429,16 +430,6 @@ fn count_passed(said: &str) -> usize {
     counts.filter_map(|count| count.parse::<usize>().ok()).sum()
 }
 
-/// The last line that is a JSON object: what a program answers, whatever it said before.
-fn answer(said: &str) -> Result<serde_json::Value> {
-    said.lines()
-        .rev()
-        .find_map(|line| {
-            serde_json::from_str(line).ok().filter(|value: &serde_json::Value| value.is_object())
-        })
-        .context("it printed no answer")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -449,12 +440,5 @@ mod tests {
                     test result: ok. 3 passed; 0 failed; 0 ignored\n";
         assert_eq!(count_passed(said), 15);
         assert_eq!(count_passed("nothing"), 0);
-    }
-
-    #[test]
-    fn an_answer_is_the_last_object() {
-        let said = "{\"a\": 1}\nwarning: {not json}\n{\"b\": 2}\nbye\n";
-        assert_eq!(answer(said).expect("an answer")["b"], 2);
-        assert!(answer("12\nnothing").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What is to be run there, written when packing and read when running.
+//! The plan of the run there, written when packing and read when running.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub commit: String,
-    /// As the rival's script names it.
+    /// The name that the rival's script has for it.
     pub geometry: String,
-    /// For `--device`.
+    /// The value of `--device`.
     pub device: String,
-    /// What ours is timed in, best first.
+    /// The precisions that ours is timed in, best first.
     pub precisions: Vec<String>,
     /// Optimizer steps that are compared with PyTorch's.
     pub trajectory_steps: usize,

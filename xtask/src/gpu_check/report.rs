@@ -1,4 +1,4 @@
-//! What was found, as a table for people and as rows for `bench/gpu.jsonl`.
+//! The findings, as a table for people and as rows for `bench/gpu.jsonl`.
 
 use std::fmt::Write;
 
@@ -14,11 +14,11 @@ pub struct Report {
     pub job: Option<Job>,
 }
 
-/// How one part went.
+/// The outcome of one part.
 #[derive(Debug)]
 pub struct Part {
     pub name: String,
-    /// What it found, or why it failed.
+    /// The finding, or why the part failed.
     pub outcome: Result<String, String>,
     pub seconds: f64,
 }
@@ -29,7 +29,7 @@ pub struct Speed {
     pub name: String,
     pub step_ms: f64,
     pub samples_per_s: f64,
-    /// On the card.
+    /// The peak of the card's memory.
     pub peak_mib: Option<f64>,
     /// Kernel launches a step.
     pub launches: Option<f64>,
@@ -47,7 +47,7 @@ pub struct Job {
     pub macro_f1: Option<f64>,
 }
 
-/// What rows say about all of them alike.
+/// The fields that all rows have alike.
 pub struct Origin<'a> {
     pub date: &'a str,
     pub commit: &'a str,
@@ -58,7 +58,7 @@ pub struct Origin<'a> {
 }
 
 impl Speed {
-    /// From a program's answer.
+    /// Reads a program's answer.
     pub fn of(name: &str, answer: &Value) -> Option<Self> {
         Some(Self {
             name: name.to_owned(),
@@ -71,7 +71,7 @@ impl Speed {
         })
     }
 
-    /// What the job's steps alone take at this pace: less than the job, which also validates, predicts and starts.
+    /// The time that the job's steps alone take at this pace: less than the job, which also validates, predicts and starts.
     fn job_seconds(&self, samples: usize) -> f64 {
         samples as f64 / self.samples_per_s
     }
