@@ -67,7 +67,7 @@ pub async fn read_manifest(base_url: &str) -> Option<Vec<u8>> {
 /// Caches a manifest for visits without a connection.
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write()`].
 pub async fn write_manifest(base_url: &str, json: &[u8]) -> Result<(), String> {
     let bytes = Uint8Array::new_from_slice(json);
     write_key(&open().await?, &manifest_key(base_url), &bytes).await

@@ -1,6 +1,6 @@
 //! The pool of workers that hold the ensemble's folds: it loads them, classifies, and reports by events.
 //!
-//! [`schedule`] decides what to do, without a browser, so that it is tested natively. This file starts the
+//! `schedule` decides what to do, without a browser, so that it is tested natively. This file starts the
 //! workers and passes messages. [`plan`] distributes the folds among workers.
 
 use std::cell::{Cell, RefCell};

@@ -42,7 +42,7 @@ pub struct Settings {
     #[arg(long, value_name = "DIR|HUB_ID|mini", help_heading = "Model")]
     pub model: Option<ModelChoice>,
 
-    /// Longest text in tokens, [CLS] and [SEP] included [default: 128]
+    /// Longest text in tokens, `[CLS]` and `[SEP]` included [default: 128]
     ///
     /// Longer texts are truncated, and their number is reported. Raise the limit if `--dry-run` counts
     /// many. Time depends on the length of the texts, not on this limit.

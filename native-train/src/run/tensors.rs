@@ -51,7 +51,7 @@ pub fn write(path: &Path, mut metadata: Metadata, tensors: &Tensors) -> Result<(
     })
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// If the file cannot be read, or is not what was written, to the bit.

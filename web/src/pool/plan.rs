@@ -44,7 +44,7 @@ impl Machine {
 /// size, `common_bytes` are needed only once per worker.
 ///
 /// There is a worker for each core, and one for each fold that remains after every core has had the same number
-/// of folds: then all cores share the last round of work. ([`Scheduler`](super::schedule::Scheduler) holds these
+/// of folds: then all cores share the last round of work. (`schedule::Scheduler` holds these
 /// workers back until then.) There are fewer workers if they can hold more folds at a time, as each needs the
 /// common bytes. If the memory does not hold all folds, they take turns. At least one fold is always tried.
 pub fn plan(resident_bytes: &[u64], common_bytes: u64, machine: &Machine) -> Vec<Share> {

@@ -32,7 +32,7 @@ enum Verdict {
     Skipped,
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step { name: "setup", needs: &[], run: steps::set_up },
     Step { name: "format", needs: &[], run: steps::format },
     Step { name: "imports", needs: &[], run: steps::imports },
@@ -40,6 +40,7 @@ const STEPS: [Step; 16] = [
     Step { name: "advisories", needs: &["setup"], run: steps::advisories },
     Step { name: "clippy, native", needs: &[], run: steps::clippy_native },
     Step { name: "clippy, wasm32", needs: &["setup"], run: steps::clippy_wasm },
+    Step { name: "rustdoc", needs: &[], run: steps::rustdoc },
     Step { name: "tests", needs: &[], run: steps::tests },
     Step { name: "CUDA kernels", needs: &[], run: steps::cuda_kernels },
     Step { name: "components", needs: &["setup"], run: steps::components },

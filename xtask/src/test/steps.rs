@@ -27,7 +27,7 @@ pub struct Arguments {
     pub story: String,
 }
 
-/// How a step ended that did not fail.
+/// The outcome of a step that did not fail.
 pub enum Outcome {
     Passed,
     Skipped(&'static str),
@@ -88,6 +88,13 @@ pub fn clippy_wasm(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     passed(command.args(["--", "--deny", "warnings"]), "mend what clippy names above")
 }
 
+/// The documentation of the code, of private items too: no link that leads nowhere.
+pub fn rustdoc(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    let mut command = Shell::new(workspace).cargo("doc");
+    command.args(["--workspace", "--features", EMULATOR, "--no-deps", "--document-private-items"]);
+    passed(command.env("RUSTDOCFLAGS", "--deny warnings"), "mend the comments that are named above")
+}
+
 pub fn tests(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     let mut command = Shell::new(workspace).cargo("test");
     command.args(["--workspace", "--features", EMULATOR, "--no-fail-fast"]);
@@ -133,7 +140,7 @@ pub fn bundles(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// What the documents say: commands, output, flags, links.
+/// The documents: their commands, output, flags and links.
 pub fn documents(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     docs::check(workspace)?;
     Ok(Outcome::Passed)
