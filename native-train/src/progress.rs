@@ -26,7 +26,7 @@ pub struct Progress {
 /// Whether downloads are reported on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Downloads {
-    /// By bars on a terminal, by lines elsewhere.
+    /// Shows bars on a terminal, and lines elsewhere.
     Shown,
     Hidden,
 }

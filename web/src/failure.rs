@@ -45,12 +45,12 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What happened, as a sentence for the visitor, without its full stop.
+    /// The failure as a sentence for the visitor, without its full stop.
     pub fn message(&self) -> String {
         self.to_string()
     }
 
-    /// What the visitor can do about it, in whole sentences.
+    /// The remedy: what the visitor can do about it, in whole sentences.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Offline => {

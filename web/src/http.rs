@@ -33,7 +33,7 @@ pub enum Trouble {
     Broken,
 }
 
-/// How a request uses the browser's HTTP cache.
+/// The use that a request makes of the browser's HTTP cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
     /// It may answer by itself; for files whose name changes with their content.

@@ -34,7 +34,7 @@ pub struct Row {
     pub truncated: bool,
 }
 
-/// What is wrong with a file, and what to do about it.
+/// The fault of a file, and what to do about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
     pub message: String,

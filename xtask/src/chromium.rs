@@ -30,7 +30,7 @@ const FLAGS: [&str; 12] = [
     "--window-size=1280,900",
 ];
 
-/// What chromedriver is asked for: this Chromium with our flags and `more`.
+/// The request to chromedriver: this Chromium with our flags and `more`.
 pub fn capabilities(chromium: &Path, more: &[String]) -> Value {
     let arguments: Vec<&str> = FLAGS.into_iter().chain(more.iter().map(String::as_str)).collect();
     json!({

@@ -15,13 +15,13 @@ use crate::shell::{self, Shell};
 use crate::site::Site;
 use crate::workspace::Workspace;
 
-/// As in `static/index.html`.
+/// The profile of `static/index.html`.
 const PROFILE: &str = "web";
 
 const SOURCES: &str = "web/package";
 const COPIED: [&str; 4] = ["quintet.js", "quintet.d.ts", "README.md", "example.html"];
 
-/// What trunk calls a worker's loader shim, and what it writes into it.
+/// The name that trunk gives a worker's loader shim, and its content.
 const LOADER: (&str, &str) =
     ("worker_loader.js", "import init from \"./worker.js\";\nawait init();\n");
 
@@ -40,7 +40,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
 
 struct Package<'a> {
     shell: Shell<'a>,
-    /// Where cargo leaves the modules.
+    /// The folder where cargo leaves the modules.
     built: PathBuf,
     sources: PathBuf,
     output: PathBuf,

@@ -1,4 +1,4 @@
-//! What a visitor downloads before any model: the page's own files, as a host with brotli sends them.
+//! The payload, which a visitor downloads before any model: the page's own files, as a host with brotli sends them.
 
 use std::io::Write;
 use std::path::Path;

@@ -24,9 +24,9 @@ const HOT_ROWS: &str = "1000";
 
 /// The folders of the page and its tests.
 pub struct Site {
-    /// What trunk leaves.
+    /// The folder that trunk writes.
     pub dist: PathBuf,
-    /// What `cargo xtask package` leaves.
+    /// The folder that `cargo xtask package` writes.
     pub package: PathBuf,
     /// A small run that only the tests know.
     pub run: PathBuf,

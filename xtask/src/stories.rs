@@ -8,7 +8,7 @@ use crate::shell::{self, Shell};
 use crate::site::Site;
 use crate::workspace::{Workspace, remove_folder};
 
-/// Where the stories find chromedriver.
+/// The variable in which the stories find chromedriver's address.
 pub const DRIVER_VARIABLE: &str = "QUINTET_CHROMEDRIVER_URL";
 
 /// Runs the stories whose names contain `name`, one after the other: each has five workers that want the cores for themselves.

@@ -1,4 +1,4 @@
-//! Where things are in this workspace, and what its lock file says.
+//! The folders of this workspace, and the versions in its lock file.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ impl Workspace {
         Self { root, target }
     }
 
-    /// Where `setup` installs programs, so that nothing outside the target folder changes.
+    /// The folder that `setup` installs programs into, so that nothing outside the target folder changes.
     pub fn tools(&self) -> PathBuf {
         self.target.join("tools")
     }

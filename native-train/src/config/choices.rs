@@ -126,7 +126,7 @@ impl From<DeviceChoice> for String {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "toml::Value", into = "toml::Value")]
 pub enum ParallelFolds {
-    /// As many as the GPU's memory allows; one on the CPU.
+    /// The number that the GPU's memory allows; one on the CPU.
     #[default]
     Auto,
     Only(usize),

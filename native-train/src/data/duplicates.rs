@@ -32,7 +32,7 @@ pub struct Repeats {
 pub struct TestOverlap {
     /// Distinct texts of the test file.
     pub distinct_texts: usize,
-    /// Those of them that are also in the training file.
+    /// The test rows that are also in the training file.
     pub distinct_in_train: usize,
     /// Test rows whose text is also in the training file.
     pub rows_in_train: Share,

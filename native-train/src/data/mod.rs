@@ -1,4 +1,4 @@
-//! From CSV files to texts, labels and folds. Tokenizing and batching are done elsewhere.
+//! Makes texts, labels and folds of CSV files. Tokenizing and batching are done elsewhere.
 //!
 //! ```text
 //! file -> records (whole, checked) -> csv (polars) -> Dataset or Texts -> folds, duplicates

@@ -79,7 +79,7 @@ impl TextStream {
         Ok(self.next_with_values(rows)?.map(|(texts, _)| texts))
     }
 
-    /// As [`next_chunk`](Self::next_chunk), with the values of all columns.
+    /// Reads like [`next_chunk`](Self::next_chunk), with the values of all columns.
     pub(super) fn next_with_values(&mut self, rows: usize) -> Result<Option<(Texts, Chunk)>> {
         let Some(chunk) = self.reader.next_chunk(rows)? else { return Ok(None) };
         let texts: Vec<String> = chunk.column(self.columns.text).map(str::to_owned).collect();

@@ -31,7 +31,7 @@ pub struct Scores {
     pub macro_average: Score,
     /// The score of the summed counts of all labels.
     pub micro_average: Score,
-    /// In the order of the label set.
+    /// The scores of single labels, in the order of the label set.
     pub per_label: Vec<Score>,
 }
 

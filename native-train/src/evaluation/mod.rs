@@ -1,4 +1,4 @@
-//! From probabilities to figures: decisions, scores, thresholds, and the report of a run.
+//! Makes figures of probabilities: decisions, scores, thresholds, and the report of a run.
 //!
 //! Values in, values out: `run` writes them to disk, `commands` prints them.
 

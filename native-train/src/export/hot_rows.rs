@@ -1,4 +1,4 @@
-//! How many of the first rows of the word embeddings are hot: those that a browser needs before a model answers. They are chosen so
+//! The number of first rows of the word embeddings that are hot: those that a browser needs before a model answers. They are chosen so
 //! that texts are answered as early and as often without the cold rows as possible. The largest id of each text is measured, so no order of
 //! ids is assumed. SentencePiece's Unigram models order ids by score, so the first rows serve most texts. With a vocabulary
 //! in another order, large ids are everywhere and all rows are hot.
@@ -12,7 +12,7 @@ use crate::error::UserError;
 /// The value of `--hot-rows`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HotRows {
-    /// As many as save the run's texts most, if the cold rows are worth shards of their own.
+    /// The number that saves the run's texts most, if the cold rows are worth shards of their own.
     Auto,
     /// All rows.
     All,
@@ -64,7 +64,7 @@ impl HotRows {
     }
 }
 
-/// How many of the first rows each of the run's texts needs.
+/// The number of first rows that each of the run's texts needs.
 pub fn needed(source: &Source) -> Vec<usize> {
     let texts = source.dataset.texts.par_iter();
     let rows = texts.map(|text| {

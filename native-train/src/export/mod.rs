@@ -1,4 +1,4 @@
-//! From a run to a bundle: `source` reads the run, `folder` writes and publishes the bundle, `hot_rows` chooses the rows that
+//! Makes a bundle of a run: `source` reads the run, `folder` writes and publishes the bundle, `hot_rows` chooses the rows that
 //! come first, `reference` has the answers of the run, `verify` compares those of the bundle, and `candidates` finds the
 //! smallest encoding that is hardly worse. The format of a bundle is documented in `shared::bundle`.
 

@@ -22,7 +22,7 @@ const SAMPLE_ROWS: usize = 500;
 
 /// The run's answers.
 pub struct Reference {
-    /// For each model that goes into the bundle.
+    /// The answers of each model that goes into the bundle.
     pub judged: Vec<Judged>,
     pub common: Common,
 }

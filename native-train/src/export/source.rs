@@ -42,7 +42,7 @@ pub struct Source {
     summary: Summary,
 }
 
-/// Which folds of a run to export.
+/// The folds of a run to export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FoldChoice {
     All,

@@ -1,4 +1,4 @@
-//! From the tensors of a pretrained model to those of the classifier: matched by name, checked by shape,
+//! Makes the tensors of the classifier from those of a pretrained model: matched by name, checked by shape,
 //! the rest initialised.
 //!
 //! Models differ in what they hold beside the backbone (language-model heads, another task's
@@ -18,7 +18,7 @@ use crate::error::UserError;
 /// The tensors of a classifier.
 #[derive(Debug)]
 pub struct Loaded {
-    /// By HF's name; f32, on the CPU.
+    /// The tensors by HF's names; f32, on the CPU.
     pub tensors: BTreeMap<String, Tensor>,
     pub report: LoadReport,
 }
@@ -31,9 +31,9 @@ pub struct LoadReport {
     pub found: Vec<String>,
     /// Absent from the files, and so initialised.
     pub initialised: Vec<String>,
-    /// In the files for another number of labels, and so initialised.
+    /// Tensors that the files have for another number of labels, and so were initialised.
     pub resized: Vec<Resized>,
-    /// In the files, by their names there, but not in the classifier.
+    /// Tensors that the files have, by their names there, and the classifier has not.
     pub unexpected: Vec<String>,
 }
 

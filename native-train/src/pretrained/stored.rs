@@ -34,9 +34,9 @@ pub enum NumberFormat {
 /// The place of a tensor's bytes.
 #[derive(Debug, Clone)]
 pub enum Location {
-    /// At this byte of the file.
+    /// Begins at this byte of the file.
     Offset(u64),
-    /// In this entry of a zip archive, after `skip` bytes of it.
+    /// Lies in this entry of a zip archive, after `skip` bytes of it.
     ZipEntry { name: String, skip: u64 },
 }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the models come from.
+/// The origin of the models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// What they were fine-tuned from: a folder's name, a hub id, or `mini`.
+    /// The model that they were fine-tuned from: a folder's name, a hub id, or `mini`.
     pub model: String,
     /// The run's seed.
     pub seed: u64,
@@ -27,7 +27,7 @@ pub struct Provenance {
 pub struct Scores {
     /// Rows that were scored.
     pub rows: usize,
-    /// How rows were dealt to folds: `grouped` keeps equal texts together.
+    /// The way rows were dealt to folds: `grouped` keeps equal texts together.
     pub split: String,
     /// Rows whose text is also in another fold, which makes scores too good.
     pub repeated_rows: usize,
@@ -56,7 +56,7 @@ pub struct LabelScores {
     pub f1_cross_fitted: Option<f64>,
 }
 
-/// How the bundle, loaded as a browser loads it, compares with the run's models on the run's texts.
+/// A comparison: how the bundle, loaded as a browser loads it, compares with the run's models on the run's texts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
     /// Texts that were compared, each by the fold that held it out.

@@ -25,7 +25,7 @@ impl ColdLoader {
         Self(loader)
     }
 
-    /// As [`new`](Self::new), beside a loaded fold of the same bundle: if both have their cold word embeddings from the
+    /// Begins like [`new`](Self::new), beside a loaded fold of the same bundle: if both have their cold word embeddings from the
     /// same shards, the new fold shares those in memory.
     pub fn beside(manifest: &Manifest, fold: usize, loaded: &FoldModel) -> Self {
         let mut loader = Self::new(manifest, fold);

@@ -1,4 +1,4 @@
-//! What a bundle holds: everything in a manifest but its shards and their verification.
+//! The contents of a bundle: everything in a manifest but its shards and their verification.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use super::encoding::Encoding;
 use crate::model::DebertaConfig;
 use crate::{LabelSet, Thresholds};
 
-/// What a bundle says of itself to people.
+/// The part of a manifest that people read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct About {
     /// The name of the ensemble.
@@ -15,13 +15,13 @@ pub struct About {
     /// The license of the weights, in the words of whoever exported them. Older manifests call it `licence`.
     #[serde(alias = "licence")]
     pub license: Option<String>,
-    /// Where the models come from.
+    /// The origin of the models.
     pub provenance: Provenance,
-    /// How good the run's models are.
+    /// The scores of the run's models.
     pub scores: Scores,
 }
 
-/// What a new bundle is made with.
+/// The contents that a new bundle is made with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contents {
     /// Title, license, provenance and scores.
@@ -32,11 +32,11 @@ pub struct Contents {
     pub labels: LabelSet,
     /// A threshold for each label.
     pub thresholds: Thresholds,
-    /// The most tokens of a text that are read, [CLS] and [SEP] among them.
+    /// The most tokens of a text that are read, `[CLS]` and `[SEP]` among them.
     pub max_len: usize,
-    /// Which tensor is stored in which format.
+    /// The format of each tensor.
     pub encoding: Encoding,
-    /// How many of the first rows of the word embeddings are hot; `None`: all.
+    /// The number of first rows of the word embeddings that are hot; `None`: all.
     pub hot_rows: Option<usize>,
     /// The numbers that the folds have in their run.
     pub folds: Vec<usize>,

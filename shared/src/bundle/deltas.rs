@@ -28,7 +28,7 @@ struct Sorted {
     far: Vec<usize>,
     /// Rows with a common base.
     near: Vec<usize>,
-    /// For each fold, which of `near` need a delta.
+    /// The tensors of `near` that need a delta, for each fold.
     moved: Vec<Vec<usize>>,
 }
 

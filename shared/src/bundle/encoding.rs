@@ -15,7 +15,7 @@ use crate::model::WORD_EMBEDDINGS;
 use crate::quant::{Format, Operand};
 use crate::{Error, Result};
 
-/// Which tensor of a bundle is stored in which format.
+/// The policy of a bundle: the format of each tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Encoding {
@@ -32,7 +32,7 @@ struct DeltaBits {
     words: Option<Bits>,
 }
 
-/// What a loaded fold keeps a tensor as.
+/// The form in which a loaded fold keeps a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Residency {
     /// An f32 tensor.
@@ -95,7 +95,7 @@ impl Encoding {
         }
     }
 
-    /// What a loaded fold keeps the tensor of this name and shape as.
+    /// The form in which a loaded fold keeps the tensor of this name and shape.
     pub(super) fn residency(self, name: &str, shape: &[usize]) -> Residency {
         if self.keeps_rows(name) {
             return Residency::Rows;

@@ -1,4 +1,4 @@
-//! From shards to a model: the tensors of one fold, checked against the manifest's config as they arrive.
+//! The loader makes a model of shards: the tensors of one fold, checked against the manifest's config as they arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -83,7 +83,7 @@ impl FoldLoader {
         }
     }
 
-    /// As [`new`](Self::new), beside a loaded fold of the same bundle: if both have their word embeddings from the same
+    /// Begins like [`new`](Self::new), beside a loaded fold of the same bundle: if both have their word embeddings from the same
     /// shards, the new fold shares those in memory.
     pub fn beside(manifest: &Manifest, fold: usize, loaded: &FoldModel) -> Self {
         let mut loader = Self::new(manifest, fold);

@@ -12,13 +12,13 @@ use super::shard::Shard;
 use crate::model::DebertaConfig;
 use crate::{Error, LabelSet, Result, Thresholds};
 
-/// What `format` says in every manifest.
+/// The value of `format` in every manifest.
 const FORMAT: &str = "quintet-bundle";
 
 /// The only version of the format that this program writes and reads.
 pub const VERSION: u32 = 1;
 
-/// What a bundle holds and what is known about it.
+/// The manifest of a bundle: what it holds, and what is known about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     about: About,
@@ -156,7 +156,7 @@ impl Manifest {
         self.about.license.as_deref()
     }
 
-    /// Where the models come from.
+    /// The origin of the models.
     pub fn provenance(&self) -> &Provenance {
         &self.about.provenance
     }
@@ -166,7 +166,7 @@ impl Manifest {
         &self.about.scores
     }
 
-    /// How the bundle compares with its run; absent only while the bundle is being made.
+    /// The comparison of the bundle with its run; absent only while the bundle is being made.
     pub fn verification(&self) -> Option<&Verification> {
         self.verification.as_ref()
     }
@@ -191,17 +191,17 @@ impl Manifest {
         &self.folds
     }
 
-    /// The most tokens of a text that are read, [CLS] and [SEP] among them.
+    /// The most tokens of a text that are read, `[CLS]` and `[SEP]` among them.
     pub fn max_len(&self) -> usize {
         self.max_len
     }
 
-    /// Which tensor is stored in which format.
+    /// The format of each tensor.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// How many rows of the word embeddings are hot, which is the first cold id; `None`: all rows are hot.
+    /// The number of rows of the word embeddings that are hot, which is the first cold id; `None`: all rows are hot.
     pub fn hot_rows(&self) -> Option<usize> {
         self.hot_rows
     }
@@ -222,14 +222,14 @@ impl Manifest {
         (0..self.shards.len()).filter(needed).collect()
     }
 
-    /// Those of [`shards_of`](Self::shards_of) that a fold needs before it answers.
+    /// The shards of [`shards_of`](Self::shards_of) that a fold needs before it answers.
     pub fn hot_shards_of(&self, fold: usize) -> Vec<usize> {
         let mut shards = self.shards_of(fold);
         shards.retain(|&shard| !self.shards[shard].cold);
         shards
     }
 
-    /// Those of [`shards_of`](Self::shards_of) that hold the cold rows of the word embeddings.
+    /// The shards of [`shards_of`](Self::shards_of) that hold the cold rows of the word embeddings.
     pub fn cold_shards_of(&self, fold: usize) -> Vec<usize> {
         let mut shards = self.shards_of(fold);
         shards.retain(|&shard| self.shards[shard].cold);

@@ -31,9 +31,9 @@
 //! |---|---|---|---|
 //! | `f32` | F32 | 4 | the number |
 //! | `f16` | F16 | 2 | the number, in the feed-forward matrices; other matrices are `int16` |
-//! | `int16` | I16 | 2 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 32767 |
-//! | `int12` | U8 | 3/2 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 2047 |
-//! | `int8` | I8 | 1 | times its row's scale, `NAME.scales`, f32 [rows]: the row's largest magnitude / 127 |
+//! | `int16` | I16 | 2 | times its row's scale, `NAME.scales`, f32 `[rows]`: the row's largest magnitude / 32767 |
+//! | `int12` | U8 | 3/2 | times its row's scale, `NAME.scales`, f32 `[rows]`: the row's largest magnitude / 2047 |
+//! | `int8` | I8 | 1 | times its row's scale, `NAME.scales`, f32 `[rows]`: the row's largest magnitude / 127 |
 //! | `int4` | U8 | 1/2 | in the layers' matrices and the word embeddings (other matrices are `int8`): code c is (c - 7.5) times the scale of its group of 128 numbers of a row, `NAME.scales`, f32 [rows, groups] |
 //!
 //! Integers of 12 bits and codes of 4 bits are packed, the first in the lowest bits, each row from a byte of its own: the
@@ -48,7 +48,7 @@
 //! 2 or 4) stores that model (or the folds' mean) once, in the formats before the `+`, and for each fold `NAME.delta`, which is
 //! added to rows of `NAME`: U8 [rows, bytes of a row], with the first number of bits in the layers' matrices, with the second
 //! in the word embeddings (without a second, all folds have the same ones) and with four in other matrices. Code c of b bits is
-//! (c - (2^b - 1) / 2) times its row's scale, `NAME.delta.scales`, f32 [rows]; `NAME.delta.rows` is as for `NAME`. A row has at
+//! (c - (2^b - 1) / 2) times its row's scale, `NAME.delta.scales`, f32 `[rows]`; `NAME.delta.rows` is as for `NAME`. A row has at
 //! most one delta over all shards of a fold, and none if it has hardly moved. Rows far from the base, such as those of a
 //! head that each fold began with other random numbers, are stored for each fold, in the formats before the `+`.
 //!

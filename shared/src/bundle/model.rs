@@ -127,7 +127,7 @@ impl FoldModel {
     }
 }
 
-/// How many of the first texts make a batch of at most [`BATCH_TOKENS`]: at least one.
+/// The number of first texts that make a batch of at most [`BATCH_TOKENS`]: at least one.
 fn fitting(encodings: &[&Encoding]) -> usize {
     let mut tokens = 0;
     let full = encodings.iter().position(|encoding| {

@@ -2,13 +2,13 @@
 
 use crate::{Error, Result};
 
-/// Which rows of `NAME` a shard holds, if not all: `NAME.rows`.
+/// The rows of `NAME` that a shard holds, if not all: `NAME.rows`.
 pub(super) const ROWS: &str = ".rows";
 
 /// The scales of the codes of `NAME`: `NAME.scales`.
 pub(super) const SCALES: &str = ".scales";
 
-/// What is added to rows of `NAME`: `NAME.delta`.
+/// The deltas that are added to rows of `NAME`: `NAME.delta`.
 pub(super) const DELTA: &str = ".delta";
 
 /// An error that the bundle is at fault for.

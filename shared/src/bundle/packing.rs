@@ -28,7 +28,7 @@ pub(super) struct Packer<F> {
     emit: F,
 }
 
-/// What the contents of one shard have in common.
+/// The properties that all contents of one shard have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Group {
     cold: bool,
@@ -225,7 +225,7 @@ impl PartialTensor {
 }
 
 impl Piece<'_> {
-    /// How many rows from the one at `first` on fit into `room` bytes of a shard that has `there` of the tensor.
+    /// The number of rows from the one at `first` on fit into `room` bytes of a shard that has `there` of the tensor.
     fn fitting(&self, first: usize, room: usize, there: Option<&PartialTensor>) -> usize {
         let rows = &self.rows[first..];
         let mut bytes = self.head_bytes(there);

@@ -57,7 +57,7 @@ impl Shard {
         self.open_hashed(bytes, hash)
     }
 
-    /// As [`open`](Self::open), with the sha256 of `bytes` computed by the caller.
+    /// Opens a shard like [`open`](Self::open), with the sha256 of `bytes` computed by the caller.
     ///
     /// # Errors
     /// As for [`open`](Self::open).

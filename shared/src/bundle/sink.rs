@@ -22,7 +22,7 @@ pub(super) struct Sink {
     deltas: Option<Deltas>,
 }
 
-/// What has arrived.
+/// The rows that have arrived.
 enum Content {
     /// Sums of rows and deltas.
     Dense(Vec<f32>),
@@ -33,7 +33,7 @@ enum Content {
     Shared(Arc<QuantizedMatrix>),
 }
 
-/// What a sink has become.
+/// The tensor that a filled sink gives.
 pub(super) enum Filled {
     Dense(Tensor),
     Rows(Segment),
@@ -63,7 +63,7 @@ impl Sink {
         Self { shape, residency, content, arrived, deltas_arrived, deltas }
     }
 
-    /// For a matrix whose rows another fold has in memory.
+    /// A sink for a matrix whose rows another fold has in memory.
     pub fn beside(rows: Arc<QuantizedMatrix>, deltas: Option<Bits>) -> Self {
         let shape = rows.shape();
         Self {
@@ -157,7 +157,7 @@ pub(super) fn flat(shape: &[usize]) -> [usize; 2] {
     [shape[0], shape[1..].iter().product()]
 }
 
-/// Which rows have arrived.
+/// The rows that have arrived, one flag each.
 struct Ledger {
     filled: Vec<bool>,
     missing: usize,

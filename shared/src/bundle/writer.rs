@@ -1,4 +1,4 @@
-//! From the folds of a run to shards. Tensors are quantized, what folds share is found (equal rows here, a common base
+//! Writes the folds of a run as shards. Tensors are quantized, what folds share is found (equal rows here, a common base
 //! in `deltas`), and each set of folds gets shards of what just these folds share. A few rows of all folds are in memory at
 //! a time, and one unfinished shard for each set of folds. The same run gives the same bytes.
 
@@ -24,9 +24,9 @@ const BLOCK_NUMBERS: usize = 4 << 20;
 /// Whose tensors are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// Those of the fold at this index of [`Contents::folds`].
+    /// The tensors of the fold at this index of [`Contents::folds`].
     Fold(usize),
-    /// Those of the folds' common [`Base`].
+    /// The tensors of the folds' common [`Base`].
     Base,
 }
 

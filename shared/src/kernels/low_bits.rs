@@ -27,7 +27,7 @@ impl Bits {
     /// All, ascending.
     pub const ALL: [Self; 3] = [Self::One, Self::Two, Self::Four];
 
-    /// How many bits they are.
+    /// The number of bits.
     pub const fn count(self) -> usize {
         match self {
             Self::One => 1,

@@ -51,7 +51,7 @@ pub struct PackedLinear {
     inputs: usize,
     outputs: usize,
     panels: Panels,
-    /// [outputs]
+    /// `[outputs]`
     scales: Vec<f32>,
     activation_qmax: i16,
 }
@@ -60,7 +60,7 @@ impl PackedLinear {
     /// Whether f32 weights are packed as well. Natively they are not: the `gemm` crate has wider vectors for them.
     pub const HOLDS_F32: bool = cfg!(target_arch = "wasm32");
 
-    /// Integers [outputs, inputs], each times the scale of its row, with `scales` [outputs]. They are not rounded.
+    /// Integers [outputs, inputs], each times the scale of its row, with `scales` `[outputs]`. They are not rounded.
     pub fn int8(rows: &[i8], scales: Vec<f32>) -> Self {
         let (outputs, inputs) = (scales.len(), rows.len() / scales.len());
         Self {
@@ -140,7 +140,7 @@ impl PackedLinear {
         self.activation_qmax
     }
 
-    /// x [rows, inputs] -> [rows, outputs], with `bias` [outputs] added if there is one.
+    /// x [rows, inputs] -> [rows, outputs], with `bias` `[outputs]` added if there is one.
     pub fn forward(
         &self,
         x: &Tensor,
@@ -223,11 +223,11 @@ fn pass<W: Weight>(
 /// Buffers that a task uses again for its next panels.
 #[derive(Default)]
 struct Scratch<F: Factor> {
-    /// The sums of one panel, [rows].
+    /// The sums of one panel, `[rows]`.
     sums: Vec<[F::Sum; COLUMNS]>,
     /// A widened block of a panel.
     widened: Vec<F>,
-    /// The outputs of all panels that are written together, [rows].
+    /// The outputs of all panels that are written together, `[rows]`.
     values: Vec<Line>,
 }
 

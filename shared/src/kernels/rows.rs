@@ -1,4 +1,4 @@
-//! Picking rows of a matrix, and sending gradients back to them: embeddings, [CLS] rows,
+//! Picking rows of a matrix, and sending gradients back to them: embeddings, `[CLS]` rows,
 //! relative-position tables.
 
 use candle_core::{DType, Tensor};
@@ -50,7 +50,7 @@ pub fn scatter_add(
     })
 }
 
-/// As [`scatter_add`] into a new tensor of `n` rows or on top of `so_far`, in the format of `rows`.
+/// Does what [`scatter_add`] does, into a new tensor of `n` rows or on top of `so_far`, in the format of `rows`.
 pub fn scattered(
     rows: &Tensor,
     indices: &Indices,

@@ -11,7 +11,7 @@ use crate::kernels::add_norm::{
 };
 use crate::kernels::random::DropoutMask;
 
-/// gamma and beta, each [width].
+/// gamma and beta, each `[width]`.
 #[derive(Clone)]
 pub struct LayerNorm {
     gamma: Parameter,
@@ -22,7 +22,7 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// The layer of `weight` (gamma) and `bias` (beta), each [width].
+    /// The layer of `weight` (gamma) and `bias` (beta), each `[width]`.
     ///
     /// # Errors
     /// If one is missing or has another shape.

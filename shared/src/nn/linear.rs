@@ -8,7 +8,7 @@ use crate::autograd::{Gradients, Parameter, Tape, Value};
 use crate::kernels::packed::Activation;
 use crate::kernels::{elementwise, gelu, linear};
 
-/// w [outputs, inputs], b [outputs].
+/// w [outputs, inputs], b `[outputs]`.
 #[derive(Clone)]
 pub struct Linear {
     weight: LinearWeight,
@@ -16,7 +16,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// The layer of `weight` [outputs, inputs] and `bias` [outputs].
+    /// The layer of `weight` [outputs, inputs] and `bias` `[outputs]`.
     ///
     /// # Errors
     /// If one is missing or has another shape.
@@ -25,7 +25,7 @@ impl Linear {
         Ok(Self { weight: weights.linear("weight", [outputs, inputs])?, bias })
     }
 
-    /// As [`new`](Self::new), without a bias.
+    /// Makes a layer like [`new`](Self::new), without a bias.
     ///
     /// # Errors
     /// If `weight` is missing or has another shape.
@@ -50,7 +50,7 @@ impl Linear {
         self.forward_in(self.format(), x, tape)
     }
 
-    /// As [`forward`](Self::forward), with an output in f32: the model's last outputs are not rounded.
+    /// Does what [`forward`](Self::forward) does, with an output in f32: the model's last outputs are not rounded.
     pub fn forward_f32(&self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
         self.forward_in(DType::F32, x, tape)
     }
@@ -84,7 +84,7 @@ impl Linear {
         self.product_backward(x, operand, gradient, gradients)
     }
 
-    /// As [`forward`](Self::forward), followed by GELU.
+    /// Does what [`forward`](Self::forward) does, followed by GELU.
     pub fn forward_gelu(&self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
         if let LinearWeight::Packed(weight) = &self.weight {
             assert!(tape.is_none(), "packed weights are for inference");

@@ -48,7 +48,7 @@ impl QuantizedEmbedding {
         [self.rows, width]
     }
 
-    /// How many of the first rows can be picked: all, or the hot ones.
+    /// The number of first rows that can be picked: all, or the hot ones.
     pub fn loaded_rows(&self) -> usize {
         if self.cold.get().is_some() { self.rows } else { self.hot.rows.shape()[0] }
     }

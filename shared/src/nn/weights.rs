@@ -54,7 +54,7 @@ impl<'a> Weights<'a> {
         Self::with_prepared(tensors, &NONE)
     }
 
-    /// As [`new`](Self::new), where some weights are in `prepared` instead.
+    /// Tensors by their full names, where some weights are in `prepared` instead.
     pub fn with_prepared(tensors: &'a BTreeMap<String, Tensor>, prepared: &'a Prepared) -> Self {
         Self { tensors, halves: None, prepared, prefix: String::new() }
     }

@@ -4,10 +4,10 @@ use super::format::Format;
 use super::matrix::{QuantizedMatrix, QuantizedRows};
 use crate::kernels::low_bits::Bits;
 
-/// What is added to some rows of a matrix.
+/// Corrections that are added to some rows of a matrix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deltas {
-    /// For each row of the matrix its place among `deltas`, or [`NONE`]. Empty while no row has a delta.
+    /// The place of each row of the matrix among `deltas`, or [`NONE`]. Empty while no row has a delta.
     places: Vec<u32>,
     matrix_rows: usize,
     deltas: QuantizedMatrix,

@@ -18,7 +18,7 @@ pub const GROUP: usize = 128;
 /// Integers that are packed or unpacked at a time. In every format they fill whole bytes.
 const CHUNK: usize = 128;
 
-/// How the numbers of a matrix are stored.
+/// A format that the numbers of a matrix are stored in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// IEEE 754 binary32.
@@ -38,7 +38,7 @@ pub enum Format {
     Delta(Bits),
 }
 
-/// What a linear layer multiplies by, given weights in some format.
+/// The operand of a linear layer, given weights in some format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operand {
     /// The numbers, as f32.
@@ -59,7 +59,7 @@ struct Layout {
     operand: Operand,
 }
 
-/// How numbers that share a scale become bytes.
+/// The codes of numbers that share a scale, and the bytes that they become.
 enum Codes {
     F32,
     F16,
@@ -75,7 +75,7 @@ enum Codes {
     Levels(Bits),
 }
 
-/// Which numbers share a scale.
+/// The numbers that share a scale.
 enum Scales {
     None,
     Row,
@@ -138,7 +138,7 @@ impl Format {
         self.layout().dtype
     }
 
-    /// What a linear layer multiplies by.
+    /// The operand that a linear layer multiplies by.
     pub fn operand(self) -> Operand {
         self.layout().operand
     }

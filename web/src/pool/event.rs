@@ -1,4 +1,4 @@
-//! What the pool reports to the page or to the JavaScript package.
+//! The events that the pool reports to the page or to the JavaScript package.
 
 use shared::bundle::TextAnswer;
 

@@ -1,4 +1,4 @@
-//! What depends on the browser's version: whether it can run the models, and why a worker stopped.
+//! Answers that depend on the browser's version: whether it can run the models, and why a worker stopped.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! What the state asks the browser to do. Plain data; [`EffectRunner`](crate::effects::EffectRunner)
+//! The effects that the state asks the browser for. Plain data; [`EffectRunner`](crate::effects::EffectRunner)
 //! carries it out.
 
 /// Something for the browser to do.
@@ -42,9 +42,9 @@ pub enum Effect {
 /// The pauses that the state waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timer {
-    /// From the last key stroke to the classification.
+    /// The pause from the last key stroke to the classification.
     Classify,
-    /// From the last answer to its announcement.
+    /// The pause from the last answer to its announcement.
     Announce,
 }
 

@@ -1,4 +1,4 @@
-//! What can happen to the page: the visitor acts, the pool of models reports, a timer ends.
+//! The events of the page: the visitor acts, the pool of models reports, a timer ends.
 
 use shared::bundle::TextAnswer;
 
@@ -75,7 +75,7 @@ pub enum ModelEvent {
     Online(bool),
 }
 
-/// What happens around the text box.
+/// Events around the text box.
 #[derive(Debug, Clone)]
 pub enum ComposerEvent {
     Typed(String),
@@ -88,7 +88,7 @@ pub enum ComposerEvent {
     LinkNotCopied,
 }
 
-/// What happens to the table of many texts.
+/// Events of the table of many texts.
 #[derive(Debug, Clone)]
 pub enum ManyEvent {
     LinesChanged(String),
@@ -101,7 +101,7 @@ pub enum ManyEvent {
     Download,
 }
 
-/// What happens to the explanation.
+/// Events of the explanation.
 #[derive(Debug, Clone)]
 pub enum ExplanationEvent {
     Explain,

@@ -25,7 +25,7 @@ pub struct Model {
     pub is_shell_kept: bool,
     /// Whether the workers run. Requests reach the folds, if only after those are loaded.
     pub(super) is_started: bool,
-    /// For each fold, whether it has its cold rows.
+    /// Whether each fold has its cold rows.
     pub(super) has_cold: Vec<bool>,
 }
 
@@ -57,7 +57,7 @@ pub enum ColdRows {
     Here,
     /// Being loaded, or to be loaded after the models.
     Awaited,
-    /// Not loaded before a retry.
+    /// The fold is not loaded before a retry.
     Failed(Failure),
 }
 

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// What one repeat took, or the medians of many.
+/// The time of one repeat, or the medians of many.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timing {
     pub ms: f64,

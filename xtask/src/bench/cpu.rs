@@ -132,7 +132,7 @@ impl Case {
     }
 }
 
-/// What one case gave: the medians of both sides.
+/// The result of one case: the medians of both sides.
 struct Duel {
     case: String,
     ours: Timing,

@@ -1,4 +1,4 @@
-//! What a bench row says about where and when it was measured.
+//! The fields of a bench row that say where and when it was measured.
 
 use std::fs;
 use std::thread;
@@ -23,7 +23,7 @@ pub fn description() -> String {
     format!("{model}, {cores} cores")
 }
 
-/// How many processes want to run, averaged over the last minute; None where Linux does not say.
+/// The number of processes that want to run, averaged over the last minute; None where Linux does not say.
 pub fn load() -> Option<f64> {
     fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! What the benches have in common: how their programs are built and where their rows go.
+//! The common ground of the benches: how their programs are built and where their rows go.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

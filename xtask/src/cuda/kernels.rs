@@ -20,7 +20,7 @@ const CARDS: [u32; 2] = [80, 90];
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// What to compile for.
+    /// The cards to compile for.
     #[arg(long, value_name = "SM", value_delimiter = ',', default_values_t = CARDS)]
     sm: Vec<u32>,
 
@@ -29,7 +29,7 @@ pub struct Arguments {
     files: Vec<PathBuf>,
 }
 
-/// What one kernel takes, by ptxas.
+/// The registers and memory of one kernel, by ptxas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Usage {
     kernel: String,
@@ -110,7 +110,7 @@ fn nvcc(shell: &Shell, file: &Path, sm: u32, cubin: &Path) -> Command {
     command
 }
 
-/// What the compiler says of a file.
+/// The compiler's report on a file.
 fn compile(command: &mut Command) -> Result<String> {
     let output = command.output().context("nvcc cannot be started")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! Where the CUDA toolkit is, and how to come by its compiler where there is none.
+//! The place of the CUDA toolkit, and how to come by its compiler where there is none.
 
 use std::env;
 use std::path::{Path, PathBuf};

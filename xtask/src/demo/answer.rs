@@ -1,4 +1,4 @@
-//! What `native-train predict` says of one sentence, for a terminal.
+//! The answer of `native-train predict` about one sentence, for a terminal.
 
 use anyhow::{Context, Result};
 use serde_json::Value;

@@ -24,7 +24,7 @@ const RUN: &str = "runs/demo";
 const BUNDLE: &str = "static/bundle";
 const SENTENCE: &str = "I can't believe they cancelled it, and nobody even told us!";
 
-/// By which the demo knows its own bundle from one that a site owner has put there.
+/// The title by which the demo knows its own bundle from one that a site owner has put there.
 const TITLE: &str = "Quintet demo";
 
 /// Tried first: models that a browser keeps belong to the port, too.

@@ -155,7 +155,7 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    /// What a line prints on stdout and stderr.
+    /// Runs a line, and returns what it prints on stdout and stderr.
     pub fn succeed(&self, line: &str) -> Result<String> {
         let mut command: Command = self.shell.command("sh");
         command

@@ -9,7 +9,7 @@ use super::markdown::Document;
 
 const COMMANDS: [&str; 5] = ["train", "predict", "evaluate", "export", "inspect"];
 
-/// What the help says of each flag, over all commands.
+/// The help of each flag, over all commands.
 pub struct Help(BTreeMap<String, String>);
 
 impl Help {

@@ -1,4 +1,4 @@
-//! What the checks need of a Markdown file: fenced blocks, prose, headings and links. Not a parser of all Markdown, only of
+//! The parts of a Markdown file that the checks need: fenced blocks, prose, headings and links. Not a parser of all Markdown, only of
 //! the forms that these documents use.
 
 use std::collections::BTreeSet;
@@ -70,7 +70,7 @@ impl Document {
         Some(above.strip_prefix(SKIP.0)?.strip_suffix(SKIP.1)?.to_owned())
     }
 
-    /// What `#anchor` may name, by GitHub's rule.
+    /// The names that `#anchor` may have, by GitHub's rule.
     pub fn anchors(&self) -> BTreeSet<String> {
         let heading = |(_, line): &(usize, String)| {
             let title = line.trim_start_matches('#');

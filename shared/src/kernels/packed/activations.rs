@@ -9,7 +9,7 @@ use super::tile::{Factor, interleave_rows};
 /// as few tiles as possible, and their numbers of rows differ by at most one.
 pub struct Activations<F> {
     numbers: Vec<F>,
-    /// [rows]
+    /// `[rows]`
     scales: Vec<f32>,
     steps: usize,
 }
@@ -22,7 +22,7 @@ impl<F: Factor> Activations<F> {
         })
     }
 
-    /// Factors [rows, inputs] that were converted before, with their `scales` [rows].
+    /// Factors [rows, inputs] that were converted before, with their `scales` `[rows]`.
     pub fn of(converted: &[F], scales: &[f32]) -> Self {
         let inputs = converted.len() / scales.len();
         Self::filled(scales.len(), inputs, |row, factors| {

@@ -1,4 +1,4 @@
-//! From sums to outputs: scales, bias and GELU are applied on the way to memory.
+//! Makes outputs of sums: scales, bias and GELU are applied on the way to memory.
 
 use super::super::scalar::gelu;
 use super::super::simd;
@@ -15,7 +15,7 @@ pub enum Activation {
     Gelu,
 }
 
-/// What is done to the sums of a product.
+/// The function that a product's sums go through.
 pub struct Epilogue<'a> {
     /// The scale of each output.
     pub scales: &'a [f32],

@@ -80,7 +80,7 @@ impl DebertaConfig {
     /// Returns the small model that is trained from nothing: v3's layout, at a size that two CPU cores train in
     /// minutes.
     ///
-    /// With 8,000 pieces: 3.4 million parameters, 2 million of them word embeddings. Geometry and schedule were
+    /// The geometry has, with 8,000 pieces, 3.4 million parameters, 2 million of them word embeddings. Geometry and schedule were
     /// chosen together, on the out-of-fold scores of some 5,000 short texts.
     pub fn mini(vocab_size: usize) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! How much of each shard is here, as the workers report it.
+//! The part of each shard that is here, as the workers report it.
 
 use crate::pool::event::PoolEvent;
 

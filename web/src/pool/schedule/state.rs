@@ -52,26 +52,26 @@ pub struct FoldState {
     pub is_announced: bool,
 }
 
-/// Where a fold's hot rows and layers are.
+/// The place of a fold's hot rows and layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Residence {
-    /// Not loaded yet.
+    /// The rows are not loaded yet.
     Waiting,
     Loading,
-    /// In its worker's memory.
+    /// The rows are in the worker's memory.
     Resident,
-    /// Only in the cache; loaded again when there is something to answer.
+    /// The rows are in the cache alone, and loaded again when there is something to answer.
     Parked,
     Failed,
 }
 
-/// Where a fold's cold rows are.
+/// The place of a fold's cold rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cold {
-    /// Not in memory.
+    /// The rows are not in memory.
     Waiting,
     Loading,
-    /// In memory, or the bundle has none.
+    /// The rows are in memory, or the bundle has none.
     Here,
     Failed,
 }

@@ -1,4 +1,4 @@
-//! How the state changes: each event is handled by the file of the part that it is about.
+//! The changes of the state: each event is handled by the file of the part that it is about.
 
 use shared::bundle::TextAnswer;
 
