@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use clap::Parser;
-use native_train::data::{ColumnChoice, Texts};
+use native_train::data::{FileOptions, Texts};
 use native_train::training::lr_scheduler::LinearSchedule;
 use native_train::training::optimizer::Optimizer;
 use native_train::training::step_results::StepResults;
@@ -172,8 +172,7 @@ fn batches(arguments: &Arguments) -> Result<Batches> {
     let (Some(csv), Some(folder)) = (&arguments.texts, &arguments.tokenizer) else {
         return Ok(Batches::Same(random_batch(arguments)));
     };
-    let choice = ColumnChoice { text: None, id: None };
-    let (texts, _) = Texts::read(csv, &choice)?;
+    let (texts, _) = Texts::read(csv, &FileOptions::default())?;
     Ok(Batches::Texts {
         texts: texts.texts,
         tokenizer: Box::new(Tokenizer::from_sentencepiece(&std::fs::read(

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use native_train::config::{DeviceChoice, PrecisionChoice};
-use native_train::data::{ColumnChoice, Dataset, Folds, Split, folds};
+use native_train::data::{Dataset, FileOptions, Folds, LabelChoice, Split, folds};
 use native_train::device::{self, Device};
 use native_train::memory;
 use native_train::pretrained::{Pretrained, TokenizerFile};
@@ -116,8 +116,8 @@ impl Bench {
             TokenizerFile::Json(bytes) => Tokenizer::from_json(bytes)?,
             TokenizerFile::SentencePiece(bytes) => Tokenizer::from_sentencepiece(bytes)?,
         };
-        let columns = ColumnChoice { text: None, id: None };
-        let dataset = Dataset::read(&arguments.train_csv, &columns, None)?.dataset;
+        let options = FileOptions::default();
+        let dataset = Dataset::read(&arguments.train_csv, &options, LabelChoice::Find)?.dataset;
         let encode = |text: &String| tokenizer.encode(text, arguments.max_len).input_ids;
         let examples = Examples {
             input_ids: dataset.texts.par_iter().map(encode).collect(),

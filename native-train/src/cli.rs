@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use shared::bundle::Encoding;
+use shared::csv::Delimiter;
 
 use crate::{
     config::{DeviceChoice, Settings},
@@ -95,6 +96,10 @@ pub struct EvaluateArgs {
     /// Print JSON instead of a table
     #[arg(long, display_order = 3)]
     pub json: bool,
+
+    /// Leave out rows that no one has labelled: every label is blank or -1
+    #[arg(long, display_order = 12)]
+    pub skip_unlabelled: bool,
 }
 
 /// The flags of the commands that use a trained run.
@@ -120,12 +125,16 @@ pub struct InferenceArgs {
     #[arg(long, value_name = "NAME", display_order = 12)]
     pub id_column: Option<String>,
 
+    /// Character between the columns: comma, semicolon, tab or bar [default: found in the file]
+    #[arg(long, value_name = "CHARACTER", display_order = 13)]
+    pub delimiter: Option<Delimiter>,
+
     /// Device: auto, cpu, cuda or cuda:N (the N-th GPU)
-    #[arg(long, value_name = "DEVICE", default_value = "auto", display_order = 13)]
+    #[arg(long, value_name = "DEVICE", default_value = "auto", display_order = 14)]
     pub device: DeviceChoice,
 
     /// CPU threads [default: the number of cores]
-    #[arg(long, value_name = "N", display_order = 14)]
+    #[arg(long, value_name = "N", display_order = 15)]
     pub threads: Option<usize>,
 }
 

@@ -8,6 +8,7 @@
 pub mod autograd;
 pub mod batch;
 pub mod bundle;
+pub mod csv;
 pub mod ensemble;
 pub mod error;
 pub mod kernels;

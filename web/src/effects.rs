@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use js_sys::{Array, Reflect, Uint8Array};
+use js_sys::{Array, Reflect};
 use leptos::prelude::{set_timeout, window};
 use shared::bundle::Manifest;
 use wasm_bindgen::prelude::*;
@@ -12,9 +12,12 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, BlobPropertyBag, Clipboard, HtmlAnchorElement, ServiceWorkerContainer, Url};
 
 use crate::cache;
+use crate::chosen_file;
 use crate::manifest::fetch_manifest;
 use crate::pool::{Pool, PoolEvent};
-use crate::state::{BundleSummary, ComposerEvent, Effect, Event, ManyEvent, ModelEvent};
+use crate::state::{
+    BundleSummary, ComposerEvent, Effect, Event, LARGEST_FILE, ManyEvent, ModelEvent,
+};
 use crate::store::Store;
 
 /// The folder of the bundle, relative to the page.
@@ -149,8 +152,8 @@ fn clear_cache(store: Store) {
 fn read_file(store: Store) {
     let Some(file) = store.chosen_file() else { return };
     spawn_local(async move {
-        let event = match JsFuture::from(file.array_buffer()).await {
-            Ok(content) => ManyEvent::FileRead { content: Uint8Array::new(&content).to_vec() },
+        let event = match chosen_file::read(&file, LARGEST_FILE as usize).await {
+            Ok(content) => ManyEvent::FileRead { content },
             Err(error) => ManyEvent::FileUnreadable { reason: reason_of(&error) },
         };
         store.send(Event::Many(event));

@@ -7,6 +7,7 @@ pub mod api;
 pub mod app;
 pub mod browser;
 pub mod cache;
+pub mod chosen_file;
 pub mod components;
 pub mod effects;
 pub mod failure;

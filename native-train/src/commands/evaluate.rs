@@ -1,15 +1,11 @@
 //! `evaluate`: scores a run on a labelled file.
 
-use std::path::Path;
-
 use anyhow::Result;
-use shared::LabelSet;
 
 use super::{stdout::print, trained_run::TrainedRun};
 use crate::{
     cli::EvaluateArgs,
-    data::{Dataset, csv::Reader, quoted},
-    error::UserError,
+    data::{Dataset, FileOptions, LabelChoice, Unlabelled},
     evaluation::{report::Evaluation, table::evaluation_table},
     grid::Probabilities,
     inference::CHUNK_ROWS,
@@ -24,11 +20,11 @@ pub fn run(args: &EvaluateArgs, progress: &mut Progress) -> Result<()> {
     let trained = TrainedRun::open(&args.inference, progress)?;
     let thresholds = trained.thresholds()?;
     let labels = trained.ensemble.labels();
-    check_labels(&args.inference.input, labels)?;
-    let loaded = Dataset::read(&args.inference.input, &trained.columns, Some(labels.names()))?;
-    for warning in &loaded.warnings {
-        progress.warn(warning);
-    }
+    let unlabelled = Unlabelled::from(args.skip_unlabelled);
+    let options = FileOptions { unlabelled, ..trained.options.clone() };
+    let loaded =
+        Dataset::read(&args.inference.input, &options, LabelChoice::OfRun(labels.names()))?;
+    loaded.warnings.iter().for_each(|warning| warning.tell(progress));
     let dataset = loaded.dataset;
     let (mut values, mut truncated) = (Vec::new(), 0);
     for (chunk, texts) in dataset.texts.chunks(CHUNK_ROWS).enumerate() {
@@ -45,18 +41,4 @@ pub fn run(args: &EvaluateArgs, progress: &mut Progress) -> Result<()> {
         return print(&(serde_json::to_string_pretty(&evaluation)? + "\n"));
     }
     print(&evaluation_table(&evaluation))
-}
-
-/// Checks that the file has the run's labels, which a user cannot choose here.
-fn check_labels(input: &Path, labels: &LabelSet) -> Result<()> {
-    let reader = Reader::open(input)?;
-    let Some(missing) = labels.names().iter().find(|name| !reader.header().contains(name)) else {
-        return Ok(());
-    };
-    let (file, found) = (reader.file(), quoted(reader.header()));
-    Err(UserError::new(format!(
-        "`{file}` has no column for the run's label `{missing}` (found: {found})"
-    ))
-    .hint("add a column of 0 and 1 for each label of the run; `predict` needs none")
-    .into())
 }

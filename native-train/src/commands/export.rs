@@ -14,7 +14,7 @@ use super::stdout::print;
 use crate::{
     cli::{EncodingChoice, ExportArgs},
     config::set_threads,
-    data::{ColumnChoice, Dataset, Texts},
+    data::{Dataset, FileOptions, LabelChoice, TextStream, Texts},
     error::UserError,
     export::{
         BundleFolder, Models, Reference, Source,
@@ -186,18 +186,17 @@ impl Export<'_> {
 
     /// The texts of `--test-csv`, with targets if it has a column for each label.
     fn unseen(&self, path: &Path, progress: &Progress) -> Result<(Vec<String>, Option<Targets>)> {
-        let config = &self.source.config;
-        let columns =
-            ColumnChoice { text: config.text_column.clone(), id: config.id_column.clone() };
-        let header = crate::data::csv::Reader::open(path)?.header().to_vec();
+        let options = FileOptions { delimiter: None, ..self.source.config.file_options() };
+        let stream = TextStream::open(path, &options)?;
         let labels = self.source.labels.names();
-        if labels.iter().all(|label| header.contains(label)) {
-            let loaded = Dataset::read(path, &columns, Some(labels))?;
-            loaded.warnings.iter().for_each(|warning| progress.warn(warning));
+        if stream.has_columns(labels) {
+            let labels = LabelChoice::OfRun(labels);
+            let loaded = Dataset::collect(stream, options.unlabelled, labels)?;
+            loaded.warnings.iter().for_each(|warning| warning.tell(progress));
             return Ok((loaded.dataset.texts, Some(loaded.dataset.targets)));
         }
-        let (texts, warnings) = Texts::read(path, &columns)?;
-        warnings.iter().for_each(|warning| progress.warn(warning));
+        let (texts, warnings) = Texts::collect(stream)?;
+        warnings.iter().for_each(|warning| warning.tell(progress));
         Ok((texts.texts, None))
     }
 

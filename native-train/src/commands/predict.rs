@@ -1,16 +1,24 @@
 //! `predict`: labels the texts of a file, in chunks, so that the file may have any size.
 
+use std::path::Path;
+
 use anyhow::Result;
+use same_file::is_same_file;
 use shared::words::counted;
 
 use super::trained_run::TrainedRun;
 use crate::{
     cli::PredictArgs,
     data::TextStream,
+    error::UserError,
     evaluation::decide,
     inference::CHUNK_ROWS,
     progress::Progress,
-    run::{files::write_atomically, tables::LabelTable},
+    run::{
+        Run,
+        files::write_atomically,
+        tables::{ID, LabelTable},
+    },
 };
 
 /// Writes `--output`, whole or not at all.
@@ -18,12 +26,14 @@ use crate::{
 /// # Errors
 /// If a fold is not trained, the input cannot be read, or the output cannot be written.
 pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
+    check_output(args)?;
     let trained = TrainedRun::open(&args.inference, progress)?;
     let thresholds = (!args.probabilities).then(|| trained.thresholds()).transpose()?;
-    let mut stream = TextStream::open(&args.inference.input, &trained.columns)?;
+    let mut stream = TextStream::open(&args.inference.input, &trained.options)?;
+    let id = stream.id_column().unwrap_or(ID).to_owned();
     let (mut rows, mut truncated) = (0, 0);
     write_atomically(&args.output, |output| {
-        let mut table = LabelTable::begin(output, trained.ensemble.labels())?;
+        let mut table = LabelTable::begin(output, &id, trained.ensemble.labels())?;
         while let Some(texts) = stream.next_chunk(CHUNK_ROWS)? {
             let labelled =
                 trained.ensemble.label(&texts.texts, |done| progress.rows(rows + done))?;
@@ -39,11 +49,23 @@ pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
         Ok(())
     })?;
     progress.clear();
-    for warning in stream.warnings() {
-        progress.warn(warning);
-    }
+    stream.warnings().iter().for_each(|warning| warning.tell(progress));
     trained.tell_truncated(truncated, rows, progress);
     let written = counted(rows, "row");
     progress.note(format_args!("{written} written to `{}`", args.output.display()));
     Ok(())
+}
+
+/// Checks that the output replaces neither the input nor a file that the run is made of.
+fn check_output(PredictArgs { inference, output, .. }: &PredictArgs) -> Result<()> {
+    let shown = output.display();
+    let is_output = |path: &Path| is_same_file(path, output).unwrap_or(false);
+    let message = if is_output(&inference.input) {
+        format!("`--output {shown}` is the file that `--input` reads")
+    } else if Run::open(&inference.run)?.own_files().iter().any(|file| is_output(file)) {
+        format!("`--output {shown}` is a file of the run")
+    } else {
+        return Ok(());
+    };
+    Err(UserError::new(message).hint("give `--output` another name").into())
 }

@@ -7,7 +7,7 @@ use shared::words::joined;
 use crate::{
     cli::InferenceArgs,
     config::{TrainConfig, set_threads},
-    data::ColumnChoice,
+    data::{FileOptions, Unlabelled},
     device,
     error::UserError,
     inference::Ensemble,
@@ -18,7 +18,8 @@ use crate::{
 pub struct TrainedRun {
     run: Run,
     pub ensemble: Ensemble,
-    pub columns: ColumnChoice,
+    /// How the input is read.
+    pub options: FileOptions,
     max_len: usize,
 }
 
@@ -31,9 +32,11 @@ impl TrainedRun {
         set_threads(args.threads)?;
         let run = Run::open(&args.run)?;
         let config = TrainConfig::load(&run.config_toml())?;
-        let columns = ColumnChoice {
-            text: args.text_column.clone().or(config.text_column),
-            id: args.id_column.clone().or(config.id_column),
+        let options = FileOptions {
+            delimiter: args.delimiter,
+            text_column: args.text_column.clone().or(config.text_column),
+            id_column: args.id_column.clone().or(config.id_column),
+            unlabelled: Unlabelled::default(),
         };
         let labels =
             config.labels.ok_or_else(|| damaged(&run.config_toml(), "it has no labels"))?;
@@ -46,7 +49,7 @@ impl TrainedRun {
         for fold in missing {
             progress.warn(format_args!("fold {fold} is not trained: its vote is missing"));
         }
-        Ok(Self { run, ensemble, columns, max_len: config.max_len })
+        Ok(Self { run, ensemble, options, max_len: config.max_len })
     }
 
     /// The run's thresholds.

@@ -11,12 +11,13 @@ use std::{fmt, fs, path::Path, path::PathBuf, thread};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use shared::LabelSet;
+use shared::csv::Delimiter;
 
 pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use settings::Settings;
 
 use crate::{
-    data::Split,
+    data::{FileOptions, Split, Unlabelled},
     device::{Cards, Device},
     error::UserError,
     run::files::damaged,
@@ -38,6 +39,10 @@ pub struct TrainConfig {
     pub labels: Option<LabelSet>,
     pub text_column: Option<String>,
     pub id_column: Option<String>,
+    /// `None` if it is found in each file.
+    pub delimiter: Option<Delimiter>,
+    #[serde(default)]
+    pub skip_unlabelled: bool,
     pub folds: usize,
     pub only_fold: Option<usize>,
     pub split: Split,
@@ -80,6 +85,8 @@ impl TrainConfig {
             labels: given.labels.map(label_set).transpose()?,
             text_column: given.text_column,
             id_column: given.id_column,
+            delimiter: given.delimiter,
+            skip_unlabelled: given.skip_unlabelled.unwrap_or(false),
             folds: given.folds.unwrap_or(5),
             only_fold: given.only_fold,
             split: given.split.unwrap_or_default(),
@@ -128,6 +135,16 @@ impl TrainConfig {
         let norm = self.max_grad_norm;
         check("max-grad-norm", norm, norm > 0.0 && norm.is_finite(), "above 0")?;
         check("threads", self.threads, self.threads >= 1, "1 or more")
+    }
+
+    /// How the run's files are read.
+    pub fn file_options(&self) -> FileOptions {
+        FileOptions {
+            delimiter: self.delimiter,
+            text_column: self.text_column.clone(),
+            id_column: self.id_column.clone(),
+            unlabelled: Unlabelled::from(self.skip_unlabelled),
+        }
     }
 
     /// The settings of one fold's training.

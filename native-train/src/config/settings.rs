@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use shared::csv::Delimiter;
 
 use super::choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 use crate::data::Split;
@@ -16,7 +17,8 @@ pub struct Settings {
     /// CSV with the labelled texts (required)
     ///
     /// It has a header line, a text column, a column of 0 and 1 for each label and, optionally, an id
-    /// column. Quoted commas, quotes and newlines are supported.
+    /// column. Quoted commas, quotes and newlines are supported. Other delimiters, UTF-16 and gzip are
+    /// recognised.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub train_csv: Option<PathBuf>,
 
@@ -58,6 +60,8 @@ pub struct Settings {
 
     /// Label columns in order, separated by commas
     /// [default: anger,fear,joy,sadness,surprise if all are columns, else every 0/1 column]
+    ///
+    /// Their values are 0 and 1, or FALSE and TRUE. Names are found in upper and lower case.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Data")]
     pub labels: Option<Vec<String>>,
 
@@ -69,6 +73,18 @@ pub struct Settings {
     /// Column with the row's id [default: id, else rows are numbered from 0]
     #[arg(long, value_name = "NAME", help_heading = "Data")]
     pub id_column: Option<String>,
+
+    /// Character between the columns: comma, semicolon, tab or bar
+    /// [default: found in each file]
+    #[arg(long, value_name = "CHARACTER", help_heading = "Data")]
+    pub delimiter: Option<Delimiter>,
+
+    /// Leave out rows that no one has labelled: every label is blank or -1
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+        require_equals = true, hide_possible_values = true, help_heading = "Data"
+    )]
+    pub skip_unlabelled: Option<bool>,
 
     /// Number of folds, 2 or more; one model is trained for each [default: 5]
     #[arg(long, value_name = "N", help_heading = "Data")]

@@ -1,24 +1,40 @@
 //! The columns of a file that hold the text, the id and the labels.
 
 use anyhow::Result;
+use shared::csv::{Delimiter, Match, find, find_id, find_text, looks_like_id, reads_like_text};
 use shared::words::joined;
 
 use super::csv::Reader;
+use super::shell::flag;
 use crate::error::UserError;
-
-/// The names of a text column, in the order in which the reference notebook tries them.
-const TEXT_NAMES: [&str; 5] = ["text", "comment_text", "sentence", "content", "review"];
-
-const ID_NAME: &str = "id";
 
 /// The labels of the reference job.
 pub const EMOTIONS: [&str; 5] = ["anger", "fear", "joy", "sadness", "surprise"];
 
-/// The columns that the user named. The others are found by their usual names.
+/// Rows that are looked at for the column that reads like a text.
+const SAMPLE_ROWS: usize = 100;
+
+/// What the user said about a file. The rest is found: columns by their usual names.
 #[derive(Debug, Clone, Default)]
-pub struct ColumnChoice {
-    pub text: Option<String>,
-    pub id: Option<String>,
+pub struct FileOptions {
+    pub delimiter: Option<Delimiter>,
+    pub text_column: Option<String>,
+    pub id_column: Option<String>,
+    pub unlabelled: Unlabelled,
+}
+
+/// What is done with rows that no one has labelled: every label is blank or -1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unlabelled {
+    #[default]
+    Refused,
+    Skipped,
+}
+
+impl From<bool> for Unlabelled {
+    fn from(skip: bool) -> Self {
+        if skip { Self::Skipped } else { Self::Refused }
+    }
 }
 
 /// The indices of the input columns.
@@ -29,46 +45,66 @@ pub struct InputColumns {
     pub id: Option<usize>,
 }
 
-impl ColumnChoice {
-    /// Finds the columns in a file.
+impl FileOptions {
+    /// Finds the columns in a file, which has to be refused if this fails.
     ///
     /// # Errors
     /// If a named column is missing, or no column has a usual name of a text column.
-    pub(super) fn find(&self, reader: &Reader) -> Result<InputColumns> {
+    pub(super) fn find(&self, reader: &mut Reader) -> Result<InputColumns> {
         Ok(InputColumns { text: self.find_text(reader)?, id: self.find_id(reader)? })
     }
 
-    fn find_text(&self, reader: &Reader) -> Result<usize> {
-        let found = match &self.text {
-            Some(name) => index_of(reader, name),
-            None => TEXT_NAMES.iter().find_map(|name| index_of(reader, name)),
+    fn find_text(&self, reader: &mut Reader) -> Result<usize> {
+        let Some(name) = &self.text_column else {
+            return find_text(reader.header()).map_or_else(|| Err(no_text_column(reader)), Ok);
         };
-        found.ok_or_else(|| {
-            let name = self.text.as_deref().unwrap_or(TEXT_NAMES[0]);
-            not_found(reader, name, text_hint(reader.header()))
-        })
+        match index_of(reader, name)? {
+            Some(column) => Ok(column),
+            None => {
+                let hint = text_hint(reader);
+                Err(not_found(reader, name, hint))
+            }
+        }
     }
 
     fn find_id(&self, reader: &Reader) -> Result<Option<usize>> {
-        let Some(name) = &self.id else { return Ok(index_of(reader, ID_NAME)) };
+        let Some(name) = &self.id_column else { return Ok(find_id(reader.header())) };
         let hint = "pass `--id-column` with one of these, or leave it out";
-        index_of(reader, name).map(Some).ok_or_else(|| not_found(reader, name, hint))
+        index_of(reader, name)?.map(Some).ok_or_else(|| not_found(reader, name, hint))
     }
 }
 
-/// The index of a named label column.
+/// The index of a named label column. `hint` says what to do if it is missing.
 ///
 /// # Errors
 /// If the column is missing.
-pub fn find_label(reader: &Reader, name: &str) -> Result<usize> {
-    let hint = "pass `--labels` with the names of columns that hold 0 and 1";
-    index_of(reader, name).ok_or_else(|| not_found(reader, name, hint))
+pub fn find_label(reader: &Reader, name: &str, hint: &str) -> Result<usize> {
+    index_of(reader, name)?.ok_or_else(|| not_found(reader, name, hint))
 }
 
-/// The index of the column with this name. A column without a name is never found: it often holds row
-/// numbers.
-pub fn index_of(reader: &Reader, name: &str) -> Option<usize> {
-    reader.header().iter().position(|column| column == name && !name.is_empty())
+/// The index of the column with this name, in upper or lower case.
+///
+/// # Errors
+/// If several columns have the name in other letters.
+pub fn index_of(reader: &Reader, name: &str) -> Result<Option<usize>> {
+    match find(reader.header(), name) {
+        Match::One(column) => Ok(Some(column)),
+        Match::None => Ok(None),
+        Match::Several(columns) => {
+            let found =
+                joined(columns.iter().map(|&column| format!("`{}`", reader.header()[column])));
+            let message =
+                format!("`{}`: column `{name}` may be any of these: {found}", reader.file());
+            Err(UserError::new(message).hint("write the name as the file has it").into())
+        }
+    }
+}
+
+/// A column that holds ids by its name, if there is none named `id`.
+pub fn likely_id(reader: &Reader, columns: InputColumns) -> Option<&str> {
+    let names = reader.header().iter().enumerate();
+    let mut others = names.filter(|(index, _)| *index != columns.text);
+    others.find_map(|(_, name)| looks_like_id(name).then_some(name.as_str()))
 }
 
 /// The header's names, quoted for a message.
@@ -83,19 +119,27 @@ fn not_found(reader: &Reader, name: &str, hint: impl Into<String>) -> anyhow::Er
         .into()
 }
 
-fn text_hint(header: &[String]) -> String {
-    match (header, likely_text(header)) {
-        ([all], _) if all.contains([';', '\t']) => "separate the columns by commas".to_owned(),
-        (_, Some(column)) => format!("pass `--text-column {column}`"),
-        (_, None) => "add a column that holds the texts".to_owned(),
-    }
+fn no_text_column(reader: &mut Reader) -> anyhow::Error {
+    let hint = text_hint(reader);
+    not_found(reader, "text", hint)
 }
 
-/// A usual name, else the first column that is neither an id nor an emotion.
-fn likely_text(header: &[String]) -> Option<&str> {
-    let usual = TEXT_NAMES.into_iter().find(|name| header.iter().any(|column| column == name));
-    usual.or_else(|| {
-        let other = |name: &&str| *name != ID_NAME && !name.is_empty() && !EMOTIONS.contains(name);
-        header.iter().map(String::as_str).find(other)
-    })
+/// The flag that names the column that reads like a text. Rows are taken from the file for it.
+fn text_hint(reader: &mut Reader) -> String {
+    let usual = find_text(reader.header());
+    let likely = usual.or_else(|| {
+        let chunk = reader.next_chunk(SAMPLE_ROWS).ok()??;
+        reads_like_text((0..chunk.len()).map(|row| chunk.row(row)))
+    });
+    let named = likely.map(|column| reader.header()[column].as_str());
+    match named.filter(|name| !name.is_empty()) {
+        Some(name) if reader.header().len() > 1 => {
+            format!("pass `{}`", flag("--text-column", name))
+        }
+        Some(name) => format!(
+            "add a first line `text`, or, if the first line is a name, pass `{}`",
+            flag("--text-column", name)
+        ),
+        None => "add a column that holds the texts, and name it `text`".to_owned(),
+    }
 }

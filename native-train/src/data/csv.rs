@@ -1,27 +1,36 @@
-//! A CSV reader on polars: chunks of rows, every value as the text in the file.
+//! Tables in files: chunks of rows, in which every value is the text in the file.
 //!
-//! Polars gets whole, checked records (see `records`) and does not infer types: it would read the text
-//! `1` as `1.0`. One chunk is in memory at a time, so a file of any size can be streamed.
+//! `shared::csv` reads the bytes, so that the page reads the same rows. Here are the file, its compression,
+//! and chunks as polars' columns. One chunk is in memory at a time, so a file of any size can be streamed.
 
-use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, ErrorKind};
+use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use polars::prelude::{CsvReadOptions, DataFrame, SerReader, StringChunked};
+use anyhow::{Context, Result};
+use flate2::read::MultiGzDecoder;
+use polars::prelude::{DataFrame, IntoColumn, StringChunked, StringChunkedBuilder};
+use shared::csv::{self, Delimiter, Encoding, Fault, FaultKind, Note, Record};
 
-use super::records::Records;
+use super::shell::quoted;
 use super::warning::Warning;
 use crate::error::UserError;
 
 /// The bytes at which a chunk ends, however few rows it has.
 const CHUNK_BYTES: usize = 4 << 20;
 
-/// A CSV file being read.
+/// The bytes that are read from a file at a time.
+const BLOCK_BYTES: usize = 64 << 10;
+
+const GZIP: [u8; 2] = [0x1F, 0x8B];
+
+/// A table being read.
 pub struct Reader {
-    records: Records,
-    rows: usize,
+    file: String,
+    source: Box<dyn Read + Send>,
+    block: Vec<u8>,
+    table: csv::Reader,
+    header: Vec<String>,
 }
 
 /// A chunk of rows, in file order.
@@ -31,49 +40,51 @@ pub struct Chunk {
 }
 
 impl Reader {
-    /// Opens a file and reads its header.
+    /// Opens a file, which may be compressed by gzip, and reads its header. `delimiter` is the one that the
+    /// user names; `None` finds it.
     ///
     /// # Errors
-    /// If the file does not exist or is empty, or its first record is not a header.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// If the file does not exist, is empty or no table, or its first record is not a header.
+    pub fn open(path: &Path, delimiter: Option<Delimiter>) -> Result<Self> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(|error| cannot_open(&name, &error))?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             let message = format!("`{name}` is a folder, not a CSV file");
             return Err(UserError::new(message).hint("name the file inside it").into());
         }
-        Self::new(name, Box::new(BufReader::with_capacity(1 << 16, file)))
+        let source = decompressed(file).with_context(|| format!("cannot read `{name}`"))?;
+        Self::new(name, source, delimiter)
     }
 
-    /// Reads the header from `reader`, which messages call `file`.
+    /// Reads the header from `source`, which messages call `file`.
     ///
     /// # Errors
-    /// If the input is empty, or its first record is not a header.
-    pub fn new(file: String, reader: Box<dyn BufRead + Send>) -> Result<Self> {
-        let mut records = Records::new(file, reader);
-        let mut block = Vec::new();
-        let Some(first) = records.append_next(&mut block)? else {
-            let message = format!("`{}` is empty", records.file());
-            let hint = "the first line names the columns, for example `id,text,joy,anger`";
-            return Err(UserError::new(message).hint(hint).into());
-        };
-        let values = split(&block, first.values, 1).context(records.file().to_owned())?;
-        let header: Vec<String> = (0..first.values)
-            .map(|index| column(&values, index).get(0).unwrap_or_default().to_owned())
-            .collect();
-        refuse_repeated(&header, records.file())?;
-        records.set_header(header);
-        Ok(Self { records, rows: 0 })
+    /// If the input is empty or no table, or its first record is not a header.
+    pub fn new(
+        file: String,
+        source: Box<dyn Read + Send>,
+        delimiter: Option<Delimiter>,
+    ) -> Result<Self> {
+        let table = csv::Reader::new(delimiter);
+        let block = vec![0; BLOCK_BYTES];
+        let mut reader = Self { file, source, block, table, header: Vec::new() };
+        while reader.header.is_empty() {
+            match reader.table.header().map_err(|fault| refused(&reader.file, &fault))? {
+                Some(header) => reader.header = header.to_vec(),
+                None => reader.read_block()?,
+            }
+        }
+        Ok(reader)
     }
 
     /// The column names, in file order.
     pub fn header(&self) -> &[String] {
-        self.records.header()
+        &self.header
     }
 
     /// The file's name in messages.
     pub fn file(&self) -> &str {
-        self.records.file()
+        &self.file
     }
 
     /// The next `rows` rows, or fewer if they are long; `None` at the end of the file.
@@ -81,32 +92,61 @@ impl Reader {
     /// # Errors
     /// If a record is malformed, or the file ends without a row.
     pub fn next_chunk(&mut self, rows: usize) -> Result<Option<Chunk>> {
-        let mut block = Vec::new();
-        let mut lines = Vec::new();
-        while lines.len() < rows && block.len() < CHUNK_BYTES {
-            match self.records.append_next(&mut block)? {
-                Some(record) => lines.push(record.line),
-                None => break,
+        let new = |name: usize| StringChunkedBuilder::new(name.to_string().into(), rows.min(1024));
+        let mut columns: Vec<StringChunkedBuilder> = (0..self.header.len()).map(new).collect();
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        while lines.len() < rows && bytes < CHUNK_BYTES {
+            let Some(record) = self.next_record()? else { break };
+            for (column, value) in columns.iter_mut().zip(record.values()) {
+                column.append_value(value);
+                bytes += value.len();
             }
-        }
-        self.rows += lines.len();
-        if self.rows == 0 {
-            let message = format!("`{}` has a header, but no rows", self.file());
-            return Err(UserError::new(message).hint("add rows below the header").into());
+            lines.push(record.line);
         }
         if lines.is_empty() {
             return Ok(None);
         }
-        let values = split(&block, self.header().len(), lines.len())
-            .with_context(|| format!("`{}`, from line {}", self.file(), lines[0]))?;
-        Ok(Some(Chunk { values, lines }))
+        let columns = columns.into_iter().map(|column| column.finish().into_column()).collect();
+        Ok(Some(Chunk { values: DataFrame::new(lines.len(), columns)?, lines }))
     }
 
-    /// The warning about the lines that were skipped so far.
-    pub fn warning(&self) -> Option<Warning> {
-        let lines = self.records.blank_lines();
-        let file = || self.file().to_owned();
-        (!lines.is_empty()).then(|| Warning::BlankLines { file: file(), lines })
+    /// The warnings about the lines that were skipped so far, and what was decided about the file.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let file = || self.file.clone();
+        let notes = self.table.notes().iter().map(|note| match note {
+            Note::Comments(lines) => Warning::Comments { file: file(), lines: *lines },
+            note => Warning::Decided { file: file(), what: note.sentence() },
+        });
+        let lines = self.table.blank_lines();
+        let blank = (!lines.is_empty()).then(|| Warning::BlankLines { file: file(), lines });
+        notes.chain(blank).collect()
+    }
+
+    fn next_record(&mut self) -> Result<Option<Record>> {
+        loop {
+            match self.table.next().map_err(|fault| refused(&self.file, &fault))? {
+                Some(record) => return Ok(Some(record)),
+                None if self.block.is_empty() => return Ok(None),
+                None => self.read_block()?,
+            }
+        }
+    }
+
+    /// Hands the next bytes to the table. At the end, `block` is emptied.
+    fn read_block(&mut self) -> Result<()> {
+        let count = loop {
+            match self.source.read(&mut self.block) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => break other.map_err(|error| unreadable(&self.file, error))?,
+            }
+        };
+        if count == 0 {
+            self.block.clear();
+            self.table.end();
+        } else {
+            self.table.push(&self.block[..count]);
+        }
+        Ok(())
     }
 }
 
@@ -123,13 +163,32 @@ impl Chunk {
 
     /// The values of a column, counted from 0.
     pub fn column(&self, index: usize) -> impl Iterator<Item = &str> {
-        column(&self.values, index).iter().map(Option::unwrap_or_default)
+        let column: &StringChunked =
+            self.values.columns()[index].str().expect("made of strings above");
+        column.iter().map(Option::unwrap_or_default)
+    }
+
+    /// The values of a row, counted from 0.
+    pub fn row(&self, index: usize) -> Vec<&str> {
+        let columns = self.values.columns().iter();
+        let columns = columns.map(|column| column.str().expect("made of strings above"));
+        columns.map(|column| column.get(index).unwrap_or_default()).collect()
     }
 
     /// The line on which each row begins.
     pub fn lines(&self) -> &[usize] {
         &self.lines
     }
+}
+
+/// The content of a file, decompressed if it begins as gzip does. The file is read from its beginning once,
+/// as it may be a pipe.
+fn decompressed(mut file: File) -> std::io::Result<Box<dyn Read + Send>> {
+    let mut beginning = Vec::new();
+    file.by_ref().take(GZIP.len() as u64).read_to_end(&mut beginning)?;
+    let is_gzip = beginning == GZIP;
+    let whole = Cursor::new(beginning).chain(file);
+    Ok(if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
 }
 
 fn cannot_open(name: &str, error: &std::io::Error) -> anyhow::Error {
@@ -143,34 +202,34 @@ fn cannot_open(name: &str, error: &std::io::Error) -> anyhow::Error {
         .into()
 }
 
-fn refuse_repeated(header: &[String], file: &str) -> Result<()> {
-    let mut seen = BTreeSet::new();
-    match header.iter().find(|name| !name.is_empty() && !seen.insert(name.as_str())) {
-        None => Ok(()),
-        Some(name) => Err(UserError::new(format!("`{file}` has two columns named `{name}`"))
-            .hint("rename or remove one of them")
-            .into()),
+/// An error in the middle of a file. What gzip reports is a fault of the file, not of the machine.
+fn unreadable(name: &str, error: std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData => {
+            UserError::new(format!("`{name}`: the compressed data is damaged or cut off ({error})"))
+                .hint("copy or download the file again; `gzip --test` checks it")
+                .into()
+        }
+        _ => anyhow::Error::new(error).context(format!("cannot read `{name}`")),
     }
 }
 
-/// Splits `rows` whole records into columns of strings, named by their index.
-fn split(block: &[u8], columns: usize, rows: usize) -> Result<DataFrame> {
-    let names: Vec<String> = (0..columns).map(|index| index.to_string()).collect();
-    // The header keeps the block from beginning with a text: polars takes some two-byte beginnings,
-    // such as `x^`, for those of compressed files.
-    let bytes = [names.join(",").as_bytes(), b"\n", block].concat();
-    let values = CsvReadOptions::default()
-        .with_infer_schema_length(Some(0))
-        .with_n_threads(Some(1))
-        .map_parse_options(|options| options.with_missing_is_null(false))
-        .into_reader_with_file_handle(Cursor::new(bytes))
-        .finish()?;
-    ensure!(values.height() == rows, "polars read {} of {rows} rows", values.height());
-    Ok(values)
-}
-
-fn column(values: &DataFrame, index: usize) -> &StringChunked {
-    values.columns()[index].str().expect("without inference every column holds strings")
+fn refused(file: &str, fault: &Fault) -> anyhow::Error {
+    let message = format!("`{file}`{}: {}", fault.place("`"), fault.what());
+    let hint = match &fault.kind {
+        FaultKind::NotText(Encoding::Utf8) => {
+            let file = quoted(file);
+            format!(
+                "save the file as UTF-8 (for example: `iconv -f WINDOWS-1252 -t UTF-8 {file} > utf8.csv`)"
+            )
+        }
+        FaultKind::UnclearDelimiter(found) => {
+            format!("name the right one: `--delimiter {}`", found[0])
+        }
+        FaultKind::UnknownSep(_) => "name the delimiter with `--delimiter`".to_owned(),
+        _ => fault.remedy(),
+    };
+    UserError::new(message).hint(hint).into()
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Share {
 mod tests {
     use super::*;
     use crate::data::testing::kaggle;
-    use crate::data::{ColumnChoice, Dataset, Split, Texts, folds};
+    use crate::data::{Dataset, FileOptions, LabelChoice, Split, Texts, folds};
 
     fn strings(texts: &[&str]) -> Vec<String> {
         texts.iter().map(ToString::to_string).collect()
@@ -155,8 +155,9 @@ mod tests {
     #[test]
     fn finds_the_competition_s_repeats() {
         let (Some(train), Some(test)) = (kaggle("train.csv"), kaggle("test.csv")) else { return };
-        let dataset = Dataset::read(&train, &ColumnChoice::default(), None).unwrap().dataset;
-        let (test, _) = Texts::read(&test, &ColumnChoice::default()).unwrap();
+        let dataset =
+            Dataset::read(&train, &FileOptions::default(), LabelChoice::Find).unwrap().dataset;
+        let (test, _) = Texts::read(&test, &FileOptions::default()).unwrap();
         let report = |split| {
             let (folds, _) = folds::assign(&dataset, split, 5, 42).unwrap();
             Duplicates::new(&dataset.texts, &folds, Some(&test.texts))

@@ -1,7 +1,7 @@
 //! Makes texts, labels and folds of CSV files. Tokenizing and batching are done elsewhere.
 //!
 //! ```text
-//! file -> records (whole, checked) -> csv (polars) -> Dataset or Texts -> folds, duplicates
+//! file -> csv (checked rows, as polars' columns) -> Dataset or Texts -> folds, duplicates
 //! ```
 
 mod columns;
@@ -9,17 +9,18 @@ pub mod csv;
 mod dataset;
 mod duplicates;
 pub mod folds;
-mod records;
-mod scan;
+mod label_columns;
+pub mod shell;
 #[cfg(test)]
 mod testing;
 mod text_key;
 mod texts;
 mod warning;
 
-pub use columns::{ColumnChoice, quoted};
-pub use dataset::{Dataset, LabelRule, LeftOut, Loaded};
+pub use columns::{FileOptions, Unlabelled};
+pub use dataset::{Dataset, Loaded};
 pub use duplicates::{Duplicates, Repeats, Share, TestOverlap};
 pub use folds::{Folds, Split};
+pub use label_columns::{LabelChoice, LabelRule};
 pub use texts::{TextStream, Texts};
 pub use warning::{Tally, Warning};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use shared::LabelSet;
 
-use super::ColumnChoice;
+use super::FileOptions;
 use super::csv::Reader;
 use super::dataset::Dataset;
 use super::texts::TextStream;
@@ -30,11 +30,11 @@ pub fn shared_file(path: &str) -> Option<PathBuf> {
 }
 
 pub fn reader(bytes: &[u8]) -> anyhow::Result<Reader> {
-    Reader::new("train.csv".to_owned(), Box::new(Cursor::new(bytes.to_vec())))
+    Reader::new("train.csv".to_owned(), Box::new(Cursor::new(bytes.to_vec())), None)
 }
 
 pub fn stream(bytes: &[u8]) -> anyhow::Result<TextStream> {
-    TextStream::new(reader(bytes)?, &ColumnChoice::default())
+    TextStream::new(reader(bytes)?, &FileOptions::default())
 }
 
 /// A data set of the given texts and label rows.

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::columns::{ColumnChoice, InputColumns};
+use super::columns::{FileOptions, InputColumns, index_of, likely_id};
 use super::csv::{Chunk, Reader};
+use super::shell::flag;
 use super::warning::{Tally, Warning};
 
 /// Rows read at a time when a whole file is read.
@@ -17,6 +18,8 @@ const CHUNK_ROWS: usize = 8192;
 pub struct Texts {
     pub ids: Vec<String>,
     pub texts: Vec<String>,
+    /// The name of the id column; `None` if the ids are the row numbers from 0.
+    pub id_column: Option<String>,
 }
 
 /// The texts of a file in their order, a chunk at a time, so that memory does not grow with the file.
@@ -32,9 +35,17 @@ impl Texts {
     ///
     /// # Errors
     /// If the file or a named column is missing, or a record is malformed.
-    pub fn read(path: &Path, choice: &ColumnChoice) -> Result<(Self, Vec<Warning>)> {
-        let mut stream = TextStream::open(path, choice)?;
-        let mut texts = Self::default();
+    pub fn read(path: &Path, options: &FileOptions) -> Result<(Self, Vec<Warning>)> {
+        Self::collect(TextStream::open(path, options)?)
+    }
+
+    /// Reads the rest of a file.
+    ///
+    /// # Errors
+    /// If a record is malformed.
+    pub fn collect(mut stream: TextStream) -> Result<(Self, Vec<Warning>)> {
+        let id_column = stream.id_column().map(str::to_owned);
+        let mut texts = Self { id_column, ..Self::default() };
         while let Some(chunk) = stream.next_chunk(CHUNK_ROWS)? {
             texts.append(chunk);
         }
@@ -55,6 +66,17 @@ impl Texts {
         self.ids.append(&mut more.ids);
         self.texts.append(&mut more.texts);
     }
+
+    /// The given rows, ascending.
+    pub(super) fn select(mut self, rows: &[usize]) -> Self {
+        if rows.len() < self.len() {
+            let chosen = |values: &mut Vec<String>| -> Vec<String> {
+                rows.iter().map(|&row| std::mem::take(&mut values[row])).collect()
+            };
+            (self.ids, self.texts) = (chosen(&mut self.ids), chosen(&mut self.texts));
+        }
+        self
+    }
 }
 
 impl TextStream {
@@ -62,12 +84,12 @@ impl TextStream {
     ///
     /// # Errors
     /// If the file is missing or lacks a column.
-    pub fn open(path: &Path, choice: &ColumnChoice) -> Result<Self> {
-        Self::new(Reader::open(path)?, choice)
+    pub fn open(path: &Path, options: &FileOptions) -> Result<Self> {
+        Self::new(Reader::open(path, options.delimiter)?, options)
     }
 
-    pub(super) fn new(reader: Reader, choice: &ColumnChoice) -> Result<Self> {
-        let columns = choice.find(&reader)?;
+    pub(super) fn new(mut reader: Reader, options: &FileOptions) -> Result<Self> {
+        let columns = options.find(&mut reader)?;
         Ok(Self { reader, columns, rows: 0, empty_texts: Tally::default() })
     }
 
@@ -89,7 +111,7 @@ impl TextStream {
         };
         self.rows += chunk.len();
         self.note_empty(&texts, chunk.lines());
-        Ok(Some((Texts { ids, texts }, chunk)))
+        Ok(Some((Texts { ids, texts, id_column: None }, chunk)))
     }
 
     /// The warnings about the chunks read so far.
@@ -97,7 +119,30 @@ impl TextStream {
         let lines = self.empty_texts;
         let file = || self.file().to_owned();
         let empty = (!lines.is_empty()).then(|| Warning::EmptyTexts { file: file(), lines });
-        self.reader.warning().into_iter().chain(empty).collect()
+        self.reader.warnings().into_iter().chain(self.no_ids()).chain(empty).collect()
+    }
+
+    /// Whether the file has a column of each of these names.
+    pub fn has_columns(&self, names: &[String]) -> bool {
+        names.iter().all(|name| matches!(index_of(&self.reader, name), Ok(Some(_))))
+    }
+
+    /// The name of the id column; `None` if the ids are the row numbers from 0.
+    pub fn id_column(&self) -> Option<&str> {
+        self.columns.id.map(|column| self.reader.header()[column].as_str())
+    }
+
+    fn no_ids(&self) -> Option<Warning> {
+        let file = self.file().to_owned();
+        let what = match (self.columns.id, likely_id(&self.reader, self.columns)) {
+            (Some(_), _) => return None,
+            (None, Some(name)) => format!(
+                "no column is named `id`, so rows are numbered from 0 (if `{name}` holds ids: `{}`)",
+                flag("--id-column", name)
+            ),
+            (None, None) => "there is no id column, so rows are numbered from 0".to_owned(),
+        };
+        Some(Warning::Decided { file, what })
     }
 
     /// The file's name in messages.
@@ -143,7 +188,7 @@ mod tests {
         }
         assert_eq!(all.ids, ["7", "8", "7"]);
         assert_eq!(all.texts, ["a", "", "c"]);
-        let (file, lines) = ("train.csv".to_owned(), Tally { count: 1, first_line: 3 });
+        let (file, lines) = ("train.csv".to_owned(), Tally { count: 1, first: 3 });
         assert_eq!(stream.warnings(), [Warning::EmptyTexts { file, lines }]);
     }
 

@@ -2,10 +2,25 @@
 
 use std::fmt;
 
-use shared::words::counted;
+/// The number of lines with one peculiarity, and the first of them.
+pub use shared::csv::Lines as Tally;
+use shared::words::{counted, joined};
+
+use shared::csv::Note;
+
+use super::shell::flag;
+use crate::progress::Progress;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
+    /// Something that was decided about the file and loses nothing.
+    Decided { file: String, what: String },
+    /// Lines above the header that begin with `#`, which were skipped.
+    Comments { file: String, lines: Tally },
+    /// Columns that hold only 0 and 1 but are not labels, as the five emotions are there.
+    OtherLabels { file: String, labels: Vec<String>, others: Vec<String> },
+    /// Rows without labels, which were left out as the user asked.
+    Unlabelled { file: String, lines: Tally },
     /// Empty lines, which were skipped.
     BlankLines { file: String, lines: Tally },
     /// Rows whose text is empty; they are kept.
@@ -20,40 +35,55 @@ pub enum Warning {
     UnevenFolds { smallest: usize, largest: usize },
 }
 
-/// The number of lines with one peculiarity, and the first of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub count: usize,
-    pub first_line: usize,
-}
-
-impl Tally {
-    pub fn note(&mut self, line: usize) {
-        if self.count == 0 {
-            self.first_line = line;
-        }
-        self.count += 1;
+impl Warning {
+    /// Whether this is no more than a note, because it loses no row and no label.
+    fn is_note(&self) -> bool {
+        matches!(self, Self::Decided { .. })
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
+    /// Says it on stderr.
+    pub fn tell(&self, progress: &Progress) {
+        if self.is_note() { progress.note(self) } else { progress.warn(self) }
     }
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Decided { file, what } => write!(f, "`{file}`: {what}"),
+            Self::Comments { file, lines } => {
+                write!(f, "`{file}`: {}", Note::Comments(*lines).sentence())
+            }
+            Self::OtherLabels { file, labels, others } => {
+                let all: Vec<String> = labels.iter().chain(others).cloned().collect();
+                let (columns, hold) =
+                    if others.len() == 1 { ("column", "holds") } else { ("columns", "hold") };
+                write!(
+                    f,
+                    "`{file}`: the labels are the five emotions; the {columns} {} {hold} only 0 and 1 too, but \
+                     nothing is learned from {} (to take all: `{}`)",
+                    joined(others.iter().map(|name| format!("`{name}`"))),
+                    if others.len() == 1 { "it" } else { "them" },
+                    flag("--labels", &all.join(",")),
+                )
+            }
+            Self::Unlabelled { file, lines } => write!(
+                f,
+                "`{file}`: {} in which every label is blank or -1 left out (the first on line {})",
+                counted(lines.count, "row"),
+                lines.first
+            ),
             Self::BlankLines { file, lines } => write!(
                 f,
                 "`{file}`: {} skipped (the first is line {})",
                 counted(lines.count, "blank line"),
-                lines.first_line
+                lines.first
             ),
             Self::EmptyTexts { file, lines } => write!(
                 f,
                 "`{file}`: {} without a text, used as the empty text (the first on line {})",
                 counted(lines.count, "row"),
-                lines.first_line
+                lines.first
             ),
             Self::RepeatedIds { file, count, first } => write!(
                 f,
@@ -87,12 +117,12 @@ mod tests {
     fn warnings_say_what_and_where() {
         let file = "a.csv".to_owned();
         assert_eq!(
-            Warning::BlankLines { file: file.clone(), lines: Tally { count: 1, first_line: 9 } }
+            Warning::BlankLines { file: file.clone(), lines: Tally { count: 1, first: 9 } }
                 .to_string(),
             "`a.csv`: 1 blank line skipped (the first is line 9)"
         );
         assert_eq!(
-            Warning::EmptyTexts { file: file.clone(), lines: Tally { count: 2, first_line: 4 } }
+            Warning::EmptyTexts { file: file.clone(), lines: Tally { count: 2, first: 4 } }
                 .to_string(),
             "`a.csv`: 2 rows without a text, used as the empty text (the first on line 4)"
         );

@@ -93,7 +93,7 @@ mod tests {
     use shared::tokenizer::Tokenizer;
 
     use super::*;
-    use crate::data::{ColumnChoice, Texts};
+    use crate::data::{FileOptions, Texts};
 
     #[test]
     fn rows_are_cold_where_that_saves_most() {
@@ -147,7 +147,7 @@ mod tests {
             tokenizer.encode(text, 128).input_ids.into_iter().max().unwrap() as usize + 1
         };
         let of_csv = |path: &str| -> Vec<usize> {
-            let columns = ColumnChoice { text: Some("text".to_owned()), id: None };
+            let columns = FileOptions::default();
             let (texts, _) = Texts::read(&shared.join("data").join(path), &columns).unwrap();
             texts.texts.par_iter().map(rows).collect()
         };

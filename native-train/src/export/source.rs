@@ -14,7 +14,7 @@ use shared::tokenizer::Tokenizer;
 use shared::{LabelSet, Thresholds};
 
 use crate::config::TrainConfig;
-use crate::data::{ColumnChoice, Dataset};
+use crate::data::{Dataset, LabelChoice};
 use crate::error::UserError;
 use crate::evaluation::report::Summary;
 use crate::inference::{self, common_tokenizer};
@@ -289,8 +289,8 @@ fn texts(
             .hint("pass the file that the run was trained on as `--train-csv FILE`")
             .into());
     }
-    let columns = ColumnChoice { text: config.text_column.clone(), id: config.id_column.clone() };
-    let loaded = Dataset::read(path, &columns, Some(labels.names()))?;
+    let labels = LabelChoice::OfRun(labels.names());
+    let loaded = Dataset::read(path, &config.file_options(), labels)?;
     loaded.warnings.iter().for_each(|warning| progress.warn(warning));
     let table = FoldTable::read(&run.folds_csv())?;
     if table.ids != loaded.dataset.ids {

@@ -95,6 +95,18 @@ impl Run {
         &self.folder
     }
 
+    /// The files that `export`, `predict` and a resumed training read.
+    pub fn own_files(&self) -> [PathBuf; 6] {
+        [
+            self.config_toml(),
+            self.inputs_json(),
+            self.folds_csv(),
+            self.oof_csv(),
+            self.thresholds_json(),
+            self.summary_json(),
+        ]
+    }
+
     pub fn config_toml(&self) -> PathBuf {
         self.folder.join(CONFIG)
     }

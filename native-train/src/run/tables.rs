@@ -19,6 +19,9 @@ use shared::{LabelSet, Thresholds};
 use super::files::{damaged, read, read_json, write_atomically, write_json};
 use crate::grid::{Grid, Probabilities};
 
+/// The name of the ids, unless the file that they come from has another.
+pub const ID: &str = "id";
+
 /// The fold that holds out each row: folds.csv.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoldTable {
@@ -69,9 +72,9 @@ impl FoldTable {
 }
 
 impl<'a, W: Write> LabelTable<'a, W> {
-    /// Writes the header.
-    pub fn begin(mut output: W, labels: &'a LabelSet) -> Result<Self> {
-        let names = std::iter::once("id").chain(labels.names().iter().map(String::as_str));
+    /// Writes the header, in which the ids have the name `id`.
+    pub fn begin(mut output: W, id: &str, labels: &'a LabelSet) -> Result<Self> {
+        let names = std::iter::once(id).chain(labels.names().iter().map(String::as_str));
         let columns = names.map(|name| Column::new(name.into(), [""; 0])).collect();
         write_csv(&mut output, columns, Header::Yes)?;
         Ok(Self { output, labels })
@@ -92,31 +95,32 @@ impl<'a, W: Write> LabelTable<'a, W> {
     }
 
     fn rows(&mut self, ids: &[String], column: impl Fn(usize, &str) -> Column) -> Result<()> {
-        let mut columns = vec![Column::new("id".into(), ids)];
+        let mut columns = vec![Column::new("".into(), ids)];
         let names = self.labels.names().iter().enumerate();
         columns.extend(names.map(|(label, name)| column(label, name)));
         write_csv(&mut self.output, columns, Header::No)
     }
 }
 
-/// Writes a file of probabilities.
+/// Writes a file of probabilities, whose ids have the name `id`.
 pub fn write_probabilities(
     path: &Path,
     labels: &LabelSet,
     ids: &[String],
     rows: &Probabilities,
 ) -> Result<()> {
-    write_atomically(path, |output| LabelTable::begin(output, labels)?.probabilities(ids, rows))
+    write_atomically(path, |output| LabelTable::begin(output, ID, labels)?.probabilities(ids, rows))
 }
 
-/// Writes a file of decisions.
+/// Writes a file of decisions. `id` is the name of the ids.
 pub fn write_decisions(
     path: &Path,
+    id: &str,
     labels: &LabelSet,
     ids: &[String],
     rows: &Grid<bool>,
 ) -> Result<()> {
-    write_atomically(path, |output| LabelTable::begin(output, labels)?.decisions(ids, rows))
+    write_atomically(path, |output| LabelTable::begin(output, id, labels)?.decisions(ids, rows))
 }
 
 /// Reads the ids and probabilities of a file that has these labels in this order.
@@ -224,7 +228,7 @@ fn read_label_table<T: Copy>(
     cell: impl Fn(&str) -> Option<T>,
 ) -> Result<(Vec<String>, Grid<T>)> {
     let header: Vec<&str> =
-        std::iter::once("id").chain(labels.names().iter().map(String::as_str)).collect();
+        std::iter::once(ID).chain(labels.names().iter().map(String::as_str)).collect();
     let table = Table::read(path, &header)?;
     let ids = table.parse(0, |id| Some(id.to_owned()))?;
     let columns: Vec<Vec<T>> =
@@ -266,7 +270,7 @@ mod tests {
         let (_folder, path) = file();
         let ids = ["7", "a,b", "say \"x\"", "two\nlines", ""].map(str::to_owned);
         let rows = Grid::new(2, [true, false].repeat(5));
-        write_decisions(&path, &labels(2), &ids, &rows).unwrap();
+        write_decisions(&path, ID, &labels(2), &ids, &rows).unwrap();
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
             "id,joy,\"anger, mild\"\n7,1,0\n\"a,b\",1,0\n\"say \"\"x\"\"\",1,0\n\
@@ -281,8 +285,8 @@ mod tests {
         let rows = Grid::new(1, vec![0.25, 1e-7, 1.0]);
         let labels = labels(1);
         let (mut whole, mut parts) = (Vec::new(), Vec::new());
-        LabelTable::begin(&mut whole, &labels).unwrap().probabilities(&ids, &rows).unwrap();
-        let mut table = LabelTable::begin(&mut parts, &labels).unwrap();
+        LabelTable::begin(&mut whole, ID, &labels).unwrap().probabilities(&ids, &rows).unwrap();
+        let mut table = LabelTable::begin(&mut parts, ID, &labels).unwrap();
         table.probabilities(&ids[..2], &rows.select(&[0, 1])).unwrap();
         table.probabilities(&[], &rows.select(&[])).unwrap();
         table.probabilities(&ids[2..], &rows.select(&[2])).unwrap();

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod export;
+mod files;
 mod help;
 mod inspect;
 mod mistakes;

@@ -88,7 +88,7 @@ fn machines_that_are_not_there() {
 fn data() {
     let folder = Folder::with(&[
         ("train.csv", CSV),
-        ("tweets.csv", "tweet,joy\nhello,1\n"),
+        ("tweets.csv", "tweet,joy\nhello you,1\n"),
         ("value.csv", "text,joy\nfine,1\n\"two\nlines\",2\n"),
     ]);
     let with = |file: &str, more: &str| TRAIN.replace("train.csv", file) + " " + more;
@@ -114,7 +114,7 @@ fn data() {
     exit code: 2
     --- stderr
     error: `value.csv`, line 3, column `joy`: `2` is not 0 or 1
-    hint: correct the value, or pass `--labels` without this column
+    hint: correct the value, or name other columns with `--labels`
     ");
     insta::assert_snapshot!(folder.run(&with("train.csv", "--folds 5")), @r"
     exit code: 2

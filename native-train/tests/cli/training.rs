@@ -89,6 +89,7 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
     model = "mini"
     max-len = 128
     labels = ["joy", "fear"]
+    skip-unlabelled = false
     folds = 2
     split = "grouped"
     epochs = 1
@@ -255,7 +256,7 @@ fn evaluation_needs_the_labels_and_gives_a_table_or_json() {
     insta::assert_snapshot!(folder.run("evaluate --run run --input test.csv --quiet"), @r"
     exit code: 2
     --- stderr
-    error: `test.csv` has no column for the run's label `joy` (found: `text`, `id`)
+    error: `test.csv` has no column for these labels of the run: `joy`, `fear` (found: `text`, `id`)
     hint: add a column of 0 and 1 for each label of the run; `predict` needs none
     ");
 }

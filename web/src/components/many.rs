@@ -51,7 +51,7 @@ fn FileChoice() -> impl IntoView {
     let store = Store::of_component();
     let file = store.part(|state| {
         let file = state.many.file.as_ref()?;
-        Some((file.name.clone(), file.column.clone(), file.texts.len()))
+        Some((file.name.clone(), file.column.clone(), file.texts.len(), file.notes.join(" ")))
     });
     let is_over = RwSignal::new(false);
     let choose = move |event: DomEvent| {
@@ -70,13 +70,13 @@ fn FileChoice() -> impl IntoView {
             store.choose_file(file);
         }
     };
-    let chosen = move |(name, column, texts): (String, Option<String>, usize)| {
+    let chosen = move |(name, column, texts, notes): (String, Option<String>, usize, String)| {
         let from = column
             .map(|column| format!(" from the column \u{201c}{column}\u{201d}"))
             .unwrap_or_default();
         view! {
             <p id="many-file-name" class="row" data-texts=texts.to_string()>
-                {format!("{name}: {}{from}. ", counted(texts, "text"))}
+                {format!("{name}: {}{from}. {notes} ", counted(texts, "text"))}
                 <button
                     id="many-file-remove"
                     type="button"
@@ -104,7 +104,7 @@ fn FileChoice() -> impl IntoView {
             <input
                 id="many-file"
                 type="file"
-                accept=".csv,.txt,text/csv,text/plain"
+                accept=".csv,.tsv,.txt,.gz,text/csv,text/tab-separated-values,text/plain,application/gzip"
                 on:change=choose
             />
             {move || file.get().map(chosen)}

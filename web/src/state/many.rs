@@ -6,6 +6,9 @@ use super::batches::{Answered, Batches};
 use super::bundle_summary::BundleSummary;
 use crate::texts_file::{self, Problem, Row, TextsFile};
 
+/// Bytes of the largest file; `native-train predict` is for larger ones.
+pub const LARGEST_FILE: u64 = 20_000_000;
+
 /// The texts to classify and their table.
 #[derive(Debug, Clone, Default)]
 pub struct Many {

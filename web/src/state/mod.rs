@@ -27,7 +27,7 @@ pub use composer::{Composer, EXAMPLES, LabelResult, Reading};
 pub use effect::{Effect, Timer};
 pub use event::{ComposerEvent, Event, ExplanationEvent, ManyEvent, ModelEvent};
 pub use explanation::{Explanation, MOST_WORDS, Word};
-pub use many::{Job, Many, Table};
+pub use many::{Job, LARGEST_FILE, Many, Table};
 pub use meter::Meter;
 pub use model::{ASK_ABOVE, ColdRows, FoldStatus, Model, Phase, Saved};
 pub use page::State;

@@ -2,8 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::elements::FOLDS;
 use crate::visitor::Visitor;
@@ -132,11 +136,47 @@ fn a_long_table_can_be_stopped() {
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
+fn files_are_read_as_people_have_them() {
+    let visitor = Visitor::settled();
+    visitor.open_many();
+    let text = "id;text\n0;What a day, and what a night.\n1;Größe ist nicht alles.\n";
+    let wide: Vec<u8> =
+        format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let semicolons = "The columns are separated by semicolons.";
+    for (name, content, said) in [
+        ("semicolons.csv", text.as_bytes().to_vec(), semicolons),
+        ("from-excel.csv", wide, "The file is read as UTF-16 (little-endian)."),
+        ("compressed.csv.gz", gzip.finish().unwrap(), semicolons),
+    ] {
+        let file = visitor.file(name, content);
+        visitor.session.send_keys("#many-file", file.to_str().unwrap());
+        let line = format!(
+            "document.querySelector('#many-file-name')?.innerText.includes('{name}: 2 texts')"
+        );
+        visitor.wait_until(&line);
+        let shown = visitor.read("#many-file-name");
+        assert!(
+            shown.contains("from the column \u{201c}text\u{201d}") && shown.contains(said),
+            "{shown}"
+        );
+    }
+    let damaged = visitor.file("damaged.csv.gz", b"\x1F\x8B\x08 no more");
+    visitor.session.send_keys("#many-file", damaged.to_str().unwrap());
+    visitor.wait_for("#many-error");
+    assert!(visitor.read("#many-error").contains("damaged.csv.gz"));
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
 fn a_malformed_file_is_refused_with_a_reason() {
     let visitor = Visitor::settled();
     visitor.open_many();
     for (name, content) in [
         ("no-text.csv", "id,number\n1,2\n"),
+        ("headless.csv", "what a day\nand a night\n"),
         ("open-quote.csv", "text\n\"never closed\n"),
         ("empty.csv", ""),
     ] {

@@ -168,7 +168,7 @@ impl Visitor {
     }
 
     /// Writes a file on the visitor's disk.
-    pub fn file(&self, name: &str, content: &str) -> PathBuf {
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.scratch.join(name);
         fs::write(&path, content).unwrap();
         path

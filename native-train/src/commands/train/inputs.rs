@@ -5,7 +5,7 @@ use shared::LabelSet;
 
 use crate::{
     config::TrainConfig,
-    data::{ColumnChoice, Dataset, Duplicates, Folds, LabelRule, Loaded, Texts, folds},
+    data::{Dataset, Duplicates, Folds, LabelChoice, LabelRule, Loaded, Texts, folds},
     progress::Progress,
 };
 
@@ -22,24 +22,24 @@ impl Inputs {
     /// # Errors
     /// If a file or column is missing, a label is not 0 or 1, or there are too few rows for the folds.
     pub fn read(config: &TrainConfig, progress: &Progress) -> Result<Self> {
-        let columns =
-            ColumnChoice { text: config.text_column.clone(), id: config.id_column.clone() };
+        let options = config.file_options();
         let labels = config.labels.as_ref().map(LabelSet::names);
-        let loaded = Dataset::read(&config.train_csv, &columns, labels)?;
+        let labels = labels.map_or(LabelChoice::Find, LabelChoice::Named);
+        let loaded = Dataset::read(&config.train_csv, &options, labels)?;
         tell(&loaded, progress);
         let dataset = loaded.dataset;
         let test = match &config.test_csv {
             Some(path) => {
                 let (texts, warnings) =
-                    Texts::read(path, &columns).context("cannot read the test file")?;
-                warnings.iter().for_each(|warning| progress.warn(warning));
+                    Texts::read(path, &options).context("cannot read the test file")?;
+                warnings.iter().for_each(|warning| warning.tell(progress));
                 Some(texts)
             }
             None => None,
         };
         let seed = u64::from(config.seed);
         let (folds, warnings) = folds::assign(&dataset, config.split, config.folds, seed)?;
-        warnings.iter().for_each(|warning| progress.warn(warning));
+        warnings.iter().for_each(|warning| warning.tell(progress));
         let test_texts = test.as_ref().map(|test| &test.texts[..]);
         let duplicates = Duplicates::new(&dataset.texts, &folds, test_texts);
         Ok(Self { dataset, folds, test, duplicates })
@@ -48,7 +48,7 @@ impl Inputs {
 
 /// Reports the warnings, and the label columns if the user did not name them.
 fn tell(loaded: &Loaded, progress: &Progress) {
-    loaded.warnings.iter().for_each(|warning| progress.warn(warning));
+    loaded.warnings.iter().for_each(|warning| warning.tell(progress));
     if let LabelRule::OnlyZeroAndOne { left_out } = &loaded.label_rule {
         let names = loaded.dataset.labels.names().join(", ");
         progress.note(format_args!("labels are the columns that hold only 0 and 1: {names}"));

@@ -19,7 +19,7 @@ use crate::{
     run::{
         Run,
         files::{read_json, write_json},
-        tables::{ThresholdTable, write_decisions, write_probabilities},
+        tables::{ID, ThresholdTable, write_decisions, write_probabilities},
     },
 };
 
@@ -69,7 +69,8 @@ pub fn write(
     ThresholdTable { labels: labels.clone(), thresholds }.write(&run.thresholds_json())?;
     if let (Some(test), Some(probabilities)) = (&inputs.test, &predictions.test) {
         let decisions = decide(probabilities, &scored.thresholds);
-        write_decisions(&run.submission_csv(), labels, &test.ids, &decisions)?;
+        let id = test.id_column.as_deref().unwrap_or(ID);
+        write_decisions(&run.submission_csv(), id, labels, &test.ids, &decisions)?;
     }
     let seconds = seconds(&context.material, outcome, clock);
     let summary = summary(context, outcome, scored, seconds);

@@ -3,30 +3,45 @@
 use insta::assert_snapshot;
 
 use super::*;
+use crate::data::columns::EMOTIONS;
+use crate::data::label_columns::NotALabel;
 use crate::data::testing::{dataset, kaggle, printed, reader};
 
-fn load(file: &str, choice: &ColumnChoice, labels: Option<&[&str]>) -> Result<Loaded> {
+fn load(file: &str, options: &FileOptions, labels: Option<&[&str]>) -> Result<Loaded> {
     let labels: Option<Vec<String>> =
         labels.map(|names| names.iter().map(ToString::to_string).collect());
-    let stream = TextStream::new(reader(file.as_bytes())?, choice)?;
-    Dataset::collect(stream, labels.as_deref())
+    let choice = labels.as_deref().map_or(LabelChoice::Find, LabelChoice::Named);
+    let stream = TextStream::new(reader(file.as_bytes())?, options)?;
+    Dataset::collect(stream, options.unlabelled, choice)
 }
 
 fn load_plain(file: &str) -> Result<Loaded> {
-    load(file, &ColumnChoice::default(), None)
+    load(file, &FileOptions::default(), None)
 }
 
-fn choice(text: Option<&str>, id: Option<&str>) -> ColumnChoice {
-    ColumnChoice { text: text.map(str::to_owned), id: id.map(str::to_owned) }
+fn evaluate(file: &str, labels: &[&str]) -> Result<Loaded> {
+    let stream = TextStream::new(reader(file.as_bytes())?, &FileOptions::default())?;
+    let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
+    Dataset::collect(stream, Unlabelled::Refused, LabelChoice::OfRun(&labels))
+}
+
+fn choice(text: Option<&str>, id: Option<&str>) -> FileOptions {
+    let (text_column, id_column) = (text.map(str::to_owned), id.map(str::to_owned));
+    FileOptions { text_column, id_column, ..FileOptions::default() }
+}
+
+fn said(loaded: &Loaded) -> String {
+    let said: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    said.join("\n")
 }
 
 #[test]
 fn the_five_emotions_are_the_labels_if_all_are_columns() {
     let file = "id,joy,text,anger,fear,sadness,surprise,other\n\
-                x,1,hi,0,0.0,0,1.0,0\n\
+                x,1,hi,0,0.0,0,1.0,7\n\
                 y,0,ho,1,1,0,0,1\n";
     let loaded = load_plain(file).unwrap();
-    assert_eq!(loaded.label_rule, LabelRule::Emotions);
+    assert_eq!(loaded.label_rule, LabelRule::Emotions { others: vec![] });
     let dataset = loaded.dataset;
     assert_eq!(dataset.labels.names(), EMOTIONS);
     assert_eq!(dataset.targets.row(0), [0, 0, 1, 0, 1]);
@@ -37,12 +52,113 @@ fn the_five_emotions_are_the_labels_if_all_are_columns() {
 }
 
 #[test]
+fn labels_beside_the_five_emotions_are_named() {
+    let file = "id,text,anger,disgust,fear,joy,sadness,surprise,my trust,stars\n\
+                x,a,1,0,0,0,0,0,1,5\n";
+    let loaded = load_plain(file).unwrap();
+    let others = strings(["disgust", "my trust"]);
+    assert_eq!(loaded.label_rule, LabelRule::Emotions { others });
+    assert_snapshot!(said(&loaded), @"`train.csv`: the labels are the five emotions; the columns `disgust`, `my trust` hold only 0 and 1 too, but nothing is learned from them (to take all: `--labels 'anger,fear,joy,sadness,surprise,disgust,my trust'`)");
+    let all = ["anger", "fear", "joy", "sadness", "surprise", "disgust", "my trust"];
+    let loaded = load(file, &FileOptions::default(), Some(&all)).unwrap();
+    assert_eq!(
+        (loaded.dataset.labels.names(), said(&loaded)),
+        (&all.map(str::to_owned)[..], String::new())
+    );
+}
+
+#[test]
+fn columns_are_found_in_upper_and_lower_case() {
+    let file = "ID,Text,Anger,FEAR,Joy,Sadness,Surprise\nx,a,1,0,0,0,0\n";
+    let loaded = load_plain(file).unwrap();
+    assert_eq!(loaded.label_rule, LabelRule::Emotions { others: vec![] });
+    assert_eq!(loaded.dataset.labels.names(), ["Anger", "FEAR", "Joy", "Sadness", "Surprise"]);
+    assert_eq!((loaded.dataset.ids, loaded.dataset.texts), (strings(["x"]), strings(["a"])));
+    // Named by the user or a run, they keep the names that they were asked for.
+    let loaded = load(file, &choice(Some("TEXT"), Some("id")), Some(&["joy", "anger"])).unwrap();
+    assert_eq!(loaded.dataset.labels.names(), ["joy", "anger"]);
+    assert_eq!(evaluate(file, &["anger", "joy"]).unwrap().dataset.targets.row(0), [1, 0]);
+    let twins = "text,joy,Joy\na,1,0\n";
+    assert_snapshot!(printed(load(twins, &FileOptions::default(), Some(&["JOY"]))), @r"
+    error: `train.csv`: column `JOY` may be any of these: `joy`, `Joy`
+    hint: write the name as the file has it
+    ");
+    assert_snapshot!(printed(load(file, &FileOptions::default(), Some(&["joy", "JOY"]))), @r"
+    error: `--labels` names `JOY` twice
+    hint: name each label once
+    ");
+}
+
+#[test]
+fn the_absence_of_an_id_column_is_said() {
+    let loaded = load_plain("text,joy\na,1\n").unwrap();
+    assert_snapshot!(said(&loaded), @"`train.csv`: there is no id column, so rows are numbered from 0");
+    let loaded = load_plain("tweet_id,text,joy\n77,a,1\n").unwrap();
+    assert_snapshot!(said(&loaded), @"`train.csv`: no column is named `id`, so rows are numbered from 0 (if `tweet_id` holds ids: `--id-column tweet_id`)");
+    let loaded =
+        load("tweet_id,text,joy\n77,a,1\n", &choice(None, Some("tweet_id")), None).unwrap();
+    assert_eq!(
+        (loaded.dataset.ids.as_slice(), said(&loaded)),
+        (&strings(["77"])[..], String::new())
+    );
+}
+
+#[test]
+fn true_and_false_are_labels_and_spaces_are_not() {
+    let file = "id,text,toxic,threat\nx,a, 1 ,FALSE\ny,b,0,True\n";
+    let loaded = load_plain(file).unwrap();
+    assert_eq!(loaded.dataset.labels.names(), ["toxic", "threat"]);
+    assert_eq!(loaded.dataset.targets.rows().collect::<Vec<_>>(), [[1, 0], [0, 1]]);
+}
+
+/// A column that is a label in most rows is one in all: the other rows are mistakes.
+#[test]
+fn a_label_is_not_lost_to_one_value() {
+    for (value, what) in [("", "an empty value"), ("x", "`x`"), ("2", "`2`"), ("-1", "`-1`")] {
+        let file = format!("id,text,toxic,threat\n1,a,1,0\n2,b,0,1\n3,c,{value},0\n4,d,1,0\n");
+        let refused = printed(load_plain(&file));
+        let line = format!("error: `train.csv`, line 4, column `toxic`: {what} is not 0 or 1\n");
+        assert!(refused.starts_with(&line), "{refused}");
+        assert_eq!(evaluate(&file, &["threat"]).unwrap().dataset.len(), 4);
+    }
+    assert_snapshot!(printed(load_plain("text,toxic,threat\na,1,0\nb,x,1\nc,0,1\n")), @r"
+    error: `train.csv`, line 3, column `toxic`: `x` is not 0 or 1
+    hint: correct the value, or leave the column out: `--labels threat`
+    ");
+    // A header in the middle, with columns in another order.
+    assert_snapshot!(printed(load_plain("text,toxic,threat\na,1,0\nb,0,1\nthreat,toxic,text\nc,0,1\n")), @r"
+    error: `train.csv`, line 4, column `toxic`: `toxic` is not 0 or 1
+    hint: remove this line if it is a header again; files that are joined keep only the first
+    ");
+}
+
+#[test]
+fn rows_that_no_one_labelled_are_left_out_on_request() {
+    let file = "id,text,joy,anger,note\nx,a,1,0,5\ny,b,-1,-1,\nz,c,,,8\nw,d,0,1,9\n";
+    assert_snapshot!(printed(load_plain(file)), @r"
+    error: no label column in `train.csv` (found: `id`, `text`, `joy`, `anger`, `note`)
+    hint: a label column holds only 0 and 1; name them with `--labels`
+    ");
+    assert_snapshot!(printed(evaluate(file, &["joy", "anger"])), @r"
+    error: `train.csv`, line 3, column `joy`: `-1` is not 0 or 1
+    hint: correct the value; `--skip-unlabelled` leaves out rows in which every label is blank or -1
+    ");
+    let skip = FileOptions { unlabelled: Unlabelled::Skipped, ..FileOptions::default() };
+    let loaded = load(file, &skip, Some(&["joy", "anger"])).unwrap();
+    assert_eq!(loaded.dataset.ids, ["x", "w"]);
+    assert_eq!(loaded.dataset.targets.rows().collect::<Vec<_>>(), [[1, 0], [0, 1]]);
+    assert_snapshot!(said(&loaded), @"`train.csv`: 2 rows in which every label is blank or -1 left out (the first on line 3)");
+    let half = "text,joy,anger\na,1,0\nb,-1,0\n";
+    assert!(printed(load(half, &skip, Some(&["joy", "anger"]))).contains("line 3, column `joy`"));
+}
+
+#[test]
 fn else_every_column_of_zeros_and_ones_is_a_label() {
     let file = ",id,sentence,kind,score,mean\n0,0,a,1,2,0\n1,1,b,0,1,1.0\n";
     let loaded = load_plain(file).unwrap();
     assert_eq!(loaded.dataset.labels.names(), ["kind", "mean"]);
     assert_eq!(loaded.dataset.targets.rows().collect::<Vec<_>>(), [[1, 0], [0, 1]]);
-    let score = LeftOut { column: "score".to_owned(), line: 2, value: "2".to_owned() };
+    let score = NotALabel { column: "score".to_owned(), line: 2, value: "2".to_owned() };
     assert_eq!(score.to_string(), "`score` (`2` on line 2)");
     assert_eq!(loaded.label_rule, LabelRule::OnlyZeroAndOne { left_out: vec![score] });
 }
@@ -50,7 +166,7 @@ fn else_every_column_of_zeros_and_ones_is_a_label() {
 #[test]
 fn given_labels_keep_their_order() {
     let file = "text,joy,anger,fear\na,1,0,0\nb,0,1,0\n";
-    let loaded = load(file, &ColumnChoice::default(), Some(&["anger", "joy"])).unwrap();
+    let loaded = load(file, &FileOptions::default(), Some(&["anger", "joy"])).unwrap();
     assert_eq!(loaded.label_rule, LabelRule::Given);
     assert_eq!(loaded.dataset.labels.names(), ["anger", "joy"]);
     assert_eq!(loaded.dataset.targets.row(0), [0, 1]);
@@ -79,8 +195,7 @@ fn empty_texts_and_repeated_ids_are_kept_and_warned_of() {
     let file = "id,text,joy\na,,1\nb,\"\",0\n\na,x,1\nb,y,1\n";
     let loaded = load_plain(file).unwrap();
     assert_eq!(loaded.dataset.texts, ["", "", "x", "y"]);
-    let said: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-    assert_snapshot!(said.join("\n"), @r"
+    assert_snapshot!(said(&loaded), @r"
     `train.csv`: 1 blank line skipped (the first is line 4)
     `train.csv`: 2 rows without a text, used as the empty text (the first on line 2)
     `train.csv`: 2 rows with the id of an earlier row (the first is `a`)
@@ -89,7 +204,7 @@ fn empty_texts_and_repeated_ids_are_kept_and_warned_of() {
 
 #[test]
 fn refuses_files_without_a_text_column() {
-    assert_snapshot!(printed(load_plain("id,tweet,joy\n1,a,1\n")), @r"
+    assert_snapshot!(printed(load_plain("id,tweet,joy\n1,oh no,1\n")), @r"
     error: column `text` not found in `train.csv` (found: `id`, `tweet`, `joy`)
     hint: pass `--text-column tweet`
     ");
@@ -98,13 +213,17 @@ fn refuses_files_without_a_text_column() {
     error: column `tweet` not found in `train.csv` (found: `id`, `text`, `joy`)
     hint: pass `--text-column text`
     ");
-    assert_snapshot!(printed(load_plain("id;text;joy\n1;a;1\n")), @r"
-    error: column `text` not found in `train.csv` (found: `id;text;joy`)
-    hint: separate the columns by commas
+    assert_snapshot!(printed(load_plain("ID,my Tweet,joy\n2018-En-01,what a day,1\n")), @r"
+    error: column `text` not found in `train.csv` (found: `ID`, `my Tweet`, `joy`)
+    hint: pass `--text-column 'my Tweet'`
     ");
     assert_snapshot!(printed(load_plain("id,joy\n1,1\n")), @r"
     error: column `text` not found in `train.csv` (found: `id`, `joy`)
-    hint: add a column that holds the texts
+    hint: add a column that holds the texts, and name it `text`
+    ");
+    assert_snapshot!(printed(load_plain("what a day\nand a night\n")), @r"
+    error: column `text` not found in `train.csv` (found: `what a day`)
+    hint: add a first line `text`, or, if the first line is a name, pass `--text-column 'what a day'`
     ");
 }
 
@@ -115,11 +234,11 @@ fn refuses_unknown_id_and_label_columns() {
     error: column `key` not found in `train.csv` (found: `id`, `text`, `joy`)
     hint: pass `--id-column` with one of these, or leave it out
     ");
-    assert_snapshot!(printed(load(file, &ColumnChoice::default(), Some(&["joy", "jay"]))), @r"
+    assert_snapshot!(printed(load(file, &FileOptions::default(), Some(&["joy", "jay"]))), @r"
     error: column `jay` not found in `train.csv` (found: `id`, `text`, `joy`)
     hint: pass `--labels` with the names of columns that hold 0 and 1
     ");
-    assert_snapshot!(printed(load(file, &ColumnChoice::default(), Some(&["joy", "joy"]))), @r"
+    assert_snapshot!(printed(load(file, &FileOptions::default(), Some(&["joy", "joy"]))), @r"
     error: `--labels` names `joy` twice
     hint: name each label once
     ");
@@ -128,18 +247,18 @@ fn refuses_unknown_id_and_label_columns() {
 #[test]
 fn refuses_labels_that_are_not_0_or_1() {
     let file = "text,joy,anger\na,1,0\n\"b\nb\",0,2\nc,,1\n";
-    let read = |labels: &[&str]| printed(load(file, &ColumnChoice::default(), Some(labels)));
+    let read = |labels: &[&str]| printed(load(file, &FileOptions::default(), Some(labels)));
     assert_snapshot!(read(&["joy", "anger"]), @r"
-    error: `train.csv`, line 5, column `joy`: an empty value is not 0 or 1
-    hint: correct the value, or pass `--labels` without this column
+    error: `train.csv`, line 3, column `anger`: `2` is not 0 or 1
+    hint: correct the value, or name other columns with `--labels`
     ");
     assert_snapshot!(read(&["joy"]), @r"
     error: `train.csv`, line 5, column `joy`: an empty value is not 0 or 1
-    hint: correct the value, or pass `--labels` without this column
+    hint: correct the value; `--skip-unlabelled` leaves out rows in which every label is blank or -1
     ");
     assert_snapshot!(read(&["text"]), @r"
     error: `train.csv`, line 2, column `text`: `a` is not 0 or 1
-    hint: correct the value, or pass `--labels` without this column
+    hint: correct the value, or name other columns with `--labels`
     ");
 }
 
@@ -166,14 +285,14 @@ fn one_class_alone_cannot_be_learnt() {
 #[test]
 fn reads_the_competition_s_file() {
     let (Some(train), Some(test)) = (kaggle("train.csv"), kaggle("test.csv")) else { return };
-    let loaded = Dataset::read(&train, &ColumnChoice::default(), None).unwrap();
-    assert_eq!(loaded.label_rule, LabelRule::Emotions);
+    let loaded = Dataset::read(&train, &FileOptions::default(), LabelChoice::Find).unwrap();
+    assert_eq!(loaded.label_rule, LabelRule::Emotions { others: vec![] });
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.dataset.len(), 6827);
     // Counted with Python's `csv` and `collections`.
     let on = |label| loaded.dataset.targets.column(label).filter(|&value| value == 1).count();
     assert_eq!([0, 1, 2, 3, 4].map(on), [808, 3860, 1660, 2171, 1999]);
-    let (texts, warnings) = Texts::read(&test, &ColumnChoice::default()).unwrap();
+    let (texts, warnings) = Texts::read(&test, &FileOptions::default()).unwrap();
     assert_eq!((texts.len(), warnings.len()), (1707, 0));
     assert_eq!(texts.texts[1], "anyway, back to tuesday.");
 }

@@ -7,14 +7,14 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
-use crate::data::ColumnChoice;
 use crate::data::testing::{dataset, kaggle, printed, shared_file};
 use crate::data::text_key::text_key;
+use crate::data::{FileOptions, LabelChoice};
 use crate::grid::Targets;
 
 fn kaggle_train() -> Option<Dataset> {
     let file = kaggle("train.csv")?;
-    Some(Dataset::read(&file, &ColumnChoice::default(), None).unwrap().dataset)
+    Some(Dataset::read(&file, &FileOptions::default(), LabelChoice::Find).unwrap().dataset)
 }
 
 /// Depends on every fold and its place.

@@ -6,15 +6,12 @@ use shared::words::counted;
 use crate::state::batches::Batches;
 use crate::state::effect::Effect;
 use crate::state::event::ManyEvent;
-use crate::state::many::{Job, Table};
+use crate::state::many::{Job, LARGEST_FILE, Table};
 use crate::state::page::State;
 use crate::texts_file::{self, Problem};
 
 /// Texts in a request: few enough that the table grows several times a second.
 const BATCH: usize = 16;
-
-/// Bytes of the largest file; `native-train predict` is for larger ones.
-const LARGEST_FILE: u64 = 20_000_000;
 
 pub fn update(state: &mut State, event: ManyEvent) -> Vec<Effect> {
     let many = &mut state.many;
@@ -30,6 +27,9 @@ pub fn update(state: &mut State, event: ManyEvent) -> Vec<Effect> {
             if many.problem.is_none() {
                 return vec![Effect::ReadFile];
             }
+        }
+        ManyEvent::FileRead { content } if content.len() as u64 > LARGEST_FILE => {
+            many.problem = Some(Problem::too_large(&many.file_name, content.len() as u64));
         }
         ManyEvent::FileRead { content } => match texts_file::read(&many.file_name, &content) {
             Ok(file) => many.file = Some(file),
