@@ -17,7 +17,7 @@ const FOR_EACH_BYTE: usize = 4;
 ///
 /// # Panics
 /// If the reader does, or takes more memory than 64 MiB and four times the input.
-pub fn within_limits(read: fn(&[u8]), input: &[u8]) {
+pub fn within_limits(read: readers::Read, input: &[u8]) {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     read(input);

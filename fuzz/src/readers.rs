@@ -18,8 +18,11 @@ use shared::model::DebertaConfig;
 use shared::tokenizer::{CompactTokenizer, Tokenizer};
 use shared::{LabelSet, Thresholds};
 
-/// A reader and its name, which is that of its corpus.
-pub const READERS: [(&str, fn(&[u8])); 13] = [
+/// A reader of any bytes.
+pub type Read = fn(&[u8]);
+
+/// The readers and their names, which are those of their corpora.
+pub const READERS: [(&str, Read); 13] = [
     ("csv", csv),
     ("data_file", data_file),
     ("spm_model", spm_model),

@@ -1,7 +1,5 @@
 //! What the fuzzer was given and what it found, read again by an ordinary compiler.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 #[path = "../../fuzz/src/readers.rs"]
 mod readers;
 

@@ -23,6 +23,7 @@
 //! | two columns of one name, a file without a header or without rows | refused |
 
 mod columns;
+mod decoder;
 mod delimiter;
 mod encoding;
 mod fault;
@@ -33,8 +34,9 @@ mod reader;
 mod scan;
 
 pub use columns::{Match, find, find_id, find_text, looks_like_id, reads_like_text};
+pub use decoder::decode;
 pub use delimiter::Delimiter;
-pub use encoding::{Encoding, decode};
+pub use encoding::Encoding;
 pub use fault::{Fault, FaultKind};
 pub use foreign::Foreign;
 pub use lines::Lines;

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::decoder::Decoder;
 use super::delimiter::Delimiter;
-use super::encoding::{Decoder, Encoding};
+use super::encoding::Encoding;
 use super::fault::{Fault, FaultKind};
 use super::foreign::Foreign;
 use super::lines::Lines;
