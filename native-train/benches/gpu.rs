@@ -14,7 +14,7 @@ use native_train::config::{DeviceChoice, PrecisionChoice};
 use native_train::data::{Dataset, FileOptions, Folds, LabelChoice, Split, folds};
 use native_train::device::{self, Device};
 use native_train::memory;
-use native_train::pretrained::{Pretrained, TokenizerFile};
+use native_train::pretrained::Pretrained;
 use native_train::progress::Progress;
 use native_train::training::metrics_log::StepRecord;
 use native_train::training::trainer::{self, Files};
@@ -22,7 +22,6 @@ use native_train::training::{Compute, Examples, FoldContext, Hyperparameters, Or
 use rayon::prelude::*;
 use serde_json::json;
 use shared::kernels::cuda::launches;
-use shared::tokenizer::Tokenizer;
 
 const FOLDS: usize = 5;
 const SEED: u32 = 42;
@@ -112,10 +111,8 @@ impl Bench {
             pretrained.config.attention_probs_dropout_prob = probability;
             pretrained.config.cls_dropout = Some(probability);
         }
-        let tokenizer = match pretrained.tokenizer.as_ref().context("the model has no tokenizer")? {
-            TokenizerFile::Json(bytes) => Tokenizer::from_json(bytes)?,
-            TokenizerFile::SentencePiece(bytes) => Tokenizer::from_sentencepiece(bytes)?,
-        };
+        let files = pretrained.tokenizer.as_ref().context("the model has no tokenizer")?;
+        let (tokenizer, _) = files.tokenizer()?;
         let options = FileOptions::default();
         let dataset = Dataset::read(&arguments.train_csv, &options, LabelChoice::Find)?.dataset;
         let encode = |text: &String| tokenizer.encode(text, arguments.max_len).input_ids;

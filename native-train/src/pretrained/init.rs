@@ -24,6 +24,32 @@ pub fn values(name: &str, shape: &[usize], config: &DebertaConfig, seed: u64) ->
     }
 }
 
+/// Appends the rows that a word embedding [rows, width] lacks: at the mean of the others, with a little noise so that they
+/// differ. transformers' `resize_token_embeddings` draws them like that, with a thousand-millionth of the others' covariance.
+pub fn extend_rows(table: &mut Vec<f32>, shape: &[usize], seed: u64) {
+    /// The share of the variance in the noise.
+    const NOISE: f64 = 1e-9;
+    let &[rows, width] = shape else { return };
+    let there = table.len() / width;
+    if there == 0 || there >= rows {
+        return;
+    }
+    let (mut sums, mut squares) = (vec![0.0; width], vec![0.0; width]);
+    for row in table.chunks_exact(width) {
+        for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(row) {
+            *sum += f64::from(value);
+            *square += f64::from(value) * f64::from(value);
+        }
+    }
+    let noise = normal("new rows", (rows - there) * width, 1.0, seed);
+    for (place, draw) in noise.into_iter().enumerate() {
+        let column = place % width;
+        let mean = sums[column] / there as f64;
+        let variance = (squares[column] / there as f64 - mean * mean).max(0.0);
+        table.push((mean + f64::from(draw) * (NOISE * variance).sqrt()) as f32);
+    }
+}
+
 fn normal(name: &str, count: usize, deviation: f64, seed: u64) -> Vec<f32> {
     let distribution = Normal::new(0.0, deviation as f32).expect("the config's range is above 0");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -86,6 +112,25 @@ mod tests {
         assert!(
             weights("deberta.encoder.rel_embeddings.weight", 42)[..192].iter().all(|&v| v != 0.0)
         );
+    }
+
+    #[test]
+    fn new_rows_are_near_the_mean_and_differ() {
+        let rows = |seed| {
+            let mut table = vec![1.0, -2.0, 3.0, 2.0, 5.0, 3.0];
+            extend_rows(&mut table, &[5, 2], seed);
+            table
+        };
+        let table = rows(42);
+        assert_eq!(table[..6], [1.0, -2.0, 3.0, 2.0, 5.0, 3.0]);
+        assert_eq!(table.len(), 10);
+        for row in table[6..].chunks(2) {
+            // Six standard deviations of the noise, sqrt(1e-9 * 8 / 3) and sqrt(1e-9 * 14 / 3).
+            assert!((row[0] - 3.0).abs() < 4e-4 && (row[1] - 1.0).abs() < 5e-4, "{row:?}");
+        }
+        assert_ne!(table[6..8], table[8..10]);
+        assert_eq!(rows(42), table);
+        assert_ne!(rows(43), table);
     }
 
     #[test]

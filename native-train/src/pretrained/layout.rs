@@ -6,6 +6,10 @@ pub const CONFIG_FILE: &str = "config.json";
 /// SentencePiece model.
 pub const TOKENIZER_FILES: [&str; 2] = ["tokenizer.json", "spm.model"];
 
+/// The files that may lie beside a tokenizer's file and change its ids.
+pub const TOKENIZER_SETTINGS_FILES: [&str; 3] =
+    ["tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"];
+
 /// The files that may hold the weights, best first. An index names the files that they are spread
 /// over.
 pub const WEIGHT_FILES: [&str; 4] = [

@@ -14,7 +14,7 @@ pub struct Listing(pub Vec<ListedTensor>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedTensor {
     pub name: String,
-    /// `F32`, `F16`, `BF16`, or another format's name in its file.
+    /// `F32`, `F64`, `F16`, `BF16`, or another format's name in its file.
     pub format: String,
     pub shape: Vec<usize>,
 }
@@ -46,6 +46,7 @@ impl Listing {
 fn format(format: &NumberFormat) -> String {
     match format {
         NumberFormat::F32 => "F32".to_owned(),
+        NumberFormat::F64 => "F64".to_owned(),
         NumberFormat::F16 => "F16".to_owned(),
         NumberFormat::Bf16 => "BF16".to_owned(),
         NumberFormat::Unusable(name) => name.clone(),

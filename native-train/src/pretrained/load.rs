@@ -2,14 +2,24 @@
 //! the rest initialised.
 //!
 //! Models differ in what they hold beside the backbone (language-model heads, another task's
-//! classifier) and in their names for it; the report says what was done about each difference.
+//! classifier) and in their names for it; the report says what was done about each difference:
+//!
+//! | in the files | what is done |
+//! |---|---|
+//! | f64, f32, f16, bf16 | read, f64 rounded to f32; other formats are refused, if the model needs the tensor |
+//! | names with `module.`, `model.`, `_orig_mod.` or another prefix of all of a model's names | read without it, which is said |
+//! | names without `deberta.`; a LayerNorm's `gamma` and `beta` | read |
+//! | no head, or a classifier for another number of labels | made from the seed, which is said |
+//! | fewer word embeddings than the tokenizer has ids, because tokens were added | new rows at the mean of the others, which is said |
+//! | other tensors | not used, which is said |
+//! | a tensor of the backbone missing, of another shape, or not finite | refused |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use shared::model::DebertaConfig;
+use shared::model::{DebertaConfig, WORD_EMBEDDINGS};
 
 use super::init;
 use super::weights::WeightFiles;
@@ -35,6 +45,10 @@ pub struct LoadReport {
     pub resized: Vec<Resized>,
     /// Tensors that the files have, by their names there, and the classifier has not.
     pub unexpected: Vec<String>,
+    /// Rows of the word embeddings that were made for added tokens.
+    pub new_rows: usize,
+    /// How the files were read: prefixes that were removed, the entry of a checkpoint.
+    pub notes: Vec<String>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -44,18 +58,28 @@ pub struct Resized {
     pub needed: Vec<usize>,
 }
 
-pub(super) fn load(
-    config: &DebertaConfig,
-    weights: Option<&WeightFiles>,
-    num_labels: usize,
-    seed: u64,
-) -> Result<Loaded> {
+/// The model to load: `config` has `new_rows` word embeddings more than the files.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub config: &'a DebertaConfig,
+    pub new_rows: usize,
+    pub num_labels: usize,
+}
+
+pub(super) fn load(wanted: Wanted, weights: Option<&WeightFiles>, seed: u64) -> Result<Loaded> {
+    let Wanted { config, new_rows, num_labels } = wanted;
     let shapes = config.tensor_shapes(num_labels);
-    let (report, stored_names) = plan_from(weights, &shapes)?;
+    let (report, stored_names) = plan_from(weights, &wanted.stored_shapes(), new_rows)?;
     let mut tensors = BTreeMap::new();
     for (name, shape) in &shapes {
         let values = match (weights, stored_names.get(name.as_str())) {
-            (Some(weights), Some(stored)) => weights.read(stored)?,
+            (Some(weights), Some(stored)) => {
+                let mut values = weights.read(stored)?;
+                if name == WORD_EMBEDDINGS {
+                    init::extend_rows(&mut values, shape, seed);
+                }
+                values
+            }
             _ => init::values(name, shape, config, seed),
         };
         let tensor = Tensor::from_vec(values, shape.as_slice(), &Device::Cpu)?;
@@ -64,20 +88,41 @@ pub(super) fn load(
     Ok(Loaded { tensors, report })
 }
 
-pub(super) fn report(
-    config: &DebertaConfig,
-    weights: Option<&WeightFiles>,
-    num_labels: usize,
-) -> Result<LoadReport> {
-    Ok(plan_from(weights, &config.tensor_shapes(num_labels))?.0)
+pub(super) fn report(wanted: Wanted, weights: Option<&WeightFiles>) -> Result<LoadReport> {
+    Ok(plan_from(weights, &wanted.stored_shapes(), wanted.new_rows)?.0)
+}
+
+/// Reads every tensor that [`load`] would read, one after another, so that what it would refuse is refused.
+pub(super) fn check(wanted: Wanted, weights: Option<&WeightFiles>) -> Result<()> {
+    let Some(weights) = weights else { return Ok(()) };
+    let (_, stored_names) = plan_from(Some(weights), &wanted.stored_shapes(), wanted.new_rows)?;
+    for stored in stored_names.values() {
+        weights.read(stored)?;
+    }
+    Ok(())
+}
+
+impl Wanted<'_> {
+    /// The shapes that the files should have.
+    fn stored_shapes(self) -> BTreeMap<String, Vec<usize>> {
+        let mut shapes = self.config.tensor_shapes(self.num_labels);
+        if let Some(words) = shapes.get_mut(WORD_EMBEDDINGS) {
+            words[0] -= self.new_rows;
+        }
+        shapes
+    }
 }
 
 fn plan_from<'a>(
     weights: Option<&'a WeightFiles>,
     shapes: &BTreeMap<String, Vec<usize>>,
+    new_rows: usize,
 ) -> Result<(LoadReport, BTreeMap<String, &'a str>)> {
     match weights {
-        Some(weights) => plan(weights, shapes),
+        Some(weights) => {
+            let (report, names) = plan(weights, shapes)?;
+            Ok((LoadReport { new_rows, ..report }, names))
+        }
         None => Ok((all_new(shapes), BTreeMap::new())),
     }
 }
@@ -92,10 +137,14 @@ fn plan<'a>(
     weights: &'a WeightFiles,
     shapes: &BTreeMap<String, Vec<usize>>,
 ) -> Result<(LoadReport, BTreeMap<String, &'a str>)> {
-    let mut report = LoadReport { files: file_names(weights), ..LoadReport::default() };
+    let mut report = LoadReport {
+        files: file_names(weights),
+        notes: weights.notes().to_vec(),
+        ..LoadReport::default()
+    };
     let mut stored_names = BTreeMap::new();
     for stored in weights.names().filter(|name| !name.ends_with("position_ids")) {
-        match known_name(stored, shapes) {
+        match known_name(&weights.plain_name(stored), shapes) {
             Some(name) if !stored_names.contains_key(&name) => {
                 stored_names.insert(name, stored);
             }
@@ -111,6 +160,9 @@ fn plan<'a>(
             continue;
         };
         let stored_shape = weights.shape(stored);
+        if !is_classifier(name) || stored_shape == shape {
+            weights.check_format(stored)?;
+        }
         if stored_shape == shape {
             report.found.push(name.clone());
         } else {
@@ -212,6 +264,13 @@ impl fmt::Display for LoadReport {
             return write!(f, "{} tensors initialised, none loaded", self.initialised.len());
         }
         write!(f, "{} tensors loaded from {}", self.found.len(), self.files.join(", "))?;
+        for note in &self.notes {
+            write!(f, "\n{note}")?;
+        }
+        if self.new_rows > 0 {
+            let rows = shared::words::counted(self.new_rows, "new word embedding");
+            write!(f, "\n{rows} at the mean of the others, for tokens that the tokenizer adds")?;
+        }
         if !self.initialised.is_empty() {
             write!(f, "\ninitialised: {}", self.initialised.join(", "))?;
         }

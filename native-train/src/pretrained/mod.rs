@@ -3,14 +3,18 @@
 //! A [`Pretrained`] has a config, a tokenizer's file and, on demand, tensors by HF's names. Tokenizers and
 //! models are made of them in `shared`.
 
+mod foreign;
 mod hub;
 mod init;
 pub mod layout;
 mod listing;
 mod load;
 mod pickle;
+mod prefix;
 mod safetensors_file;
 mod stored;
+mod tokenizer_files;
+mod unpickle;
 mod weights;
 
 #[cfg(test)]
@@ -23,12 +27,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use shared::model::DebertaConfig;
+use shared::tokenizer::TokenizerFiles;
 
 use crate::error::UserError;
 use crate::progress::Downloads;
-use layout::{CONFIG_FILE, TOKENIZER_FILES};
+pub use foreign::by_content as foreign_file;
+use layout::CONFIG_FILE;
 pub use listing::Listing;
 pub use load::{LoadReport, Loaded, Resized};
+pub use tokenizer_files::{beside as tokenizer_files_beside, find as tokenizer_file};
 use weights::WeightFiles;
 
 /// The name of the small model that is trained from scratch; a folder of that name is `./mini`.
@@ -43,17 +50,12 @@ pub const MINI_VOCAB_SIZE: usize = 8000;
 pub struct Pretrained {
     pub config: DebertaConfig,
     /// `None` for `mini`: it learns its own from the training texts.
-    pub tokenizer: Option<TokenizerFile>,
+    pub tokenizer: Option<TokenizerFiles>,
+    /// What is odd about the labels in the config, which are then not used.
+    pub odd_labels: Vec<String>,
     weights: Option<WeightFiles>,
-}
-
-/// The bytes of a tokenizer's file.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TokenizerFile {
-    /// `tokenizer.json`
-    Json(Vec<u8>),
-    /// `spm.model`
-    SentencePiece(Vec<u8>),
+    /// Word embeddings that the config has and the weights lack.
+    new_rows: usize,
 }
 
 /// The origin that `--model` names.
@@ -124,7 +126,13 @@ impl Source {
 
 impl Pretrained {
     fn mini() -> Self {
-        Self { config: DebertaConfig::mini(MINI_VOCAB_SIZE), tokenizer: None, weights: None }
+        Self {
+            config: DebertaConfig::mini(MINI_VOCAB_SIZE),
+            tokenizer: None,
+            odd_labels: Vec::new(),
+            weights: None,
+            new_rows: 0,
+        }
     }
 
     /// Opens a folder in HF's layout. Tensors are read by [`Self::load`].
@@ -140,10 +148,13 @@ impl Pretrained {
                 )
                 .into());
         }
+        let (config, odd_labels) = read_config(&path)?;
         Ok(Self {
-            config: read_config(&path)?,
-            tokenizer: Some(read_tokenizer(folder)?),
+            config,
+            odd_labels,
+            tokenizer: Some(tokenizer_files::in_folder(folder)?),
             weights: Some(WeightFiles::open(folder)?),
+            new_rows: 0,
         })
     }
 
@@ -155,7 +166,26 @@ impl Pretrained {
     /// # Errors
     /// If a tensor of the backbone is missing or has another shape, or a file is damaged.
     pub fn load(&self, num_labels: usize, seed: u64) -> Result<Loaded> {
-        load::load(&self.config, self.weights.as_ref(), num_labels, seed)
+        load::load(self.wanted(num_labels), self.weights.as_ref(), seed)
+    }
+
+    /// Reads the tensors as [`Self::load`] does, and keeps none.
+    ///
+    /// # Errors
+    /// If `load` would fail.
+    pub fn check(&self, num_labels: usize) -> Result<()> {
+        load::check(self.wanted(num_labels), self.weights.as_ref())
+    }
+
+    /// Gives the model word embeddings for so many ids, as transformers' `resize_token_embeddings` does.
+    pub fn extend_vocabulary(&mut self, ids: usize) {
+        let more = ids.saturating_sub(self.config.vocab_size);
+        self.config.vocab_size += more;
+        self.new_rows += more;
+    }
+
+    fn wanted(&self, num_labels: usize) -> load::Wanted<'_> {
+        load::Wanted { config: &self.config, new_rows: self.new_rows, num_labels }
     }
 
     /// Some rows of a tensor of a complete classifier (see [`Self::report`]), f32.
@@ -188,7 +218,9 @@ impl Pretrained {
         rows: Range<usize>,
     ) -> Result<Option<Vec<f32>>> {
         let Some(weights) = &self.weights else { return Ok(None) };
-        let is_it = |stored: &&str| load::is_named(stored, name) && weights.shape(stored) == shape;
+        let is_it = |stored: &&str| {
+            load::is_named(&weights.plain_name(stored), name) && weights.shape(stored) == shape
+        };
         let stored = weights.names().find(is_it);
         stored.map(|stored| weights.read_rows(stored, rows)).transpose()
     }
@@ -218,33 +250,18 @@ impl Pretrained {
     /// # Errors
     /// If a tensor of the backbone is missing or has another shape.
     pub fn report(&self, num_labels: usize) -> Result<LoadReport> {
-        load::report(&self.config, self.weights.as_ref(), num_labels)
+        load::report(self.wanted(num_labels), self.weights.as_ref())
     }
 }
 
-fn read_config(path: &Path) -> Result<DebertaConfig> {
+/// A base model's config, and what is odd about its labels.
+///
+/// # Errors
+/// If it cannot be read, or is not that of a model that can be used.
+pub fn read_config(path: &Path) -> Result<(DebertaConfig, Vec<String>)> {
     let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    DebertaConfig::from_json(&bytes)
+    DebertaConfig::of_base_model(&bytes)
         .map_err(|error| UserError::new(format!("`{}`: {error}", path.display())).into())
-}
-
-fn read_tokenizer(folder: &Path) -> Result<TokenizerFile> {
-    let Some(name) = TOKENIZER_FILES.into_iter().find(|name| folder.join(name).exists()) else {
-        return Err(UserError::new(format!(
-            "no tokenizer in `{}` (looked for {})",
-            folder.display(),
-            TOKENIZER_FILES.join(", ")
-        ))
-        .hint("copy the tokenizer of the model that it was fine-tuned from into the folder")
-        .into());
-    };
-    let path = folder.join(name);
-    let bytes = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    Ok(if name == TOKENIZER_FILES[0] {
-        TokenizerFile::Json(bytes)
-    } else {
-        TokenizerFile::SentencePiece(bytes)
-    })
 }
 
 #[cfg(test)]
@@ -302,16 +319,5 @@ mod tests {
         refused("looked for tokenizer.json, spm.model");
         fs::write(folder.path().join("spm.model"), "pieces").unwrap();
         refused("looked for model.safetensors");
-    }
-
-    #[test]
-    fn the_converted_tokenizer_is_preferred() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("spm.model"), "pieces").unwrap();
-        let pieces = read_tokenizer(folder.path()).unwrap();
-        assert_eq!(pieces, TokenizerFile::SentencePiece(b"pieces".to_vec()));
-        fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
-        let json = read_tokenizer(folder.path()).unwrap();
-        assert_eq!(json, TokenizerFile::Json(b"{}".to_vec()));
     }
 }

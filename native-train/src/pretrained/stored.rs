@@ -17,6 +17,8 @@ const PIECE: usize = 1 << 16;
 #[derive(Debug, Clone)]
 pub struct Stored {
     pub shape: Vec<usize>,
+    /// The numbers from one element to the next in each dimension; `None` if they lie row by row without gaps.
+    pub strides: Option<Vec<usize>>,
     pub format: NumberFormat,
     pub location: Location,
 }
@@ -25,6 +27,8 @@ pub struct Stored {
 #[derive(Debug, Clone, PartialEq)]
 pub enum NumberFormat {
     F32,
+    /// Rounded to f32 as it is read.
+    F64,
     F16,
     Bf16,
     /// A format that no parameter has, by its name. It matters only if the model asks for the tensor.
@@ -43,10 +47,32 @@ pub enum Location {
 impl Stored {
     /// The values of some rows.
     pub fn read(&self, path: &Path, rows: Range<usize>) -> io::Result<Vec<f32>> {
-        let number_bytes = if self.format == NumberFormat::F32 { 4 } else { 2 };
-        let width: usize = self.shape.iter().skip(1).product();
-        let before = (rows.start * width * number_bytes) as u64;
-        let count = rows.len() * width;
+        let Some(strides) = &self.strides else {
+            let width: usize = self.shape.iter().skip(1).product();
+            return self.read_numbers(path, rows.start * width, rows.len() * width);
+        };
+        if self.shape.contains(&0) {
+            return Ok(Vec::new());
+        }
+        let last = self.shape.iter().zip(strides).map(|(size, stride)| (size - 1) * stride);
+        let numbers = self.read_numbers(path, 0, last.sum::<usize>() + 1)?;
+        let (first, others) = (strides.first().copied().unwrap_or(0), self.shape.iter().skip(1));
+        let mut places: Vec<usize> = rows.map(|row| row * first).collect();
+        for (&size, &stride) in others.zip(strides.iter().skip(1)) {
+            let steps = |place: usize| (0..size).map(move |step| place + step * stride);
+            places = places.into_iter().flat_map(steps).collect();
+        }
+        Ok(places.into_iter().map(|place| numbers[place]).collect())
+    }
+
+    /// So many numbers after the first `before`, as they lie in the file.
+    fn read_numbers(&self, path: &Path, before: usize, count: usize) -> io::Result<Vec<f32>> {
+        let number_bytes = match self.format {
+            NumberFormat::F64 => 8,
+            NumberFormat::F32 => 4,
+            _ => 2,
+        };
+        let before = (before * number_bytes) as u64;
         let mut file = File::open(path)?;
         match &self.location {
             Location::Offset(offset) => {
@@ -78,6 +104,9 @@ impl Stored {
             reader.read_exact(bytes)?;
             match self.format {
                 NumberFormat::F32 => values.extend(numbers(bytes, f32::from_le_bytes)),
+                NumberFormat::F64 => {
+                    values.extend(numbers(bytes, |b| f64::from_le_bytes(b) as f32));
+                }
                 NumberFormat::F16 => {
                     values.extend(numbers(bytes, |b| half::f16::from_le_bytes(b).to_f32()));
                 }

@@ -55,6 +55,7 @@ pub fn fixture(name: &str) -> PathBuf {
 pub fn write_safetensors(path: &Path, tensors: &Tensors, dtype: Dtype) {
     let encode = |value: &f32| match dtype {
         Dtype::F32 => value.to_le_bytes().to_vec(),
+        Dtype::F64 => f64::from(*value).to_le_bytes().to_vec(),
         Dtype::F16 => half::f16::from_f32(*value).to_le_bytes().to_vec(),
         Dtype::BF16 => half::bf16::from_f32(*value).to_le_bytes().to_vec(),
         Dtype::I64 => (*value as i64).to_le_bytes().to_vec(),

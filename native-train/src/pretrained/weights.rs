@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use super::foreign;
 use super::layout::WEIGHT_FILES;
+use super::prefix::Prefix;
 use super::stored::{NumberFormat, Stored, damaged};
 use super::{pickle, safetensors_file};
 use crate::error::UserError;
@@ -20,6 +22,9 @@ use crate::error::UserError;
 pub(super) struct WeightFiles {
     files: Vec<PathBuf>,
     tensors: BTreeMap<String, (usize, Stored)>,
+    prefix: Prefix,
+    /// What a user should know of how the files were read.
+    notes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +36,9 @@ impl WeightFiles {
     /// Lists the tensors of the folder's weights.
     pub fn open(folder: &Path) -> Result<Self> {
         let Some(name) = WEIGHT_FILES.into_iter().find(|name| folder.join(name).exists()) else {
+            if let Some(foreign) = foreign::in_folder(folder) {
+                return Err(foreign.into());
+            }
             return Err(UserError::new(format!(
                 "no weights in `{}` (looked for {})",
                 folder.display(),
@@ -44,13 +52,46 @@ impl WeightFiles {
 
     /// Lists the tensors of a weights file, or of the files that an index names.
     pub fn of(path: PathBuf) -> Result<Self> {
-        let mut weights = Self { files: Vec::new(), tensors: BTreeMap::new() };
+        let mut weights = Self {
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+            prefix: Prefix::default(),
+            notes: Vec::new(),
+        };
         if path.to_string_lossy().ends_with(".index.json") {
             weights.add_shards(&path)?;
         } else {
             weights.add(path, |_| true)?;
         }
+        weights.find_prefix()?;
         Ok(weights)
+    }
+
+    fn find_prefix(&mut self) -> Result<()> {
+        let prefix = Prefix::of(self.names()).map_err(|several| {
+            let path =
+                self.files.first().map(|path| path.display().to_string()).unwrap_or_default();
+            let several = several.join("`, `");
+            UserError::new(format!(
+                "`{path}` holds several models, whose names begin with `{several}`"
+            ))
+            .hint("load it in PyTorch and save the tensors of the one to use")
+        })?;
+        if let Some(removed) = prefix.removed(self.names()) {
+            self.notes.push(format!("the tensors' names were read without {removed}"));
+        }
+        self.prefix = prefix;
+        Ok(())
+    }
+
+    /// The name of a listed tensor without what training programs put before it.
+    pub fn plain_name(&self, name: &str) -> String {
+        self.prefix.strip(name)
+    }
+
+    /// What a user should know of how the files were read.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     pub fn files(&self) -> &[PathBuf] {
@@ -71,23 +112,28 @@ impl WeightFiles {
         &self.tensors[name].1.format
     }
 
+    /// # Errors
+    /// If a listed tensor's numbers are of a format that cannot be read.
+    pub fn check_format(&self, name: &str) -> Result<(), UserError> {
+        let (file, stored) = &self.tensors[name];
+        let NumberFormat::Unusable(format) = &stored.format else { return Ok(()) };
+        Err(UserError::new(format!(
+            "`{}`: tensor `{name}` is stored as {format}; f64, f32, f16 and bf16 can be read",
+            self.files[*file].display()
+        ))
+        .hint("convert the weights to one of these formats"))
+    }
+
     /// The values of a listed tensor, row by row.
     pub fn read(&self, name: &str) -> Result<Vec<f32>> {
         self.read_rows(name, 0..self.shape(name).first().copied().unwrap_or(1))
     }
 
-    /// Some rows of a listed tensor. In a zip archive the rows before them are read as well.
+    /// Some rows of a listed tensor. In a zip archive the rows before them are read as well, and of a view all.
     pub fn read_rows(&self, name: &str, rows: Range<usize>) -> Result<Vec<f32>> {
+        self.check_format(name)?;
         let (file, stored) = &self.tensors[name];
         let path = &self.files[*file];
-        if let NumberFormat::Unusable(format) = &stored.format {
-            return Err(UserError::new(format!(
-                "`{}`: tensor `{name}` is stored as {format}; f32, f16 and bf16 can be read",
-                path.display()
-            ))
-            .hint("convert the weights to one of these formats")
-            .into());
-        }
         let values = stored
             .read(path, rows)
             .map_err(|error| damaged(path, &format!("tensor `{name}`: {error}")))?;
@@ -115,7 +161,14 @@ impl WeightFiles {
         let listed = if path.extension().is_some_and(|extension| extension == "safetensors") {
             safetensors_file::list(&path)?
         } else {
-            pickle::list(&path)?
+            let listed = pickle::list(&path)?;
+            if !listed.entries.is_empty() {
+                let (name, entries) =
+                    (path.file_name().unwrap_or_default(), listed.entries.join("`, there `"));
+                let name = name.to_string_lossy();
+                self.notes.push(format!("the tensors of `{name}` come from its entry `{entries}`"));
+            }
+            listed.tensors
         };
         let file = self.files.len();
         let listed = listed.into_iter().filter(|(name, _)| wanted(name));

@@ -7,6 +7,7 @@
 
 mod export;
 mod files;
+mod folders;
 mod help;
 mod inspect;
 mod mistakes;

@@ -9,6 +9,7 @@
 //! configuration calls for.
 
 mod fields;
+mod odd_labels;
 mod read;
 mod tensors;
 mod types;

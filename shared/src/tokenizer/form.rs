@@ -8,10 +8,11 @@ use tokenizers::models::unigram::Unigram;
 use tokenizers::normalizers::replace::ReplacePattern;
 use tokenizers::normalizers::{Replace, Sequence};
 use tokenizers::pre_tokenizers::metaspace::Metaspace;
+use tokenizers::pre_tokenizers::punctuation::Punctuation;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer};
+use tokenizers::{AddedToken, NormalizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
 use crate::{Error, Result};
 
@@ -37,9 +38,22 @@ pub const TOKENIZER_CONFIG: &str = r#"{
 }
 "#;
 
+/// The places where a normalised text is split into words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    Spaces,
+    /// Every punctuation character is a word of its own.
+    PunctuationAndSpaces,
+}
+
 /// Completes a Unigram model, whose pieces hold all special tokens but `[MASK]`, to a tokenizer of DeBERTa-v3's
-/// form.
-pub fn assemble(model: Unigram, normalizers: Vec<NormalizerWrapper>) -> Result<Tokenizer> {
+/// form that finds the tokens `added` in a text.
+pub fn assemble(
+    model: Unigram,
+    normalizers: Vec<NormalizerWrapper>,
+    split: Split,
+    added: Vec<AddedToken>,
+) -> Result<Tokenizer> {
     let mut tokenizer = Tokenizer::new(model);
     let id = |token| {
         tokenizer
@@ -49,11 +63,15 @@ pub fn assemble(model: Unigram, normalizers: Vec<NormalizerWrapper>) -> Result<T
     id(PAD)?;
     let frame = frame(id(CLS)?, id(SEP)?);
 
-    tokenizer.with_normalizer(Some(Sequence::new(normalizers))).map_err(words)?;
-    tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(vec![Metaspace::default().into()])));
+    tokenizer.with_normalizer(Some(Sequence::new(normalizers))).map_err(self::words)?;
+    let mut words = vec![Metaspace::default().into()];
+    if split == Split::PunctuationAndSpaces {
+        words.insert(0, Punctuation::new(SplitDelimiterBehavior::Isolated).into());
+    }
+    tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(words)));
     tokenizer.with_decoder(Some(Metaspace::default()));
     tokenizer.with_post_processor(Some(frame));
-    tokenizer.add_special_tokens(special_tokens()).map_err(words)?;
+    tokenizer.add_tokens(added).map_err(self::words)?;
     Ok(tokenizer)
 }
 
@@ -74,10 +92,11 @@ pub fn single_spaces() -> NormalizerWrapper {
     Replace::new(spaces, " ").expect("the pattern parses").into()
 }
 
-/// Special tokens are found in a text as they stand; only `[UNK]` is looked for after normalisation, as Hugging
-/// Face has it.
-fn special_tokens() -> [AddedToken; 5] {
-    [PAD, CLS, SEP, UNK, MASK].map(|token| AddedToken::from(token, true).normalized(token == UNK))
+/// Returns the special tokens. They are found in a text as they stand; only `[UNK]` is looked for after normalisation, as
+/// Hugging Face has it.
+pub fn special_tokens() -> Vec<AddedToken> {
+    let token = |token| AddedToken::from(token, true).normalized(token == UNK);
+    [PAD, CLS, SEP, UNK, MASK].map(token).into()
 }
 
 /// Wraps an error of the library, which carries nothing but its message.

@@ -2,6 +2,7 @@
 
 use tokenizers::PreTokenizerWrapper;
 
+use super::settings::Words;
 use super::{Encoding, FRAME, form, json, learn, refuse, sentencepiece};
 use crate::Result;
 
@@ -38,12 +39,15 @@ impl Tokenizer {
         Self::new(json::read(json)?)
     }
 
-    /// Reads the bytes of a SentencePiece `spm.model`, as the microsoft/deberta-v3 models have it.
+    /// Reads the bytes of a SentencePiece `spm.model`, as the microsoft/deberta-v3 models have it, without the files that
+    /// may lie beside it (see [`TokenizerFiles`](super::TokenizerFiles)).
     ///
     /// # Errors
     /// [`Error::Tokenizer`](crate::Error::Tokenizer), if it is no such file or not of DeBERTa-v3's form.
     pub fn from_sentencepiece(model: &[u8]) -> Result<Self> {
-        Self::new(sentencepiece::read(model)?)
+        let mut inner = sentencepiece::read(model, Words::default())?;
+        inner.add_special_tokens(form::special_tokens()).map_err(form::words)?;
+        Self::new(inner)
     }
 
     /// Learns a tokenizer of at most `vocab_size` ids from texts. The same texts, in whatever order, give
@@ -56,7 +60,7 @@ impl Tokenizer {
         Self::new(learn::learn(texts, vocab_size)?)
     }
 
-    fn new(mut inner: tokenizers::Tokenizer) -> Result<Self> {
+    pub(super) fn new(mut inner: tokenizers::Tokenizer) -> Result<Self> {
         inner.with_truncation(None).expect("only truncation to a length can be refused");
         inner.with_padding(None);
         if !inner.get_pre_tokenizer().is_none_or(splits_on_spaces_or_punctuation) {
@@ -107,6 +111,20 @@ impl Tokenizer {
     /// Returns the number of ids, special tokens included. A model's word embedding has at least as many rows.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+
+    /// Returns the number of pieces, without the tokens that were added to them.
+    pub fn pieces(&self) -> usize {
+        self.inner.get_vocab_size(false)
+    }
+
+    /// Returns the tokens that have an id beyond the pieces, in the order of their ids.
+    pub fn added_tokens(&self) -> Vec<String> {
+        let pieces = self.pieces() as u32;
+        let added = self.inner.get_added_tokens_decoder();
+        let mut added: Vec<_> = added.into_iter().filter(|(id, _)| *id >= pieces).collect();
+        added.sort_by_key(|(id, _)| *id);
+        added.into_iter().map(|(_, token)| token.content).collect()
     }
 
     /// Returns the id of `[PAD]`.

@@ -5,8 +5,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
-use tokenizers::Tokenizer;
+use tokenizers::{Tokenizer, TruncationDirection, TruncationParams};
 
+use super::named::CONFIG;
+use super::settings::Settings;
 use super::{charsmap, form, refuse};
 use crate::{Error, Result};
 
@@ -38,6 +40,42 @@ pub fn read(json: &[u8]) -> Result<Tokenizer> {
     }
     check_charsmaps(&outline.normalizer)?;
     Tokenizer::from_bytes(json).map_err(form::words)
+}
+
+/// Compares a tokenizer with the settings beside it, which cannot change it: a note says where they differ.
+///
+/// # Errors
+/// If the file cuts texts at their beginning.
+pub fn compare(tokenizer: &Tokenizer, settings: &Settings, notes: &mut Vec<String>) -> Result<()> {
+    let cuts_the_beginning =
+        |truncation: &TruncationParams| truncation.direction == TruncationDirection::Left;
+    if tokenizer.get_truncation().is_some_and(cuts_the_beginning) {
+        return refuse(
+            "its truncation cuts texts at their beginning; texts are only cut at their end",
+        );
+    }
+    let file = serde_json::to_value(tokenizer.get_normalizer()).unwrap_or_default();
+    let lower_cases = has_type(&file["normalizers"], &file, "Lowercase");
+    let file = serde_json::to_value(tokenizer.get_pre_tokenizer()).unwrap_or_default();
+    let splits = has_type(&file["pretokenizers"], &file, "Punctuation");
+    for (field, asked, done) in [
+        ("do_lower_case", settings.words.lower_case, lower_cases),
+        ("split_by_punct", settings.words.split_by_punct, splits),
+    ] {
+        if asked && !done {
+            notes.push(format!(
+                "`{field}` of {CONFIG} is without effect beside a tokenizer.json that does not do it, as in transformers 4; \
+                 transformers 5 would do it"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a part, or one of the parts it is made of, is of a type.
+fn has_type(parts: &Value, whole: &Value, kind: &str) -> bool {
+    let parts = parts.as_array().map_or(&[][..], Vec::as_slice);
+    parts.iter().chain([whole]).any(|part| part["type"] == kind)
 }
 
 fn check_charsmaps(normalizer: &Value) -> Result<()> {

@@ -46,7 +46,7 @@ pub fn learn<T: AsRef<str>>(
     let pieces =
         special.chain(learnt.into_iter().map(|(text, score)| (text, rounded(score)))).collect();
     let model = Unigram::from(pieces, Some(UNK_ID), false).map_err(form::words)?;
-    form::assemble(model, normalizers())
+    form::assemble(model, normalizers(), form::Split::Spaces, form::special_tokens())
 }
 
 fn normalizers() -> Vec<NormalizerWrapper> {

@@ -1,19 +1,25 @@
 //! Reads a SentencePiece `spm.model` (protobuf) and converts it as Hugging Face's `DebertaV2Converter` does.
 //!
 //! Byte pieces (`<0x41>`) stay in the vocabulary but there is no byte fallback: an unknown character is
-//! `[UNK]`, although the file asks for bytes. Schema:
+//! `[UNK]`, although the file asks for bytes. Control symbols and user-defined symbols are found in a text as they stand.
+//! Schema:
 //! <https://github.com/google/sentencepiece/blob/v0.2.0/src/sentencepiece_model.proto>
 
 use prost::Message;
 use tokenizers::models::unigram::Unigram;
-use tokenizers::normalizers::{Precompiled, Strip};
-use tokenizers::{NormalizerWrapper, Tokenizer};
+use tokenizers::normalizers::{Lowercase, Precompiled, Strip};
+use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer};
 
+use super::settings::Words;
 use super::{charsmap, form, refuse};
 use crate::{Error, Result};
 
 /// Value of `TrainerSpec.model_type`, also its default.
 const UNIGRAM: i32 = 1;
+
+/// Values of `SentencePiece.type`.
+const CONTROL: i32 = 3;
+const USER_DEFINED: i32 = 4;
 
 #[derive(Clone, PartialEq, Message)]
 struct ModelProto {
@@ -31,6 +37,8 @@ struct SentencePiece {
     piece: String,
     #[prost(float, tag = "2")]
     score: f32,
+    #[prost(int32, optional, tag = "3", default = "1")]
+    kind: Option<i32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -47,7 +55,8 @@ struct NormalizerSpec {
     precompiled_charsmap: Vec<u8>,
 }
 
-pub fn read(bytes: &[u8]) -> Result<Tokenizer> {
+/// Reads a model. It lacks the tokens that other files add, `[MASK]` among them.
+pub fn read(bytes: &[u8], words: Words) -> Result<Tokenizer> {
     let proto = ModelProto::decode(bytes)
         .map_err(|error| Error::Tokenizer(format!("not a SentencePiece model: {error}")))?;
     let trainer_spec = proto.trainer_spec.unwrap_or_default();
@@ -55,7 +64,20 @@ pub fn read(bytes: &[u8]) -> Result<Tokenizer> {
         return refuse("the SentencePiece model is not of type Unigram");
     }
     let charsmap = proto.normalizer_spec.unwrap_or_default().precompiled_charsmap;
-    form::assemble(unigram(proto.pieces, trainer_spec.unk_id)?, normalizers(&charsmap)?)
+    let symbols = symbols(&proto.pieces);
+    let split = match words.split_by_punct {
+        true => form::Split::PunctuationAndSpaces,
+        false => form::Split::Spaces,
+    };
+    let unigram = unigram(proto.pieces, trainer_spec.unk_id)?;
+    form::assemble(unigram, normalizers(&charsmap, words)?, split, symbols)
+}
+
+fn symbols(pieces: &[SentencePiece]) -> Vec<AddedToken> {
+    let symbols = pieces.iter().filter(|p| matches!(p.kind(), CONTROL | USER_DEFINED));
+    let token =
+        |p: &SentencePiece| AddedToken::from(&p.piece, p.kind() == CONTROL).normalized(false);
+    symbols.map(token).collect()
 }
 
 fn unigram(pieces: Vec<SentencePiece>, unk_id: i32) -> Result<Unigram> {
@@ -75,8 +97,11 @@ fn unigram(pieces: Vec<SentencePiece>, unk_id: i32) -> Result<Unigram> {
     Unigram::from(vocab, Some(unk_id), false).map_err(form::words)
 }
 
-fn normalizers(charsmap: &[u8]) -> Result<Vec<NormalizerWrapper>> {
+fn normalizers(charsmap: &[u8], words: Words) -> Result<Vec<NormalizerWrapper>> {
     let mut normalizers = vec![Strip::new(true, true).into()];
+    if words.lower_case {
+        normalizers.insert(0, Lowercase.into());
+    }
     if !charsmap.is_empty() {
         charsmap::check(charsmap)?;
         let precompiled =
@@ -98,6 +123,7 @@ pub fn sample(charsmap: &[u8]) -> Vec<u8> {
             .map(|(id, piece)| SentencePiece {
                 piece: piece.to_owned(),
                 score: if id < 4 { 0.0 } else { -2.0 },
+                kind: None,
             })
             .collect(),
         trainer_spec: Some(TrainerSpec { model_type: None, unk_id: 3 }),
@@ -111,13 +137,13 @@ mod tests {
     use super::*;
 
     fn message(proto: &ModelProto) -> String {
-        read(&proto.encode_to_vec()).unwrap_err().to_string()
+        read(&proto.encode_to_vec(), Words::default()).unwrap_err().to_string()
     }
 
     #[test]
     fn refuses_what_is_no_deberta_v3_model() {
         let sound = ModelProto::decode(&sample(&[])[..]).unwrap();
-        assert!(read(&sound.encode_to_vec()).is_ok());
+        assert!(read(&sound.encode_to_vec(), Words::default()).is_ok());
 
         let mut bpe = sound.clone();
         bpe.trainer_spec.as_mut().unwrap().model_type = Some(2);

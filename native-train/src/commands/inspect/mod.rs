@@ -7,7 +7,6 @@ use std::{fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use shared::model::DebertaConfig;
 use shared::words::{counted, joined, thousands};
 
 use super::stdout::print;
@@ -17,7 +16,9 @@ use crate::{
     error::UserError,
     evaluation::report::Summary,
     export::folder::MANIFEST,
-    pretrained::{Listing, layout::WEIGHT_FILES},
+    pretrained::{
+        Listing, foreign_file as foreign, layout::WEIGHT_FILES, read_config, tokenizer_file,
+    },
     run::{Run, files::read_json, tables::ThresholdTable},
 };
 
@@ -43,7 +44,7 @@ fn folder(path: &Path) -> Result<String> {
     if path.join(MANIFEST).is_file() {
         return bundle::describe(path);
     }
-    let (config, tokenizer) = (path.join("config.json"), tokenizer::in_folder(path));
+    let (config, tokenizer) = (path.join("config.json"), tokenizer_file(path));
     let has_weights = WEIGHT_FILES.iter().any(|name| path.join(name).is_file());
     if !config.is_file() && !has_weights && tokenizer.is_none() {
         return Err(unknown(path).into());
@@ -107,7 +108,7 @@ fn file(path: &Path) -> Result<String> {
             Ok(format!("model config `{}`\n{}", path.display(), indented(&model_config(path)?)))
         }
         Some("json" | "model") => tokenizer::describe(path),
-        _ => Err(unknown(path).into()),
+        _ => Err(foreign(path).unwrap_or_else(|| unknown(path)).into()),
     }
 }
 
@@ -134,9 +135,7 @@ fn table(listing: &Listing) -> String {
 }
 
 fn model_config(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let config = DebertaConfig::from_json(&bytes)
-        .map_err(|error| UserError::new(format!("`{}`: {error}", path.display())))?;
+    let (config, odd_labels) = read_config(path)?;
     let mut answer = format!(
         "config: {} layers x {}, {} heads, feed-forward {}, {} embeddings, {} positions\n",
         config.num_hidden_layers,
@@ -148,6 +147,9 @@ fn model_config(path: &Path) -> Result<String> {
     );
     if let Some(labels) = &config.labels {
         writeln!(answer, "labels: {}", labels.names().join(", "))?;
+    }
+    for odd in odd_labels {
+        writeln!(answer, "note: {odd}; a training does without")?;
     }
     Ok(answer)
 }

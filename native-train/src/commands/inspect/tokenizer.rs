@@ -1,16 +1,17 @@
 //! The description of a tokenizer, and the tokens that it makes of a text.
 
 use std::{
+    fmt::Write,
     fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use shared::tokenizer::{Token, Tokenizer};
 use shared::words::thousands;
 
 use crate::error::UserError;
-use crate::pretrained::layout::TOKENIZER_FILES;
+use crate::pretrained::{tokenizer_file, tokenizer_files_beside};
 
 /// The tokenizer in the file or folder `path`. A run's is that of its first trained fold.
 ///
@@ -22,7 +23,7 @@ pub fn find(path: &Path) -> Result<Tokenizer> {
     }
     let mut folders = vec![path.to_owned()];
     folders.extend(fold_folders(path));
-    let file = folders.iter().find_map(|folder| in_folder(folder)).ok_or_else(|| {
+    let file = folders.iter().find_map(|folder| tokenizer_file(folder)).ok_or_else(|| {
         UserError::new(format!("there is no tokenizer in `{}`", path.display()))
             .hint("pass a folder with tokenizer.json or spm.model, or one of these files")
     })?;
@@ -38,25 +39,29 @@ fn fold_folders(run: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The tokenizer's file in a folder, if there is one.
-pub fn in_folder(folder: &Path) -> Option<PathBuf> {
-    TOKENIZER_FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file())
-}
-
-/// Describes a tokenizer's file in a line.
+/// Describes a tokenizer's file, with the files beside it, in a line; another line names the tokens that were added to its
+/// pieces, and others say which settings are without effect.
 ///
 /// # Errors
 /// If the file cannot be read, or is not a tokenizer of DeBERTa-v3's kind.
 pub fn describe(path: &Path) -> Result<String> {
-    let tokenizer = read(path)?;
-    Ok(format!(
+    let (tokenizer, notes) = with_notes(path)?;
+    let mut answer = format!(
         "tokenizer `{}`: Unigram, {} ids, [PAD] {}, [CLS] {}, [SEP] {}\n",
         path.display(),
         thousands(tokenizer.vocab_size()),
         tokenizer.pad_id(),
         tokenizer.cls_id(),
         tokenizer.sep_id(),
-    ))
+    );
+    let added = tokenizer.added_tokens();
+    if added.iter().any(|token| token != "[MASK]") {
+        writeln!(answer, "added tokens: {}", added.join(" "))?;
+    }
+    for note in notes {
+        writeln!(answer, "note: {note}")?;
+    }
+    Ok(answer)
 }
 
 /// A table with a line for each token: its id, its range of characters in the text, and its piece.
@@ -69,11 +74,11 @@ pub fn tokens(tokenizer: &Tokenizer, text: &str) -> String {
 }
 
 fn read(path: &Path) -> Result<Tokenizer> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let tokenizer = if path.extension().is_some_and(|extension| extension == "json") {
-        Tokenizer::from_json(&bytes)
-    } else {
-        Tokenizer::from_sentencepiece(&bytes)
-    };
-    tokenizer.map_err(|error| UserError::new(format!("`{}`: {error}", path.display())).into())
+    Ok(with_notes(path)?.0)
+}
+
+fn with_notes(path: &Path) -> Result<(Tokenizer, Vec<String>)> {
+    tokenizer_files_beside(path)?
+        .tokenizer()
+        .map_err(|error| UserError::new(format!("`{}`: {error}", path.display())).into())
 }

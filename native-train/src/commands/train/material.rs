@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rayon::prelude::*;
-use shared::tokenizer::{Encoding, Tokenizer};
+use shared::tokenizer::{Encoding, Tokenizer, TokenizerFiles};
+use shared::words::counted;
 
 use super::inputs::Inputs;
 use crate::{
     config::TrainConfig,
     error::UserError,
     evaluation::report::TruncatedTexts,
-    pretrained::{self, MINI_VOCAB_SIZE, Pretrained, TokenizerFile},
+    pretrained::{self, MINI_VOCAB_SIZE, Pretrained},
     progress::Progress,
     training::Examples,
 };
@@ -34,15 +35,21 @@ impl Material {
     pub fn prepare(settings: &TrainConfig, inputs: &Inputs, progress: &Progress) -> Result<Self> {
         let mut pretrained =
             pretrained::resolve(&settings.model.to_string(), progress.downloads())?;
+        for odd in &pretrained.odd_labels {
+            progress.note(format_args!(
+                "the labels in the config of model `{}` are not used: {odd}",
+                settings.model
+            ));
+        }
         let started = Instant::now();
         let tokenizer =
             match &pretrained.tokenizer {
-                Some(file) => read(file, settings)?,
+                Some(files) => read(files, settings, progress)?,
                 None => Tokenizer::learn(inputs.dataset.texts.iter(), MINI_VOCAB_SIZE).map_err(
                     |error| UserError::new(format!("`{}`: {error}", settings.train_csv.display())),
                 )?,
             };
-        adapt(&mut pretrained, &tokenizer, settings)?;
+        adapt(&mut pretrained, &tokenizer, settings, progress)?;
         progress.note(pretrained.report(inputs.dataset.labels.len())?);
 
         let (train, truncated) = encode(&tokenizer, &inputs.dataset.texts, settings.max_len);
@@ -64,12 +71,21 @@ impl Material {
     }
 }
 
-fn read(file: &TokenizerFile, settings: &TrainConfig) -> Result<Tokenizer, UserError> {
-    let tokenizer = match file {
-        TokenizerFile::Json(bytes) => Tokenizer::from_json(bytes),
-        TokenizerFile::SentencePiece(bytes) => Tokenizer::from_sentencepiece(bytes),
-    };
-    tokenizer.map_err(|error| UserError::new(format!("model `{}`: {error}", settings.model)))
+fn read(
+    files: &TokenizerFiles,
+    settings: &TrainConfig,
+    progress: &Progress,
+) -> Result<Tokenizer, UserError> {
+    let (tokenizer, notes) = files.tokenizer().map_err(|error| {
+        UserError::new(format!("model `{}`: {error}", settings.model)).hint(
+            "mend that file of the model's folder, or put the tokenizer.json there that transformers saves for the \
+             tokenizer as it should be",
+        )
+    })?;
+    for note in notes {
+        progress.warn(format_args!("model `{}`: {note}", settings.model));
+    }
+    Ok(tokenizer)
 }
 
 /// Changes the model's config as the settings ask, if the two fit each other.
@@ -77,17 +93,28 @@ fn adapt(
     pretrained: &mut Pretrained,
     tokenizer: &Tokenizer,
     settings: &TrainConfig,
+    progress: &Progress,
 ) -> Result<(), UserError> {
-    let (config, tokens) = (&mut pretrained.config, tokenizer.vocab_size());
+    let (tokens, rows) = (tokenizer.vocab_size(), pretrained.config.vocab_size);
     if pretrained.tokenizer.is_none() {
-        config.vocab_size = tokens;
-    } else if tokens > config.vocab_size {
-        let (model, rows) = (&settings.model, config.vocab_size);
+        pretrained.config.vocab_size = tokens;
+    } else if tokens > rows && tokenizer.pieces() <= rows {
+        pretrained.extend_vocabulary(tokens);
+        let new = counted(tokens - rows, "new word embedding");
+        let added = tokenizer.added_tokens();
+        let tokens = added[added.len() - (tokens - rows).min(added.len())..].join("`, `");
+        progress.warn(format_args!(
+            "model `{}` gets {new} at the mean of its {rows}, for the added tokens `{tokens}`",
+            settings.model
+        ));
+    } else if tokens > rows {
+        let model = &settings.model;
         return Err(UserError::new(format!(
             "model `{model}`: its tokenizer has {tokens} ids, but its config has {rows} word embeddings"
         ))
         .hint("put the tokenizer of this model into its folder"));
     }
+    let config = &mut pretrained.config;
     let (max_len, positions) = (settings.max_len, config.max_position_embeddings);
     if max_len > positions {
         return Err(UserError::new(format!(

@@ -45,6 +45,8 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     config.labels = Some(inputs.dataset.labels.clone());
     if args.dry_run {
         let material = Material::prepare(&config, &inputs, progress)?;
+        // A training would read the tensors next, and may refuse what it finds in them.
+        material.pretrained.check(inputs.dataset.labels.len())?;
         return print(&forecast::text(&TrainContext { config, inputs, material }));
     }
 

@@ -9,11 +9,17 @@ use crate::pretrained::test_files::{
     LABELS, Tensors, backbone, classifier, config, fixture, numbers, write_index, write_safetensors,
 };
 
+mod checkpoints;
+
 const SAFETENSORS: &str = "model.safetensors";
 const PICKLE: &str = "pytorch_model.bin";
 
+fn wanted(config: &DebertaConfig) -> Wanted<'_> {
+    Wanted { config, new_rows: 0, num_labels: LABELS }
+}
+
 fn load_folder(folder: &Path) -> Result<Loaded> {
-    load(&config(), Some(&WeightFiles::open(folder)?), LABELS, 42)
+    load(wanted(&config()), Some(&WeightFiles::open(folder)?), 42)
 }
 
 fn folder_of(tensors: &Tensors, dtype: Dtype) -> TempDir {
@@ -80,11 +86,11 @@ fn a_backbone_gets_a_head_made_from_the_seed() {
 #[test]
 fn mini_is_made_whole_from_the_seed() {
     let config = DebertaConfig::mini(100);
-    let once = load(&config, None, LABELS, 7).unwrap();
+    let once = load(wanted(&config), None, 7).unwrap();
     assert_eq!(once.report.initialised.len(), config.tensor_shapes(LABELS).len());
     assert_eq!(once.report.to_string(), "42 tensors initialised, none loaded");
-    let again = load(&config, None, LABELS, 7).unwrap();
-    let other = load(&config, None, LABELS, 8).unwrap();
+    let again = load(wanted(&config), None, 7).unwrap();
+    let other = load(wanted(&config), None, 8).unwrap();
     for (name, tensor) in &once.tensors {
         assert_eq!(values(tensor), values(&again.tensors[name]), "{name}");
         let is_constant = name.ends_with("bias") || name.ends_with("LayerNorm.weight");
@@ -344,7 +350,7 @@ fn the_reference_model_loads_whole() {
         return;
     };
     let config = DebertaConfig::from_json(&config).unwrap();
-    let loaded = load(&config, Some(&WeightFiles::open(&folder).unwrap()), LABELS, 42).unwrap();
+    let loaded = load(wanted(&config), Some(&WeightFiles::open(&folder).unwrap()), 42).unwrap();
     assert!(loaded.report.is_complete() && loaded.report.unexpected.is_empty());
 
     let bytes = fs::read(folder.join(SAFETENSORS)).unwrap();

@@ -1,7 +1,18 @@
 //! Reads a `config.json` into a [`DebertaConfig`]: the defaults, the refusals, and the fields with a syntax of
 //! their own.
+//!
+//! | in the file | what is done |
+//! |---|---|
+//! | a field of the model that is absent or `null` | the default of transformers |
+//! | a value that makes another model: another `model_type`, activation, a convolution, quantised or pruned layers | refused, with the field and why |
+//! | a size, number or flag of another type or out of bounds | refused, with the field, its value and what it must be |
+//! | labels that are no distinct names by 0, 1, 2, ... | refused in runs and bundles; in a base model they are told and not used |
+//! | any other field | kept as it is |
+
+use serde_json::{Map, Value};
 
 use super::fields::{Fields, refused};
+use super::odd_labels::odd_labels;
 use super::types::{DebertaConfig, NormRelEbd, PosAttType};
 use crate::{LabelSet, Result};
 
@@ -13,7 +24,26 @@ impl DebertaConfig {
     /// [`Error::UnsupportedConfig`](crate::Error::UnsupportedConfig), which names the field, if one asks for what
     /// this model does not do; [`Error::Labels`](crate::Error::Labels), if its label names are not distinct.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let mut fields = Fields::new(serde_json::from_slice(bytes)?);
+        Self::of(serde_json::from_slice(bytes)?, labels)
+    }
+
+    /// Parses the bytes of a base model's `config.json`. Its labels do not matter, as a classifier for others is made of
+    /// it: what is odd about them is returned as sentences, and the config then names no labels.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json), but for the labels.
+    pub fn of_base_model(bytes: &[u8]) -> Result<(Self, Vec<String>)> {
+        let map: Map<String, Value> = serde_json::from_slice(bytes)?;
+        let odd = odd_labels(&map);
+        let config = Self::of(map, |fields| Ok(labels(fields).unwrap_or(None)))?;
+        Ok((config, odd))
+    }
+
+    fn of(
+        map: Map<String, Value>,
+        labels: impl FnOnce(&mut Fields) -> Result<Option<LabelSet>>,
+    ) -> Result<Self> {
+        let mut fields = Fields::new(map);
         refuse_other_architectures(&mut fields)?;
 
         let hidden_size = fields.size("hidden_size", 1536)?;

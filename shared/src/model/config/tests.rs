@@ -125,6 +125,81 @@ fn labels_are_named_or_counted() {
 }
 
 #[test]
+fn odd_labels_of_a_base_model_are_told_and_not_used() {
+    for (changes, told) in [
+        (json!({"id2label": {"0": 7, "1": 8}}), "`id2label` has 7 for 0, which is not a name"),
+        (
+            json!({"id2label": {"0": true, "1": "b"}}),
+            "`id2label` has true for 0, which is not a name",
+        ),
+        (
+            json!({"id2label": {"0": null, "1": "b"}}),
+            "`id2label` has null for 0, which is not a name",
+        ),
+        (
+            json!({"id2label": {"0": ["a"], "1": "b"}}),
+            "`id2label` has a list for 0, which is not a name",
+        ),
+        (json!({"id2label": {"0": "a", "1": ""}}), "`id2label` has a blank name for 1"),
+        (json!({"id2label": {"0": "a", "1": "a"}}), "`id2label` has the name `a` for 0 and for 1"),
+        (
+            json!({"id2label": {"0": "a", "2": "b"}}),
+            "`id2label` has the numbers 0, 2, not 0, 1, 2 and so on",
+        ),
+        (
+            json!({"id2label": {"1": "a", "2": "b"}}),
+            "`id2label` has the numbers 1, 2, not 0, 1, 2 and so on",
+        ),
+        (json!({"id2label": {"a": 0}}), "`id2label` has the key `a`, which is not a number"),
+        (json!({"id2label": {}}), "`id2label` is empty"),
+        (json!({"id2label": ["a", "b"]}), "`id2label` is a list, not names by their numbers"),
+        (json!({"id2label": "a"}), "`id2label` is the text \"a\", not names by their numbers"),
+        (json!({"num_labels": -2}), "`num_labels` is -2, not a number of labels"),
+        (json!({"num_labels": "five"}), "`num_labels` is \"five\", not a number of labels"),
+        (json!({"num_labels": 0}), "`num_labels` is 0, not a number of labels"),
+    ] {
+        let mut fields = small_v3();
+        fields.extend(changes.as_object().unwrap().clone());
+        let bytes = serde_json::to_vec(&fields).unwrap();
+        let (config, odd) = DebertaConfig::of_base_model(&bytes).unwrap();
+        assert_eq!(odd, [told], "{changes}");
+        assert!(parse(&fields).is_err(), "{changes}");
+        let plain = with(json!({})).unwrap();
+        let made = labels(&["joy", "fear"]);
+        assert_eq!(config.to_json(&made), plain.to_json(&made), "{changes}");
+        assert_eq!(config.labels, None, "{changes}");
+    }
+}
+
+#[test]
+fn an_odd_label2id_is_told_and_matters_to_nobody() {
+    for (ids, told) in [
+        (json!({"a": "0", "b": 1}), "`label2id` has the text \"0\" for `a`, which is not a number"),
+        (json!({"a": true, "b": 1}), "`label2id` has true for `a`, which is not a number"),
+        (json!(["a", "b"]), "`label2id` is a list, not numbers by their names"),
+        (json!({"a": 0}), "`label2id` is not `id2label` turned round"),
+        (json!({"a": 1, "b": 0}), "`label2id` is not `id2label` turned round"),
+    ] {
+        let mut fields = small_v3();
+        fields.insert("id2label".into(), json!({"0": "a", "1": "b"}));
+        fields.insert("label2id".into(), ids);
+        let bytes = serde_json::to_vec(&fields).unwrap();
+        let (config, odd) = DebertaConfig::of_base_model(&bytes).unwrap();
+        assert_eq!(odd, [told]);
+        assert_eq!(config, parse(&fields).unwrap());
+        assert_eq!(config.labels, Some(labels(&["a", "b"])));
+    }
+    for usual in [json!({}), json!({"id2label": null, "label2id": null, "num_labels": null})] {
+        let mut fields = small_v3();
+        fields.extend(usual.as_object().unwrap().clone());
+        let bytes = serde_json::to_vec(&fields).unwrap();
+        let (config, odd) = DebertaConfig::of_base_model(&bytes).unwrap();
+        assert_eq!(odd, Vec::<String>::new());
+        assert_eq!(config, parse(&fields).unwrap());
+    }
+}
+
+#[test]
 fn what_the_model_does_not_do_is_refused_by_name() {
     let cases = [
         ("model_type", json!("bert")),

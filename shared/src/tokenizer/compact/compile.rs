@@ -3,14 +3,20 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use regex::Regex;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokenizers::{AddedToken, ModelWrapper};
+use tokenizers::pre_tokenizers::punctuation::Punctuation;
+use tokenizers::{
+    AddedToken, ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+};
 
+use super::characters::CharacterSet;
 use super::normalizer::{Normalizer, Step};
 use super::pieces::Pieces;
 use super::special::{SpecialToken, SpecialTokens};
+use super::tensors::LARGEST_FORM;
 use super::tokenizer::{CompactTokenizer, SPACE};
 use crate::tokenizer::{Tokenizer, refuse};
 use crate::{Error, Result};
@@ -34,6 +40,8 @@ enum NormalizerForm {
         content: String,
     },
     Nmt,
+    #[serde(rename = "NFC")]
+    Nfc,
     #[serde(rename = "NFKC")]
     Nfkc,
     Lowercase,
@@ -44,6 +52,7 @@ enum NormalizerForm {
 enum PreTokenizerForm {
     Sequence { pretokenizers: Vec<Self> },
     Metaspace { replacement: char, prepend_scheme: String, split: bool },
+    Punctuation { behavior: String },
 }
 
 #[derive(Deserialize)]
@@ -57,24 +66,38 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenizer`], if a part has no compact form; the message names the part.
     pub fn compact(&self) -> Result<CompactTokenizer> {
-        check_words(form("pre-tokenizer", &self.inner.get_pre_tokenizer())?)?;
+        let punctuation =
+            match splits_punctuation(form("pre-tokenizer", &self.inner.get_pre_tokenizer())?)? {
+                true => CharacterSet::collect(is_punctuation),
+                false => CharacterSet::default(),
+            };
         let steps = form("normalizer", &self.inner.get_normalizer())?;
         let normalizer = normalizer(steps)?;
         let added = self.inner.get_added_tokens_decoder();
         let mut added: Vec<(&u32, &AddedToken)> = added.iter().collect();
         added.sort_by_key(|(id, _)| **id);
+        let word_characters = match added.iter().any(|(_, token)| token.single_word) {
+            true => word_characters(),
+            false => CharacterSet::default(),
+        };
         let (in_normalised, as_written) =
             added.into_iter().partition(|(_, token)| token.normalized);
         let as_written = special_tokens(as_written, str::to_owned)?;
         let normalised = special_tokens(in_normalised, |text| normalizer.apply(text).into_owned())?;
-        Ok(CompactTokenizer {
+        let compact = CompactTokenizer {
             as_written,
             normalised,
             normalizer,
             pieces: pieces(self.inner.get_model())?,
+            punctuation,
+            word_characters,
             cls_id: self.cls_id(),
             sep_id: self.sep_id(),
-        })
+        };
+        match compact.form().len() {
+            ..=LARGEST_FORM => Ok(compact),
+            _ => refuse("no compact form of so many added tokens"),
+        }
     }
 }
 
@@ -101,10 +124,12 @@ fn collect(
         NormalizerForm::Sequence { normalizers } => {
             return normalizers.into_iter().try_for_each(|form| collect(form, steps, charsmap));
         }
-        NormalizerForm::Strip { strip_left: true, strip_right: true } => steps.push(Step::Strip),
-        NormalizerForm::Strip { .. } => {
-            return refuse("no compact form of a Strip of one end only");
-        }
+        NormalizerForm::Strip { strip_left, strip_right } => match (strip_left, strip_right) {
+            (true, true) => steps.push(Step::Strip),
+            (true, false) => steps.push(Step::StripStart),
+            (false, true) => steps.push(Step::StripEnd),
+            (false, false) => {}
+        },
         NormalizerForm::Precompiled { precompiled_charsmap } => {
             if charsmap.is_some() {
                 return refuse("no compact form of two Precompiled normalizers");
@@ -113,33 +138,59 @@ fn collect(
             *charsmap = STANDARD.decode(precompiled_charsmap).ok();
         }
         NormalizerForm::Replace { pattern, content } => {
-            if pattern["Regex"] != " {2,}" || content != " " {
-                return refuse(format!("no compact form of Replace {pattern} by {content:?}"));
+            match (pattern["Regex"].as_str(), content.as_str()) {
+                (Some(" {2,}"), " ") => steps.push(Step::SingleSpaces),
+                (Some(r"\s{2,}|[\n\r\t]"), " ") => steps.push(Step::WhiteSpace),
+                _ => {
+                    return refuse(format!("no compact form of Replace {pattern} by {content:?}"));
+                }
             }
-            steps.push(Step::SingleSpaces);
         }
         NormalizerForm::Nmt => steps.push(Step::Nmt),
+        NormalizerForm::Nfc => steps.push(Step::Nfc),
         NormalizerForm::Nfkc => steps.push(Step::Nfkc),
         NormalizerForm::Lowercase => steps.push(Step::Lowercase),
     }
     Ok(())
 }
 
-/// Refuses every pre-tokenizer except one Metaspace with DeBERTa-v3's settings.
-fn check_words(form: Option<PreTokenizerForm>) -> Result<()> {
-    match form {
-        Some(PreTokenizerForm::Sequence { mut pretokenizers }) if pretokenizers.len() == 1 => {
-            check_words(pretokenizers.pop())
-        }
-        Some(PreTokenizerForm::Metaspace { replacement, prepend_scheme, split })
-            if replacement == SPACE && prepend_scheme == "always" && split =>
+/// Whether words are split at punctuation. Refuses every pre-tokenizer but a Metaspace with DeBERTa-v3's settings, with or
+/// without a Punctuation before it.
+fn splits_punctuation(form: Option<PreTokenizerForm>) -> Result<bool> {
+    let parts = match form {
+        Some(PreTokenizerForm::Sequence { pretokenizers }) => pretokenizers,
+        other => other.into_iter().collect(),
+    };
+    match &parts[..] {
+        [metaspace] if is_deberta_metaspace(metaspace) => Ok(false),
+        [PreTokenizerForm::Punctuation { behavior }, metaspace]
+            if behavior == "Isolated" && is_deberta_metaspace(metaspace) =>
         {
-            Ok(())
+            Ok(true)
         }
-        _ => {
-            refuse("no compact form of its pre-tokenizer: it is not one Metaspace of DeBERTa-v3's")
-        }
+        _ => refuse(
+            "no compact form of its pre-tokenizer: it is neither DeBERTa-v3's Metaspace nor a Punctuation (Isolated) \
+             and then that",
+        ),
     }
+}
+
+fn is_deberta_metaspace(form: &PreTokenizerForm) -> bool {
+    matches!(form, PreTokenizerForm::Metaspace { replacement: SPACE, prepend_scheme, split: true }
+        if prepend_scheme == "always")
+}
+
+/// Asks the pre-tokenizer itself: it cuts `a` from what follows only at punctuation.
+fn is_punctuation(character: char) -> bool {
+    let mut text = PreTokenizedString::from(format!("a{character}"));
+    let splits = Punctuation::default().pre_tokenize(&mut text);
+    splits.is_ok() && text.get_splits(OffsetReferential::Original, OffsetType::None).len() > 1
+}
+
+/// The characters by which the `tokenizers` crate tells words.
+fn word_characters() -> CharacterSet {
+    let word = Regex::new(r"\w").expect("the pattern parses");
+    CharacterSet::collect(|character| word.is_match(character.encode_utf8(&mut [0; 4])))
 }
 
 fn special_tokens(
@@ -147,15 +198,11 @@ fn special_tokens(
     normalise: impl Fn(&str) -> String,
 ) -> Result<SpecialTokens> {
     let compact = |(id, token): (&u32, &AddedToken)| {
-        if token.single_word || token.lstrip || token.rstrip {
-            let text = &token.content;
-            return refuse(format!(
-                "no compact form of the added token `{text}`: it is single_word, lstrip or rstrip"
-            ));
-        }
-        Ok(SpecialToken { text: normalise(&token.content), id: *id })
+        let text = normalise(&token.content);
+        let AddedToken { lstrip, rstrip, single_word, .. } = *token;
+        SpecialToken { text, id: *id, lstrip, rstrip, single_word }
     };
-    SpecialTokens::new(tokens.into_iter().map(compact).collect::<Result<_>>()?)
+    SpecialTokens::new(tokens.into_iter().map(compact).collect())
 }
 
 fn pieces(model: &ModelWrapper) -> Result<Pieces> {

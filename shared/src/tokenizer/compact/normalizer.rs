@@ -26,12 +26,20 @@ pub(super) struct Normalizer {
 pub(super) enum Step {
     /// Removes white space at both ends.
     Strip,
+    /// Removes white space at the beginning.
+    StripStart,
+    /// Removes white space at the end.
+    StripEnd,
+    /// Makes one space of several white space characters, and of a tab or line break.
+    WhiteSpace,
     /// Replaces by SentencePiece's table.
     Charsmap,
     /// Makes one space of several.
     SingleSpaces,
     /// Removes control characters and makes spaces of other white space.
     Nmt,
+    /// Applies the Unicode normalisation form C.
+    Nfc,
     /// Applies the Unicode normalisation form KC.
     Nfkc,
     /// Replaces capital letters, character by character.
@@ -68,6 +76,9 @@ impl Normalizer {
         for step in &self.steps {
             text = match step {
                 Step::Strip => stripped(text),
+                Step::StripStart => text.trim_start().to_owned().into(),
+                Step::StripEnd => text.trim_end().to_owned().into(),
+                Step::WhiteSpace => white_space(&text).into(),
                 Step::SingleSpaces => match text.contains("  ") {
                     true => single_spaces(&text).into(),
                     false => text,
@@ -76,6 +87,7 @@ impl Normalizer {
                     self.charsmap.as_ref().expect("checked by `new`").apply(&text).into()
                 }
                 Step::Nmt => nmt(&text).into(),
+                Step::Nfc => text.nfc().map(|(character, _)| character).collect::<String>().into(),
                 Step::Nfkc => {
                     text.nfkc().map(|(character, _)| character).collect::<String>().into()
                 }
@@ -136,6 +148,22 @@ fn single_spaces(text: &str) -> String {
         !again
     });
     kept.collect()
+}
+
+/// Replaces as the pattern `\s{2,}|[\n\r\t]` by a space does, with which tokenizers of transformers 5 begin.
+fn white_space(text: &str) -> String {
+    let mut replaced = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let mut several = false;
+        while character.is_whitespace() && characters.next_if(|next| next.is_whitespace()).is_some()
+        {
+            several = true;
+        }
+        let is_replaced = several || matches!(character, '\n' | '\r' | '\t');
+        replaced.push(if is_replaced { ' ' } else { character });
+    }
+    replaced
 }
 
 fn nmt(text: &str) -> String {

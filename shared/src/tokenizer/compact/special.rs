@@ -1,23 +1,41 @@
 //! Special tokens within a text. The first match is taken, and the longest where several begin there.
+//!
+//! Mirrors `AddedVocabulary::find_matches` of `tokenizers` 0.23: a token may take the white space beside it, or be a
+//! token only where no word character is beside it. A match that is rejected for that reason is not tried again from its
+//! second character on.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::characters::CharacterSet;
 use crate::Result;
 use crate::tokenizer::refuse;
 
-/// The most special tokens of a tokenizer: each is compared wherever one might begin.
-const MOST: usize = 512;
+/// The most special tokens of a tokenizer.
+const MOST: usize = 1 << 16;
 
 /// Texts that are not split into pieces but have an id of their own.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct SpecialTokens {
     tokens: Vec<SpecialToken>,
+    /// The places in `tokens` of those that begin with each byte, the longest first.
+    by_first_byte: BTreeMap<u8, Vec<usize>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct SpecialToken {
     pub text: String,
     pub id: u32,
+    /// Whether it takes the white space before it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lstrip: bool,
+    /// Whether it takes the white space after it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub rstrip: bool,
+    /// Whether it is a token only where no word character is beside it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub single_word: bool,
 }
 
 /// A special token of a text, or the text between two.
@@ -32,10 +50,17 @@ impl SpecialTokens {
         if tokens.len() > MOST {
             return refuse(format!("it has more than {MOST} special tokens"));
         }
-        if tokens.iter().any(|token| token.text.is_empty()) {
-            return refuse("one of its special tokens is empty");
+        let mut by_first_byte: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
+        for (place, token) in tokens.iter().enumerate() {
+            let Some(first) = token.text.bytes().next() else {
+                return refuse("one of its special tokens is empty");
+            };
+            by_first_byte.entry(first).or_default().push(place);
         }
-        Ok(Self { tokens })
+        for places in by_first_byte.values_mut() {
+            places.sort_by_key(|&place| std::cmp::Reverse(tokens[place].text.len()));
+        }
+        Ok(Self { tokens, by_first_byte })
     }
 
     pub fn tokens(&self) -> &[SpecialToken] {
@@ -47,18 +72,26 @@ impl SpecialTokens {
     }
 
     /// Returns the fragments of a text in order; none of them is empty.
-    pub fn split<'t>(&self, text: &'t str) -> Vec<Fragment<'t>> {
+    pub fn split<'t>(&self, text: &'t str, word_characters: &CharacterSet) -> Vec<Fragment<'t>> {
         let (mut fragments, mut done, mut place) = (Vec::new(), 0, 0);
-        while let Some(start) = self.next_candidate(text, place) {
-            let Some(token) = self.longest_at(text, start) else {
-                place = start + 1;
-                continue;
+        while let Some((start, token)) = self.next(text, place) {
+            let end = start + token.text.len();
+            place = end;
+            let (before, after) = (&text[..start], &text[end..]);
+            let is_in_a_word = || {
+                before.chars().next_back().is_some_and(|c| word_characters.contains(c))
+                    || after.chars().next().is_some_and(|c| word_characters.contains(c))
             };
-            if done < start {
-                fragments.push(Fragment::Text(&text[done..start]));
+            if token.single_word && is_in_a_word() {
+                continue;
+            }
+            let begin = if token.lstrip { before.trim_end().len().max(done) } else { start };
+            let end = if token.rstrip { text.len() - after.trim_start().len() } else { end };
+            if done < begin {
+                fragments.push(Fragment::Text(&text[done..begin]));
             }
             fragments.push(Fragment::Special(token.id));
-            (done, place) = (start + token.text.len(), start + token.text.len());
+            done = end;
         }
         if done < text.len() {
             fragments.push(Fragment::Text(&text[done..]));
@@ -66,17 +99,21 @@ impl SpecialTokens {
         fragments
     }
 
-    /// The next byte that some token begins with.
-    fn next_candidate(&self, text: &str, from: usize) -> Option<usize> {
-        let begins = |byte: &u8| self.tokens.iter().any(|token| token.text.as_bytes()[0] == *byte);
-        text.as_bytes()[from..].iter().position(begins).map(|place| from + place)
+    /// The next token, and the place where it begins.
+    fn next(&self, text: &str, from: usize) -> Option<(usize, &SpecialToken)> {
+        let bytes = text.as_bytes();
+        (from..bytes.len()).find_map(|start| {
+            let places = self.by_first_byte.get(&bytes[start])?;
+            let mut tokens = places.iter().map(|&place| &self.tokens[place]);
+            let token = tokens.find(|token| bytes[start..].starts_with(token.text.as_bytes()))?;
+            Some((start, token))
+        })
     }
+}
 
-    fn longest_at(&self, text: &str, start: usize) -> Option<&SpecialToken> {
-        let rest = &text.as_bytes()[start..];
-        let here = self.tokens.iter().filter(|token| rest.starts_with(token.text.as_bytes()));
-        here.max_by_key(|token| token.text.len())
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[cfg(test)]
@@ -86,9 +123,14 @@ mod tests {
     #[test]
     fn the_first_and_of_these_the_longest_is_found() {
         let tokens = [("[A]", 1), ("[A]b", 2), ("]b", 3)];
-        let tokens = tokens.map(|(text, id)| SpecialToken { text: text.into(), id });
+        let tokens = tokens.map(|(text, id)| SpecialToken {
+            text: text.into(),
+            id,
+            ..SpecialToken::default()
+        });
         let tokens = SpecialTokens::new(tokens.into()).unwrap();
-        let parts = tokens.split("é[A][A]b[[A]c]b");
+        let none = CharacterSet::default();
+        let parts = tokens.split("é[A][A]b[[A]c]b", &none);
         let expected = [
             Fragment::Text("é"),
             Fragment::Special(1),
@@ -99,7 +141,19 @@ mod tests {
             Fragment::Special(3),
         ];
         assert_eq!(parts, expected);
-        assert_eq!(tokens.split(""), []);
-        assert_eq!(SpecialTokens::default().split("a"), [Fragment::Text("a")]);
+        assert_eq!(tokens.split("", &none), []);
+        assert_eq!(SpecialTokens::default().split("a", &none), [Fragment::Text("a")]);
+    }
+
+    #[test]
+    fn a_rejected_match_hides_what_begins_within_it() {
+        let inner = SpecialToken { text: "b".into(), id: 2, ..SpecialToken::default() };
+        let outer =
+            SpecialToken { text: "ab".into(), id: 1, single_word: true, ..SpecialToken::default() };
+        let tokens = SpecialTokens::new(vec![inner, outer]).unwrap();
+        let letters = CharacterSet::new(vec![['a', 'z']]).unwrap();
+        assert_eq!(tokens.split("xab", &letters), [Fragment::Text("xab")]);
+        let found = [Fragment::Special(1), Fragment::Text(" "), Fragment::Special(2)];
+        assert_eq!(tokens.split("ab b", &letters), found);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | name | dtype | content |
 //! |---|---|---|
-//! | `tokenizer.form` | u8 | JSON: steps of normalisation, special tokens, ids of `[CLS]`, `[SEP]` and the unknown piece |
+//! | `tokenizer.form` | u8 | JSON: steps of normalisation, special tokens, ids of `[CLS]`, `[SEP]` and the unknown piece; punctuation and word characters where the tokenizer looks at them |
 //! | `tokenizer.pieces` | u8 | the pieces in UTF-8, sorted by their bytes, end to end |
 //! | `tokenizer.lengths` | u16 | the length of each piece, in bytes |
 //! | `tokenizer.ids` | u32 | the id of each piece |
@@ -12,6 +12,7 @@
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
+use super::characters::CharacterSet;
 use super::normalizer::{Normalizer, Step};
 use super::pieces::{Pieces, Scores};
 use super::special::{SpecialToken, SpecialTokens};
@@ -26,8 +27,8 @@ const IDS: &str = "tokenizer.ids";
 const SCORES: &str = "tokenizer.scores";
 const CHARSMAP: &str = "tokenizer.charsmap";
 
-/// Limits of a form, which names a few steps and special tokens.
-const LARGEST_FORM: usize = 1 << 20;
+/// Limits of a form, which names a few steps, special tokens and ranges of characters.
+pub(super) const LARGEST_FORM: usize = 1 << 20;
 const MOST_STEPS: usize = 16;
 
 /// One table of a tokenizer, of one dimension.
@@ -51,6 +52,10 @@ struct Form {
     cls_id: u32,
     sep_id: u32,
     unk_id: u32,
+    #[serde(default, skip_serializing_if = "CharacterSet::is_empty")]
+    punctuation: CharacterSet,
+    #[serde(default, skip_serializing_if = "CharacterSet::is_empty")]
+    word_characters: CharacterSet,
 }
 
 impl CompactTokenizer {
@@ -62,15 +67,7 @@ impl CompactTokenizer {
     /// Returns the tables: `tokenizer.form`, `.pieces`, `.lengths`, `.ids`, `.scores` and, where normalisation
     /// uses one, `.charsmap`.
     pub fn to_tensors(&self) -> Vec<TokenizerTensor> {
-        let form = Form {
-            normalizers: self.normalizer.steps().to_vec(),
-            special_tokens: self.as_written.tokens().to_vec(),
-            normalised_special_tokens: self.normalised.tokens().to_vec(),
-            cls_id: self.cls_id,
-            sep_id: self.sep_id,
-            unk_id: self.pieces.unk_id(),
-        };
-        let form = serde_json::to_vec(&form).expect("plain data");
+        let form = self.form();
         let pieces = &self.pieces;
         let lengths = pieces.lengths().flat_map(u16::to_le_bytes).collect();
         let ids = pieces.ids().iter().flat_map(|id| id.to_le_bytes()).collect();
@@ -93,6 +90,21 @@ impl CompactTokenizer {
         ];
         let charsmap = charsmap.map(|bytes| tensor(CHARSMAP, Dtype::U8, bytes));
         tensors.into_iter().chain(charsmap).collect()
+    }
+
+    /// The bytes of `tokenizer.form`.
+    pub(super) fn form(&self) -> Vec<u8> {
+        let form = Form {
+            normalizers: self.normalizer.steps().to_vec(),
+            special_tokens: self.as_written.tokens().to_vec(),
+            normalised_special_tokens: self.normalised.tokens().to_vec(),
+            cls_id: self.cls_id,
+            sep_id: self.sep_id,
+            unk_id: self.pieces.unk_id(),
+            punctuation: self.punctuation.clone(),
+            word_characters: self.word_characters.clone(),
+        };
+        serde_json::to_vec(&form).expect("plain data")
     }
 
     /// Reads the tables of [`to_tensors`](Self::to_tensors), each by its name through `get`.
@@ -126,6 +138,8 @@ impl CompactTokenizer {
             normalizer: Normalizer::new(form.normalizers, charsmap)?,
             normalised: SpecialTokens::new(form.normalised_special_tokens)?,
             pieces,
+            punctuation: form.punctuation.checked()?,
+            word_characters: form.word_characters.checked()?,
             cls_id: form.cls_id,
             sep_id: form.sep_id,
         })

@@ -1,5 +1,6 @@
 //! The tables and the order in which they are applied.
 
+use super::characters::CharacterSet;
 use super::normalizer::Normalizer;
 use super::pieces::Pieces;
 use super::special::{Fragment, SpecialTokens};
@@ -20,6 +21,10 @@ pub struct CompactTokenizer {
     /// The special tokens that are looked for after normalisation.
     pub(super) normalised: SpecialTokens,
     pub(super) pieces: Pieces,
+    /// The characters that are words of their own; none where words are split at spaces alone.
+    pub(super) punctuation: CharacterSet,
+    /// The characters of words, beside which a `single_word` token is none; none where there is no such token.
+    pub(super) word_characters: CharacterSet,
     pub(super) cls_id: u32,
     pub(super) sep_id: u32,
 }
@@ -34,7 +39,7 @@ impl CompactTokenizer {
         assert!(max_len >= FRAME, "max_len {max_len} has no room for [CLS] and [SEP]");
         let most = max_len - 1; // with [CLS], without [SEP]
         let mut input_ids = vec![self.cls_id];
-        for fragment in self.as_written.split(text) {
+        for fragment in self.as_written.split(text, &self.word_characters) {
             match fragment {
                 Fragment::Special(id) => input_ids.push(id),
                 Fragment::Text(text) => self.encode_plain(text, most, &mut input_ids),
@@ -59,20 +64,40 @@ impl CompactTokenizer {
     /// Appends the ids of a text without special tokens as written; stops once there are more than `most`.
     fn encode_plain(&self, text: &str, most: usize, ids: &mut Vec<u32>) {
         let text = self.normalizer.apply(text);
-        for fragment in self.normalised.split(&text) {
+        for fragment in self.normalised.split(&text, &self.word_characters) {
             match fragment {
                 Fragment::Special(id) => ids.push(id),
                 Fragment::Text(text) => {
-                    let text = with_spaces_marked(text);
-                    for word in words(&text) {
-                        self.pieces.encode(word, ids);
-                        if ids.len() > most {
-                            return;
+                    for part in self.parts(text) {
+                        let part = with_spaces_marked(part);
+                        for word in words(&part) {
+                            self.pieces.encode(word, ids);
+                            if ids.len() > most {
+                                return;
+                            }
                         }
                     }
                 }
             }
         }
+    }
+
+    /// A text that is not empty, cut before and after each punctuation character.
+    fn parts<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        if self.punctuation.is_empty() {
+            return vec![text];
+        }
+        let (mut parts, mut done) = (Vec::new(), 0);
+        for (start, character) in text.char_indices() {
+            if self.punctuation.contains(character) {
+                let end = start + character.len_utf8();
+                parts.extend([&text[done..start], &text[start..end]]);
+                done = end;
+            }
+        }
+        parts.push(&text[done..]);
+        parts.retain(|part| !part.is_empty());
+        parts
     }
 }
 

@@ -3,6 +3,7 @@
 //! Literal ids come from `tokenizers` 0.23.3 (Python) with microsoft/deberta-v3-base's tokenizer.json.
 
 mod damaged;
+mod settings;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
