@@ -13,7 +13,7 @@ use shared::nn::Weights;
 use shared::tokenizer::Tokenizer;
 use shared::{LabelSet, Thresholds};
 
-use crate::config::TrainConfig;
+use crate::config::{Places, TrainConfig};
 use crate::data::{ColumnChoice, Dataset};
 use crate::error::UserError;
 use crate::evaluation::report::Summary;
@@ -283,7 +283,8 @@ fn texts(
     train_csv: Option<&Path>,
     progress: &Progress,
 ) -> Result<(Dataset, Vec<usize>)> {
-    let path = train_csv.unwrap_or(&config.train_csv);
+    let located = Places::saved(run).train_csv(run, &config.train_csv).ok();
+    let path = train_csv.or(located.as_deref()).unwrap_or(&config.train_csv);
     if !path.exists() {
         return Err(UserError::new(format!("`{}` is not there", path.display()))
             .hint("pass the file that the run was trained on as `--train-csv FILE`")
