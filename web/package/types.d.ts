@@ -39,7 +39,7 @@ export interface Answer {
 export interface QuintetError extends Error {
   name: "QuintetError";
   code:
-    | "offline" | "not-found" | "server" | "corrupted" | "bundle" | "simd-missing" | "old-browser"
+    | "offline" | "not-found" | "server" | "instead" | "corrupted" | "bundle" | "simd-missing" | "old-browser"
     | "out-of-memory" | "worker-died" | "cancelled" | "disposed";
   /** What the visitor can do about it, in whole sentences. */
   remedy: string;

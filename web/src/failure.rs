@@ -19,6 +19,10 @@ pub enum Failure {
     #[error("The site answered with status {status} for `{file}`")]
     Server { file: String, status: u16 },
 
+    /// Something else came under the file's address, such as a page.
+    #[error("The site sent {found} instead of the file `{file}` (at {address})")]
+    Instead { file: String, address: String, found: String },
+
     /// The bytes do not match the hash in the manifest.
     #[error("The file `{file}` arrived damaged")]
     Corrupted { file: String },
@@ -60,6 +64,9 @@ impl Failure {
                 "The site may just be updating: try again in a minute. If the file is still missing, reload the page."
             }
             Self::Server { .. } => "Try again in a minute. What has been downloaded is kept.",
+            Self::Instead { .. } => {
+                "If this network asks for a login, log in and try again. Else please tell the site's owner: the host must send the file itself under this address, not a page for paths that it does not know."
+            }
             Self::Corrupted { .. } => {
                 "Try again. If it happens again, the file on the site is damaged: please tell the site's owner."
             }
@@ -83,6 +90,7 @@ impl Failure {
             Self::Offline => "offline",
             Self::NotFound { .. } => "not-found",
             Self::Server { .. } => "server",
+            Self::Instead { .. } => "instead",
             Self::Corrupted { .. } => "corrupted",
             Self::Bundle { .. } => "bundle",
             Self::SimdMissing => "simd-missing",

@@ -111,6 +111,11 @@ impl Reply<'_> {
         self.response.status()
     }
 
+    /// The address that the answer came from, after redirections.
+    pub fn address(&self) -> String {
+        self.response.url()
+    }
+
     /// The header `Content-Range`.
     pub fn content_range(&self) -> Option<String> {
         self.response.headers().get("content-range").ok().flatten()

@@ -13,6 +13,7 @@ pub mod effects;
 pub mod failure;
 pub mod fragment;
 pub mod http;
+pub mod instead;
 pub mod manifest;
 pub mod palette;
 pub mod pool;

@@ -1,10 +1,18 @@
 //! The download of the manifest. Its name is fixed, so it is requested on every visit.
+//!
+//! | answer | what a visitor is told |
+//! |---|---|
+//! | a manifest of this version, within its limits | nothing: it is used |
+//! | a manifest of another version, or one that asks for too much | which field, as [`Failure::Bundle`] |
+//! | a page, nothing, part of a file, another file | what came from which address, as [`Failure::Instead`] (`instead`) |
+//! | 404 or 410, another status | that it is missing, or the status |
+//! | no answer | the manifest of the last visit is used, if there was one |
 
 use shared::bundle::{MANIFEST_BYTES, Manifest, Shard};
 
 use crate::failure::Failure;
 use crate::http::{self, Cancel, Freshness, Trouble};
-use crate::{browser, cache};
+use crate::{browser, cache, instead};
 
 const FILE: &str = "manifest.json";
 
@@ -16,8 +24,8 @@ const FILE: &str = "manifest.json";
 pub async fn fetch_manifest(base_url: &str) -> Result<Manifest, Failure> {
     let base_url = browser::folder_url(base_url)?;
     match fetch(&base_url).await {
-        Ok(json) => {
-            let manifest = Manifest::from_json(&json)?;
+        Ok((json, address)) => {
+            let manifest = parse(&json, address)?;
             keep(&base_url, &json, &manifest).await;
             Ok(manifest)
         }
@@ -26,6 +34,13 @@ pub async fn fetch_manifest(base_url: &str) -> Result<Manifest, Failure> {
             Manifest::from_json(&kept).map_err(|_| Failure::Offline)
         }
         Err(failure) => Err(failure),
+    }
+}
+
+fn parse(json: &[u8], address: String) -> Result<Manifest, Failure> {
+    match instead::of_manifest(json) {
+        Some(found) => Err(Failure::Instead { file: FILE.to_owned(), address, found }),
+        None => Ok(Manifest::from_json(json)?),
     }
 }
 
@@ -42,21 +57,28 @@ async fn keep(base_url: &str, json: &[u8], manifest: &Manifest) {
     }
 }
 
-async fn fetch(base_url: &str) -> Result<Vec<u8>, Failure> {
+/// The bytes of the manifest and the address that they came from.
+async fn fetch(base_url: &str) -> Result<(Vec<u8>, String), Failure> {
     let cancel = Cancel::default();
     let url = format!("{base_url}{FILE}");
     let mut reply =
         http::get(&url, 0, Freshness::Checked, &cancel).await.map_err(|_| Failure::Offline)?;
     check_status(reply.status(), FILE)?;
+    let address = reply.address();
     let mut json = Vec::new();
     while let Some(chunk) = reply.chunk().await.map_err(|_: Trouble| Failure::Offline)? {
         if json.len() + chunk.length() as usize > MANIFEST_BYTES {
             let reason = format!("{FILE} is larger than {MANIFEST_BYTES} bytes");
-            return Err(Failure::Bundle { reason });
+            return Err(match instead::of_any_file(&json) {
+                Some(found) if !json.is_empty() => {
+                    Failure::Instead { file: FILE.to_owned(), address, found }
+                }
+                _ => Failure::Bundle { reason },
+            });
         }
         json.extend_from_slice(&chunk.to_vec());
     }
-    Ok(json)
+    Ok((json, address))
 }
 
 /// Turns a status that is not a success into a failure.
@@ -72,6 +94,22 @@ pub fn check_status(status: u16, file: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_manifest_is_said_with_its_address_and_what_to_do() {
+        let page = b"<!DOCTYPE html><title>My app</title>";
+        let failure = parse(page, "https://a.example/bundle/manifest.json".to_owned()).unwrap_err();
+        assert_eq!(
+            failure.message(),
+            "The site sent a web page (“My app”) instead of the file `manifest.json` (at \
+             https://a.example/bundle/manifest.json)"
+        );
+        assert!(failure.remedy().contains("tell the site's owner"), "{}", failure.remedy());
+        assert_eq!(failure.code(), "instead");
+        let other = br#"{"format": "quintet-bundle", "version": 99}"#;
+        let failure = parse(other, String::new()).unwrap_err();
+        assert!(matches!(&failure, Failure::Bundle { reason } if reason.contains("version 99")));
+    }
 
     #[test]
     fn a_status_becomes_a_failure_that_a_visitor_can_act_on() {

@@ -146,7 +146,7 @@ async fn a_download_can_be_cancelled_and_goes_on_later() {
 async fn a_manifest_that_is_none_and_one_that_is_missing_are_told_apart() {
     Network::new(&[WHOLE]);
     let refused = manifest::fetch_manifest("bundle").await.unwrap_err();
-    assert!(matches!(refused, Failure::Bundle { .. }), "{refused:?}");
+    assert!(matches!(refused, Failure::Instead { .. }), "{refused:?}");
     Network::new(&[NOT_FOUND]);
     let missing = manifest::fetch_manifest("bundle/manifest.json").await.unwrap_err();
     assert_eq!(missing, Failure::NotFound { file: "manifest.json".to_owned() });

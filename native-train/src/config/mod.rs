@@ -4,6 +4,7 @@
 
 mod choices;
 mod file;
+mod places;
 mod settings;
 
 use std::{fmt, fs, path::Path, path::PathBuf, thread};
@@ -14,6 +15,7 @@ use shared::LabelSet;
 use shared::csv::Delimiter;
 
 pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
+pub use places::{Places, of_config_file};
 pub use settings::Settings;
 
 use crate::{
@@ -184,19 +186,30 @@ impl TrainConfig {
     ///
     /// Four settings do not change the result of a fold and so may differ: the folder's path, which fold
     /// is trained, how many are side by side, and the time between checkpoints. The number of threads
-    /// may not: sums that are split over more or fewer threads may be rounded differently.
+    /// may not: sums that are split over more or fewer threads may be rounded differently. The inputs' paths
+    /// may differ as well, as their contents are compared.
     pub fn differences(&self, saved: &Self) -> Vec<Difference> {
         const FREE: [&str; 4] = ["output", "only-fold", "parallel-folds", "checkpoint-seconds"];
+        let is_free = |key: &str| {
+            FREE.contains(&key)
+                || key == "train-csv"
+                || key == "test-csv" && self.test_csv.is_some() == saved.test_csv.is_some()
+                || key == "model" && !self.is_mini() && !saved.is_mini()
+        };
         let (now, saved) = (self.table(), saved.table());
         let keys: std::collections::BTreeSet<&String> = now.keys().chain(saved.keys()).collect();
         keys.into_iter()
-            .filter(|key| !FREE.contains(&key.as_str()) && now.get(*key) != saved.get(*key))
+            .filter(|key| !is_free(key) && now.get(*key) != saved.get(*key))
             .map(|key| Difference {
                 key: key.clone(),
                 saved: saved.get(key).map(ToString::to_string),
                 now: now.get(key).map(ToString::to_string),
             })
             .collect()
+    }
+
+    fn is_mini(&self) -> bool {
+        self.model == ModelChoice::Mini
     }
 
     fn table(&self) -> toml::Table {
@@ -407,11 +420,20 @@ mod tests {
         let mut now = saved.clone();
         now.output = "elsewhere".into();
         now.only_fold = Some(3);
+        // Their contents are compared by others.
+        now.train_csv = "moved/train.csv".into();
+        now.model = ModelChoice::from("moved/model".to_owned());
         assert_eq!(now.differences(&saved), []);
 
         now.lr = 3e-5;
         now.dropout = Some(0.2);
         let lines: Vec<String> = now.differences(&saved).iter().map(ToString::to_string).collect();
         assert_eq!(lines, ["dropout: was not set, now 0.2", "lr: was 0.000015, now 0.00003"]);
+
+        now = TrainConfig { test_csv: Some("test.csv".into()), ..saved.clone() };
+        now.model = ModelChoice::Mini;
+        let keys: Vec<String> =
+            now.differences(&saved).into_iter().map(|other| other.key).collect();
+        assert_eq!(keys, ["model", "test-csv"]);
     }
 }

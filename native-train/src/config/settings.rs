@@ -38,7 +38,7 @@ pub struct Settings {
     ///
     /// A folder holds config.json, weights (model.safetensors or pytorch_model.bin) and a tokenizer
     /// (tokenizer.json or spm.model). A hub id is downloaded once into the Hugging Face cache
-    /// (HF_HOME, HF_ENDPOINT and HF_TOKEN apply). `mini` needs no download: it is a small model with
+    /// (HF_HOME, HF_ENDPOINT, HF_TOKEN and huggingface_hub's other variables apply). `mini` needs no download: it is a small model with
     /// weights from the seed and a tokenizer learned from the training texts, for a first try or a
     /// machine without a network.
     #[arg(long, value_name = "DIR|HUB_ID|mini", help_heading = "Model")]

@@ -5,6 +5,7 @@ mod grouped;
 mod mt19937;
 mod stratified;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use anyhow::Result;
@@ -110,6 +111,7 @@ pub fn assign(
         }
     };
     let folds = Folds::new(fold_of, folds);
+    warnings.extend(missing_labels(dataset, &folds));
     warnings.extend(uneven(&folds));
     Ok((folds, warnings))
 }
@@ -135,6 +137,20 @@ fn seed_32(seed: u64) -> Result<u32> {
             .hint(format!("pass `--seed` 0 to {}", u32::MAX))
             .into()
     })
+}
+
+/// The labels that some rows have, but not in every fold.
+fn missing_labels(dataset: &Dataset, folds: &Folds) -> Option<Warning> {
+    let missing = |(column, label): (usize, &String)| {
+        let has = |row: &usize| dataset.targets.row(*row)[column] == 1;
+        let rows: Vec<usize> = (0..dataset.len()).filter(has).collect();
+        let present: BTreeSet<usize> = rows.iter().map(|&row| folds.fold_of[row]).collect();
+        let is_missing = !rows.is_empty() && present.len() < folds.count;
+        is_missing.then(|| (label.clone(), rows.len(), present.len()))
+    };
+    let names = dataset.labels.names();
+    let labels: Vec<_> = names.iter().enumerate().filter_map(missing).collect();
+    (!labels.is_empty()).then_some(Warning::LabelsMissingInFolds { labels, folds: folds.count })
 }
 
 fn uneven(folds: &Folds) -> Option<Warning> {

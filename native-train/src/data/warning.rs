@@ -31,6 +31,8 @@ pub enum Warning {
     ConstantLabel { label: String, value: u8 },
     /// The rarest combination of labels has fewer rows than there are folds.
     RareCombination { rows: usize, folds: usize },
+    /// Labels that some folds have no row of: name, rows, folds that have one.
+    LabelsMissingInFolds { labels: Vec<(String, usize, usize)>, folds: usize },
     /// Folds of different sizes, because a text repeats too often to deal it evenly.
     UnevenFolds { smallest: usize, largest: usize },
 }
@@ -101,6 +103,18 @@ impl fmt::Display for Warning {
                 "the rarest combination of labels has {}, fewer than the {folds} folds",
                 counted(*rows, "row")
             ),
+            Self::LabelsMissingInFolds { labels, folds } => {
+                let one = |(label, rows, present): &(String, usize, usize)| {
+                    format!("`{label}` ({} in {present})", counted(*rows, "row"))
+                };
+                let labels: Vec<String> = labels.iter().map(one).collect();
+                write!(
+                    f,
+                    "not all of the {folds} folds have a row with each label, and a fold without one cannot \
+                     score it: {}",
+                    labels.join(", ")
+                )
+            }
             Self::UnevenFolds { smallest, largest } => write!(
                 f,
                 "folds have {smallest} to {largest} rows, because equal texts stay together"
@@ -133,6 +147,12 @@ mod tests {
         assert_eq!(
             Warning::RareCombination { rows: 1, folds: 5 }.to_string(),
             "the rarest combination of labels has 1 row, fewer than the 5 folds"
+        );
+        let labels = vec![("a".to_owned(), 1, 1), ("b".to_owned(), 7, 3)];
+        assert_eq!(
+            Warning::LabelsMissingInFolds { labels, folds: 5 }.to_string(),
+            "not all of the 5 folds have a row with each label, and a fold without one cannot score it: \
+             `a` (1 row in 1), `b` (7 rows in 3)"
         );
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use shared::words::counted;
 use shared::{LabelSet, Thresholds};
 
 use super::decisions::decide;
 use super::metrics::{Score, Scores};
-use super::threshold_search::{cross_fitted, tune};
+use super::threshold_search::{Basis, FEW_POSITIVES, Tuned, cross_fitted, tune};
 use crate::data::Duplicates;
 use crate::grid::{Probabilities, Targets};
 
@@ -57,6 +58,9 @@ pub struct CrossValidation {
 pub struct LabelReport {
     pub label: String,
     pub threshold: f64,
+    /// What the threshold rests on.
+    #[serde(default)]
+    pub threshold_basis: Basis,
     pub f1_at_half: f64,
     pub f1_tuned: f64,
     pub precision_tuned: f64,
@@ -101,6 +105,42 @@ pub struct Seconds {
     pub total: f64,
 }
 
+impl Summary {
+    /// Warnings of the thresholds that mean little, with the labels that have them.
+    pub fn doubts(&self) -> Vec<String> {
+        let with = |basis: Basis, shown: fn(&LabelReport) -> String| {
+            let labels = self.per_label.iter().filter(|label| label.threshold_basis == basis);
+            labels.map(shown).collect::<Vec<_>>().join(", ")
+        };
+        let few =
+            with(Basis::FewPositives, |label| format!("`{}` ({})", label.label, label.support));
+        let below = with(Basis::BelowCandidates, |label| {
+            format!(
+                "`{}` ({:.4}, from {})",
+                label.label,
+                label.threshold,
+                counted(label.support as usize, "row")
+            )
+        });
+        let none =
+            with(Basis::NoPositives, |label| format!("`{}` ({:.2})", label.label, label.threshold));
+        let rows = counted(self.cross_validation.rows, "scored row");
+        [
+            (few, format!(
+                "thresholds and scores are uncertain for labels that fewer than {FEW_POSITIVES} of {rows} have: "
+            )),
+            (below, "no threshold from 0.1 to 0.9 is better than \"on\" everywhere, so an uncertain one between \
+                     the label's own probabilities is taken for: ".to_owned()),
+            (none, format!("none of {rows} has these labels, so their thresholds are set where they are not \
+                     predicted by chance: ")),
+        ]
+        .into_iter()
+        .filter(|(labels, _)| !labels.is_empty())
+        .map(|(labels, why)| why + &labels)
+        .collect()
+    }
+}
+
 /// The scores of the out-of-fold rows, and the thresholds to predict with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutOfFold {
@@ -117,7 +157,7 @@ impl OutOfFold {
         probabilities: &Probabilities,
         fold_of: &[usize],
     ) -> Self {
-        let thresholds = tune(targets, probabilities);
+        let Tuned { thresholds, bases } = tune(targets, probabilities);
         let half = Scores::at_half(targets, probabilities);
         let tuned = Scores::new(targets, &decide(probabilities, &thresholds));
         let honest = cross_fitted(targets, probabilities, fold_of)
@@ -126,6 +166,7 @@ impl OutOfFold {
             .map(|label| LabelReport {
                 label: labels.names()[label].clone(),
                 threshold: thresholds.values()[label],
+                threshold_basis: bases[label],
                 f1_at_half: half.per_label[label].f1,
                 f1_tuned: tuned.per_label[label].f1,
                 precision_tuned: tuned.per_label[label].precision,
@@ -223,17 +264,14 @@ mod tests {
         // At 0.5 joy finds one of two (F1 2/3), fear none of one.
         assert_eq!(scored.cross_validation.macro_f1_at_half, (2.0 / 3.0) / 2.0);
         assert_eq!(scored.cross_validation.macro_f1_tuned, 1.0);
-        // Fold 0 by fold 1's thresholds (joy .25; fear is never on there: .1) and the reverse
-        // (joy .15, fear .25): joy finds both but takes .2 too (4/5), fear finds one of one and
-        // takes .2 in fold 0 too (2/3).
-        assert_eq!(
-            scored.cross_validation.macro_f1_cross_fitted,
-            Some((4.0 / 5.0 + 2.0 / 3.0) / 2.0)
-        );
+        // Fold 0 by fold 1's thresholds (joy .25; fear is never on there: .9) and the reverse
+        // (joy .15, fear .25): joy finds both but takes .2 too (4/5), fear finds none.
+        assert_eq!(scored.cross_validation.macro_f1_cross_fitted, Some(4.0 / 5.0 / 2.0));
         let fear = &scored.per_label[1];
         assert_eq!((fear.label.as_str(), fear.threshold), ("fear", 0.25));
         assert_eq!((fear.support, fear.positive_rate), (1, 0.25));
-        assert_eq!((fear.f1_at_half, fear.f1_cross_fitted), (0.0, Some(2.0 / 3.0)));
+        assert_eq!((fear.f1_at_half, fear.f1_cross_fitted), (0.0, Some(0.0)));
+        assert_eq!(fear.threshold_basis, Basis::FewPositives);
     }
 
     #[test]

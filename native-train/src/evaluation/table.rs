@@ -1,6 +1,7 @@
 //! Reports as aligned text without colours, for a terminal or a log.
 
 use super::report::{CrossValidation, Evaluation, FoldReport, HalfAndTuned, Seconds, Summary};
+use super::threshold_search::{Basis, FEW_POSITIVES};
 
 /// The table at the end of a training, which says which scores are optimistic.
 pub fn table(summary: &Summary) -> String {
@@ -72,7 +73,7 @@ fn per_label(summary: &Summary) -> String {
     for label in &summary.per_label {
         rows.push(vec![
             label.label.clone(),
-            short(label.threshold),
+            short(label.threshold) + doubt(label.threshold_basis),
             figure(label.f1_at_half),
             label.f1_cross_fitted.map_or_else(|| "-".to_owned(), figure),
             figure(label.f1_tuned),
@@ -82,7 +83,18 @@ fn per_label(summary: &Summary) -> String {
             percent(label.positive_rate),
         ]);
     }
-    align(&rows) + "* optimistic: tuned and scored on the same rows\n"
+    let mut table = align(&rows) + "* optimistic: tuned and scored on the same rows\n";
+    if summary.per_label.iter().any(|label| !doubt(label.threshold_basis).is_empty()) {
+        table += &format!(
+            "? uncertain: fewer than {FEW_POSITIVES} rows have the label, or its probabilities are all low\n"
+        );
+    }
+    table
+}
+
+/// The mark of a threshold that means little.
+fn doubt(basis: Basis) -> &'static str {
+    if basis == Basis::Tuned { "" } else { "?" }
 }
 
 fn per_fold(folds: &[FoldReport]) -> String {
@@ -152,9 +164,9 @@ fn figure(value: f64) -> String {
     format!("{value:.4}")
 }
 
-/// A threshold: the candidates are multiples of 0.05.
+/// A threshold: the candidates are multiples of 0.05, and others are lower.
 fn short(value: f64) -> String {
-    format!("{value:.2}")
+    if value < 0.095 { format!("{value:.4}") } else { format!("{value:.2}") }
 }
 
 pub(crate) fn percent(share: f64) -> String {
@@ -246,13 +258,14 @@ mod tests {
         assert_snapshot!(table(&summary(&[0, 0, 1, 1])), @r"
         macro-F1 over 4 out-of-fold rows (2 of 2 folds, grouped split)
           thresholds 0.5                                        0.3333
-          thresholds tuned on the other folds (honest)          0.7333
+          thresholds tuned on the other folds (honest)          0.4000
           thresholds tuned on the rows they score (optimistic)  1.0000
 
         label         threshold  F1 at 0.5  F1 honest  F1 tuned*  precision*  recall*  support  share
-        joy                0.25     0.6667     0.8000     1.0000      1.0000   1.0000        2  50.0%
-        überraschung       0.25     0.0000     0.6667     1.0000      1.0000   1.0000        1  25.0%
+        joy               0.25?     0.6667     0.8000     1.0000      1.0000   1.0000        2  50.0%
+        überraschung      0.25?     0.0000     0.0000     1.0000      1.0000   1.0000        1  25.0%
         * optimistic: tuned and scored on the same rows
+        ? uncertain: fewer than 8 rows have the label, or its probabilities are all low
 
         fold  rows  best epoch  epoch 1  epoch 2  epoch 3
         0        2           2   0.2500   0.5000   0.4000

@@ -1,10 +1,22 @@
 //! The search for a threshold for each label, as in the reference job, and an honest way to score it.
 //!
+//! An ordinary label gets the threshold of the reference job: the first of 17 candidates with the best F1. Two
+//! kinds of labels get another, as none of the candidates says anything about them:
+//!
+//! - one that no row has: every candidate scores 0, and the first would switch the label on at the slightest
+//!   chance. Its threshold is one that no row reaches, [`NEVER`] or 1.
+//! - one whose rows all lie so low that deciding "on" everywhere beats every candidate: it gets the best
+//!   threshold between its own probabilities, the highest of equal ones.
+//!
+//! So no threshold scores less, on the rows that it is tuned on, than 0.5 or "on" everywhere would. Every
+//! threshold comes with its [`Basis`], because one that rests on a few rows means little.
+//!
 //! The score of a threshold on the rows that it was tuned on is optimistic. [`cross_fitted`] decides
 //! each fold's rows with thresholds that were tuned on the other folds' rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use shared::Thresholds;
 
 use super::decisions::{Decisions, HALF};
@@ -13,8 +25,36 @@ use crate::grid::{Grid, Probabilities, Targets};
 
 const CANDIDATES: usize = 17;
 
-/// The first candidate with the best F1 on these rows, for each label.
-pub fn tune(targets: &Targets, probabilities: &Probabilities) -> Thresholds {
+/// The threshold of a label that no row has; 1 where a row reaches even that.
+pub const NEVER: f64 = 0.9;
+
+/// Rows with a label below which its threshold is called uncertain.
+pub const FEW_POSITIVES: u64 = 8;
+
+/// What a threshold rests on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The best of the candidates on [`FEW_POSITIVES`] rows with the label, or more.
+    #[default]
+    Tuned,
+    /// The same on fewer rows with the label: another few would give another threshold.
+    FewPositives,
+    /// The label's own probabilities, as no candidate does better than "on" everywhere.
+    BelowCandidates,
+    /// Nothing: no row has the label.
+    NoPositives,
+}
+
+/// Thresholds, and what each rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tuned {
+    pub thresholds: Thresholds,
+    pub bases: Vec<Basis>,
+}
+
+/// The threshold of each label that is best on these rows.
+pub fn tune(targets: &Targets, probabilities: &Probabilities) -> Tuned {
     tune_on(targets, probabilities, |_| true)
 }
 
@@ -34,7 +74,7 @@ pub fn cross_fitted(
     }
     let tuned_without: BTreeMap<usize, Thresholds> = folds
         .into_iter()
-        .map(|fold| (fold, tune_on(targets, probabilities, |row| fold_of[row] != fold)))
+        .map(|fold| (fold, tune_on(targets, probabilities, |row| fold_of[row] != fold).thresholds))
         .collect();
     let decided = probabilities
         .rows()
@@ -57,18 +97,69 @@ fn tune_on(
     targets: &Targets,
     probabilities: &Probabilities,
     is_used: impl Fn(usize) -> bool,
-) -> Thresholds {
+) -> Tuned {
     assert_eq!(targets.len(), probabilities.len(), "targets and probabilities of one shape");
     let candidates = candidates();
+    let rows: Vec<usize> = (0..probabilities.len()).filter(|&row| is_used(row)).collect();
     let mut counts = vec![[Counts::default(); CANDIDATES]; probabilities.columns()];
-    for row in (0..probabilities.len()).filter(|&row| is_used(row)) {
+    for &row in &rows {
         let values = targets.row(row).iter().zip(probabilities.row(row));
         for (label, (&target, &probability)) in counts.iter_mut().zip(values) {
             add(label, &candidates, target, probability);
         }
     }
-    let best = counts.iter().map(|label| first_best(&candidates, label)).collect();
-    Thresholds::new(best, probabilities.columns()).expect("the candidates are probabilities")
+    let (thresholds, bases) = counts
+        .iter()
+        .enumerate()
+        .map(|(label, counts)| {
+            let column = || -> Vec<(f32, u8)> {
+                let cell = |&row: &usize| (probabilities.row(row)[label], targets.row(row)[label]);
+                rows.iter().map(cell).collect()
+            };
+            threshold(&candidates, counts, rows.len() as u64, column)
+        })
+        .unzip::<_, _, Vec<f64>, Vec<Basis>>();
+    let thresholds = Thresholds::new(thresholds, probabilities.columns());
+    Tuned { thresholds: thresholds.expect("all are probabilities"), bases }
+}
+
+/// A label's threshold; `column` gives its probabilities and targets.
+fn threshold(
+    candidates: &[f64; CANDIDATES],
+    counts: &[Counts; CANDIDATES],
+    rows: u64,
+    column: impl Fn() -> Vec<(f32, u8)>,
+) -> (f64, Basis) {
+    let actual = counts[0].actual;
+    if actual == 0 {
+        let is_reached = column().iter().any(|&(probability, _)| f64::from(probability) >= NEVER);
+        return (if is_reached { 1.0 } else { NEVER }, Basis::NoPositives);
+    }
+    let (best, f1) = first_best(candidates, counts);
+    let everywhere = Counts { true_positives: actual, decided: rows, actual };
+    if f1 < everywhere.f1() {
+        return (best_cut(column(), actual), Basis::BelowCandidates);
+    }
+    (best, if actual < FEW_POSITIVES { Basis::FewPositives } else { Basis::Tuned })
+}
+
+/// The threshold between two neighbouring probabilities that has the best F1, the highest of equal ones.
+fn best_cut(mut column: Vec<(f32, u8)>, actual: u64) -> f64 {
+    column.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut best, mut best_f1) = (NEVER, -1.0);
+    let mut counts = Counts { actual, ..Counts::default() };
+    for (position, &(probability, target)) in column.iter().enumerate() {
+        counts.decided += 1;
+        counts.true_positives += u64::from(target == 1);
+        let next = column.get(position + 1).map_or(0.0, |next| next.0);
+        // Equal probabilities are decided alike.
+        let is_last_of_equals = position + 1 == column.len() || next < probability;
+        if is_last_of_equals && counts.f1() > best_f1 {
+            best = f64::midpoint(f64::from(probability), f64::from(next));
+            best_f1 = counts.f1();
+        }
+    }
+    best
 }
 
 /// Adds a row to the counts of every candidate. The comparison is in f64, as NumPy's of an f32 array
@@ -87,7 +178,7 @@ fn add(
     }
 }
 
-fn first_best(candidates: &[f64; CANDIDATES], counts: &[Counts; CANDIDATES]) -> f64 {
+fn first_best(candidates: &[f64; CANDIDATES], counts: &[Counts; CANDIDATES]) -> (f64, f64) {
     let (mut best_threshold, mut best_f1) = (HALF, -1.0);
     for (&threshold, counts) in candidates.iter().zip(counts) {
         let f1 = counts.f1();
@@ -95,7 +186,7 @@ fn first_best(candidates: &[f64; CANDIDATES], counts: &[Counts; CANDIDATES]) -> 
             (best_threshold, best_f1) = (threshold, f1);
         }
     }
-    best_threshold
+    (best_threshold, best_f1)
 }
 
 #[cfg(test)]
@@ -166,8 +257,10 @@ mod tests {
     #[test]
     fn equals_the_reference_search_on_a_worked_table() {
         let (targets, probabilities, fold_of) = worked();
-        let thresholds = tune(&targets, &probabilities);
-        assert_eq!(thresholds.values(), [0.35, 0.6, 0.1]);
+        let Tuned { thresholds, bases } = tune(&targets, &probabilities);
+        // The third label is never on, and there the reference takes its first candidate, 0.1.
+        assert_eq!(thresholds.values(), [0.35, 0.6, NEVER]);
+        assert_eq!(bases, [Basis::Tuned, Basis::FewPositives, Basis::NoPositives]);
         assert!(close(Scores::at_half(&targets, &probabilities).macro_f1(), 0.5064836003051106));
         let tuned = Scores::new(&targets, &decide(&probabilities, &thresholds));
         assert!(close(tuned.macro_f1(), 0.5934065934065934));
@@ -179,20 +272,50 @@ mod tests {
         assert!(close(honest.macro_f1(), 0.5576923076923077));
     }
 
+    /// The threshold of one label and its basis.
+    fn one(targets: &[u8], probabilities: &[f32]) -> (f64, Basis) {
+        let (targets, probabilities) = (targets.to_vec(), probabilities.to_vec());
+        let tuned = tune(&Grid::new(1, targets), &Grid::new(1, probabilities));
+        (tuned.thresholds.values()[0], tuned.bases[0])
+    }
+
+    /// A short training leaves every probability near 0.5: at the reference's 0.1 the label would be on in
+    /// every row.
     #[test]
-    fn a_label_that_is_never_on_gets_the_first_candidate() {
-        let tuned = tune(&Grid::new(1, vec![0, 0]), &Grid::new(1, vec![0.9, 0.05]));
-        assert_eq!(tuned.values(), [0.1], "an F1 of 0 is better than the starting -1");
+    fn a_label_that_is_never_on_gets_a_threshold_that_is_not_reached() {
+        assert_eq!(one(&[0, 0, 0], &[0.5, 0.48, 0.53]), (NEVER, Basis::NoPositives));
+        assert_eq!(one(&[0, 0], &[0.95, 0.05]), (1.0, Basis::NoPositives));
+    }
+
+    #[test]
+    fn a_label_below_every_candidate_is_parted_where_its_rows_are() {
+        // Every candidate decides "off" everywhere, which the reference would call best at 0.1.
+        let (threshold, basis) = one(&[1, 0, 0, 0], &[0.08, 0.02, 0.01, 0.01]);
+        assert!((threshold - 0.05).abs() < 1e-6 && basis == Basis::BelowCandidates, "{threshold}");
+        // The one row that is high is wrong, so a candidate finds nothing that is right.
+        let (threshold, basis) = one(&[0, 1, 1, 0], &[0.7, 0.09, 0.08, 0.01]);
+        assert!((threshold - 0.045).abs() < 1e-6 && basis == Basis::BelowCandidates, "{threshold}");
+        // Nothing parts equal probabilities: "on" everywhere is the best there is.
+        let (threshold, _) = one(&[1, 1, 1, 0], &[0.06; 4]);
+        assert!((threshold - 0.03).abs() < 1e-6, "{threshold}");
+    }
+
+    #[test]
+    fn a_threshold_that_rests_on_few_rows_says_so() {
+        let (probabilities, few) = ([0.9; 20], FEW_POSITIVES as usize);
+        let targets = |positives: usize| -> Vec<u8> {
+            (0..20).map(|row| u8::from(row < positives)).collect()
+        };
+        assert_eq!(one(&targets(few - 1), &probabilities), (0.1, Basis::FewPositives));
+        assert_eq!(one(&targets(few), &probabilities), (0.1, Basis::Tuned));
     }
 
     #[test]
     fn probabilities_are_compared_in_f64() {
         // 0.35f32 lies below the candidate 0.35f64, so no candidate parts it from 0.31; compared
         // in f32, 0.35 would.
-        let tuned = tune(&Grid::new(1, vec![1, 0, 0]), &Grid::new(1, vec![0.35, 0.31, 0.31]));
-        assert_eq!(tuned.values(), [0.1]);
-        let tuned = tune(&Grid::new(1, vec![1, 0, 0]), &Grid::new(1, vec![0.351, 0.31, 0.31]));
-        assert_eq!(tuned.values(), [0.35]);
+        assert_eq!(one(&[1, 0, 0], &[0.35, 0.31, 0.31]).0, 0.1);
+        assert_eq!(one(&[1, 0, 0], &[0.351, 0.31, 0.31]).0, 0.35);
     }
 
     #[test]
@@ -222,10 +345,49 @@ mod tests {
     proptest! {
         #[test]
         fn tuning_never_loses_to_half_on_its_own_rows((targets, probabilities, _) in tables()) {
-            let tuned = decide(&probabilities, &tune(&targets, &probabilities));
+            let tuned = decide(&probabilities, &tune(&targets, &probabilities).thresholds);
             let half = Scores::at_half(&targets, &probabilities);
             for (tuned, half) in Scores::new(&targets, &tuned).per_label.iter().zip(half.per_label) {
                 prop_assert!(tuned.f1 >= half.f1);
+            }
+        }
+
+        #[test]
+        fn tuning_never_loses_to_on_everywhere_on_its_own_rows((targets, probabilities, _) in tables()) {
+            let tuned = decide(&probabilities, &tune(&targets, &probabilities).thresholds);
+            let all = decide(&probabilities, &Thresholds::uniform(0.0, probabilities.columns()).unwrap());
+            let all = Scores::new(&targets, &all);
+            for (tuned, all) in Scores::new(&targets, &tuned).per_label.iter().zip(all.per_label) {
+                prop_assert!(tuned.f1 >= all.f1);
+            }
+        }
+
+        /// Wherever the reference's threshold is no worse than chance, ours is the same.
+        #[test]
+        fn an_ordinary_label_gets_the_reference_threshold((targets, probabilities, _) in tables()) {
+            let ours = tune(&targets, &probabilities).thresholds;
+            for label in 0..probabilities.columns() {
+                let score = |threshold: f64| {
+                    let cells = targets.rows().zip(probabilities.rows());
+                    let of = cells.map(|(target, row)| (target[label], f64::from(row[label]) >= threshold));
+                    let mut counts = Counts::default();
+                    for (target, decided) in of {
+                        counts.true_positives += u64::from(target == 1 && decided);
+                        counts.decided += u64::from(decided);
+                        counts.actual += u64::from(target);
+                    }
+                    counts.f1()
+                };
+                // `best = 0.5, -1`, then the first strictly better one.
+                let (mut reference, mut best) = (0.5, -1.0);
+                for threshold in LINSPACE {
+                    if score(threshold) > best {
+                        (reference, best) = (threshold, score(threshold));
+                    }
+                }
+                if best > 0.0 && best >= score(0.0) {
+                    prop_assert_eq!(ours.values()[label], reference);
+                }
             }
         }
 
@@ -238,7 +400,7 @@ mod tests {
                 let others: Vec<usize> =
                     (0..fold_of.len()).filter(|&other| fold_of[other] != fold_of[row]).collect();
                 let tuned = tune(&targets.select(&others), &probabilities.select(&others));
-                let expected: Vec<bool> = tuned.apply(probabilities.row(row)).collect();
+                let expected: Vec<bool> = tuned.thresholds.apply(probabilities.row(row)).collect();
                 prop_assert_eq!(decided.row(row), expected);
             }
         }

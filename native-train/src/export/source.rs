@@ -13,7 +13,7 @@ use shared::nn::Weights;
 use shared::tokenizer::Tokenizer;
 use shared::{LabelSet, Thresholds};
 
-use crate::config::TrainConfig;
+use crate::config::{Places, TrainConfig};
 use crate::data::{Dataset, LabelChoice};
 use crate::error::UserError;
 use crate::evaluation::report::Summary;
@@ -283,7 +283,8 @@ fn texts(
     train_csv: Option<&Path>,
     progress: &Progress,
 ) -> Result<(Dataset, Vec<usize>)> {
-    let path = train_csv.unwrap_or(&config.train_csv);
+    let located = Places::saved(run).train_csv(run, &config.train_csv).ok();
+    let path = train_csv.or(located.as_deref()).unwrap_or(&config.train_csv);
     if !path.exists() {
         return Err(UserError::new(format!("`{}` is not there", path.display()))
             .hint("pass the file that the run was trained on as `--train-csv FILE`")
@@ -291,7 +292,7 @@ fn texts(
     }
     let labels = LabelChoice::OfRun(labels.names());
     let loaded = Dataset::read(path, &config.file_options(), labels)?;
-    loaded.warnings.iter().for_each(|warning| progress.warn(warning));
+    loaded.warnings.iter().for_each(|warning| warning.tell(progress));
     let table = FoldTable::read(&run.folds_csv())?;
     if table.ids != loaded.dataset.ids {
         let (path, run) = (path.display(), run.folder().display());

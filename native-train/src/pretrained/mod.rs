@@ -75,7 +75,7 @@ pub fn resolve(model: &str, downloads: Downloads) -> Result<Pretrained> {
         Source::Mini => Ok(Pretrained::mini()),
         Source::Folder(folder) => Pretrained::from_folder(&folder),
         Source::Hub { id, revision } => {
-            let folder = hub::Hub::from_env(downloads)?.fetch(&id, &revision)?;
+            let folder = hub::Hub::from_env(downloads).fetch(&id, &revision)?;
             Pretrained::from_folder(&folder)
         }
     }

@@ -64,6 +64,11 @@ impl Folder {
             // No case may reach for the network or a model of this machine's owner.
             .env("HF_HOME", self.path().join("hub"))
             .env("HF_ENDPOINT", "http://127.0.0.1:9");
+        for other in
+            ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]
+        {
+            command.env_remove(other);
+        }
         command
     }
 }

@@ -323,3 +323,44 @@ fn nobody_listening_to_stderr_does_not_end_a_training() {
     let output = child.wait_with_output().unwrap();
     assert!(told(&output).starts_with("exit code: 0\n--- stdout\nmacro-F1"), "{}", told(&output));
 }
+
+/// A label that no row has, and one that three rows have: bad figures are told, also with `--quiet`.
+#[test]
+fn labels_without_rows_are_warned_of_and_never_predicted_by_chance() {
+    let mut csv = String::new();
+    for (line, text) in sentences(60).lines().enumerate() {
+        let more = match line {
+            0 => "few,never",
+            10 | 20 | 30 => "1,0",
+            _ => "0,0",
+        };
+        csv += &format!("{text},{more}\n");
+    }
+    let folder = Folder::with(&[("train.csv", &csv), ("test.csv", TEST)]);
+    let said = folder.run(&format!("{TRAIN} --quiet"));
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
+    for words in [
+        "warning: label `never` is 0 in every row",
+        "warning: thresholds and scores are uncertain for labels that fewer than 8 of 60 scored rows have: `few` (3)",
+        "warning: none of 60 scored rows has these labels, so their thresholds are set where they are not predicted \
+         by chance: `never` (0.90)",
+        "? uncertain: fewer than 8 rows have the label",
+    ] {
+        assert!(said.contains(words), "`{words}` in {said}");
+    }
+    let thresholds: serde_json::Value =
+        serde_json::from_str(&folder.read("run/thresholds.json")).unwrap();
+    assert_eq!(thresholds["thresholds"][3], 0.9, "{thresholds}");
+    let summary: serde_json::Value =
+        serde_json::from_str(&folder.read("run/summary.json")).unwrap();
+    let basis = |label: usize| summary["per_label"][label]["threshold_basis"].clone();
+    assert_eq!((basis(2), basis(3)), ("few_positives".into(), "no_positives".into()), "{summary}");
+    assert_eq!(basis(0), "tuned");
+
+    let submission = folder.read("run/submission.csv");
+    assert_eq!(submission.lines().next(), Some("id,joy,fear,few,never"));
+    assert!(submission.lines().skip(1).all(|row| row.ends_with(",0")), "{submission}");
+    // A finished run says it again.
+    let again = folder.run("train --output run --resume --quiet");
+    assert!(again.contains("`few` (3)") && again.contains("`never` (0.90)"), "{again}");
+}

@@ -13,7 +13,7 @@ use crate::model::DebertaConfig;
 use crate::{Error, LabelSet, Result, Thresholds};
 
 /// The value of `format` in every manifest.
-const FORMAT: &str = "quintet-bundle";
+pub const FORMAT: &str = "quintet-bundle";
 
 /// The only version of the format that this program writes and reads.
 pub const VERSION: u32 = 1;

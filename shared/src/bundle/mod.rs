@@ -83,7 +83,7 @@ pub use contents::{About, Contents};
 pub use encoding::Encoding;
 pub use limits::MANIFEST_BYTES;
 pub use loader::FoldLoader;
-pub use manifest::{Manifest, VERSION};
+pub use manifest::{FORMAT, Manifest, VERSION};
 pub use model::{FoldModel, TextAnswer};
 pub use shard::{LARGEST_SHARD, OpenShard, Shard};
 pub use writer::{Base, Whose, write};

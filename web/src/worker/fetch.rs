@@ -8,10 +8,14 @@ use shared::bundle::Shard;
 use crate::browser;
 use crate::failure::Failure;
 use crate::http::{self, Cancel, Freshness, Trouble};
+use crate::instead;
 use crate::manifest::check_status;
 
 /// Pauses between attempts that bring no new bytes. After the last of them the download fails.
 const PAUSES_MS: [i32; 3] = [500, 1500, 4000];
+
+/// The bytes of a body by which it is told from a file.
+const BEGINNING: usize = 4096;
 
 /// Milliseconds between reports of the progress, at least.
 const REPORT_MS: f64 = 100.0;
@@ -79,6 +83,14 @@ impl Download {
     fn corrupted(&self) -> Failure {
         Failure::Corrupted { file: self.file.clone() }
     }
+
+    /// The failure of a body that is not the file: a page, if it begins like one.
+    fn refused(&self, beginning: &[u8], address: String) -> Failure {
+        match instead::of_any_file(beginning) {
+            Some(found) => Failure::Instead { file: self.file.clone(), address, found },
+            None => self.corrupted(),
+        }
+    }
 }
 
 /// Completes a download and reports its progress. After a failure it can be run again and resumes where it
@@ -102,6 +114,9 @@ pub async fn run(
             Ok(()) => download.corrupted(),
             Err(failure) => failure,
         };
+        if matches!(failure, Failure::Instead { .. }) {
+            download.bytes.clear();
+        }
         if download.has_grown() {
             pauses = PAUSES_MS.iter();
         }
@@ -124,15 +139,30 @@ async fn attempt(
         http::get(url, download.bytes.len(), freshness, cancel).await.map_err(failure_of)?;
     download.begin(reply.status(), reply.content_range().as_deref())?;
     let mut reported = 0.0;
+    // Of a body that begins where the file does: it may be something else.
+    let mut beginning = download.bytes.is_empty().then(Vec::new);
     while let Some(chunk) = reply.chunk().await.map_err(failure_of)? {
-        download.push(&chunk)?;
+        if let Some(beginning) = beginning.as_mut().filter(|beginning| beginning.len() < BEGINNING)
+        {
+            beginning.extend(chunk.slice(0, BEGINNING as u32).to_vec());
+        }
+        if let Err(failure) = download.push(&chunk) {
+            let beginning = beginning.filter(|beginning| !beginning.is_empty());
+            return Err(beginning
+                .map_or(failure, |beginning| download.refused(&beginning, reply.address())));
+        }
         let now = Date::now();
         if now - reported >= REPORT_MS {
             reported = now;
             progress(download.bytes.len() as u64);
         }
     }
-    Ok(())
+    match beginning {
+        Some(beginning) if !download.is_complete() => {
+            Err(download.refused(&beginning, reply.address()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn failure_of(trouble: Trouble) -> Failure {

@@ -7,6 +7,8 @@ use std::sync::{Mutex, MutexGuard};
 pub enum Fault {
     /// Answers with this status and no body.
     Status(u16),
+    /// Answers with this page and status 200, as hosts do for paths that they do not know, and logins.
+    Page(&'static str),
     /// The middle byte of the body has one bit turned.
     FlippedByte,
     /// Each connection gets so many bytes a second, until the fault is cleared.

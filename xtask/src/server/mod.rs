@@ -100,6 +100,9 @@ fn answer(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     let response = match fault {
         Some(Fault::HangUp | Fault::Silence) => None,
         Some(Fault::Status(status)) => Some(http::Response::empty(status)),
+        Some(Fault::Page(page)) => {
+            Some(http::Response::whole("text/html; charset=utf-8", page.as_bytes().to_vec()))
+        }
         _ => Some(files::respond(&shared.folders, &request)),
     };
     shared.log.lock().expect("no thread panics holding it").push(Asked {

@@ -69,23 +69,25 @@ fn the_package_rejects_with_a_code_and_a_remedy() {
     let visitor = ready();
     visitor.session.open(&format!("{}README.md", visitor.url()));
     visitor.server.set_fault(&visitor.a_shard_of_all_folds(), Fault::FlippedByte);
+    // A host with a fallback for paths that it does not know.
+    visitor.server.set_fault("/fallback/", Fault::Page("<!DOCTYPE html><title>My app</title>"));
     let errors = visitor.session.run(
         "return (async () => {
             const { load } = await import('./quintet.js');
             const fails = (url, options) => load(url, options).then(() => 'loaded', error => [error.name, error.code, error.remedy]);
             const controller = new AbortController();
             controller.abort();
-            return [await fails('bundle/'), await fails('nowhere/'),
+            return [await fails('bundle/'), await fails('nowhere/'), await fails('/fallback/'),
                     await load('bundle/', { signal: controller.signal }).catch(error => error.name)];
         })()",
         Value::Null,
     );
-    for (place, code) in [(0, "corrupted"), (1, "not-found")] {
+    for (place, code) in [(0, "corrupted"), (1, "not-found"), (2, "instead")] {
         assert_eq!(errors[place][0], "QuintetError", "{errors}");
         assert_eq!(errors[place][1], code, "{errors}");
         assert!(errors[place][2].as_str().is_some_and(|remedy| remedy.ends_with('.')), "{errors}");
     }
-    assert_eq!(errors[2], "AbortError");
+    assert_eq!(errors[3], "AbortError");
     visitor.leave_a_broken_host();
 }
 

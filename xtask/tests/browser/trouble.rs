@@ -71,6 +71,40 @@ fn a_site_without_models_says_so() {
     visitor.leave_a_broken_host();
 }
 
+/// A fallback for unknown paths and a login are pages with status 200.
+const PAGE: Fault = Fault::Page("<!DOCTYPE html><html><head><title>Sign in</title></head></html>");
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_host_that_sends_a_page_instead_of_a_file_is_told_in_words() {
+    let visitor = Visitor::ready();
+    let manifest = format!("{}manifest.json", visitor.bundle());
+    visitor.server.set_fault(&manifest, PAGE);
+    visitor.arrive();
+    visitor.wait_for(ERROR);
+    let error = visitor.read(ERROR);
+    assert_eq!(failure(&visitor), "instead", "{error}");
+    for words in [
+        "a web page (“Sign in”) instead of the file `manifest.json`",
+        &manifest,
+        "the site's owner",
+    ] {
+        assert!(error.contains(words), "`{words}` in {error}");
+    }
+
+    let shard = visitor.a_shard_of_all_folds();
+    visitor.server.set_fault(&shard, PAGE);
+    visitor.server.clear_fault(&manifest);
+    visitor.session.click(RETRY);
+    visitor.wait_until("document.querySelector('#error')?.textContent.includes('.safetensors')");
+    assert_eq!(failure(&visitor), "instead", "{}", visitor.read(ERROR));
+    visitor.server.clear_fault(&shard);
+    visitor.session.click(RETRY);
+    visitor.wait_for_all_folds();
+    visitor.classify("All is well again.");
+    visitor.leave_a_broken_host();
+}
+
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_busy_host_is_asked_again_automatically() {

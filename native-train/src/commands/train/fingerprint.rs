@@ -1,5 +1,11 @@
 //! inputs.json: digests of the texts, labels and weights that a training began with, so that `--resume`
-//! rejects others. The settings only name their files.
+//! rejects others, and where they lay. The settings only name their files.
+//!
+//! | input on `--resume` | what happens |
+//! |---|---|
+//! | the same content at its place, or at another that is found or given | the training goes on, and the place is noted |
+//! | other content, wherever | it is refused by its path; an equal file or another `--output` is asked for |
+//! | nothing at its place | it is refused by its path; the flag that names another place is told (`places`) |
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -7,6 +13,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::context::TrainContext;
 use crate::{
+    config::{Places, TrainConfig},
     error::UserError,
     run::{
         Run,
@@ -19,6 +26,8 @@ struct Fingerprint {
     train: String,
     test: Option<String>,
     model: String,
+    #[serde(default)]
+    places: Places,
 }
 
 /// Saves the digests, or checks them against the saved ones.
@@ -27,34 +36,36 @@ struct Fingerprint {
 /// If they differ, or a file cannot be read or written.
 pub fn keep(run: &Run, context: &TrainContext) -> Result<()> {
     let config = &context.config;
-    let now = Fingerprint::of(context)?;
+    let now = Fingerprint::of(run, context)?;
     let path = run.inputs_json();
     if !path.exists() {
         return write_json(&path, &now);
     }
     let saved: Fingerprint = read_json(&path)?;
-    let changed = |what: String| {
+    let changed = |what: String, flag: &str| {
         let run = run.folder().display();
-        UserError::new(format!("{what} changed since the training of `{run}` began"))
-            .hint("restore them, or train into another `--output`")
+        UserError::new(format!("{what} are not those that the training of `{run}` began with"))
+            .hint(format!("pass the same content as `--{flag}`, or train into another `--output`"))
     };
     if now.train != saved.train {
         let file = config.train_csv.display();
-        return Err(changed(format!("the ids, texts or labels of `{file}`")).into());
+        return Err(changed(format!("the ids, texts or labels of `{file}`"), "train-csv").into());
     }
     if now.test != saved.test {
         let file = config.test_csv.as_deref().unwrap_or("".as_ref()).display();
-        return Err(changed(format!("the ids or texts of `{file}`")).into());
+        return Err(changed(format!("the ids or texts of `{file}`"), "test-csv").into());
     }
     if now.model != saved.model {
         let model = &config.model;
-        return Err(changed(format!("the config, tokenizer or weights of model `{model}`")).into());
+        let what = format!("the config, tokenizer or weights of model `{model}`");
+        return Err(changed(what, "model").into());
     }
-    Ok(())
+    // The next resumption looks where the inputs lie now.
+    if now.places == saved.places { Ok(()) } else { write_json(&path, &now) }
 }
 
 impl Fingerprint {
-    fn of(TrainContext { inputs, material, .. }: &TrainContext) -> Result<Self> {
+    fn of(run: &Run, TrainContext { config, inputs, material }: &TrainContext) -> Result<Self> {
         let dataset = &inputs.dataset;
         let mut train = Digest::default();
         train.texts(dataset.labels.names());
@@ -75,7 +86,9 @@ impl Fingerprint {
         model.bytes(material.tokenizer.to_json().as_bytes());
         // Last and without lengths, so that the size of the pieces does not matter.
         pretrained.read_weight_files(|bytes| model.0.update(bytes))?;
-        Ok(Self { train: train.finish(), test, model: model.finish() })
+        let TrainConfig { train_csv, test_csv, model: choice, .. } = config;
+        let places = Places::of(run, train_csv, test_csv.as_deref(), choice);
+        Ok(Self { train: train.finish(), test, model: model.finish(), places })
     }
 }
 

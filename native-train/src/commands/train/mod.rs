@@ -29,7 +29,7 @@ use crate::{
     cli::TrainArgs,
     config::set_threads,
     cross_validation::{self, Plan},
-    evaluation::table::table,
+    evaluation::{report::Summary, table::table},
     progress::Progress,
 };
 
@@ -56,7 +56,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     settings::begin(&run, &context)?;
     if let Some(summary) = results::finished(&run, &context.config)? {
         progress.note("this run is finished: nothing is left to train");
-        return print(&table(&summary));
+        return report(&summary, progress);
     }
     explain_interrupts(run.folder())?;
     let setup = started.elapsed();
@@ -80,7 +80,13 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     let outcome = cross_validation::run(&plan, &run, progress)?;
     progress.clear();
     let summary = results::write(&run, &context, &outcome, (started, setup))?;
-    print(&table(&summary))
+    report(&summary, progress)
+}
+
+/// Prints the closing table, and warns of the figures in it that mean little.
+fn report(summary: &Summary, progress: &Progress) -> Result<()> {
+    summary.doubts().iter().for_each(|doubt| progress.warn(doubt));
+    print(&table(summary))
 }
 
 /// Lets Ctrl-C end the program with a line on how to continue. All files are written aside and renamed,

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{context::TrainContext, fingerprint};
 use crate::{
     cli::TrainArgs,
-    config::{DeviceChoice, Difference, Settings, TrainConfig},
+    config::{DeviceChoice, Difference, Places, Settings, TrainConfig, of_config_file},
     device,
     error::UserError,
     progress::Progress,
@@ -24,7 +24,7 @@ use crate::{
 pub fn resolve(args: &TrainArgs, progress: &Progress) -> Result<TrainConfig> {
     let mut given = args.settings.clone();
     if let Some(path) = &args.config {
-        given = given.or(Settings::read(path)?);
+        given = given.or(of_config_file(path, Settings::read(path)?));
     }
     if args.resume
         && let Some(saved) = saved(&given)?
@@ -48,6 +48,7 @@ fn saved(given: &Settings) -> Result<Option<Settings>> {
     };
     let path = run.config_toml();
     let saved = Settings::read(&path).map_err(|error| damaged(&path, error))?;
+    let saved = Places::saved(&run).locate(&run, saved, given)?;
     Ok(Some(Settings { only_fold: None, output: None, ..saved }))
 }
 

@@ -100,6 +100,46 @@ fn grouped_folds_of_the_competition_s_file_are_as_even_as_stratified_ones() {
     }
 }
 
+/// `grouped` warns where `stratified` does, and names the label.
+#[test]
+fn labels_that_folds_lack_are_named_for_both_splits() {
+    let texts: Vec<String> = (0..12).map(|row| format!("text {row}")).collect();
+    let rows: Vec<(&str, &[u8])> = texts
+        .iter()
+        .enumerate()
+        .map(|(row, text)| -> (&str, &[u8]) {
+            match row {
+                0..2 => (text, &[1, 1, 0]),
+                _ if row % 2 == 0 => (text, &[1, 0, 0]),
+                _ => (text, &[0, 0, 0]),
+            }
+        })
+        .collect();
+    // Two rows for three folds; the last label is constant, which is another warning.
+    let expected =
+        Warning::LabelsMissingInFolds { labels: vec![("label-1".to_owned(), 2, 2)], folds: 3 };
+    for split in [Split::Grouped, Split::Stratified] {
+        let (_, warnings) = assign(&dataset(&rows), split, 3, 42).unwrap();
+        assert!(warnings.contains(&expected), "{split}: {warnings:?}");
+        let (_, warnings) = assign(&dataset(&rows), split, 2, 42).unwrap();
+        let is_missing =
+            |warning: &Warning| matches!(warning, Warning::LabelsMissingInFolds { .. });
+        assert!(!warnings.iter().any(is_missing), "{split}: {warnings:?}");
+    }
+}
+
+/// Enough rows for the folds, but all of one text, which stays in one fold.
+#[test]
+fn a_label_of_one_repeated_text_is_in_one_fold() {
+    let texts: Vec<String> = (0..12).map(|row| format!("text {row}")).collect();
+    let plain = texts.iter().map(|text| -> (&str, &[u8]) { (text, &[0]) });
+    let rows: Vec<(&str, &[u8])> =
+        plain.chain((0..4).map(|_| -> (&str, &[u8]) { ("again", &[1]) })).collect();
+    let (_, warnings) = assign(&dataset(&rows), Split::Grouped, 3, 42).unwrap();
+    let labels = vec![("label-0".to_owned(), 4, 1)];
+    assert!(warnings.contains(&Warning::LabelsMissingInFolds { labels, folds: 3 }), "{warnings:?}");
+}
+
 fn label_shares(dataset: &Dataset, rows: &[usize]) -> Vec<f64> {
     let targets = dataset.targets.select(rows);
     (0..targets.columns())
@@ -242,5 +282,7 @@ fn a_text_that_fills_more_than_a_fold_is_warned_of() {
     let (folds, warnings) = assign(&dataset(&rows), Split::Grouped, 3, 42).unwrap();
     let sizes: BTreeSet<usize> = folds.sizes().into_iter().collect();
     assert_eq!(sizes, BTreeSet::from([1, 2, 6]));
-    assert_eq!(warnings, [Warning::UnevenFolds { smallest: 1, largest: 6 }]);
+    let labels = vec![("label-0".to_owned(), 4, 2)];
+    let missing = Warning::LabelsMissingInFolds { labels, folds: 3 };
+    assert_eq!(warnings, [missing, Warning::UnevenFolds { smallest: 1, largest: 6 }]);
 }
