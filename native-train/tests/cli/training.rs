@@ -160,8 +160,8 @@ fn a_finished_run_is_neither_overwritten_nor_trained_again() {
     exit code: 2
     --- stderr
     warning: `test.csv`: 1 row without a text, used as the empty text (the first on line 5)
-    error: the ids, texts or labels of `train.csv` changed since the training of `run` began
-    hint: restore them, or train into another `--output`
+    error: the ids, texts or labels of `train.csv` are not those that the training of `run` began with
+    hint: pass the same content as `--train-csv`, or train into another `--output`
     ");
 }
 
