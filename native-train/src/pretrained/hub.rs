@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::layout::{CONFIG_FILE, TOKENIZER_FILES, WEIGHT_FILES};
+use super::layout::{CONFIG_FILE, TOKENIZER_FILES, TOKENIZER_SETTINGS_FILES, WEIGHT_FILES};
 use super::weights::shard_names;
 use crate::progress::Downloads;
 use cache::{Links, RepositoryCache};
@@ -74,6 +74,7 @@ impl Hub {
         let commit = self.commit(name, &cache)?;
         let snapshot = Snapshot { hub: self, name, cache: &cache, commit };
         snapshot.any_of(&TOKENIZER_FILES)?;
+        snapshot.all_there_are(&TOKENIZER_SETTINGS_FILES)?;
         let weights = snapshot.any_of(&WEIGHT_FILES)?;
         if weights.extension().is_some_and(|extension| extension == "json") {
             for shard in shard_names(&weights)? {
@@ -160,6 +161,38 @@ impl Hub {
 }
 
 impl Snapshot<'_> {
+    /// Fetches those of `files` that the hub has. A model that is cached otherwise is used without them, with a
+    /// warning, if the hub cannot be asked.
+    fn all_there_are(&self, files: &[&str]) -> Result<()> {
+        let Self { hub, name, cache, ref commit } = *self;
+        let is_known =
+            |file: &str| cache.file(commit, file).is_some() || cache.is_absent(commit, file);
+        for file in files.iter().filter(|file| !is_known(file)) {
+            if hub.environment.offline().is_some() {
+                return Ok(());
+            }
+            let client = hub.client(name, files, cache.folder())?;
+            match client.describe(name.id, commit, file) {
+                Ok(remote) => {
+                    let remote = Remote { commit: commit.clone(), ..remote };
+                    hub.download(client, name, cache, file, &remote)?;
+                }
+                // A cache that may only be read is no hindrance.
+                Err(Failure::Status(refusal)) if refusal.is_of_file() => {
+                    drop(cache.remember_absence(commit, file));
+                }
+                Err(failure) => {
+                    let why = refusal::failed(client, name, file, failure);
+                    eprintln!(
+                        "warning: {why}; if the model has this file, texts may be split differently"
+                    );
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The first of `files` that the cache has, else the first that the hub has.
     fn any_of(&self, files: &[&str]) -> Result<PathBuf> {
         let Self { hub, name, cache, ref commit } = *self;

@@ -3,6 +3,7 @@
 //! ```text
 //! models--OWNER--NAME/refs/REVISION             the commit that a branch or tag stood for
 //! models--OWNER--NAME/snapshots/COMMIT/FILE     a link to the file's bytes
+//! models--OWNER--NAME/.no_exist/COMMIT/FILE     an empty file: the hub has no such file
 //! models--OWNER--NAME/blobs/ETAG                the bytes
 //! models--OWNER--NAME/blobs/ETAG.incomplete     a download that is not finished
 //! .locks/models--OWNER--NAME/ETAG.lock          locked while someone downloads
@@ -65,6 +66,22 @@ impl RepositoryCache {
     /// A file of a snapshot, if its bytes are there.
     pub fn file(&self, commit: &str, file: &str) -> Option<PathBuf> {
         Some(self.snapshot(commit).join(file)).filter(|path| path.exists())
+    }
+
+    /// Whether the hub has said that the commit has no such file.
+    pub fn is_absent(&self, commit: &str, file: &str) -> bool {
+        self.absence(commit, file).exists()
+    }
+
+    /// Notes that the commit has no such file, so that nobody asks again.
+    pub fn remember_absence(&self, commit: &str, file: &str) -> io::Result<()> {
+        let path = self.absence(commit, file);
+        fs::create_dir_all(path.parent().expect("in `.no_exist`"))?;
+        File::create(path).map(drop)
+    }
+
+    fn absence(&self, commit: &str, file: &str) -> PathBuf {
+        self.folder.join(".no_exist").join(commit).join(file)
     }
 
     pub fn has_blob(&self, etag: &str) -> bool {

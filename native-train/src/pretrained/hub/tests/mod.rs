@@ -96,6 +96,22 @@ fn what_is_downloaded_lies_where_python_looks_for_it() {
     assert!(locks.into_iter().all(|entry| is_lock(entry.unwrap().path())));
 }
 
+/// They may change how texts are split, so a model from the hub has them as a folder would.
+#[test]
+fn settings_of_the_tokenizer_are_fetched_where_there_are_any() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = br#"{"do_lower_case": true}"#;
+    let hub = Shelf::torch().with("tokenizer_config.json", settings).serve();
+    let folder = client(&hub.endpoint, &home).fetch(ID, "main").unwrap();
+    assert_eq!(fs::read(folder.join("tokenizer_config.json")).unwrap(), settings);
+    // As Python's tools note it.
+    let absent = repository(&home).join(".no_exist").join(COMMIT).join("added_tokens.json");
+    assert!(absent.exists() && !folder.join("added_tokens.json").exists());
+    let count = hub.requests().len();
+    client(&hub.endpoint, &home).fetch(ID, "main").unwrap();
+    assert_eq!(hub.requests().len(), count);
+}
+
 #[test]
 fn without_symbolic_links_the_snapshot_holds_the_bytes() {
     let home = tempfile::tempdir().unwrap();
