@@ -26,11 +26,9 @@ fn expand_user(path: &str, environment: &Environment) -> String {
 /// The home of another user, as the system's list of users gives it.
 fn home_of(user: &str) -> Option<String> {
     let users = fs::read_to_string("/etc/passwd").ok()?;
-    let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    fields
-        .filter(|fields| fields.len() > 5 && fields[0] == user)
-        .map(|fields| fields[5].to_owned())
-        .next()
+    let mut fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let of_user = fields.find(|fields| fields.len() > 5 && fields[0] == user)?;
+    Some(of_user[5].to_owned())
 }
 
 fn expand_variables(path: &str, environment: &Environment) -> String {

@@ -106,31 +106,6 @@ fn refused(client: &Client, name: Name, file: &str, refusal: &Refusal) -> anyhow
                 format!("try again, {OR_A_FOLDER}"),
             )
         }
-        (_, Some("RepoNotFound"), None) | (401, None | Some(_), None)
-            if code.as_deref() != Some("GatedRepo") =>
-        {
-            (
-                format!(
-                    "{endpoint} refuses {name} (HTTP {status}): it does not exist, or it is private or gated"
-                ),
-                format!(
-                    "check the name; for a private or gated model accept its terms on {page} and set HF_TOKEN, \
-                 or log in with `hf auth login`"
-                ),
-            )
-        }
-        (_, Some("RepoNotFound"), Some(token)) => (
-            format!(
-                "{endpoint} refuses {name} (HTTP {status}): it does not exist, or the token in {} may not \
-                 read it",
-                token.origin
-            ),
-            "check the name, and that the token belongs to an account which may see it".to_owned(),
-        ),
-        (_, Some("RevisionNotFound"), _) => (
-            format!("`{id}` at {endpoint} has no revision `{}`", name.revision),
-            format!("choose a branch, tag or commit from {page}/commits/main"),
-        ),
         (_, Some("GatedRepo"), None) => (
             format!("{name} is gated (HTTP {status}): its owner wants its terms accepted first"),
             format!("accept them on {page}, then set HF_TOKEN to a token of that account"),
@@ -144,6 +119,27 @@ fn refused(client: &Client, name: Name, file: &str, refusal: &Refusal) -> anyhow
                 "accept the terms on {page} with that account and wait until they are granted; a \
                  fine-grained token must be allowed to read gated repositories"
             ),
+        ),
+        (_, Some("RepoNotFound"), None) | (401, _, None) => (
+            format!(
+                "{endpoint} refuses {name} (HTTP {status}): it does not exist, or it is private or gated"
+            ),
+            format!(
+                "check the name; for a private or gated model accept its terms on {page} and set HF_TOKEN, \
+                 or log in with `hf auth login`"
+            ),
+        ),
+        (_, Some("RepoNotFound"), Some(token)) => (
+            format!(
+                "{endpoint} refuses {name} (HTTP {status}): it does not exist, or the token in {} may not \
+                 read it",
+                token.origin
+            ),
+            "check the name, and that the token belongs to an account which may see it".to_owned(),
+        ),
+        (_, Some("RevisionNotFound"), _) => (
+            format!("`{id}` at {endpoint} has no revision `{}`", name.revision),
+            format!("choose a branch, tag or commit from {page}/commits/main"),
         ),
         (401, _, Some(token)) => (
             format!("{endpoint} does not accept the token in {} (HTTP 401)", token.origin),

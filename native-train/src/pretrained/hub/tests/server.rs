@@ -180,26 +180,41 @@ fn answer(
     }
     let bytes = if is_large { sends.as_ref().unwrap_or(bytes) } else { bytes };
     if compresses && !is_large {
-        let packed = gzip(bytes);
-        write!(
-            stream,
-            "HTTP/1.1 200 OK\r\nETag: W/\"{}\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Encoding: gzip\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n",
-            etag(name),
-            packed.len()
-        )?;
-        if request.method == "GET" {
-            stream.write_all(&packed)?;
-        }
-        return stream.flush();
+        return send_packed(stream, name, &request, &gzip(bytes));
     }
-    let first = if whole { 0 } else { request.first.unwrap_or(0) };
+    if is_large && request.method == "GET" {
+        thread::sleep(slow);
+    }
+    let is_cut = is_large && request.method == "GET" && {
+        let mut shelf = shelf.lock().unwrap();
+        shelf.cut.is_some_and(|(file, _)| file == name) && take_one(&mut shelf.cut).is_some()
+    };
+    let share = if is_cut { Share::Half } else { Share::Whole };
+    send(stream, name, &request, (bytes, share), whole)
+}
+
+/// How much of what was asked for is sent before the connection breaks off.
+#[derive(PartialEq)]
+enum Share {
+    Half,
+    Whole,
+}
+
+/// Sends a file, or the part of it that the request asks for, unless ranges are unknown here.
+fn send(
+    stream: &mut dyn ReadWrite,
+    name: &str,
+    request: &Request,
+    (bytes, share): (&[u8], Share),
+    knows_no_ranges: bool,
+) -> io::Result<()> {
+    let first = if knows_no_ranges { 0 } else { request.first.unwrap_or(0) };
     if first > 0 && first >= bytes.len() {
         return refuse(stream, "416 Range Not Satisfiable", "");
     }
     let part = &bytes[first..];
     let status = match request.first {
-        Some(_) if !whole => {
+        Some(_) if !knows_no_ranges => {
             let (last, length) = (bytes.len() - 1, bytes.len());
             format!("206 Partial Content\r\nContent-Range: bytes {first}-{last}/{length}")
         }
@@ -215,14 +230,26 @@ fn answer(
     if request.method == "HEAD" {
         return stream.flush();
     }
-    if is_large {
-        thread::sleep(slow);
+    stream.write_all(if share == Share::Half { &part[..part.len() / 2] } else { part })?;
+    stream.flush()
+}
+
+fn send_packed(
+    stream: &mut dyn ReadWrite,
+    name: &str,
+    request: &Request,
+    packed: &[u8],
+) -> io::Result<()> {
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nETag: W/\"{}\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Encoding: gzip\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        etag(name),
+        packed.len()
+    )?;
+    if request.method == "GET" {
+        stream.write_all(packed)?;
     }
-    let is_cut = {
-        let mut shelf = shelf.lock().unwrap();
-        shelf.cut.is_some_and(|(file, _)| file == name) && take_one(&mut shelf.cut).is_some()
-    };
-    stream.write_all(if is_cut { &part[..part.len() / 2] } else { part })?;
     stream.flush()
 }
 
