@@ -20,7 +20,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::foreign;
-use super::state_dict::{Named, storages, tensors};
+use super::state_dict::{Named, StateDict, storages, tensors};
 use super::stored::{Location, Stored, damaged};
 use super::unpickle::Pickle;
 use crate::error::UserError;
@@ -89,7 +89,7 @@ fn list_zip(path: &Path, file: File) -> Result<Listed> {
     let mut bytes = Vec::new();
     archive.by_name(&name)?.read_to_end(&mut bytes)?;
     let pickle = Pickle::read(&mut bytes.as_slice())?;
-    let (named, entries) = tensors(path, &pickle)?;
+    let StateDict { tensors, entries } = tensors(path, &pickle)?;
 
     let folder = name.strip_suffix("data.pkl").expect("found by that suffix");
     if let Ok(mut entry) = archive.by_name(&format!("{folder}byteorder")) {
@@ -101,7 +101,7 @@ fn list_zip(path: &Path, file: File) -> Result<Listed> {
         );
     }
     let mut listed = Vec::new();
-    for (name, named) in named {
+    for (name, named) in tensors {
         let Named::Tensor(window) = named else {
             listed.push((name, named.unusable()));
             continue;
@@ -124,7 +124,7 @@ fn list_old(path: &Path, mut file: File) -> Result<Listed> {
     let _version = Pickle::read(&mut reader)?;
     let _system = Pickle::read(&mut reader)?;
     let pickle = Pickle::read(&mut reader)?;
-    let (named, entries) = tensors(path, &pickle)?;
+    let StateDict { tensors, entries } = tensors(path, &pickle)?;
     let keys = Pickle::read(&mut reader)?;
 
     let widths: BTreeMap<String, u64> = storages(&pickle).collect();
@@ -143,7 +143,7 @@ fn list_old(path: &Path, mut file: File) -> Result<Listed> {
     ensure!(end == file_length, "its storages end at byte {end}, the file at {file_length}");
 
     let mut listed = Vec::new();
-    for (name, named) in named {
+    for (name, named) in tensors {
         let Named::Tensor(window) = named else {
             listed.push((name, named.unusable()));
             continue;

@@ -28,6 +28,13 @@ const DEEPEST: usize = 4;
 /// The most numbers of a tensor.
 const MOST_NUMBERS: usize = 1 << 40;
 
+/// The dictionary that holds a model's tensors.
+pub struct StateDict {
+    pub tensors: Vec<(String, Named)>,
+    /// The entries that lead to it, outermost first.
+    pub entries: Vec<String>,
+}
+
 /// A run of numbers, which several tensors may share.
 struct Storage {
     key: String,
@@ -52,7 +59,7 @@ pub enum Named {
 }
 
 /// The tensors of the dictionary that holds a model's, without its other entries (`_metadata`), and the entries that lead there.
-pub fn tensors(path: &Path, pickle: &Pickle) -> Result<(Vec<(String, Named)>, Vec<String>)> {
+pub fn tensors(path: &Path, pickle: &Pickle) -> Result<StateDict> {
     let (mut place, mut entries) = (pickle.root(), Vec::new());
     loop {
         if let Some((module, name, _)) = pickle.call(place)
@@ -91,7 +98,7 @@ pub fn tensors(path: &Path, pickle: &Pickle) -> Result<(Vec<(String, Named)>, Ve
         };
         named.push((name.to_owned(), tensor));
     }
-    Ok((named, entries))
+    Ok(StateDict { tensors: named, entries })
 }
 
 /// The entry of a dictionary that holds the model's tensors; `None` if they lie in the dictionary itself, and the names of
