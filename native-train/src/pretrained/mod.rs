@@ -12,6 +12,7 @@ mod load;
 mod pickle;
 mod prefix;
 mod safetensors_file;
+mod state_dict;
 mod stored;
 mod tokenizer_files;
 mod unpickle;

@@ -212,7 +212,7 @@ fn weights_of_another_program_are_named() {
     let folder = base(240, &config(240));
     fs::remove_file(folder.path().join("base/model.safetensors")).unwrap();
     folder.write("base/model.onnx", b"\x08\x07\x12\x07pytorch");
-    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --dry-run")), @"
+    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --dry-run --quiet")), @"
     exit code: 2
     --- stderr
     error: `base/model.onnx` is an ONNX model, which cannot be read

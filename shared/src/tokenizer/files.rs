@@ -17,7 +17,8 @@
 
 use super::added::AddedTokens;
 use super::named::{ADDED_TOKENS, Stated};
-use super::settings::{Settings, VocabularyKind};
+use super::settings::Settings;
+use super::special_tokens::VocabularyKind;
 use super::{Tokenizer, json, sentencepiece};
 use crate::Result;
 

@@ -26,6 +26,8 @@ mod named;
 mod sentencepiece;
 #[cfg(feature = "tokenizers")]
 mod settings;
+#[cfg(feature = "tokenizers")]
+mod special_tokens;
 #[cfg(test)]
 #[cfg(feature = "tokenizers")]
 mod tests;

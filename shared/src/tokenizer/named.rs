@@ -42,7 +42,7 @@ impl Named {
     pub fn made_special(self) -> Self {
         match self {
             Self::Token(token) => Self::Token(token.special(true)),
-            text => text,
+            text @ Self::Text(_) => text,
         }
     }
 }

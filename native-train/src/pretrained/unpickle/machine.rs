@@ -41,7 +41,6 @@ impl<R: BufRead> Machine<'_, R> {
             0x95 => self.input.skip(8)?, // a frame's length
             0x98 => {}                   // makes a buffer read-only
             b'(' => self.marks.push(self.stack.len()),
-            b'0' => self.drop_top()?,
             b'1' => drop(self.popped_to_mark()?),
             b'2' => self.stack.push(*self.stack.last().context("an empty stack")?),
             b'N' => self.push(Value::Other),
@@ -80,7 +79,7 @@ impl<R: BufRead> Machine<'_, R> {
                 let items = self.popped_to_mark()?;
                 self.set_entries(items)?;
             }
-            b'b' => self.drop_top()?, // the state of an object
+            b'0' | b'b' => self.drop_top()?, // any value; the state of an object
             b'c' => {
                 let class = Value::Class(self.input.line()?, self.input.line()?);
                 self.push(class);

@@ -1,6 +1,8 @@
 //! Converts a tokenizer of Hugging Face's crate to the compact one, and refuses by name each part that has no
 //! compact form.
 
+use std::sync::LazyLock;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use regex::Regex;
@@ -20,6 +22,16 @@ use super::tensors::LARGEST_FORM;
 use super::tokenizer::{CompactTokenizer, SPACE};
 use crate::tokenizer::{Tokenizer, refuse};
 use crate::{Error, Result};
+
+/// The characters that the pre-tokenizer Punctuation cuts out.
+static PUNCTUATION: LazyLock<CharacterSet> =
+    LazyLock::new(|| CharacterSet::collect(is_punctuation));
+
+/// The characters by which the `tokenizers` crate tells words.
+static WORD_CHARACTERS: LazyLock<CharacterSet> = LazyLock::new(|| {
+    let word = Regex::new(r"\w").expect("the pattern parses");
+    CharacterSet::collect(|character| word.is_match(character.encode_utf8(&mut [0; 4])))
+});
 
 /// A normalizer as `tokenizer.json` writes it.
 #[derive(Deserialize)]
@@ -68,7 +80,7 @@ impl Tokenizer {
     pub fn compact(&self) -> Result<CompactTokenizer> {
         let punctuation =
             match splits_punctuation(form("pre-tokenizer", &self.inner.get_pre_tokenizer())?)? {
-                true => CharacterSet::collect(is_punctuation),
+                true => PUNCTUATION.clone(),
                 false => CharacterSet::default(),
             };
         let steps = form("normalizer", &self.inner.get_normalizer())?;
@@ -77,7 +89,7 @@ impl Tokenizer {
         let mut added: Vec<(&u32, &AddedToken)> = added.iter().collect();
         added.sort_by_key(|(id, _)| **id);
         let word_characters = match added.iter().any(|(_, token)| token.single_word) {
-            true => word_characters(),
+            true => WORD_CHARACTERS.clone(),
             false => CharacterSet::default(),
         };
         let (in_normalised, as_written) =
@@ -185,12 +197,6 @@ fn is_punctuation(character: char) -> bool {
     let mut text = PreTokenizedString::from(format!("a{character}"));
     let splits = Punctuation::default().pre_tokenize(&mut text);
     splits.is_ok() && text.get_splits(OffsetReferential::Original, OffsetType::None).len() > 1
-}
-
-/// The characters by which the `tokenizers` crate tells words.
-fn word_characters() -> CharacterSet {
-    let word = Regex::new(r"\w").expect("the pattern parses");
-    CharacterSet::collect(|character| word.is_match(character.encode_utf8(&mut [0; 4])))
 }
 
 fn special_tokens(

@@ -4,8 +4,6 @@
 //! token only where no word character is beside it. A match that is rejected for that reason is not tried again from its
 //! second character on.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::characters::CharacterSet;
@@ -19,8 +17,8 @@ const MOST: usize = 1 << 16;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct SpecialTokens {
     tokens: Vec<SpecialToken>,
-    /// The places in `tokens` of those that begin with each byte, the longest first.
-    by_first_byte: BTreeMap<u8, Vec<usize>>,
+    /// The places in `tokens` of those that begin with each of the 256 bytes, the longest first.
+    by_first_byte: Vec<Vec<usize>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -50,15 +48,15 @@ impl SpecialTokens {
         if tokens.len() > MOST {
             return refuse(format!("it has more than {MOST} special tokens"));
         }
-        let mut by_first_byte: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
+        let mut by_first_byte = vec![Vec::new(); 1 << u8::BITS];
         for (place, token) in tokens.iter().enumerate() {
             let Some(first) = token.text.bytes().next() else {
                 return refuse("one of its special tokens is empty");
             };
-            by_first_byte.entry(first).or_default().push(place);
+            by_first_byte[usize::from(first)].push(place);
         }
-        for places in by_first_byte.values_mut() {
-            places.sort_by_key(|&place| std::cmp::Reverse(tokens[place].text.len()));
+        for places in &mut by_first_byte {
+            places.sort_by_key(|&place: &usize| std::cmp::Reverse(tokens[place].text.len()));
         }
         Ok(Self { tokens, by_first_byte })
     }
@@ -103,7 +101,7 @@ impl SpecialTokens {
     fn next(&self, text: &str, from: usize) -> Option<(usize, &SpecialToken)> {
         let bytes = text.as_bytes();
         (from..bytes.len()).find_map(|start| {
-            let places = self.by_first_byte.get(&bytes[start])?;
+            let places = self.by_first_byte.get(usize::from(bytes[start]))?;
             let mut tokens = places.iter().map(|&place| &self.tokens[place]);
             let token = tokens.find(|token| bytes[start..].starts_with(token.text.as_bytes()))?;
             Some((start, token))

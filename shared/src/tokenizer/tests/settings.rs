@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -328,4 +329,45 @@ fn damaged_files_are_named() {
     assert!(frame.contains("special_tokens_map.json: `cls_token` is `<s>`"), "{frame}");
     let unknown = told(beside("special_tokens_map.json", json!({"user_token": "[USER]"})));
     assert!(unknown.contains("special_tokens_map.json: `user_token`"), "{unknown}");
+}
+
+/// Parts of texts that added tokens are made of or stand beside.
+const PARTS: [&str; 26] = [
+    "a", "b", "ab", "A", " ", "  ", "\t", "\n", "\u{a0}", "_", ".", "!", "[USER]", "[user]", "[",
+    "]", "é", "e\u{301}", "ΣΑΣ", "İ", "½", "１", "Ａ", "😀", "\u{200d}", "the day",
+];
+
+proptest! {
+    #[test]
+    fn the_compact_tokenizer_gives_the_same_ids_for_any_settings(
+        tokens in prop::collection::btree_map(
+            prop::collection::vec(prop::sample::select(PARTS.to_vec()), 1..4).prop_map(|parts| parts.concat()),
+            any::<[bool; 5]>(),
+            0..6,
+        ),
+        lower_case in any::<bool>(),
+        split_by_punct in any::<bool>(),
+        text in prop::collection::vec(prop::sample::select(PARTS.to_vec()), 0..16),
+    ) {
+        // A token that is nothing but white space, and takes more of it, is more than the library can do.
+        let tokens = tokens.into_iter().filter(|(content, _)| !content.trim().is_empty());
+        let first = 235_usize;
+        let decoder: Map<String, Value> = tokens.enumerate().map(|(place, (content, flags))| {
+            let [lstrip, rstrip, single_word, normalized, special] = flags;
+            let token = json!({"content": content, "lstrip": lstrip, "rstrip": rstrip,
+                "single_word": single_word, "normalized": normalized, "special": special});
+            ((first + place).to_string(), token)
+        }).collect();
+        let config = json!({"do_lower_case": lower_case, "split_by_punct": split_by_punct,
+            "added_tokens_decoder": decoder});
+        let beside = BTreeMap::from([("tokenizer_config.json".to_owned(), config)]);
+        let small = Vocabulary::SentencePiece(SMALL.to_vec());
+        // Tokens that normalisation makes equal or empty are refused.
+        let Ok((tokenizer, _)) = files(small, &beside).tokenizer() else { return Ok(()) };
+        let compact = loaded(&tokenizer.compact().unwrap());
+        let text = text.concat();
+        for max_len in [3, 512] {
+            prop_assert_eq!(compact.encode(&text, max_len), tokenizer.encode(&text, max_len), "{:?}", &beside);
+        }
+    }
 }

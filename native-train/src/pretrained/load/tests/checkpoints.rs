@@ -17,7 +17,7 @@ fn checkpoint(name: &str, expected: &Tensors) -> Result<String, (String, String)
     };
     let config = config();
     let weights = WeightFiles::open(folder.path());
-    let dry = weights.as_ref().map_err(|error| error.to_string()).and_then(|weights| {
+    let dry = weights.as_ref().map_err(ToString::to_string).and_then(|weights| {
         let plan = report(wanted(&config), Some(weights)).map_err(|error| error.to_string())?;
         check(wanted(&config), Some(weights)).map_err(|error| error.to_string())?;
         Ok(plan.to_string())
