@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask test`.
 
+use std::num::NonZeroUsize;
 use std::process::Command;
 
 use anyhow::Result;
@@ -25,6 +26,10 @@ pub struct Arguments {
     /// Of the stories in Chromium, only those whose name contains this.
     #[arg(long, default_value = "")]
     pub story: String,
+
+    /// Runs the stories so many times, whichever fail, and prints how often each passed.
+    #[arg(long, default_value = "1", value_name = "TIMES")]
+    pub repeat: NonZeroUsize,
 }
 
 /// The outcome of a step that did not fail.
@@ -147,7 +152,7 @@ pub fn documents(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 }
 
 pub fn stories(workspace: &Workspace, arguments: &Arguments) -> Result<Outcome> {
-    stories::run(workspace, &arguments.story)?;
+    stories::run(workspace, &arguments.story, arguments.repeat.get())?;
     Ok(Outcome::Passed)
 }
 
