@@ -314,6 +314,31 @@ fn a_left_over_download_says_what_to_delete() {
     client(&hub.endpoint, &home).fetch(ID, "main").unwrap();
 }
 
+/// Of two at once on one cache the second waits some seconds, then says what it waits for.
+#[test]
+#[cfg(unix)]
+fn a_second_download_waits_for_the_first_and_says_so_if_it_takes_long() {
+    let home = tempfile::tempdir().unwrap();
+    let blobs = home.path().join("hub/models--owner--tiny/blobs");
+    fs::create_dir_all(&blobs).unwrap();
+    let hub = Shelf::torch().serve();
+    let first = fs::File::create(blobs.join(etag("config.json")).with_extension("lock")).unwrap();
+    first.lock().unwrap();
+    let (message, hint) = refused(client(&hub.endpoint, &home).fetch(ID, "main"));
+    let expected = "`config.json` of `owner/tiny` is being downloaded by another process";
+    assert!(message.starts_with(expected), "{message}");
+    assert_eq!(hint, "wait until it is done, then try again");
+
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| client(&hub.endpoint, &home).fetch(ID, "main"));
+        thread::sleep(Duration::from_millis(500));
+        drop(first);
+        let folder = second.join().unwrap().unwrap();
+        let stored = fs::read(fixture("zip.bin")).unwrap();
+        assert_eq!(fs::read(folder.join("pytorch_model.bin")).unwrap(), stored);
+    });
+}
+
 #[test]
 fn an_absent_repository_or_file_is_named() {
     let home = tempfile::tempdir().unwrap();
