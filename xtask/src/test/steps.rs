@@ -15,6 +15,7 @@ use crate::setup::{self, WASM_TARGET};
 use crate::shell::{self, Shell};
 use crate::site::{self, Site};
 use crate::stories;
+use crate::survive;
 use crate::workspace::Workspace;
 
 #[derive(clap::Args)]
@@ -148,6 +149,12 @@ pub fn bundles(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 /// The documents: their commands, output, flags and links.
 pub fn documents(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     docs::check(workspace)?;
+    Ok(Outcome::Passed)
+}
+
+/// Commands that are killed at random moments, a few times each.
+pub fn survive(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    survive::check(workspace)?;
     Ok(Outcome::Passed)
 }
 
