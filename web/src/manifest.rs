@@ -49,12 +49,12 @@ fn parse(json: &[u8], address: String) -> Result<Manifest, Failure> {
 async fn keep(base_url: &str, json: &[u8], manifest: &Manifest) {
     let last = cache::read_manifest(base_url).await;
     let last = last.and_then(|json| Manifest::from_json(&json).ok());
-    drop(cache::write_manifest(base_url, json).await);
-    let Some(last) = last else { return };
     let is_named = |old: &Shard| manifest.shards().iter().any(|new| new.sha256 == old.sha256);
-    for old in last.shards().iter().filter(|old| !is_named(old)) {
+    // Before the manifest that names them is gone: a page that ends in between leaves the rest to the next visit.
+    for old in last.iter().flat_map(Manifest::shards).filter(|old| !is_named(old)) {
         cache::remove(old).await;
     }
+    drop(cache::write_manifest(base_url, json).await);
 }
 
 /// The bytes of the manifest and the address that they came from.

@@ -43,6 +43,15 @@ pub fn capabilities(chromium: &Path, more: &[String]) -> Value {
     })
 }
 
+/// A Chromium that nobody drives, to be given an address.
+pub fn alone(shell: &Shell, chromium: &Path, profile: &Path) -> Command {
+    let mut command = shell.command(chromium);
+    // With a port to be debugged by, it stays until it is ended.
+    command.args(FLAGS).arg("--remote-debugging-port=0");
+    command.arg(format!("--user-data-dir={}", profile.display()));
+    command
+}
+
 /// The Chromium that the tests use, and its driver.
 pub struct Programs {
     pub chromium: PathBuf,

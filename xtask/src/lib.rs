@@ -15,5 +15,6 @@ pub mod setup;
 pub mod shell;
 pub mod site;
 pub mod stories;
+pub mod survive;
 pub mod test;
 pub mod workspace;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::workspace::Workspace;
-use xtask::{bench, cuda, demo, docs, gpu_check, package, setup, test};
+use xtask::{bench, cuda, demo, docs, gpu_check, package, setup, survive, test};
 
 /// Sets up, tests, demonstrates and benches the workspace.
 #[derive(Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Setup,
     /// Runs everything that CI runs, after `setup`.
     Test(test::Arguments),
+    /// Kills commands at random moments, and checks that nothing is lost and that trying again works.
+    Survive(survive::Arguments),
     /// Trains the small model on the embedded sentences and opens the page with it.
     Demo(demo::Arguments),
     /// Checks the documents: runs their commands, follows their links, compares flags with the help.
@@ -65,6 +67,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Setup => setup::run(&workspace),
         Command::Test(arguments) => test::run(&workspace, &arguments),
+        Command::Survive(arguments) => survive::run(&workspace, &arguments),
         Command::Demo(arguments) => demo::run(&workspace, &arguments),
         Command::Docs(arguments) => docs::run(&workspace, &arguments),
         Command::Package => package::run(&workspace),

@@ -1,6 +1,8 @@
 //! The folder of a bundle. New shards are written first, each under a name of its own, so that readers of the old manifest
 //! notice nothing. Then the new manifest replaces the old one in a single step, and shards that it does not list are
 //! removed. Other files in the folder stay as they are.
+//!
+//! The new manifest is begun first and finished last: as long as it is, no other export writes in the folder.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +13,8 @@ use anyhow::{Context, Result};
 use shared::bundle::{Manifest, OpenShard, Shard};
 
 use crate::error::UserError;
-use crate::run::files::{self, write_atomically, write_text};
+use crate::run::files::{self, write_atomically};
+use crate::run::new_file::{NewFile, is_temporary};
 
 pub const MANIFEST: &str = "manifest.json";
 const SHARD_ENDING: &str = ".safetensors";
@@ -24,6 +27,8 @@ pub struct BundleFolder {
     /// Shards that were not there before.
     added: Vec<PathBuf>,
     made_folder: bool,
+    /// The manifest to come; taken when it is published.
+    manifest: Option<NewFile>,
     published: bool,
 }
 
@@ -31,7 +36,7 @@ impl BundleFolder {
     /// Opens or creates a folder, which may hold an older bundle and other files.
     ///
     /// # Errors
-    /// If it is a run, or cannot be created.
+    /// If it is a run, cannot be created, or another export is writing there.
     pub fn open(folder: &Path) -> Result<Self> {
         if folder.join("config.toml").is_file() {
             let message = format!("`{}` is a run", folder.display());
@@ -46,7 +51,14 @@ impl BundleFolder {
             _ => anyhow::Error::new(error)
                 .context(format!("cannot make the folder `{}`", folder.display())),
         })?;
-        Ok(Self { folder: folder.to_owned(), added: Vec::new(), made_folder, published: false })
+        let manifest = Some(NewFile::begin(&folder.join(MANIFEST))?);
+        Ok(Self {
+            folder: folder.to_owned(),
+            added: Vec::new(),
+            made_folder,
+            manifest,
+            published: false,
+        })
     }
 
     /// Writes a shard, unless it is there already.
@@ -99,12 +111,17 @@ impl BundleFolder {
     /// # Errors
     /// If the manifest cannot be written, or if an old shard cannot be removed once the new bundle is in place.
     pub fn publish(mut self, manifest: &Manifest) -> Result<()> {
-        write_text(&self.folder.join(MANIFEST), &manifest.to_json())?;
-        self.published = true;
+        let file = self.manifest.take().expect("it is published once");
+        let json = manifest.to_json();
+        let written = file.write(|output| Ok(output.write_all(json.as_bytes())?));
+        // An error may come after the manifest has got its name.
+        self.published = written.is_ok()
+            || fs::read(self.folder.join(MANIFEST)).is_ok_and(|there| there == json.as_bytes());
+        written?;
         let named: BTreeSet<String> = manifest.shards().iter().map(Shard::file_name).collect();
         for name in files::names(&self.folder)? {
             let stale = is_shard(&name) && !named.contains(&name);
-            if stale || is_unfinished_shard(&name) {
+            if stale || is_unfinished(&name) {
                 let path = self.folder.join(name);
                 fs::remove_file(&path)
                     .with_context(|| format!("cannot remove `{}`", path.display()))?;
@@ -123,6 +140,7 @@ impl Drop for BundleFolder {
         for path in &self.added {
             let _ = fs::remove_file(path);
         }
+        self.manifest = None;
         if self.made_folder {
             let _ = fs::remove_dir(&self.folder);
         }
@@ -157,11 +175,14 @@ fn is_shard(name: &str) -> bool {
         .is_some_and(|hash| hash.len() == HASH_DIGITS && hash.bytes().all(hexadecimal))
 }
 
-/// Whether it is the unfinished shard of an export that was killed.
-fn is_unfinished_shard(name: &str) -> bool {
-    let shard =
-        name.strip_prefix('.').and_then(|name| name.get(..HASH_DIGITS + SHARD_ENDING.len()));
-    files::is_temporary(name) && shard.is_some_and(is_shard)
+/// Whether it is the unfinished shard or manifest of an export that was killed.
+fn is_unfinished(name: &str) -> bool {
+    let Some(finished) = name.strip_prefix('.').filter(|_| is_temporary(name)) else {
+        return false;
+    };
+    let shard = finished.get(..HASH_DIGITS + SHARD_ENDING.len());
+    shard.is_some_and(is_shard)
+        || finished.strip_prefix(MANIFEST).is_some_and(|rest| rest.starts_with('.'))
 }
 
 #[cfg(test)]
@@ -175,9 +196,12 @@ mod tests {
         for other in ["model.safetensors", "manifest.json", &shard[1..], &shard.to_uppercase()] {
             assert!(!is_shard(other), "{other}");
         }
-        assert!(is_unfinished_shard(&format!(".{shard}.123.tmp")));
-        for other in [".manifest.json.1.tmp", &shard, "", ".é.tmp"] {
-            assert!(!is_unfinished_shard(other), "{other}");
+        for killed in [&shard[..], "manifest.json"] {
+            assert!(is_unfinished(&format!(".{killed}.tmp")), "{killed}");
+            assert!(is_unfinished(&format!(".{killed}.123.tmp")), "{killed} of an older version");
+        }
+        for other in [".manifest.jsonl.tmp", ".notes.tmp", "manifest.json", &shard, "", ".é.tmp"] {
+            assert!(!is_unfinished(other), "{other}");
         }
     }
 }

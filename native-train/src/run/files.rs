@@ -1,55 +1,27 @@
-//! Atomic writes: a file is written under a temporary name, then renamed over the old one, so that it
-//! is whole or not there. The contents of the files are defined by their writers.
+//! The files of a run, read and written whole, and the errors for those that are missing or damaged. The contents of the
+//! files are defined by their writers.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use anyhow::{Context, Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shared::words::bytes;
 
+use super::new_file::{NewFile, Output, is_temporary};
 use crate::error::UserError;
-
-/// The file that [`write_atomically`] lets its caller write.
-pub struct Output {
-    sink: BufWriter<Sink>,
-    expected: Option<u64>,
-}
-
-/// The file itself, and why writing it failed.
-struct Sink {
-    file: File,
-    written: u64,
-    failure: Option<ErrorKind>,
-}
 
 /// Writes the file at `path` by `write`, whole or not at all.
 ///
-/// An earlier file of that name stays until the new one is on the disk, and stays if anything fails. Only
-/// a killed process leaves its temporary file behind: see [`remove_leftovers`].
+/// An earlier file of that name stays until the new one is on the disk, and stays if anything fails.
 ///
 /// A path that is not a regular file (a pipe, `/dev/stdout`) is written directly.
 ///
 /// # Errors
 /// The errors of `write`. A failure to write names the path and, on a full disk, the size.
 pub fn write_atomically<T>(path: &Path, write: impl FnOnce(&mut Output) -> Result<T>) -> Result<T> {
-    let cannot_write = || format!("cannot write `{}`", path.display());
-    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        let file = OpenOptions::new().write(true).open(path).with_context(cannot_write)?;
-        return fill(file, path, write).map(|(value, _)| value);
-    }
-    // A link stays a link; the file that it points to is replaced.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut temporary = Temporary::beside(&target);
-    let file = temporary.create().with_context(cannot_write)?;
-    let (value, file) = fill(file, path, write)?;
-    file.sync_all().with_context(cannot_write)?;
-    drop(file);
-    temporary.rename_to(&target).with_context(cannot_write)?;
-    sync_folder_of(&target).with_context(cannot_write)?;
-    Ok(value)
+    NewFile::begin(path)?.write(write)
 }
 
 /// Writes `text` as it is.
@@ -130,137 +102,9 @@ pub fn names(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether this is the name of a file that [`write_atomically`] has not finished.
-pub fn is_temporary(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(".tmp")
-}
-
-impl Output {
-    /// Announces the number of bytes to come, so that the error of a full disk can say how many it takes.
-    pub fn expect_bytes(&mut self, bytes: u64) {
-        self.expected = Some(bytes);
-    }
-
-    fn new(file: File) -> Self {
-        let sink = Sink { file, written: 0, failure: None };
-        Self { sink: BufWriter::with_capacity(1 << 16, sink), expected: None }
-    }
-
-    /// The error with the file that could not be written. An error of another kind is not changed.
-    fn explain(&self, error: Error, path: &Path) -> Error {
-        let path = path.display();
-        match (self.sink.get_ref().failure, self.expected) {
-            (None, _) => error,
-            (Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded), Some(expected)) => {
-                error.context(format!(
-                    "the disk is full: `{path}` needs {}, of which {} were written; make room and try again",
-                    bytes(expected),
-                    bytes(self.sink.get_ref().written),
-                ))
-            }
-            (Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded), None) => error.context(format!(
-                "the disk is full: `{path}` could not be written beyond {}; make room and try again",
-                bytes(self.sink.get_ref().written),
-            )),
-            (Some(_), _) => error.context(format!("cannot write `{path}`")),
-        }
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.sink.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes).inspect_err(|error| {
-            // Kept here, as a library between this and the caller may drop the error.
-            self.failure = Some(error.kind());
-        })?;
-        self.written += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-fn fill<T>(
-    file: File,
-    path: &Path,
-    write: impl FnOnce(&mut Output) -> Result<T>,
-) -> Result<(T, File)> {
-    let mut output = Output::new(file);
-    let value = write(&mut output).and_then(|value| {
-        output.flush()?;
-        Ok(value)
-    });
-    let explained = value.map_err(|error| output.explain(error, path));
-    // Taken apart, so that dropping the buffer does not write again what has failed.
-    let (sink, _) = output.sink.into_parts();
-    explained.map(|value| (value, sink.file))
-}
-
-/// The temporary file beside the one to write, removed unless it is renamed.
-struct Temporary {
-    path: PathBuf,
-    renamed: bool,
-}
-
-impl Temporary {
-    fn beside(target: &Path) -> Self {
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        // With the process id, so that two processes do not write to one temporary file.
-        let path = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-        Self { path, renamed: false }
-    }
-
-    fn create(&self) -> io::Result<File> {
-        // A killed process may have had this id. `create_new` does not follow a link.
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => File::create_new(&self.path),
-        }
-    }
-
-    fn rename_to(&mut self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.path, target)?;
-        self.renamed = true;
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.renamed {
-            // The error that led here is the one to report.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Makes the rename survive a power failure.
-#[cfg(unix)]
-fn sync_folder_of(file: &Path) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// Does nothing, as other systems cannot open a folder as a file.
-#[cfg(not(unix))]
-fn sync_folder_of(_file: &Path) -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::process::Command;
 
     use anyhow::bail;

@@ -14,9 +14,10 @@
 //!     .lock                           held while a training writes here
 //! ```
 //!
-//! `files` writes whole files or none; `tables` and `tensors` define their contents.
+//! `files` and `new_file` write whole files or none; `tables` and `tensors` define their contents.
 
 pub mod files;
+pub mod new_file;
 pub mod tables;
 pub mod tensors;
 
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use self::new_file::is_temporary;
 use crate::error::UserError;
 
 const CONFIG: &str = "config.toml";
@@ -228,7 +230,7 @@ fn refuse_foreign(folder: &Path) -> Result<()> {
         return Ok(());
     }
     let names = files::names(folder)?;
-    let foreign = names.iter().find(|name| *name != LOCK && !files::is_temporary(name));
+    let foreign = names.iter().find(|name| *name != LOCK && !is_temporary(name));
     foreign.map_or(Ok(()), |name| {
         let message = format!("`{}` holds other files (`{name}`) and no run", folder.display());
         Err(UserError::new(message).hint("pass an empty or new folder as `--output`").into())
@@ -376,7 +378,7 @@ mod tests {
 
         let fold = Run::open(folder.path()).unwrap().fold(0);
         let left = files::names(fold.folder()).unwrap();
-        assert!(left.iter().any(|name| files::is_temporary(name)), "{left:?}");
+        assert!(left.iter().any(|name| is_temporary(name)), "{left:?}");
         Run::resume(folder.path()).unwrap();
         assert_eq!(files::names(fold.folder()).unwrap(), ["checkpoint"]);
         assert_eq!(fs::read(fold.checkpoint()).unwrap(), b"epoch 1");

@@ -15,7 +15,7 @@ const SCHEMES: [&str; 2] = ["light", "dark"];
 const LARGEST: usize = 200_000;
 
 pub fn renew(workspace: &Workspace) -> Result<()> {
-    stories::run(workspace, STORY)?;
+    stories::run(workspace, STORY, 1)?;
     let folder = workspace.root.join(FOLDER);
     fs::create_dir_all(&folder)?;
     for scheme in SCHEMES {

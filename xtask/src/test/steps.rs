@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask test`.
 
+use std::num::NonZeroUsize;
 use std::process::Command;
 
 use anyhow::Result;
@@ -14,6 +15,7 @@ use crate::setup::{self, WASM_TARGET};
 use crate::shell::{self, Shell};
 use crate::site::{self, Site};
 use crate::stories;
+use crate::survive;
 use crate::workspace::Workspace;
 
 #[derive(clap::Args)]
@@ -25,6 +27,10 @@ pub struct Arguments {
     /// Of the stories in Chromium, only those whose name contains this.
     #[arg(long, default_value = "")]
     pub story: String,
+
+    /// Runs the stories so many times, whichever fail, and prints how often each passed.
+    #[arg(long, default_value = "1", value_name = "TIMES")]
+    pub repeat: NonZeroUsize,
 }
 
 /// The outcome of a step that did not fail.
@@ -146,8 +152,14 @@ pub fn documents(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// Commands that are killed at random moments, a few times each.
+pub fn survive(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    survive::check(workspace)?;
+    Ok(Outcome::Passed)
+}
+
 pub fn stories(workspace: &Workspace, arguments: &Arguments) -> Result<Outcome> {
-    stories::run(workspace, &arguments.story)?;
+    stories::run(workspace, &arguments.story, arguments.repeat.get())?;
     Ok(Outcome::Passed)
 }
 

@@ -72,7 +72,7 @@ impl Visitor {
             "!['manifest', undefined].includes(document.querySelector('#download')?.dataset.phase)",
         );
         if self.sees("#start") {
-            self.session.click("#start");
+            self.click("#start");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::visitor::Visitor;
 fn each_word_has_the_change_that_leaving_it_out_makes() {
     let visitor = Visitor::settled();
     let with = visitor.classify("I am so angry about this");
-    visitor.session.click("#explain");
+    visitor.click("#explain");
     visitor.wait_for("#explanation[data-state=done]");
     let words = visitor.ask(
         "Array.from(document.querySelectorAll('#explanation [data-word]'), \
@@ -25,7 +25,7 @@ fn each_word_has_the_change_that_leaving_it_out_makes() {
     let change = with[label].probability - without[label].probability;
     assert!((words[3].1 - change).abs() < 1e-6, "{} and {change}", words[3].1);
     visitor.classify("I am so angry about this");
-    visitor.session.click("#explain");
+    visitor.click("#explain");
     visitor.wait_for("#explanation[data-state=done]");
     visitor.picture("explanation");
 

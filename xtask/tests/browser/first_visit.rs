@@ -12,7 +12,7 @@ use crate::visitor::Visitor;
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_first_visitor_types_a_text_and_five_folds_answer() {
     let visitor = Visitor::arrived();
-    visitor.session.click(TEXT);
+    visitor.click(TEXT);
     // Key by key, as people type.
     visitor.session.send_keys(TEXT, "What a lovely surprise, thank you!");
     visitor.wait_for_all_answers("What a lovely surprise, thank you!");
@@ -67,7 +67,7 @@ fn the_newest_text_wins_however_fast_one_types() {
 #[ignore = "needs the built site: cargo xtask test"]
 fn an_example_is_classified_at_a_click() {
     let visitor = Visitor::settled();
-    visitor.session.click("#examples button");
+    visitor.click("#examples button");
     visitor.wait_until("document.querySelector('#text').value !== ''");
     let text = visitor.ask("document.querySelector('#text').value");
     visitor.wait_for_all_answers(text.as_str().unwrap());
@@ -86,7 +86,7 @@ fn a_share_link_opens_the_page_with_its_text_and_tells_the_host_nothing() {
         json!({ "origin": origin, "permissions": permissions }),
     );
     let expected = visitor.classify(text);
-    visitor.session.click("#share");
+    visitor.click("#share");
     visitor.wait_until("location.hash.length > 1");
     let link = visitor.ask("location.href").as_str().unwrap().to_owned();
     assert!(link.starts_with(&format!("{}#", visitor.url())), "{link}");

@@ -54,6 +54,8 @@ fn everything_can_be_done_by_keyboard_alone() {
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_focus_is_visible_and_moves_down_the_page() {
     let visitor = Visitor::settled();
+    // Nothing moves down any more when this has come.
+    visitor.wait_for("#offline-ready");
     visitor.classify("Round and round.");
     // Tab continues from the last focused element, even after that was removed.
     visitor.session.run(

@@ -1,13 +1,15 @@
 //! Stories: what visitors do with the page, in a real Chromium through WebDriver.
 //!
 //! `cargo xtask test` builds what they need and runs them one after the other. Each has a new browser profile and its
-//! own server. A failed story leaves `failed-STORY.png` with the other screenshots.
+//! own server, so that no story knows of another. A failed story leaves `failed-STORY.png` with the other screenshots.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod downloads;
 mod elements;
 mod net_log;
 mod visitor;
+mod waiting;
 mod webdriver;
 
 mod accessibility;

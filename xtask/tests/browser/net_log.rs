@@ -3,9 +3,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
+
+use crate::waiting::PATIENCE;
 
 /// A request that was started.
 #[derive(Debug)]
@@ -16,10 +19,22 @@ pub struct Request {
     pub at: SystemTime,
 }
 
+/// The log of a browser that is about to end. It is no JSON before its last line is written.
+pub fn wait_for_the_end(file: &Path) -> Value {
+    let start = Instant::now();
+    loop {
+        let log = fs::read_to_string(file).unwrap();
+        match serde_json::from_str(&log) {
+            Ok(log) => return log,
+            Err(error) => assert!(start.elapsed() < PATIENCE, "the net log has no end: {error}"),
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// The requests to `origin`, or by its documents and workers.
-pub fn requests(file: &Path, origin: &str) -> Vec<Request> {
+pub fn requests(log: &Value, origin: &str) -> Vec<Request> {
     let origin = origin.trim_end_matches('/');
-    let log: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let constants = &log["constants"];
     let kind = &constants["logEventTypes"]["URL_REQUEST_START_JOB"];
     let begins = &constants["logEventPhase"]["PHASE_BEGIN"];

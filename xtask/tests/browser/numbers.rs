@@ -8,7 +8,8 @@ use xtask::shell::{self, Shell};
 use xtask::site::{DATA, DELTAS};
 use xtask::workspace::Workspace;
 
-use crate::many_texts::{read_csv, write_csv};
+use crate::downloads::read_csv;
+use crate::many_texts::write_csv;
 use crate::visitor::{Visit, Visitor};
 
 /// Other instructions and another order of sums change the last digits; a wrong token or weight changes far more.

@@ -10,7 +10,7 @@ fn a_second_visit_works_without_a_network() {
     let visitor = Visitor::settled();
     visitor.wait_for("#offline-ready");
     let expected = visitor.classify("Is anybody out there?");
-    visitor.wait_until("navigator.serviceWorker.controller || navigator.serviceWorker.ready");
+    visitor.wait_until("navigator.serviceWorker.controller");
 
     visitor.server.set_fault("/", Fault::HangUp);
     visitor.session.set_offline(true);
@@ -39,7 +39,7 @@ fn the_kept_models_can_be_removed() {
     let visitor = Visitor::settled();
     visitor.wait_for("#offline-ready");
     visitor.wait_until("/[1-9]/.test(document.querySelector('#cache-size').innerText)");
-    visitor.session.click("#clear-cache");
+    visitor.click("#clear-cache");
     visitor.wait_until_gone("#offline-ready");
     let kept = visitor.session.run(
         "return caches.keys().then(names => Promise.all(names.map(name => caches.open(name)\

@@ -33,7 +33,7 @@ fn the_main_states_are_photographed_in_light_and_dark_on_desk_and_phone() {
     visitor.classify(SENTENCE);
     visitor.pictures("result");
 
-    visitor.session.click("#explain");
+    visitor.click("#explain");
     visitor.wait_for("#explanation[data-state=done]");
     visitor.pictures("explanation");
 

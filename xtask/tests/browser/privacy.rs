@@ -10,16 +10,17 @@ use crate::visitor::Visitor;
 fn once_the_models_are_loaded_nothing_is_asked_of_anyone() {
     let visitor = Visitor::settled();
     visitor.wait_for("#offline-ready");
-    // Time for the page's own requests to end: icons, and the service worker's files.
-    thread::sleep(Duration::from_secs(2));
-    let (settled, asked) = (SystemTime::now(), visitor.server.log().len());
+    // The page's own requests come to an end: icons, and the service worker's files.
+    visitor.wait_until("navigator.serviceWorker.controller");
+    let asked = visitor.wait_for_silence(Duration::from_secs(2));
+    let settled = SystemTime::now();
 
     visitor.classify("My name is Alice and my password is hunter2.");
-    visitor.session.click("#explain");
+    visitor.click("#explain");
     visitor.wait_for("#explanation[data-state=done]");
     visitor.choose_texts("mine.csv", "text\nMy doctor called.\nI am in love with Bob.\n");
     visitor.classify_them();
-    visitor.session.click("#examples button");
+    visitor.click("#examples button");
     thread::sleep(Duration::from_secs(1));
 
     let log = visitor.server.log();

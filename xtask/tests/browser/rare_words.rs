@@ -34,7 +34,7 @@ fn texts_without_rare_words_are_answered_first() {
     visitor.arrive();
     visitor.write(COMMON);
     visitor.wait_for_first_answers(1, COMMON);
-    assert!(visitor.says(&rare_words("awaited")));
+    visitor.wait_until(&rare_words("awaited"));
 
     visitor.write(RARE);
     visitor.wait_for(RARE_WORDS);
@@ -42,10 +42,10 @@ fn texts_without_rare_words_are_answered_first() {
     // It does not hold up another text.
     visitor.write(ALSO_COMMON);
     visitor.wait_for_first_answers(1, ALSO_COMMON);
-    assert!(!visitor.sees(RARE_WORDS));
+    visitor.wait_until_gone(RARE_WORDS);
     visitor.write(RARE);
     visitor.wait_for(RARE_WORDS);
-    assert!(visitor.says("document.querySelector('#results').dataset.state === 'stale'"));
+    visitor.wait_until("document.querySelector('#results').dataset.state === 'stale'");
 
     cold.iter().for_each(|shard| visitor.server.clear_fault(shard));
     visitor.wait_for_all_answers(RARE);
@@ -79,19 +79,22 @@ fn the_page_is_ready_and_says_that_rare_words_are_still_loading() {
     visitor.arrive();
     visitor.wait_for_all_folds();
     visitor.classify(COMMON);
-    assert!(visitor.says("document.querySelector('#download').dataset.phase === 'ready'"));
-    assert!(visitor.says(&rare_words("awaited")));
-    assert!(visitor.read("#progress-text").contains("rare words are still loading"));
+    visitor.wait_until("document.querySelector('#download').dataset.phase === 'ready'");
+    visitor.wait_until(&rare_words("awaited"));
+    visitor.wait_until(
+        "document.querySelector('#progress-text').innerText.includes('rare words are still loading')",
+    );
     assert!(!visitor.sees("#offline-ready"));
     visitor.picture("rare-words-loading");
     visitor.write(RARE);
     visitor.wait_for_first_answers(FOLDS - 1, RARE);
-    assert!(visitor.sees(RARE_WORDS), "one model waits for rare words");
+    // One model waits for rare words.
+    visitor.wait_for(RARE_WORDS);
 
-    visitor.session.click(CANCEL);
+    visitor.click(CANCEL);
     visitor.wait_for("#rare-words-failed");
     visitor.server.clear_fault(of_last);
-    visitor.session.click(RETRY);
+    visitor.click(RETRY);
     visitor.wait_for_all_answers(RARE);
     visitor.wait_until(&rare_words("here"));
     visitor.leave_a_broken_host();
@@ -118,7 +121,7 @@ fn models_without_rare_words_go_on_answering_and_a_retry_loads_them() {
     visitor.picture("rare-words-missing");
 
     cold.iter().for_each(|shard| visitor.server.clear_fault(shard));
-    visitor.session.click(RETRY);
+    visitor.click(RETRY);
     visitor.wait_for_all_answers(RARE);
     visitor.wait_until(&rare_words("here"));
     visitor.leave_a_broken_host();

@@ -2,9 +2,10 @@
 
 use std::env;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -19,9 +20,6 @@ use xtask::workspace::Workspace;
 use crate::elements::FOLDS;
 use crate::net_log::{self, Request};
 use crate::webdriver::Session;
-
-/// The longest that a story waits for something: five small models must load on two slow cores.
-pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A warning of Chromium about trunk's preloads. `boot.js` checks the integrity of the module in question.
 const UNCHECKED_PRELOAD: &str = "`integrity` attribute is currently ignored for preload";
@@ -84,6 +82,8 @@ impl Visitor {
             .unwrap_or_else(|_| panic!("{DRIVER_VARIABLE} is not set: `cargo xtask test` sets it"));
         let shell = Shell::new(&workspace);
         let scratch = workspace.target.join(format!("visitor-{}", port(&server)));
+        // A story that was killed may have had this port, and left a profile that knows the page.
+        remove(&scratch);
         fs::create_dir_all(scratch.join("downloads")).unwrap();
         let flags = [
             format!("--user-data-dir={}", scratch.join("profile").display()),
@@ -184,20 +184,6 @@ impl Visitor {
         self.ask(&format!("Boolean({expression})")).as_bool().unwrap()
     }
 
-    /// Waits until the expression holds.
-    pub fn wait_until(&self, expression: &str) {
-        self.wait_at_most(PATIENCE, expression);
-    }
-
-    pub fn wait_at_most(&self, patience: Duration, expression: &str) {
-        let start = Instant::now();
-        while !self.says(expression) {
-            let waited = start.elapsed();
-            assert!(waited < patience, "after {} s still not: {expression}", waited.as_secs());
-            thread::sleep(Duration::from_millis(30));
-        }
-    }
-
     /// Inserts text where the focus is, all at once, as an input method does.
     pub fn insert(&self, text: &str) {
         self.session.devtools("Input.insertText", json!({ "text": text }));
@@ -242,8 +228,9 @@ impl Visitor {
     /// Leaves like [`Visitor::leave`] and returns the requests that the browser made from `moment` on.
     pub fn leave_and_list_requests(self, moment: SystemTime) -> Vec<Request> {
         self.assert_quiet_but_for(&[]);
-        self.session.end();
-        let log = self.scratch.join("net.json");
+        // Chromedriver kills a browser that takes long to end, which cuts off its log.
+        self.session.close_browser();
+        let log = net_log::wait_for_the_end(&self.scratch.join("net.json"));
         let requests = net_log::requests(&log, &self.server.url());
         assert!(
             !requests.is_empty(),
@@ -268,16 +255,24 @@ impl Visitor {
 impl Drop for Visitor {
     fn drop(&mut self) {
         if thread::panicking() {
-            let story = thread::current().name().unwrap_or("story").replace("::", "-");
-            self.picture(&format!("failed-{story}"));
-            eprintln!("the page said:\n{}", self.ask("document.body.innerText"));
-            eprintln!("the console said: {:#?}", self.session.console());
             for asked in self.server.log() {
                 eprintln!("asked: {} {} {}", asked.method, asked.target, asked.status);
             }
+            // The browser may be why the story failed. A panic that leaves this function would end all stories.
+            drop(catch_unwind(AssertUnwindSafe(|| self.tell())));
         }
         self.session.end();
         remove(&self.scratch);
+    }
+}
+
+impl Visitor {
+    /// Tells what a failed story has come to.
+    fn tell(&self) {
+        let story = thread::current().name().unwrap_or("story").replace("::", "-");
+        eprintln!("the console said: {:#?}", self.session.console());
+        eprintln!("the page said:\n{}", self.ask("document.body.innerText"));
+        self.picture(&format!("failed-{story}"));
     }
 }
 
@@ -285,9 +280,9 @@ fn port(server: &Server) -> String {
     server.url().trim_end_matches('/').rsplit(':').next().unwrap().to_owned()
 }
 
-/// Removes a folder; Chromium may still be writing into it for a moment.
+/// Removes a folder if it is there; Chromium may still be writing into it for a moment.
 fn remove(folder: &Path) {
-    for _ in 0..20 {
+    for _ in 0..100 {
         if fs::remove_dir_all(folder).is_ok() || !folder.exists() {
             return;
         }

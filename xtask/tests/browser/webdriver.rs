@@ -7,8 +7,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-/// The time limit of a command.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// The time limit of a command: longer than that of a script, so that the driver's error is the one to see.
+const PATIENCE: Duration = Duration::from_mins(6);
+
+/// The time limit of a script, which may load models.
+const SCRIPT: Duration = Duration::from_mins(5);
 
 /// The property that holds an element's id in answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -20,7 +23,7 @@ pub struct Session {
 }
 
 /// The id of an element that was found in the document.
-pub struct Element(String);
+struct Element(String);
 
 impl Session {
     pub fn start(driver: &str, capabilities: &Value) -> Self {
@@ -33,6 +36,7 @@ impl Session {
         let started =
             session.post("", &json!({ "capabilities": { "alwaysMatch": capabilities } })).unwrap();
         session.url = format!("{}/{}", session.url, started["sessionId"].as_str().unwrap());
+        session.post("/timeouts", &json!({ "script": SCRIPT.as_millis() as u64 })).unwrap();
         session
     }
 
@@ -46,27 +50,30 @@ impl Session {
 
     /// Runs a function's body in the page and returns its result; `arguments[0]` is the argument.
     pub fn run(&self, script: &str, argument: Value) -> Value {
-        let body = json!({ "script": script, "args": [argument] });
-        self.post("/execute/sync", &body).unwrap_or_else(|error| panic!("{script}: {error}"))
+        self.try_run(script, argument).unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Runs a function's body that may throw.
+    pub fn try_run(&self, script: &str, argument: Value) -> Result<Value, String> {
+        self.post("/execute/sync", &json!({ "script": script, "args": [argument] }))
     }
 
     /// The first element that the CSS selector finds.
-    pub fn find(&self, selector: &str) -> Element {
+    fn find(&self, selector: &str) -> Result<Element, String> {
         let body = json!({ "using": "css selector", "value": selector });
-        let found = self.post("/element", &body).unwrap_or_else(|error| panic!("{error}"));
-        Element(found[ELEMENT].as_str().unwrap().to_owned())
+        let found = self.post("/element", &body)?;
+        Ok(Element(found[ELEMENT].as_str().unwrap().to_owned()))
     }
 
     /// Clicks like a mouse: fails if the element is hidden or covered.
-    pub fn click(&self, selector: &str) {
-        let Element(id) = self.find(selector);
-        self.post(&format!("/element/{id}/click"), &json!({}))
-            .unwrap_or_else(|error| panic!("{selector}: {error}"));
+    pub fn click(&self, selector: &str) -> Result<(), String> {
+        let Element(id) = self.find(selector)?;
+        self.post(&format!("/element/{id}/click"), &json!({})).map(drop)
     }
 
     /// Types into an element. For a file input, the keys are the path of a file.
     pub fn send_keys(&self, selector: &str, keys: &str) {
-        let Element(id) = self.find(selector);
+        let Element(id) = self.find(selector).unwrap_or_else(|error| panic!("{error}"));
         self.post(&format!("/element/{id}/value"), &json!({ "text": keys }))
             .unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
@@ -103,6 +110,12 @@ impl Session {
     pub fn console(&self) -> Vec<Value> {
         let entries = self.post("/se/log", &json!({ "type": "browser" })).unwrap();
         entries.as_array().unwrap().clone()
+    }
+
+    /// Asks the browser to end, and does not wait for it.
+    pub fn close_browser(&self) {
+        // There may be nobody left to answer.
+        drop(self.post("/goog/cdp/execute", &json!({ "cmd": "Browser.close", "params": {} })));
     }
 
     /// Ends the browser.
