@@ -95,11 +95,11 @@ fn a_host_that_sends_a_page_instead_of_a_file_is_told_in_words() {
     let shard = visitor.a_shard_of_all_folds();
     visitor.server.set_fault(&shard, PAGE);
     visitor.server.clear_fault(&manifest);
-    visitor.session.click(RETRY);
+    visitor.click(RETRY);
     visitor.wait_until("document.querySelector('#error')?.textContent.includes('.safetensors')");
     assert_eq!(failure(&visitor), "instead", "{}", visitor.read(ERROR));
     visitor.server.clear_fault(&shard);
-    visitor.session.click(RETRY);
+    visitor.click(RETRY);
     visitor.wait_for_all_folds();
     visitor.classify("All is well again.");
     visitor.leave_a_broken_host();
