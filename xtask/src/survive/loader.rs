@@ -19,6 +19,9 @@ use super::visits::{Ended, Killed, PATIENCE, Visits};
 use crate::site::Site;
 use crate::workspace::{Workspace, remove_folder};
 
+/// The name of the loader among the commands.
+pub const LOADER: &str = "loader";
+
 /// The encodings of the older and the newer bundle.
 const OLD: &str = "int8";
 const NEW: &str = "int12";
@@ -91,7 +94,7 @@ impl<'a> Loader<'a> {
         if let Err(error) = &pair {
             eprintln!("loader, two at once: FAILED: {error:#}");
         }
-        let tally = series.play(super::LOADER, self.takes, |random| {
+        let tally = series.play(LOADER, self.takes, |random| {
             let blow = self.choose(series.may_mount, random)?;
             Ok((blow, self.round(blow)))
         })?;

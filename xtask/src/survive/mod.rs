@@ -19,13 +19,10 @@ mod together;
 mod victim;
 mod visits;
 
-use loader::Loader;
+use loader::{LOADER, Loader};
 use rounds::Series;
 use tally::{Tally, table};
 use victim::{NAMES, Stage};
-
-/// The name of the JavaScript package's loader among the commands.
-const LOADER: &str = "loader";
 
 /// Rounds of each command in the step of `cargo xtask test`.
 const ROUNDS_OF_STEP: usize = 2;

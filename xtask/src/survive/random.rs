@@ -56,6 +56,6 @@ mod tests {
         let mut random = Random::of(1, "");
         let mut tenths = [0; 10];
         (0..10_000).for_each(|_| tenths[random.below(10) as usize] += 1);
-        assert!(tenths.iter().all(|count| (900..1100).contains(count)), "{tenths:?}");
+        assert!(tenths.iter().all(|count| (850..1150).contains(count)), "{tenths:?}");
     }
 }

@@ -101,7 +101,7 @@ impl Environment {
     }
 
     fn path(&self, path: &str) -> PathBuf {
-        PathBuf::from(expand(path, self))
+        PathBuf::from(expand(path, self.home(), &self.variables))
     }
 
     /// The hub's address without a slash at its end.

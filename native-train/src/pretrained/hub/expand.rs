@@ -1,19 +1,22 @@
 //! `~` and `$VARIABLES` in a path, as Python's `os.path.expanduser` and `os.path.expandvars` read them.
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use super::environment::Environment;
-
 /// Replaces a leading `~` or `~user`, then `$NAME` and `${NAME}`. What stands for nothing stays as it is.
-pub(super) fn expand(path: &str, environment: &Environment) -> String {
-    expand_variables(&expand_user(path, environment), environment)
+pub(super) fn expand(
+    path: &str,
+    home: Option<&str>,
+    variables: &BTreeMap<String, String>,
+) -> String {
+    expand_variables(&expand_user(path, home), variables)
 }
 
-fn expand_user(path: &str, environment: &Environment) -> String {
+fn expand_user(path: &str, home: Option<&str>) -> String {
     let Some(rest) = path.strip_prefix('~') else { return path.to_owned() };
     let (user, tail) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let home = match user {
-        "" => environment.home().map(str::to_owned),
+        "" => home.map(str::to_owned),
         user => home_of(user),
     };
     let Some(home) = home else { return path.to_owned() };
@@ -31,7 +34,7 @@ fn home_of(user: &str) -> Option<String> {
     Some(of_user[5].to_owned())
 }
 
-fn expand_variables(path: &str, environment: &Environment) -> String {
+fn expand_variables(path: &str, variables: &BTreeMap<String, String>) -> String {
     let mut expanded = String::new();
     let mut rest = path;
     while let Some(at) = rest.find('$') {
@@ -43,7 +46,7 @@ fn expand_variables(path: &str, environment: &Environment) -> String {
             Some(braced) => braced.strip_suffix('}').unwrap_or(""),
             None => &reference[1..],
         };
-        expanded += environment.variable(name).unwrap_or(reference);
+        expanded += variables.get(name).map_or(reference, String::as_str);
         rest = &from_dollar[length..];
     }
     expanded + rest
@@ -66,10 +69,10 @@ mod tests {
     /// What Python 3.12 answers with these variables.
     #[test]
     fn paths_are_expanded_as_python_expands_them() {
-        let environment = Environment::of(
-            "/home/ann/",
-            [("DISK", "/mnt/big disk"), ("a1_", "x"), ("LOOP", "$DISK"), ("TILDE", "~")],
-        );
+        let variables =
+            [("DISK", "/mnt/big disk"), ("a1_", "x"), ("LOOP", "$DISK"), ("TILDE", "~")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into();
         for (path, expected) in [
             ("~", "/home/ann"),
             ("~/models", "/home/ann/models"),
@@ -87,9 +90,9 @@ mod tests {
             ("~/$DISK", "/home/ann//mnt/big disk"),
             ("", ""),
         ] {
-            assert_eq!(expand(path, &environment), expected, "{path}");
+            assert_eq!(expand(path, Some("/home/ann/"), &variables), expected, "{path}");
         }
-        assert_eq!(expand("~", &Environment::of("/", [])), "/");
-        assert_eq!(expand("~/a", &Environment::of("/", [])), "/a");
+        assert_eq!(expand("~", Some("/"), &BTreeMap::new()), "/");
+        assert_eq!(expand("~/a", Some("/"), &BTreeMap::new()), "/a");
     }
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, Read};
 
 use anyhow::{Context, Result, ensure};
 
-use super::Value;
+use super::value::Value;
 
 /// The longest text or list of bytes: nothing that a model's weights need is longer.
 const LONGEST: u64 = 1 << 28;

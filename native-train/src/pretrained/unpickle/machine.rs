@@ -6,7 +6,7 @@ use std::io::BufRead;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::input::Input;
-use super::{Place, Value};
+use super::value::{Place, Value};
 
 struct Machine<'a, R> {
     input: Input<'a, R>,
