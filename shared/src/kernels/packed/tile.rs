@@ -197,7 +197,11 @@ impl Weight for f32 {
         match isa {
             #[cfg(target_arch = "wasm32")]
             Isa::Simd128 => simd128::add_f32(x, w, sums),
-            _ => super::super::simd(|| portable_f32(x, w, sums)),
+            Isa::Portable => portable_f32(x, w, sums),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => x86::avx2_f32(x, w, sums),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => x86::avx512_f32(x, w, sums),
         }
     }
 }

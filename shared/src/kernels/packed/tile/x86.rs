@@ -12,6 +12,7 @@ use std::arch::x86_64::{
 };
 
 use super::super::geometry::COLUMNS;
+use super::portable_f32;
 
 pub fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2")
@@ -80,6 +81,27 @@ pub fn avx512_vnni<W: Integer, const R: usize>(x: &[i16], w: &[W], sums: &mut [[
     assert!(w.len() / COLUMNS >= x.len() / R);
     // SAFETY: `Isa::available` has found AVX-512 VNNI, and `w` has the steps that `x` has.
     unsafe { add_avx512_vnni(x, w, sums) }
+}
+
+/// See [`Weight::add`](super::Weight::add); for machines that [`has_avx2`].
+pub fn avx2_f32<const R: usize>(x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]; R]) {
+    // The loop is inlined here for certain; a closure that is dispatched by instruction set is not.
+    #[target_feature(enable = "avx2")]
+    fn add<const R: usize>(x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]; R]) {
+        portable_f32(x, w, sums);
+    }
+    // SAFETY: `Isa::available` has found AVX2.
+    unsafe { add(x, w, sums) }
+}
+
+/// See [`Weight::add`](super::Weight::add); for machines that [`has_avx512_vnni`].
+pub fn avx512_f32<const R: usize>(x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]; R]) {
+    #[target_feature(enable = "avx512f")]
+    fn add<const R: usize>(x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]; R]) {
+        portable_f32(x, w, sums);
+    }
+    // SAFETY: `Isa::available` has found AVX-512BW, which implies AVX-512F.
+    unsafe { add(x, w, sums) }
 }
 
 #[target_feature(enable = "avx2")]
