@@ -7,10 +7,10 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// What a reader may take for any input.
+/// Bytes that a reader may take for any input.
 const ALWAYS: usize = 64 << 20;
 
-/// What it may take for each byte of its input.
+/// Bytes that it may take for each byte of its input.
 const FOR_EACH_BYTE: usize = 4;
 
 /// Reads the input.

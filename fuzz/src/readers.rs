@@ -1,5 +1,5 @@
-//! What reads bytes from elsewhere. A reader takes any bytes: it reads or refuses them, and never panics. What it has read is used,
-//! and where two ways lead to the same values, both are gone and compared.
+//! The readers of bytes from elsewhere. Each takes any bytes: it reads or refuses them, and never panics. What it has read is used, and
+//! where two ways lead to the same values, both are gone and compared.
 
 use std::fs;
 use std::path::Path;
@@ -122,7 +122,7 @@ const TINY: &str = r#"{"model_type": "deberta-v2", "hidden_size": 4, "num_hidden
     "share_att_key": true, "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm", "type_vocab_size": 0,
     "position_biased_input": false, "hidden_act": "gelu", "pad_token_id": 0}"#;
 
-/// What the report calls complete can be loaded.
+/// Reads weights: those that the report accepts can be loaded, and no others.
 fn weights(name: &str, input: &[u8]) {
     with_file(name, input, |path| {
         let _ = Listing::read(path);

@@ -18,7 +18,7 @@ use crate::{
 pub struct TrainedRun {
     run: Run,
     pub ensemble: Ensemble,
-    /// How the input is read.
+    /// The options by which the input is read.
     pub options: FileOptions,
     max_len: usize,
 }

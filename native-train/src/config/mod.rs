@@ -139,7 +139,7 @@ impl TrainConfig {
         check("threads", self.threads, self.threads >= 1, "1 or more")
     }
 
-    /// How the run's files are read.
+    /// The options by which the run's files are read.
     pub fn file_options(&self) -> FileOptions {
         FileOptions {
             delimiter: self.delimiter,

@@ -1,4 +1,4 @@
-//! Where the inputs of a run lie as seen from its folder, so that `--resume` finds them from another working
+//! The places of a run's inputs as seen from its folder, so that `--resume` finds them from another working
 //! folder, and after run and inputs moved together.
 //!
 //! The settings hold the paths as they were typed. A path is looked for at its recorded place first, then as it

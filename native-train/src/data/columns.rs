@@ -14,7 +14,7 @@ pub const EMOTIONS: [&str; 5] = ["anger", "fear", "joy", "sadness", "surprise"];
 /// Rows that are looked at for the column that reads like a text.
 const SAMPLE_ROWS: usize = 100;
 
-/// What the user said about a file. The rest is found: columns by their usual names.
+/// The user's word on a file. Whatever is not said is found: columns by their usual names.
 #[derive(Debug, Clone, Default)]
 pub struct FileOptions {
     pub delimiter: Option<Delimiter>,
@@ -23,7 +23,7 @@ pub struct FileOptions {
     pub unlabelled: Unlabelled,
 }
 
-/// What is done with rows that no one has labelled: every label is blank or -1.
+/// The treatment of rows that no one has labelled: every label is blank or -1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unlabelled {
     #[default]

@@ -12,7 +12,7 @@ use super::shell::flag;
 use crate::error::UserError;
 use crate::grid::Targets;
 
-/// How the labels of a file are chosen.
+/// The choice of a file's labels.
 #[derive(Debug, Clone, Copy)]
 pub enum LabelChoice<'a> {
     /// They are found in the file.
@@ -51,7 +51,7 @@ pub struct LabelColumns {
     others: Vec<LabelColumn>,
 }
 
-/// Where the names of the columns come from.
+/// The source of the columns' names.
 #[derive(Clone, Copy, PartialEq)]
 enum Source {
     Values,

@@ -58,7 +58,7 @@ pub struct CrossValidation {
 pub struct LabelReport {
     pub label: String,
     pub threshold: f64,
-    /// What the threshold rests on.
+    /// The basis of the threshold.
     #[serde(default)]
     pub threshold_basis: Basis,
     pub f1_at_half: f64,

@@ -31,7 +31,7 @@ pub const NEVER: f64 = 0.9;
 /// Rows with a label below which its threshold is called uncertain.
 pub const FEW_POSITIVES: u64 = 8;
 
-/// What a threshold rests on.
+/// The basis of a threshold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {

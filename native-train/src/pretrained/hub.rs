@@ -110,7 +110,7 @@ impl Hub {
         Ok(self.client.get_or_init(|| client))
     }
 
-    /// What the hub says of a file; `None` if the repository has no such file.
+    /// The hub's word on a file; `None` if the repository has no such file.
     fn describe(
         &self,
         client: &Client,

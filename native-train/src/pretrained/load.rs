@@ -47,7 +47,7 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Rows of the word embeddings that were made for added tokens.
     pub new_rows: usize,
-    /// How the files were read: prefixes that were removed, the entry of a checkpoint.
+    /// Notes on how the files were read: prefixes that were removed, the entry of a checkpoint.
     pub notes: Vec<String>,
 }
 

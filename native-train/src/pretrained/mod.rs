@@ -52,7 +52,7 @@ pub struct Pretrained {
     pub config: DebertaConfig,
     /// `None` for `mini`: it learns its own from the training texts.
     pub tokenizer: Option<TokenizerFiles>,
-    /// What is odd about the labels in the config, which are then not used.
+    /// The oddity of the labels in the config, which are then not used.
     pub odd_labels: Vec<String>,
     weights: Option<WeightFiles>,
     /// Word embeddings that the config has and the weights lack.

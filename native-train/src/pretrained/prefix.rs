@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// What wraps a module in some training programs, wherever in a name it stands: PyTorch's `compile`, FSDP and activation
+/// The names of wrappers around a module in some training programs, wherever in a name it stands: PyTorch's `compile`, FSDP and activation
 /// checkpointing.
 const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 
@@ -47,7 +47,7 @@ impl Prefix {
         name.strip_prefix(&self.0).map(str::to_owned).unwrap_or(name)
     }
 
-    /// What was removed from some of the names, as a sentence has it; `None` if nothing was.
+    /// The prefixes that were removed from some of the names, as a sentence has it; `None` if nothing was.
     pub fn removed<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<String> {
         let mut removed = BTreeSet::new();
         for name in names {

@@ -1,6 +1,7 @@
 //! The tensors of a model in a pickle that PyTorch wrote: the dictionary that holds them, and each as a window onto a run of
 //! numbers.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
@@ -22,7 +23,7 @@ const STATE_ENTRIES: [&str; 8] = [
     "params",
 ];
 
-/// How deep dictionaries of tensors may lie in each other.
+/// The levels to which dictionaries of tensors may lie in each other.
 const DEEPEST: usize = 4;
 
 /// The most numbers of a tensor.
@@ -51,7 +52,7 @@ pub struct Window {
     strides: Vec<usize>,
 }
 
-/// What a name stands for in a dictionary of tensors.
+/// The value of a name in a dictionary of tensors.
 pub enum Named {
     Tensor(Window),
     /// A tensor that has no plain storage (sparse, quantised), by the function that makes it.
@@ -70,6 +71,8 @@ pub fn tensors(path: &Path, pickle: &Pickle) -> Result<StateDict> {
         ensure!(pickle.entries(place).is_some(), "it holds no dictionary of tensors");
         match inner(pickle, place, entries.len()) {
             Ok(Some((name, next))) => {
+                // A dictionary may lie in itself.
+                ensure!(entries.len() < DEEPEST, "its dictionaries lie too deep in each other");
                 entries.push(name.to_owned());
                 place = next;
             }
@@ -110,7 +113,9 @@ fn inner(
 ) -> Result<Option<(&str, Place)>, Vec<String>> {
     let entries = pickle.entries(place).unwrap_or_default();
     let named = entries.iter().filter_map(|&(name, value)| Some((pickle.text(name)?, value)));
-    let counts = named.clone().map(|entry| (entry, most_tensors(pickle, entry.1, depth + 1)));
+    let counts = named
+        .clone()
+        .map(|entry| (entry, most_tensors(pickle, entry.1, DEEPEST.saturating_sub(depth).max(1))));
     let candidates: Vec<((&str, Place), usize)> = counts.filter(|(_, count)| *count > 0).collect();
     let usual = STATE_ENTRIES
         .iter()
@@ -136,15 +141,21 @@ fn inner(
     }
 }
 
-/// The number of tensors of the dictionary that has the most, of a dictionary and those that lie in it.
-fn most_tensors(pickle: &Pickle, place: Place, depth: usize) -> usize {
-    let here = tensor_count(pickle, place);
-    if depth >= DEEPEST {
-        return here;
+/// The number of tensors of the dictionary that has the most, of a dictionary and those that lie in it, `levels` deep in all.
+/// Each is looked at once, however many hold it.
+fn most_tensors(pickle: &Pickle, place: Place, levels: usize) -> usize {
+    let (mut seen, mut level, mut most) = (HashSet::from([place]), vec![place], 0);
+    for _ in 0..levels {
+        let mut next = Vec::new();
+        for place in level {
+            most = most.max(tensor_count(pickle, place));
+            let entries = pickle.entries(place).unwrap_or_default().iter();
+            let named = entries.filter(|(name, _)| pickle.text(*name).is_some());
+            next.extend(named.map(|&(_, value)| value).filter(|&value| seen.insert(value)));
+        }
+        level = next;
     }
-    let entries = pickle.entries(place).unwrap_or_default().iter();
-    let inner = entries.filter(|(name, _)| pickle.text(*name).is_some());
-    inner.map(|&(_, value)| most_tensors(pickle, value, depth + 1)).max().unwrap_or(0).max(here)
+    most
 }
 
 /// The number of tensors with names that are values of a dictionary.
@@ -317,5 +328,56 @@ impl Window {
             format: self.storage.format(),
             location: location(skip),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pickle: &[u8]) -> Result<StateDict> {
+        tensors(Path::new("x.bin"), &Pickle::read(&mut &pickle[..])?)
+    }
+
+    fn refusal(pickle: &[u8]) -> String {
+        read(pickle).err().expect("refused").to_string()
+    }
+
+    #[test]
+    fn a_dictionary_that_lies_in_itself_is_refused() {
+        let pickle = b"\x80\x02}q\0(X\x0a\0\0\0state_dicth\0X\x01\0\0\0a\
+                       ctorch._utils\n_rebuild_tensor_v2\n)Ru.";
+        assert_eq!(refusal(pickle), "its dictionaries lie too deep in each other");
+    }
+
+    /// Dictionaries that each hold the one before many times are looked at once each.
+    #[test]
+    fn dictionaries_in_dictionaries_take_no_more_time_than_bytes() {
+        let mut pickle = b"\x80\x02}q\0".to_vec();
+        for level in 0..6_u8 {
+            pickle.extend([b'}', b'(']);
+            for name in 0..2000_u32 {
+                pickle.extend(
+                    [b"X\x04\0\0\0".as_slice(), &(0x30303030 + name % 10).to_le_bytes()].concat(),
+                );
+                pickle.extend([b'h', level]);
+            }
+            pickle.extend([b'u', b'q', level + 1]);
+        }
+        pickle.push(b'.');
+        let found = read(&pickle).expect("a dictionary without tensors");
+        assert!(found.tensors.is_empty());
+    }
+
+    #[test]
+    fn dictionaries_that_are_copied_over_and_over_are_refused() {
+        let mut pickle = b"\x80\x02ccollections\nOrderedDict\nq\0}(".to_vec();
+        (0..100).for_each(|_| pickle.extend(b"X\x01\0\0\0aK\x01"));
+        pickle.extend(b"uq\x01");
+        let once = [&pickle, b"h\0h\x01\x85R.".as_slice()].concat();
+        assert!(read(&once).is_ok(), "a copy is no fault");
+        (0..200).for_each(|_| pickle.extend(b"h\0h\x01\x85Rq\x01"));
+        pickle.push(b'.');
+        assert_eq!(refusal(&pickle), "its dictionaries are copied over and over");
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct WeightFiles {
     files: Vec<PathBuf>,
     tensors: BTreeMap<String, (usize, Stored)>,
     prefix: Prefix,
-    /// What a user should know of how the files were read.
+    /// Notes for the user on how the files were read.
     notes: Vec<String>,
 }
 
@@ -89,7 +89,7 @@ impl WeightFiles {
         self.prefix.strip(name)
     }
 
-    /// What a user should know of how the files were read.
+    /// Notes for the user on how the files were read.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -15,11 +15,11 @@ pub struct Fault {
     pub line: Option<usize>,
     /// The column's name, or its number if it has none.
     pub column: Option<String>,
-    /// What is wrong there.
+    /// The fault itself.
     pub kind: FaultKind,
 }
 
-/// What is wrong with a file.
+/// The kinds of faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultKind {
     /// There is no line with text.
@@ -77,7 +77,7 @@ impl Fault {
         line + &column.unwrap_or_default()
     }
 
-    /// What is wrong, as a phrase.
+    /// The fault as a phrase.
     pub fn what(&self) -> String {
         match &self.kind {
             FaultKind::Empty => "the file is empty".to_owned(),
@@ -105,7 +105,7 @@ impl Fault {
         }
     }
 
-    /// What to do about it, as a phrase.
+    /// The remedy as a phrase.
     pub fn remedy(&self) -> String {
         match &self.kind {
             FaultKind::Empty => {

@@ -38,7 +38,7 @@ impl Note {
     }
 }
 
-/// What was found above the header.
+/// The findings above the header.
 pub(super) struct Preamble {
     pub delimiter: Delimiter,
     /// The place of the header in the text, and its line.

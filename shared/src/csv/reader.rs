@@ -132,7 +132,7 @@ impl Reader {
         Ok(Some(record))
     }
 
-    /// What was decided about the file so far.
+    /// The decisions about the file so far.
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }

@@ -24,7 +24,7 @@ pub(super) struct Client {
     network: Network,
 }
 
-/// What the hub says of a file.
+/// The hub's word on a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Remote {
     pub commit: String,

@@ -35,7 +35,7 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// What stands in for a download that does not work.
+/// The ways round a download that does not work.
 const OR_A_FOLDER: &str = "or download the model's files into a folder and pass that";
 
 /// The repository has none of these files.

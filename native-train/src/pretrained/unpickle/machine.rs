@@ -14,6 +14,9 @@ struct Machine<'a, R> {
     stack: Vec<Place>,
     marks: Vec<usize>,
     memo: HashMap<u64, Place>,
+    instructions: usize,
+    /// Entries that were copied from one dictionary into another.
+    copied: usize,
 }
 
 /// Reads one pickle: its values, and the place of the one that it stands for.
@@ -24,6 +27,8 @@ pub(super) fn run(reader: &mut impl BufRead) -> Result<(Vec<Value>, Place)> {
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        instructions: 0,
+        copied: 0,
     };
     while machine.step()? {}
     let root = machine.pop()?;
@@ -35,6 +40,7 @@ impl<R: BufRead> Machine<'_, R> {
     #[expect(clippy::too_many_lines, reason = "an arm for each instruction")]
     fn step(&mut self) -> Result<bool> {
         let instruction = self.input.byte()?;
+        self.instructions += 1;
         match instruction {
             b'.' => return Ok(false),
             0x80 => self.input.skip(1)?,
@@ -87,25 +93,25 @@ impl<R: BufRead> Machine<'_, R> {
             0x93 => self.class_of_two_texts()?,
             b'R' | 0x81 => {
                 let (args, callable) = (self.pop()?, self.pop()?);
-                self.call(callable, args);
+                self.call(callable, args)?;
             }
             0x92 => {
                 self.pop()?; // arguments by names
                 let (args, callable) = (self.pop()?, self.pop()?);
-                self.call(callable, args);
+                self.call(callable, args)?;
             }
             b'i' => {
                 let class = Value::Class(self.input.line()?, self.input.line()?);
                 let args = self.popped_to_mark()?;
                 let (class, args) = (self.add(class), self.add(Value::Items(args)));
-                self.call(class, args);
+                self.call(class, args)?;
             }
             b'o' => {
                 let mut args = self.popped_to_mark()?;
                 ensure!(!args.is_empty(), "an object without a class");
                 let class = args.remove(0);
                 let args = self.add(Value::Items(args));
-                self.call(class, args);
+                self.call(class, args)?;
             }
             b'P' => {
                 let id = self.input.line()?;
@@ -198,32 +204,36 @@ impl<R: BufRead> Machine<'_, R> {
     }
 
     /// Notes a call, except that of a dictionary's class, which is a dictionary of the pairs that it was given.
-    fn call(&mut self, callable: Place, args: Place) {
+    fn call(&mut self, callable: Place, args: Place) -> Result<()> {
         let is_dictionary = matches!(&self.values[callable], Value::Class(module, name)
             if matches!((module.as_str(), name.as_str()),
                 ("collections", "OrderedDict" | "defaultdict") | ("builtins" | "__builtin__", "dict")));
         if !is_dictionary {
-            return self.push(Value::Call { callable, args });
+            self.push(Value::Call { callable, args });
+            return Ok(());
         }
-        let Value::Items(args) = self.values[args].clone() else {
-            return self.push(Value::Entries(Vec::new()));
+        // The pairs are the last argument: a `defaultdict` is given its default before.
+        let given = match &self.values[args] {
+            Value::Items(args) => args.last().map(|&last| &self.values[last]),
+            _ => None,
         };
-        let mut entries = Vec::new();
-        for arg in args {
-            match &self.values[arg] {
-                Value::Entries(given) => entries.extend(given.iter().copied()),
-                Value::Items(pairs) => entries.extend(pairs.iter().filter_map(|&pair| {
-                    if let Value::Items(pair) = &self.values[pair]
-                        && let &[key, value] = &pair[..]
-                    {
-                        return Some((key, value));
-                    }
-                    None
-                })),
-                _ => {}
-            }
-        }
+        let entries: Vec<(Place, Place)> = match given {
+            Some(Value::Entries(given)) => given.clone(),
+            Some(Value::Items(pairs)) => pairs
+                .iter()
+                .filter_map(|&pair| match &self.values[pair] {
+                    Value::Items(pair) => <[Place; 2]>::try_from(pair.as_slice()).ok(),
+                    _ => None,
+                })
+                .map(|[key, value]| (key, value))
+                .collect(),
+            _ => Vec::new(),
+        };
+        // Each entry took instructions to make, so whoever copies more copies the same ones over and over.
+        self.copied += entries.len();
+        ensure!(self.copied <= self.instructions, "its dictionaries are copied over and over");
         self.push(Value::Entries(entries));
+        Ok(())
     }
 
     fn class_of_two_texts(&mut self) -> Result<()> {
