@@ -5,6 +5,7 @@
 use super::geometry::{COLUMNS, ROWS};
 use super::quantize::quantize;
 
+mod portable;
 #[cfg(target_arch = "wasm32")]
 mod simd128;
 #[cfg(target_arch = "x86_64")]
@@ -161,7 +162,7 @@ impl Weight for i8 {
     fn add<const R: usize>(isa: Isa, x: &[i16], w: &[i8], sums: &mut [[i32; COLUMNS]; R]) {
         assert_eq!(x.len() / R, w.len() / COLUMNS, "steps");
         match isa {
-            Isa::Portable => portable_integers(x, w, sums),
+            Isa::Portable => portable::integers(x, w, sums),
             #[cfg(target_arch = "wasm32")]
             Isa::Simd128 => simd128::add_i8(x, w, sums),
             #[cfg(target_arch = "x86_64")]
@@ -178,7 +179,7 @@ impl Weight for i16 {
     fn add<const R: usize>(isa: Isa, x: &[i16], w: &[i16], sums: &mut [[i32; COLUMNS]; R]) {
         assert_eq!(x.len() / R, w.len() / COLUMNS, "steps");
         match isa {
-            Isa::Portable => portable_integers(x, w, sums),
+            Isa::Portable => portable::integers(x, w, sums),
             #[cfg(target_arch = "wasm32")]
             Isa::Simd128 => simd128::add_i16(x, w, sums),
             #[cfg(target_arch = "x86_64")]
@@ -197,7 +198,7 @@ impl Weight for f32 {
         match isa {
             #[cfg(target_arch = "wasm32")]
             Isa::Simd128 => simd128::add_f32(x, w, sums),
-            Isa::Portable => portable_f32(x, w, sums),
+            Isa::Portable => portable::floats(x, w, sums),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => x86::avx2_f32(x, w, sums),
             #[cfg(target_arch = "x86_64")]
@@ -213,31 +214,5 @@ pub fn interleave<F: Copy, const STEP: usize, const R: usize>(rows: &[F], tile: 
     let places: &mut [[[F; STEP]; R]] = tile.as_chunks_mut().0.as_chunks_mut().0;
     for (step, place) in places.iter_mut().enumerate() {
         *place = rows.map(|row| row[step]);
-    }
-}
-
-fn portable_integers<W: Copy + Into<i32>, const R: usize>(
-    x: &[i16],
-    w: &[W],
-    sums: &mut [[i32; COLUMNS]; R],
-) {
-    for (x, w) in x.chunks_exact(R * 2).zip(w.chunks_exact(COLUMNS * 2)) {
-        for (sums, x) in sums.iter_mut().zip(x.chunks_exact(2)) {
-            let x = [i32::from(x[0]), i32::from(x[1])];
-            for (sum, w) in sums.iter_mut().zip(w.chunks_exact(2)) {
-                *sum += x[0] * w[0].into() + x[1] * w[1].into();
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn portable_f32<const R: usize>(x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]; R]) {
-    for (x, w) in x.chunks_exact(R).zip(w.chunks_exact(COLUMNS)) {
-        for (sums, x) in sums.iter_mut().zip(x) {
-            for (sum, w) in sums.iter_mut().zip(w) {
-                *sum += x * w;
-            }
-        }
     }
 }

@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 };
 
 use super::super::geometry::COLUMNS;
-use super::portable_f32;
+use super::portable;
 
 pub fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2")
@@ -88,7 +88,7 @@ pub fn avx2_f32<const R: usize>(x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]
     // The loop is inlined here for certain; a closure that is dispatched by instruction set is not.
     #[target_feature(enable = "avx2")]
     fn add<const R: usize>(x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]; R]) {
-        portable_f32(x, w, sums);
+        portable::floats(x, w, sums);
     }
     // SAFETY: `Isa::available` has found AVX2.
     unsafe { add(x, w, sums) }
@@ -98,7 +98,7 @@ pub fn avx2_f32<const R: usize>(x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]
 pub fn avx512_f32<const R: usize>(x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]; R]) {
     #[target_feature(enable = "avx512f")]
     fn add<const R: usize>(x: &[f32], w: &[f32], sums: &mut [[f32; COLUMNS]; R]) {
-        portable_f32(x, w, sums);
+        portable::floats(x, w, sums);
     }
     // SAFETY: `Isa::available` has found AVX-512BW, which implies AVX-512F.
     unsafe { add(x, w, sums) }
