@@ -16,8 +16,9 @@ use native_train::device::{self, Device};
 use native_train::memory;
 use native_train::pretrained::Pretrained;
 use native_train::progress::Progress;
+use native_train::training::fine_tuning;
 use native_train::training::metrics_log::StepRecord;
-use native_train::training::trainer::{self, Files};
+use native_train::training::trainer::Files;
 use native_train::training::{Compute, Examples, FoldContext, Hyperparameters, Order, Precision};
 use rayon::prelude::*;
 use serde_json::json;
@@ -224,7 +225,7 @@ impl Bench {
             compute: &compute,
         };
         let mut progress = Progress::timing();
-        trainer::train(&self.pretrained.config, initial, context, &files, &mut progress)?;
+        fine_tuning::train(&self.pretrained.config, initial, context, &files, &mut progress)?;
         let losses = losses(files.metrics)?;
         Ok(Trained { step_times: progress.step_times().to_vec(), losses })
     }

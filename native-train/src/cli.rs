@@ -31,6 +31,7 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     Export(ExportArgs),
     Inspect(InspectArgs),
+    Shrink(ShrinkArgs),
 }
 
 /// Train an ensemble: CSV in; models, thresholds, scores and predictions out
@@ -268,6 +269,110 @@ fn fold_choice(text: &str) -> Result<FoldChoice, String> {
     numbers.map(FoldChoice::These).ok_or("use `all`, or numbers separated by commas".to_owned())
 }
 
+/// Make a smaller encoder from a larger one, taught on plain texts
+///
+/// Keeps some of the teacher's layers, cuts its vocabulary to what the texts need, and factorises its
+/// word embeddings. Then the student reads the texts and learns to have the teacher's hidden states
+/// and attention relations. DIR becomes a model for `train --model DIR`, and for Hugging Face
+/// transformers.
+#[derive(Debug, Args)]
+#[command(after_help = SHRINK_EXAMPLES)]
+pub struct ShrinkArgs {
+    /// Model to learn from: a folder or hub id
+    #[arg(long, value_name = "DIR|HUB_ID", display_order = 0)]
+    pub teacher: String,
+
+    /// Files with texts; labels are not needed
+    ///
+    /// Some ten thousand texts of the kind that the model is for. Texts that are equal count once.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, display_order = 1)]
+    pub texts: Vec<PathBuf>,
+
+    /// Folder to write the student into
+    #[arg(long, value_name = "DIR", display_order = 2)]
+    pub output: PathBuf,
+
+    /// Layers of the student [default: the teacher's]
+    #[arg(long, value_name = "N", help_heading = "Size")]
+    pub layers: Option<usize>,
+
+    /// Width of the student's hidden states, a multiple of a head's [default: the teacher's]
+    ///
+    /// Heads and feed-forward layers shrink in proportion.
+    #[arg(long, value_name = "H", help_heading = "Size")]
+    pub hidden: Option<usize>,
+
+    /// Width of the word embeddings, which a projection then widens [default: the teacher's]
+    #[arg(long, value_name = "E", help_heading = "Size")]
+    pub embedding_size: Option<usize>,
+
+    /// Pieces of the vocabulary to keep, those that the texts use most [default: all]
+    ///
+    /// Single characters stay as well, so that no text has an unknown piece that had none.
+    #[arg(long, value_name = "V", help_heading = "Size")]
+    pub vocab_size: Option<usize>,
+
+    /// Longest text in tokens; longer ones are truncated
+    #[arg(long, value_name = "TOKENS", default_value_t = 128, help_heading = "Schedule")]
+    pub max_len: usize,
+
+    /// Passes over the texts
+    #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Schedule")]
+    pub epochs: usize,
+
+    /// Texts in an optimizer step
+    #[arg(long, value_name = "N", default_value_t = 32, help_heading = "Schedule")]
+    pub batch_size: usize,
+
+    /// Highest learning rate, reached after warm-up
+    #[arg(long, value_name = "RATE", default_value_t = 5e-4, help_heading = "Schedule")]
+    pub lr: f64,
+
+    /// Share of all steps, 0 to 1, in which the learning rate rises from 0
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, help_heading = "Schedule")]
+    pub warmup_ratio: f64,
+
+    /// Weight decay of AdamW, 0 or more
+    #[arg(long, value_name = "RATE", default_value_t = 0.01, help_heading = "Schedule")]
+    pub weight_decay: f64,
+
+    /// Dropout probability while the student learns, below 1; its config keeps the teacher's
+    #[arg(long, value_name = "P", default_value_t = 0.0, help_heading = "Schedule")]
+    pub dropout: f64,
+
+    /// Seed of the texts' order and of dropout
+    #[arg(long, value_name = "N", default_value_t = 42, help_heading = "Schedule")]
+    pub seed: u32,
+
+    /// Column with the text [default: found as by `train`]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub text_column: Option<String>,
+
+    /// Character between the columns: comma, semicolon, tab or bar [default: found in each file]
+    #[arg(long, value_name = "CHARACTER", help_heading = "Data")]
+    pub delimiter: Option<Delimiter>,
+
+    /// Device: auto, cpu, cuda or cuda:N (the N-th GPU)
+    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Machine")]
+    pub device: DeviceChoice,
+
+    /// Least seconds between checkpoints, which are made after an epoch
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Machine")]
+    pub checkpoint_seconds: u64,
+
+    /// CPU threads [default: the number of cores]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub threads: Option<usize>,
+
+    /// Continue an interrupted shrinking from its last checkpoint
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Check teacher, texts and settings and print the plan, without training
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// Describe a model, tokenizer, run, bundle or weights file
 ///
 /// PATH may be a model folder, a run, a bundle, tokenizer.json, spm.model, a .safetensors file or a
@@ -320,6 +425,13 @@ Examples:
   The smallest bundle that is hardly worse; one model for phones:
     native-train export --run runs/base --output bundle --encoding auto
     native-train export --run runs/base --output light --encoding int8 --soup --test-csv labelled.csv";
+
+const SHRINK_EXAMPLES: &str = "\
+Examples:
+  Half the layers, and a fifth of the parameters:
+    native-train shrink --teacher microsoft/deberta-v3-base --texts train.csv more.csv \\
+        --output models/short --layers 6 --embedding-size 128 --vocab-size 16000
+    native-train train --model models/short --lr 1e-4 --train-csv train.csv --output runs/short";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:

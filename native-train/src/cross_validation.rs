@@ -22,7 +22,8 @@ use crate::pretrained::Pretrained;
 use crate::progress::Progress;
 use crate::run::{FoldFolder, Run, files, tensors};
 use crate::training::checkpoint;
-use crate::training::trainer::{self, Files, Trained};
+use crate::training::fine_tuning::{self, Trained};
+use crate::training::trainer::Files;
 use crate::training::{Compute, Examples, FoldContext, Hyperparameters, PhaseTimes, Precision};
 use crate::training::{metrics_log, rng};
 
@@ -116,7 +117,7 @@ fn train_fold(
         metrics: &folder.metrics_jsonl(),
     };
     let config = &plan.pretrained.config;
-    let trained = trainer::train(config, initial.tensors, context, &files, progress)?;
+    let trained = fine_tuning::train(config, initial.tensors, context, &files, progress)?;
     save(plan, &trained, folder)?;
     Ok(trained.times)
 }
@@ -183,7 +184,8 @@ fn probabilities(
 /// The scores of a fold's training, from its log.
 fn report(fold: usize, rows: usize, folder: &FoldFolder) -> Result<FoldReport> {
     let epochs = metrics_log::read_epochs(&folder.metrics_jsonl())?;
-    let macro_f1_at_half: Vec<f64> = epochs.iter().map(|epoch| epoch.validation_macro_f1).collect();
+    let measured = epochs.iter().filter_map(|epoch| epoch.validation);
+    let macro_f1_at_half = measured.filter_map(|validation| validation.macro_f1).collect();
     let best = metrics_log::best_epoch(&epochs)
         .ok_or_else(|| files::damaged(&folder.metrics_jsonl(), "it has no line for an epoch"))?;
     Ok(FoldReport { fold, rows, macro_f1_at_half, best_epoch: best.epoch })

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => commands::evaluate::run(&args, &mut progress),
         Command::Export(args) => commands::export::run(&args, &mut progress),
         Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Shrink(args) => commands::shrink::run(&args, &mut progress),
     };
     progress.clear();
     match outcome {

@@ -31,6 +31,13 @@ pub enum Downloads {
     Hidden,
 }
 
+/// How well a model does on texts that it does not learn from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Measure {
+    MacroF1(f64),
+    Loss(f64),
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Voice {
     Quiet,
@@ -105,7 +112,8 @@ impl Progress {
 
     /// Begins the training of `fold`, the `position`-th (from 1) of `of` that are to be trained now.
     pub fn fold(&mut self, fold: usize, position: usize, of: usize) {
-        (self.training.fold, self.training.position, self.training.folds) = (fold, position, of);
+        (self.training.fold, self.training.position, self.training.folds) =
+            (Some(fold), position, of);
     }
 
     /// Begins epoch `epoch` (from 1) of `of`, which has `steps` optimizer steps.
@@ -139,13 +147,16 @@ impl Progress {
         }
     }
 
-    /// Ends an epoch, whose weights reach this macro-F1 on the fold's validation rows.
-    pub fn validated(&mut self, macro_f1: f64) {
+    /// Ends an epoch, whose weights do so well on texts that are held out, if there are any.
+    pub fn validated(&mut self, measure: Option<Measure>) {
         self.clear();
-        let Training { best, .. } = &mut self.training;
-        *best = best.map_or(Some(macro_f1), |before| Some(before.max(macro_f1)));
+        if let Some(Measure::MacroF1(macro_f1)) = measure {
+            let Training { best, .. } = &mut self.training;
+            *best = best.map_or(Some(macro_f1), |before| Some(before.max(macro_f1)));
+        }
         let (heading, loss) = (self.training.heading(), self.training.mean_loss());
-        self.note(format_args!("{heading}: loss {loss:.4}, macro-F1 {macro_f1:.4}"));
+        let measure = measure.map_or_else(String::new, |measure| format!(", {measure}"));
+        self.note(format_args!("{heading}: loss {loss:.4}{measure}"));
     }
 
     /// Reports that `done` rows of a file are labelled.
@@ -215,7 +226,8 @@ struct Training {
     started: Instant,
     /// The steps of all folds since `started`.
     done: usize,
-    fold: usize,
+    /// `None` for a training that has no folds.
+    fold: Option<usize>,
     /// The fold's position, from 1, among those that are trained now.
     position: usize,
     folds: usize,
@@ -234,7 +246,7 @@ impl Training {
         Self {
             started,
             done: 0,
-            fold: 0,
+            fold: None,
             position: 1,
             folds: 1,
             epoch: 1,
@@ -263,7 +275,10 @@ impl Training {
 
     fn heading(&self) -> String {
         let Self { fold, position, folds, epoch, epochs, .. } = self;
-        format!("fold-{fold} ({position} of {folds}) epoch {epoch}/{epochs}")
+        match fold {
+            Some(fold) => format!("fold-{fold} ({position} of {folds}) epoch {epoch}/{epochs}"),
+            None => format!("epoch {epoch}/{epochs}"),
+        }
     }
 
     fn state(&self, now: Instant) -> String {
@@ -303,6 +318,15 @@ fn on_terminal(bar: ProgressBar) -> ProgressBar {
     bar
 }
 
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MacroF1(macro_f1) => write!(f, "macro-F1 {macro_f1:.4}"),
+            Self::Loss(loss) => write!(f, "on held-out texts {loss:.4}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,7 +335,7 @@ mod tests {
     fn the_time_left_counts_epochs_and_folds_to_come() {
         let start = Instant::now();
         let mut training = Training::new(start);
-        (training.fold, training.position, training.folds) = (3, 2, 4);
+        (training.fold, training.position, training.folds) = (Some(3), 2, 4);
         training.begin_epoch(1, 3, 10);
         for _ in 0..4 {
             training.step(0.5);
@@ -332,10 +356,10 @@ mod tests {
         progress.step(1.0);
         progress.step(0.5);
         assert!((progress.training.mean_loss() - 0.75).abs() < 1e-12);
-        progress.validated(0.6);
+        progress.validated(Some(Measure::MacroF1(0.6)));
         progress.epoch(2, 2, 2);
         progress.step(0.2);
-        progress.validated(0.4);
+        progress.validated(Some(Measure::MacroF1(0.4)));
         assert!((progress.training.mean_loss() - 0.2).abs() < 1e-12);
         assert_eq!(progress.training.best, Some(0.6));
     }

@@ -86,9 +86,23 @@ impl Tape {
         gradient: Tensor,
         parameters: &mut ParameterGradients,
     ) -> Result<()> {
+        self.backward_all([(output, gradient)], parameters)
+    }
+
+    /// Propagates the gradients of several outputs at once, as [`backward`](Self::backward) does with one.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor), if a tensor operation fails, for example for lack of memory.
+    pub fn backward_all<'a>(
+        self,
+        outputs: impl IntoIterator<Item = (&'a Value, Tensor)>,
+        parameters: &mut ParameterGradients,
+    ) -> Result<()> {
         let backward = self.backward.into_inner();
         let mut gradients = Gradients { parameters, values: vec![None; backward.len()] };
-        gradients.add(output, gradient)?;
+        for (output, gradient) in outputs {
+            gradients.add(output, gradient)?;
+        }
         for (node, propagate) in backward.into_iter().enumerate().rev() {
             if let Some(gradient) = gradients.values[node].take() {
                 propagate(gradient, &mut gradients)?;

@@ -4,6 +4,7 @@ pub mod evaluate;
 pub mod export;
 pub mod inspect;
 pub mod predict;
+pub mod shrink;
 mod stdout;
 pub mod train;
 mod trained_run;

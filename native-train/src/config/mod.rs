@@ -6,6 +6,7 @@ mod choices;
 mod file;
 mod places;
 mod settings;
+mod shrink;
 
 use std::{fmt, fs, path::Path, path::PathBuf, thread};
 
@@ -17,6 +18,7 @@ use shared::csv::Delimiter;
 pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use places::{Places, of_config_file};
 pub use settings::Settings;
+pub use shrink::ShrinkConfig;
 
 use crate::{
     data::{FileOptions, Split, Unlabelled},

@@ -22,5 +22,6 @@ pub use dataset::{Dataset, Loaded};
 pub use duplicates::{Duplicates, Repeats, Share, TestOverlap};
 pub use folds::{Folds, Split};
 pub use label_columns::{LabelChoice, LabelRule};
+pub use text_key::distinct;
 pub use texts::{TextStream, Texts};
 pub use warning::{Tally, Warning};

@@ -1,5 +1,7 @@
 //! The key by which two texts count as equal: Unicode NFKC, case folding, collapsed whitespace.
 
+use std::collections::HashSet;
+
 use unicode_normalization::UnicodeNormalization;
 
 /// The key, which is the same for equal texts.
@@ -9,6 +11,12 @@ pub fn text_key(text: &str) -> String {
     // Folding can leave characters that NFKC composes.
     let normalized: String = folded.nfkc().collect();
     normalized.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The texts without those that are equal to an earlier one.
+pub fn distinct(texts: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    texts.into_iter().filter(|text| seen.insert(text_key(text))).collect()
 }
 
 /// Full case folding by way of upper case, which unites letters that lower case alone does not (`ß`

@@ -32,6 +32,7 @@ use crate::error::UserError;
 
 const CONFIG: &str = "config.toml";
 const LOCK: &str = ".lock";
+const SHRINK: &str = "shrink.toml";
 
 /// A run folder, open for reading, or locked for a training.
 #[derive(Debug)]
@@ -45,6 +46,13 @@ pub struct Run {
 #[derive(Debug)]
 pub struct FoldFolder {
     folder: PathBuf,
+}
+
+/// The folder of a student that a shrinking makes: a model's folder, and `shrink.toml`.
+#[derive(Debug)]
+pub struct StudentFolder {
+    model: FoldFolder,
+    _lock: File,
 }
 
 impl Run {
@@ -153,7 +161,7 @@ impl Run {
     fn locked(folder: &Path) -> Result<Self> {
         make_folder(folder)?;
         // Before the lock, so that nothing is written to a folder of other files.
-        refuse_foreign(folder)?;
+        refuse_foreign(folder, CONFIG, "no run")?;
         let run = Self { folder: folder.to_owned(), _lock: Some(lock(folder)?) };
         run.remove_leftovers()?;
         Ok(run)
@@ -165,6 +173,37 @@ impl Run {
             files::remove_leftovers(&self.folder.join(name))?;
         }
         Ok(())
+    }
+}
+
+impl StudentFolder {
+    /// Opens an empty or missing folder, or with `resume` one in which a shrinking has begun, whose unfinished files are
+    /// removed.
+    ///
+    /// # Errors
+    /// If another training is writing there, or the folder holds other files.
+    pub fn open(folder: &Path, resume: bool) -> Result<Self> {
+        make_folder(folder)?;
+        refuse_foreign(folder, SHRINK, "no student")?;
+        let lock = lock(folder)?;
+        files::remove_leftovers(folder)?;
+        let student = Self { model: FoldFolder { folder: folder.to_owned() }, _lock: lock };
+        if student.shrink_toml().exists() && !resume {
+            return Err(UserError::new(format!("`{}` already holds a student", folder.display()))
+                .hint("pass `--resume` to continue it, or another `--output`")
+                .into());
+        }
+        Ok(student)
+    }
+
+    /// The files of the model.
+    pub fn model(&self) -> &FoldFolder {
+        &self.model
+    }
+
+    /// The settings that the shrinking began with.
+    pub fn shrink_toml(&self) -> PathBuf {
+        self.model.folder.join(SHRINK)
     }
 }
 
@@ -224,15 +263,15 @@ fn make_folder(folder: &Path) -> Result<()> {
     })
 }
 
-/// Rejects a folder with files that are not a run's.
-fn refuse_foreign(folder: &Path) -> Result<()> {
-    if folder.join(CONFIG).is_file() {
+/// Rejects a folder with files but none called `marker`, by which ours are known.
+fn refuse_foreign(folder: &Path, marker: &str, lacks: &str) -> Result<()> {
+    if folder.join(marker).is_file() {
         return Ok(());
     }
     let names = files::names(folder)?;
     let foreign = names.iter().find(|name| *name != LOCK && !is_temporary(name));
     foreign.map_or(Ok(()), |name| {
-        let message = format!("`{}` holds other files (`{name}`) and no run", folder.display());
+        let message = format!("`{}` holds other files (`{name}`) and {lacks}", folder.display());
         Err(UserError::new(message).hint("pass an empty or new folder as `--output`").into())
     })
 }

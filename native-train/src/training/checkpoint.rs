@@ -1,4 +1,4 @@
-//! The state of a fold's training at the end of an epoch, in one file: all that is needed to continue
+//! The state of a training at the end of an epoch, in one file: all that is needed to continue
 //! as if nothing had happened. Random numbers are not in it, as `rng` derives them from the step.
 //!
 //! It is a safetensors file of `weights.NAME`, `moments.first.NAME` (`exp_avg`),
@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use shared::kernels::grad_scaler::ScalerState;
 
+use super::metrics_log::EpochRecord;
 use crate::run::files;
 use crate::run::tensors::{self, Tensors};
 
@@ -37,9 +38,8 @@ pub struct Position {
     pub skipped_steps: Vec<usize>,
     #[serde(rename = "optimizer")]
     pub scaler: ScalerState,
-    /// The epoch, counted from 1, whose weights scored best.
-    pub best_epoch: usize,
-    pub best_macro_f1: f64,
+    /// The epoch whose weights are the best so far.
+    pub best: EpochRecord,
     /// The length of metrics.jsonl at this point.
     pub log_bytes: u64,
 }
@@ -53,7 +53,7 @@ impl Checkpoint {
         let position = serde_json::to_string(&self.position).expect("plain numbers");
         let metadata = [(METADATA_KEY.to_owned(), position)].into();
         let mut groups = vec![("weights", &self.weights), ("moments", &self.moments)];
-        if self.position.best_epoch != self.position.epochs {
+        if self.position.best.epoch != self.position.epochs {
             groups.push(("best", &self.best));
         }
         let prefixed = groups.into_iter().flat_map(|(group, tensors)| {
@@ -82,7 +82,7 @@ impl Checkpoint {
             };
             group.insert(name.to_owned(), tensor);
         }
-        if position.best_epoch == position.epochs {
+        if position.best.epoch == position.epochs {
             best.clone_from(&weights);
         }
         Ok(Self { position, weights, moments, best })

@@ -1,5 +1,6 @@
 //! The input of a fold's training: texts, settings and a device.
 
+use std::fmt;
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -18,6 +19,24 @@ pub struct FoldContext<'a> {
     pub validation_rows: &'a [usize],
     pub hyperparameters: &'a Hyperparameters,
     pub compute: &'a Compute,
+}
+
+/// What every training needs, whatever it learns.
+#[derive(Clone, Copy)]
+pub struct TrainingContext<'a> {
+    pub subject: Subject,
+    pub train_rows: &'a [usize],
+    pub hyperparameters: &'a Hyperparameters,
+    pub compute: &'a Compute,
+}
+
+/// The model that a training makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The model of a fold, which is counted from 0.
+    Fold(usize),
+    /// A smaller encoder that learns from a larger one.
+    Student,
 }
 
 /// Encoded texts and their labels.
@@ -82,6 +101,42 @@ impl AddAssign for PhaseTimes {
     fn add_assign(&mut self, other: Self) {
         self.train += other.train;
         self.validation += other.validation;
+    }
+}
+
+impl<'a> FoldContext<'a> {
+    /// The part that does not depend on what is learned.
+    pub fn training(&self) -> TrainingContext<'a> {
+        TrainingContext {
+            subject: Subject::Fold(self.fold),
+            train_rows: self.train_rows,
+            hyperparameters: self.hyperparameters,
+            compute: self.compute,
+        }
+    }
+
+    /// All rows of the fold, those to train on first.
+    pub fn rows(&self) -> impl Iterator<Item = usize> + 'a {
+        self.train_rows.iter().chain(self.validation_rows).copied()
+    }
+}
+
+impl Subject {
+    /// The number that the seeds of a training depend on.
+    pub fn number(self) -> usize {
+        match self {
+            Self::Fold(fold) => fold,
+            Self::Student => 0,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fold(fold) => write!(f, "fold {fold}"),
+            Self::Student => f.write_str("the student"),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::progress::Measure;
 use crate::run::files;
 
 /// One optimizer step.
@@ -25,15 +26,52 @@ pub struct StepRecord {
     pub grad_norm: Option<f32>,
 }
 
-/// One epoch's validation.
+/// One epoch, and how good the model was at its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Counted from 1.
     pub epoch: usize,
+    /// The steps up to its end.
     pub step: usize,
-    pub validation_loss: f32,
-    /// Macro-F1 at threshold 0.5.
-    pub validation_macro_f1: f64,
+    /// `None` if the training holds out no texts.
+    #[serde(flatten)]
+    pub validation: Option<Validation>,
+}
+
+/// What a model makes of texts that it does not learn from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    #[serde(rename = "validation_loss")]
+    pub loss: f32,
+    /// Macro-F1 at threshold 0.5, of a classifier.
+    #[serde(rename = "validation_macro_f1", default, skip_serializing_if = "Option::is_none")]
+    pub macro_f1: Option<f64>,
+}
+
+impl EpochRecord {
+    /// Whether its weights are to be kept instead of those of the best epoch before: where nothing was measured,
+    /// the later ones are.
+    pub fn improves_on(&self, best: &Self) -> bool {
+        match (self.validation, best.validation) {
+            (Some(new), Some(best)) => new.score() > best.score(),
+            _ => true,
+        }
+    }
+}
+
+impl Validation {
+    /// The figure by which epochs are compared.
+    pub fn measure(self) -> Measure {
+        self.macro_f1.map_or(Measure::Loss(f64::from(self.loss)), Measure::MacroF1)
+    }
+
+    /// A number that is higher for a better model.
+    fn score(self) -> f64 {
+        match self.measure() {
+            Measure::MacroF1(macro_f1) => macro_f1,
+            Measure::Loss(loss) => -loss,
+        }
+    }
 }
 
 /// The log of one fold, open for appending.
@@ -117,13 +155,9 @@ pub fn read_epochs(path: &Path) -> Result<Vec<EpochRecord>> {
     Ok(epochs)
 }
 
-/// The epoch whose weights a training keeps: the first of the highest macro-F1.
+/// The epoch whose weights a training keeps: the first of the best.
 pub fn best_epoch(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
-    let mut epochs = epochs.iter();
-    let first = epochs.next()?;
-    Some(epochs.fold(first, |best, epoch| {
-        if epoch.validation_macro_f1 > best.validation_macro_f1 { epoch } else { best }
-    }))
+    epochs.iter().reduce(|best, epoch| if epoch.improves_on(best) { epoch } else { best })
 }
 
 #[cfg(test)]
@@ -131,7 +165,8 @@ mod tests {
     use super::*;
 
     fn epoch(epoch: usize, validation_macro_f1: f64) -> EpochRecord {
-        EpochRecord { epoch, step: 10 * epoch, validation_loss: 0.5, validation_macro_f1 }
+        let validation = Validation { loss: 0.5, macro_f1: Some(validation_macro_f1) };
+        EpochRecord { epoch, step: 10 * epoch, validation: Some(validation) }
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! One fold from first to last step: order of rows, forward, backward, clip, AdamW, validation,
+//! A training from first to last step: order of rows, forward, backward, clip, AdamW, validation,
 //! checkpoint. Start reading at [`trainer`].
 
 pub mod arena;
 pub mod checkpoint;
 mod context;
+pub mod fine_tuning;
 pub mod lr_scheduler;
 pub mod metrics_log;
+mod objective;
 pub mod optimizer;
 pub mod rng;
 pub mod step_results;
@@ -14,4 +16,9 @@ mod tests;
 pub mod trainer;
 pub mod vocabulary;
 
-pub use context::{Compute, Examples, FoldContext, Hyperparameters, Order, PhaseTimes, Precision};
+pub use context::{
+    Compute, Examples, FoldContext, Hyperparameters, Order, PhaseTimes, Precision, Subject,
+    TrainingContext,
+};
+pub use metrics_log::Validation;
+pub use objective::{MicroBatch, Objective};

@@ -8,8 +8,9 @@ use candle_core::{Device, Tensor};
 use shared::kernels::random::RandomKey;
 use shared::model::{DebertaConfig, WORD_EMBEDDINGS};
 
-use super::metrics_log::read_epochs;
-use super::trainer::{self, Files, Trained};
+use super::fine_tuning::{self, Trained};
+use super::metrics_log::{EpochRecord, read_epochs};
+use super::trainer::Files;
 use super::{Compute, Examples, FoldContext, Hyperparameters, Order, Precision};
 use crate::grid::Targets;
 use crate::progress::Progress;
@@ -118,12 +119,16 @@ fn train_model(
     let files = self::files(&checkpoint, &metrics);
     let mut progress = Progress::quiet();
     let trained =
-        trainer::train(config, initial_weights(1), context, &files, &mut progress).unwrap();
+        fine_tuning::train(config, initial_weights(1), context, &files, &mut progress).unwrap();
     let epochs = read_epochs(&metrics).unwrap();
     assert_eq!(epochs.len(), hyperparameters.epochs);
     let best = super::metrics_log::best_epoch(&epochs).unwrap();
-    assert_eq!((best.epoch, best.validation_macro_f1), (trained.best_epoch, trained.best_macro_f1));
+    assert_eq!(best, &trained.best);
     (trained, std::fs::read_to_string(&metrics).unwrap())
+}
+
+fn macro_f1(epoch: &EpochRecord) -> Option<f64> {
+    epoch.validation.and_then(|validation| validation.macro_f1)
 }
 
 fn bits(weights: &BTreeMap<String, Tensor>) -> BTreeMap<&str, Vec<u32>> {
@@ -140,7 +145,7 @@ fn a_tiny_model_learns_eight_rows_by_heart() {
     let rows: Vec<usize> = (0..8).collect();
     let hyperparameters = Hyperparameters { epochs: 60, ..HYPERPARAMETERS };
     let (trained, _) = train(&examples, &rows, &rows, &hyperparameters, &F32);
-    assert_eq!(trained.best_macro_f1, 1.0);
+    assert_eq!(macro_f1(&trained.best), Some(1.0));
 }
 
 /// Training in half precision learns as much as in f32, and f16's gradients do not underflow.
@@ -157,7 +162,7 @@ fn half_precision_learns_as_well() {
     for (precision, tolerance) in [(Precision::Bf16, 2e-3), (Precision::F16, 3e-4)] {
         let compute = Compute { precision, ..F32 };
         let (trained, log) = train(&examples, &rows, &rows, &hyperparameters, &compute);
-        assert_eq!(trained.best_macro_f1, 1.0, "{precision:?}");
+        assert_eq!(macro_f1(&trained.best), Some(1.0), "{precision:?}");
         let error = (first_loss(&log) / first_loss(&exact) - 1.0).abs();
         assert!(error < tolerance, "{precision:?}: {error}");
         assert_ne!(log, exact, "{precision:?} rounds");
@@ -265,7 +270,7 @@ fn a_diverging_training_says_where_it_was() {
     let hyperparameters = Hyperparameters { epochs: 40, learning_rate: 1e30, ..HYPERPARAMETERS };
     let context = context(3, &examples, &rows, &hyperparameters);
     let mut progress = Progress::quiet();
-    let trained = trainer::train(&config(), initial_weights(1), context, &files, &mut progress);
+    let trained = fine_tuning::train(&config(), initial_weights(1), context, &files, &mut progress);
     let message = trained.err().unwrap().to_string();
     assert!(message.contains("fold 3 diverged at step "), "{message}");
 }
@@ -284,11 +289,21 @@ fn a_confident_mistake_in_validation_costs_its_logit() {
     let files = self::files(&checkpoint, &metrics);
     let hyperparameters = Hyperparameters { learning_rate: 0.0, ..HYPERPARAMETERS };
     let context = context(0, &examples, &rows, &hyperparameters);
-    trainer::train(&config(), weights, context, &files, &mut Progress::quiet()).unwrap();
+    fine_tuning::train(&config(), weights, context, &files, &mut Progress::quiet()).unwrap();
 
     let mistakes = examples.targets.rows().flatten().filter(|&&on| on == 0).count() as f32;
     assert!(mistakes > 0.0);
     let expected = 30.0 * mistakes / (8 * LABELS) as f32;
-    let found = read_epochs(&metrics).unwrap()[0].validation_loss;
+    let found = read_epochs(&metrics).unwrap()[0].validation.unwrap().loss;
     assert!((found - expected).abs() < 1e-5, "{found}, expected {expected}");
+}
+
+#[test]
+fn without_held_out_rows_the_last_epoch_is_kept() {
+    let examples = examples(8);
+    let rows: Vec<usize> = (0..8).collect();
+    let hyperparameters = Hyperparameters { epochs: 3, ..HYPERPARAMETERS };
+    let (trained, log) = train(&examples, &rows, &[], &hyperparameters, &F32);
+    assert_eq!(trained.best, EpochRecord { epoch: 3, step: 6, validation: None });
+    assert!(log.ends_with("{\"epoch\":3,\"step\":6}\n"), "{log}");
 }

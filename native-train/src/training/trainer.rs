@@ -1,5 +1,5 @@
-//! The training of one fold. `Trainer::step` is one training step; the rest is around it: epochs,
-//! validation, checkpoints.
+//! A training from first to last step. `Trainer::step` is one training step; the rest is around it: epochs,
+//! validation, checkpoints. What is learned is an [`Objective`]'s business.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,26 +9,21 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use candle_core::Tensor;
 use shared::autograd::Tape;
-use shared::batch::Batch;
-use shared::kernels::cross_entropy::{bce_with_logits_backward, mean_loss};
 use shared::kernels::grad_scaler::GradScaler;
-use shared::kernels::scalar::sigmoid;
-use shared::model::{Classifier, DebertaConfig, WORD_EMBEDDINGS};
+use shared::model::WORD_EMBEDDINGS;
 
 use super::checkpoint::{Checkpoint, Position};
-use super::context::{FoldContext, Hyperparameters, Order, PhaseTimes, Precision};
+use super::context::{Hyperparameters, Order, PhaseTimes, Precision, TrainingContext};
 use super::lr_scheduler::LinearSchedule;
-use super::metrics_log::{EpochRecord, MetricsLog, StepRecord};
+use super::metrics_log::{EpochRecord, MetricsLog, StepRecord, Validation};
+use super::objective::{MicroBatch, Objective};
 use super::optimizer::Optimizer;
 use super::rng;
 use super::step_results::{StepResult, StepResults};
-use super::vocabulary::CompactVocabulary;
 use crate::device::{self, Memory};
 use crate::error::UserError;
-use crate::evaluation::Scores;
-use crate::grid::Probabilities;
-use crate::length_batches;
 use crate::progress::Progress;
+use crate::run::tensors::Tensors;
 
 /// The files of a training's state and log.
 pub struct Files<'a> {
@@ -38,23 +33,19 @@ pub struct Files<'a> {
     pub metrics: &'a Path,
 }
 
-/// The result of a training: the weights of its best epoch, by HF's names.
-pub struct Trained {
+/// The weights that a training keeps: those of its best epoch.
+pub struct Kept {
     pub weights: BTreeMap<String, Tensor>,
-    pub best_epoch: usize,
-    /// Macro-F1 at threshold 0.5.
-    pub best_macro_f1: f64,
+    pub best: EpochRecord,
+    /// The factors by which the steps up to that epoch, one after the other, changed a word embedding that had no
+    /// gradient.
+    pub word_decay: Vec<f32>,
     pub times: PhaseTimes,
 }
 
-struct Trainer<'a> {
-    context: FoldContext<'a>,
-    vocabulary: CompactVocabulary,
-    /// The word embeddings of the whole vocabulary before training.
-    initial_table: Tensor,
-    /// The fold's texts by row, in ids of the compact vocabulary.
-    input_ids: BTreeMap<usize, Vec<u32>>,
-    classifier: Classifier,
+struct Trainer<'a, O> {
+    context: TrainingContext<'a>,
+    objective: O,
     optimizer: Optimizer,
     scaler: GradScaler,
     schedule: LinearSchedule,
@@ -64,25 +55,24 @@ struct Trainer<'a> {
 }
 
 struct Best {
-    epoch: usize,
-    macro_f1: f64,
+    epoch: EpochRecord,
     weights: BTreeMap<String, Tensor>,
 }
 
-/// Trains one fold from `initial`, or from its checkpoint if there is one.
+/// Trains the weights of `optimizer` from the beginning, or from the checkpoint if there is one.
 ///
 /// # Errors
 /// If the loss is not finite, memory does not suffice, or a file cannot be read or written.
-pub fn train(
-    config: &DebertaConfig,
-    initial: BTreeMap<String, Tensor>,
-    context: FoldContext<'_>,
+pub fn train<O: Objective>(
+    context: TrainingContext<'_>,
+    optimizer: Optimizer,
+    objective: O,
     files: &Files<'_>,
     progress: &mut Progress,
-) -> Result<Trained> {
+) -> Result<Kept> {
     let epochs = context.hyperparameters.epochs;
     let steps_per_epoch = context.hyperparameters.steps_per_epoch(context.train_rows.len());
-    let mut trainer = Trainer::new(config, initial, context)?;
+    let mut trainer = Trainer::new(context, optimizer, objective)?;
     let (epochs_done, log_bytes) = trainer.resume(files.checkpoint)?;
     let mut log = MetricsLog::open(files.metrics, log_bytes)?;
     let mut saved = Instant::now();
@@ -90,7 +80,7 @@ pub fn train(
         progress.epoch(epoch + 1, epochs, steps_per_epoch);
         trainer.train_epoch(epoch, &mut log, progress)?;
         let record = trainer.validate(epoch)?;
-        progress.validated(record.validation_macro_f1);
+        progress.validated(record.validation.map(Validation::measure));
         log.epoch(&record)?;
         if saved.elapsed() >= files.checkpoint_interval {
             trainer.checkpoint(epoch, &mut log, files.checkpoint)?;
@@ -98,44 +88,29 @@ pub fn train(
         }
     }
     log.sync()?;
-    trainer.finish()
+    Ok(trainer.finish())
 }
 
-impl<'a> Trainer<'a> {
-    fn new(
-        config: &DebertaConfig,
-        initial: BTreeMap<String, Tensor>,
-        context: FoldContext<'a>,
-    ) -> Result<Self> {
-        let FoldContext { examples, hyperparameters, compute, .. } = context;
-        let rows = || context.train_rows.iter().chain(context.validation_rows);
-        let texts = rows().map(|&row| &examples.input_ids[row][..]);
-        let vocabulary = CompactVocabulary::new(texts, config.pad_token_id);
-        let (initial_table, weights) = compact_weights(initial, &vocabulary)?;
-        let compact = |row: &usize| {
-            examples.input_ids[*row].iter().map(|&id| vocabulary.compact(id)).collect()
-        };
-        let input_ids = rows().map(|row| (*row, compact(row))).collect();
+/// Copies `initial` to the device, with all that changes it.
+///
+/// # Errors
+/// If the device's memory does not suffice.
+pub fn optimizer(initial: &Tensors, context: &TrainingContext<'_>) -> Result<Optimizer> {
+    let TrainingContext { hyperparameters, compute, .. } = context;
+    Optimizer::new(initial, compute, hyperparameters.weight_decay).map_err(|error| {
+        let what = "the weights, their gradients and AdamW's moments";
+        explain_full_memory(error, &what, context)
+    })
+}
 
-        let optimizer =
-            Optimizer::new(&weights, compute, hyperparameters.weight_decay).map_err(|error| {
-                let what = "the weights, their gradients and AdamW's moments";
-                explain_full_memory(error, &what, &context)
-            })?;
-        drop(weights);
-        let labels = examples.targets.columns();
-        let total_steps = hyperparameters.total_steps(context.train_rows.len());
+impl<'a, O: Objective> Trainer<'a, O> {
+    fn new(context: TrainingContext<'a>, optimizer: Optimizer, objective: O) -> Result<Self> {
+        let TrainingContext { hyperparameters, compute, train_rows, .. } = context;
+        let total_steps = hyperparameters.total_steps(train_rows.len());
         let (peak, warmup) = (hyperparameters.learning_rate, hyperparameters.warmup_ratio);
         Ok(Self {
-            classifier: Classifier::new(
-                &compact_config(config, &vocabulary),
-                labels,
-                &optimizer.weights(),
-            )?,
             context,
-            vocabulary,
-            initial_table,
-            input_ids,
+            objective,
             optimizer,
             scaler: match compute.precision {
                 Precision::F16 => GradScaler::dynamic(&compute.device)?,
@@ -158,7 +133,7 @@ impl<'a> Trainer<'a> {
         let Hyperparameters { order, seed, batch_size, .. } = *self.context.hyperparameters;
         let mut rows = self.context.train_rows.to_vec();
         if order == Order::Shuffled {
-            rng::shuffle(&mut rows, seed, self.context.fold, epoch);
+            rng::shuffle(&mut rows, seed, self.context.subject.number(), epoch);
         }
         for rows in rows.chunks(batch_size) {
             self.step(rows).map_err(|error| self.explain_step(error, rows))?;
@@ -173,21 +148,21 @@ impl<'a> Trainer<'a> {
 
     /// One training step on a batch, which goes through the model in micro-batches.
     fn step(&mut self, rows: &[usize]) -> Result<()> {
-        let FoldContext { fold, examples, hyperparameters, .. } = self.context;
+        let TrainingContext { subject, hyperparameters, .. } = self.context;
         let step = self.results.steps();
-        let elements = rows.len() * examples.targets.columns();
         let micro_batches = rows.chunks(rows.len().div_ceil(hyperparameters.grad_accumulation));
 
         self.optimizer.zero_grad();
-        for (micro_batch, rows) in micro_batches.enumerate() {
-            let tape = Tape::new(rng::dropout_seed(hyperparameters.seed, fold, step, micro_batch));
-            let (batch, targets) = (self.batch(rows), self.targets_on_device(rows)?);
-            let logits = self.classifier.forward(&batch, Some(&tape))?;
-            let loss = self.results.loss(micro_batch)?;
-            let scaler = &self.scaler;
-            let logits_grad =
-                bce_with_logits_backward(logits.tensor(), &targets, elements, scaler, &loss)?;
-            tape.backward(&logits, logits_grad, self.optimizer.gradients())?;
+        for (number, micro_batch) in micro_batches.enumerate() {
+            let seed = rng::dropout_seed(hyperparameters.seed, subject.number(), step, number);
+            let micro_batch = MicroBatch {
+                rows: micro_batch,
+                batch_rows: rows,
+                tape: Tape::new(seed),
+                scaler: &self.scaler,
+                loss: self.results.loss(number)?,
+            };
+            self.objective.backward(micro_batch, self.optimizer.gradients())?;
         }
         let (gradients, norm) = (self.optimizer.arena().all_gradients(), self.results.grad_norm()?);
         self.scaler.unscale_and_clip(gradients, hyperparameters.max_grad_norm, &norm)?;
@@ -220,68 +195,40 @@ impl<'a> Trainer<'a> {
     }
 
     fn diverged(&self, step: usize, what: &dyn fmt::Display) -> anyhow::Error {
-        let fold = self.context.fold;
+        let subject = self.context.subject;
         anyhow::anyhow!(
-            "fold {fold} diverged at step {step}: {what}; a lower `--lr` or a longer `--warmup-ratio` \
+            "{subject} diverged at step {step}: {what}; a lower `--lr` or a longer `--warmup-ratio` \
              may help (the last checkpoint is untouched)"
         )
     }
 
-    /// Scores the fold's held-out rows at 0.5, and copies the weights if they are the best so far.
+    /// Measures the held-out texts, and copies the weights if they are the best so far.
     fn validate(&mut self, epoch: usize) -> Result<EpochRecord> {
         let started = Instant::now();
-        let rows = self.context.validation_rows;
-        let texts: Vec<&[u32]> = rows.iter().map(|row| &self.input_ids[row][..]).collect();
-        let labels = self.context.examples.targets.columns();
-        let classifier = self.classifier.freeze()?;
-        let forward = |batch: &Batch| Ok(classifier.logits(batch)?.flatten_all()?.to_vec1()?);
-        let logits = length_batches::run(&texts, labels, forward, |_| ())
-            .map_err(|error| explain_full_memory(error, &"a validation batch", &self.context))?
-            .into_values();
+        let validation = self
+            .objective
+            .validate()
+            .map_err(|error| explain_full_memory(error, &"a validation batch", &self.context))?;
+        let epoch = EpochRecord { epoch: epoch + 1, step: self.results.steps(), validation };
         // No later loss shows what an epoch's last step did, and a score would hide a NaN.
-        if !logits.iter().all(|logit| logit.is_finite()) {
-            return Err(self.diverged(self.results.steps(), &"a logit is infinite or NaN"));
+        if epoch.validation.is_some_and(|validation| !validation.loss.is_finite()) {
+            return Err(self.diverged(epoch.step, &"the validation loss is infinite or NaN"));
         }
-        let validation_loss = mean_loss(&logits, &self.targets(rows));
-        let probabilities = logits.into_iter().map(sigmoid).collect();
-        let probabilities = Probabilities::new(labels, probabilities);
-        let targets = self.context.examples.targets.select(rows);
-        let macro_f1 = Scores::at_half(&targets, &probabilities).macro_f1();
-        if self.best.as_ref().is_none_or(|best| macro_f1 > best.macro_f1) {
+        if self.best.as_ref().is_none_or(|best| epoch.improves_on(&best.epoch)) {
             let weights = self.optimizer.arena().copy_of_weights()?;
-            self.best = Some(Best { epoch: epoch + 1, macro_f1, weights });
+            self.best = Some(Best { epoch: epoch.clone(), weights });
         }
         self.times.validation += started.elapsed();
-        Ok(EpochRecord {
-            epoch: epoch + 1,
-            step: self.results.steps(),
-            validation_loss,
-            validation_macro_f1: macro_f1,
-        })
+        Ok(epoch)
     }
 
     /// [`explain_full_memory`] of a step.
     fn explain_step(&self, error: anyhow::Error, rows: &[usize]) -> anyhow::Error {
         let texts = rows.len().div_ceil(self.context.hyperparameters.grad_accumulation);
-        let longest = rows.iter().map(|row| self.input_ids[row].len()).max().unwrap_or(0);
+        let longest = rows.iter().map(|&row| self.objective.tokens(row)).max().unwrap_or(0);
         let step = self.results.steps() + 1;
         let what = format_args!("{texts} texts of up to {longest} tokens (step {step})");
         explain_full_memory(error, &what, &self.context)
-    }
-
-    fn batch(&self, rows: &[usize]) -> Batch {
-        Batch::pack(rows.iter().map(|row| &self.input_ids[row][..]))
-    }
-
-    fn targets(&self, rows: &[usize]) -> Vec<f32> {
-        let targets = &self.context.examples.targets;
-        rows.iter().flat_map(|&row| targets.row(row)).map(|&on| f32::from(on)).collect()
-    }
-
-    /// The targets of some rows [rows, labels].
-    fn targets_on_device(&self, rows: &[usize]) -> Result<Tensor> {
-        let shape = (rows.len(), self.context.examples.targets.columns());
-        Ok(Tensor::from_vec(self.targets(rows), shape, &self.context.compute.device)?)
     }
 
     fn checkpoint(&self, epoch: usize, log: &mut MetricsLog, path: &Path) -> Result<()> {
@@ -291,8 +238,7 @@ impl<'a> Trainer<'a> {
             steps: self.results.steps(),
             skipped_steps: self.results.skipped().to_vec(),
             scaler: self.scaler.state()?,
-            best_epoch: best.epoch,
-            best_macro_f1: best.macro_f1,
+            best: best.epoch.clone(),
             log_bytes: log.sync()?,
         };
         let checkpoint = Checkpoint {
@@ -315,35 +261,22 @@ impl<'a> Trainer<'a> {
         let restored = arena.set_weights(&weights).and_then(|()| arena.set_moments(&moments));
         restored.map_err(|error| {
             UserError::new(format!("`{}` is of another training: {error}", path.display()))
-                .hint("remove it to train this fold from the beginning")
+                .hint("remove it to begin this training anew")
         })?;
         self.scaler.load_state(position.scaler)?;
         let device = &self.context.compute.device;
         self.results = StepResults::new(position.steps, position.skipped_steps, device)?;
-        self.best = Some(Best {
-            epoch: position.best_epoch,
-            macro_f1: position.best_macro_f1,
-            weights: best,
-        });
+        self.best = Some(Best { epoch: position.best, weights: best });
         Ok((position.epochs, position.log_bytes))
     }
 
-    /// The weights of the best epoch, with the embeddings of the whole vocabulary.
-    fn finish(self) -> Result<Trained> {
-        let Best { epoch, macro_f1, mut weights } = self.best.expect("at least one epoch");
-        let steps =
-            epoch * self.context.hyperparameters.steps_per_epoch(self.context.train_rows.len());
+    fn finish(self) -> Kept {
+        let Best { epoch, weights } = self.best.expect("at least one epoch");
         let skipped = self.results.skipped();
-        let decay: Vec<f32> = (0..steps)
-            .filter(|done| skipped.binary_search(done).is_err())
-            .map(|done| {
-                let lr = self.schedule.learning_rate(done);
-                self.optimizer.decay_factor(WORD_EMBEDDINGS, lr)
-            })
-            .collect();
-        let table = weights.get_mut(WORD_EMBEDDINGS).expect("every model embeds words");
-        *table = self.vocabulary.expand(&self.initial_table, table, &decay)?;
-        Ok(Trained { weights, best_epoch: epoch, best_macro_f1: macro_f1, times: self.times })
+        let taken = (0..epoch.step).filter(|done| skipped.binary_search(done).is_err());
+        let rates = taken.map(|done| self.schedule.learning_rate(done));
+        let word_decay = rates.map(|lr| self.optimizer.decay_factor(WORD_EMBEDDINGS, lr)).collect();
+        Kept { weights, best: epoch, word_decay, times: self.times }
     }
 }
 
@@ -351,7 +284,7 @@ impl<'a> Trainer<'a> {
 fn explain_full_memory(
     error: anyhow::Error,
     what: &dyn fmt::Display,
-    context: &FoldContext<'_>,
+    context: &TrainingContext<'_>,
 ) -> anyhow::Error {
     if !is_out_of_memory(&error) {
         return error;
@@ -364,8 +297,8 @@ fn explain_full_memory(
     };
     let micro_batches = 2 * context.hyperparameters.grad_accumulation;
     UserError::new(format!(
-        "fold {}: the GPU is out of memory{left}: it does not hold {what}",
-        context.fold
+        "{}: the GPU is out of memory{left}: it does not hold {what}",
+        context.subject
     ))
     .hint(format!(
         "pass fewer `--parallel-folds` with `--resume`, which continues from the last checkpoint; or \
@@ -381,32 +314,13 @@ fn is_out_of_memory(error: &anyhow::Error) -> bool {
     ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|phrase| words.contains(phrase))
 }
 
-/// The initial word embeddings, and the tensors to train with, which hold only the embeddings in use.
-fn compact_weights(
-    mut initial: BTreeMap<String, Tensor>,
-    vocabulary: &CompactVocabulary,
-) -> Result<(Tensor, BTreeMap<String, Tensor>)> {
-    let table = initial.remove(WORD_EMBEDDINGS).expect("every model embeds words");
-    initial.insert(WORD_EMBEDDINGS.to_owned(), vocabulary.select(&table)?);
-    Ok((table, initial))
-}
-
-fn compact_config(config: &DebertaConfig, vocabulary: &CompactVocabulary) -> DebertaConfig {
-    let mut compact = config.clone();
-    compact.vocab_size = vocabulary.len();
-    compact.pad_token_id = config.pad_token_id.map(|id| vocabulary.compact(id as u32) as usize);
-    compact
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grid::Targets;
-    use crate::training::{Compute, Examples};
+    use crate::training::{Compute, Subject};
 
     #[test]
     fn a_full_card_is_explained_and_other_errors_are_passed_on() {
-        let examples = Examples { input_ids: Vec::new(), targets: Targets::new(1, Vec::new()) };
         let compute = Compute { device: candle_core::Device::Cpu, precision: Precision::F32 };
         let hyperparameters = Hyperparameters {
             epochs: 1,
@@ -419,11 +333,9 @@ mod tests {
             order: Order::AsGiven,
             seed: 0,
         };
-        let context = FoldContext {
-            fold: 3,
-            examples: &examples,
+        let context = TrainingContext {
+            subject: Subject::Fold(3),
             train_rows: &[],
-            validation_rows: &[],
             hyperparameters: &hyperparameters,
             compute: &compute,
         };

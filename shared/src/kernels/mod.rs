@@ -22,6 +22,7 @@ pub mod cuda;
 pub mod elementwise;
 pub mod gelu;
 pub mod grad_scaler;
+pub mod imitation;
 mod indices;
 pub mod linear;
 pub mod low_bits;

@@ -44,6 +44,16 @@ pub(super) enum Positions<'a> {
     Unused,
 }
 
+/// A layer's projections of all tokens, each [tokens, hidden_size].
+pub struct ContentProjections {
+    /// What the tokens look for.
+    pub query: Value,
+    /// What they are found by.
+    pub key: Value,
+    /// What they hand on.
+    pub value: Value,
+}
+
 /// One layer's projections of all relative embeddings [2 * span, hidden_size].
 pub(super) struct ProjectedPositions(PositionTables);
 
@@ -178,6 +188,19 @@ impl SelfAttention {
             };
             of_positions.backward(&embeddings, &position_operand, &by_reached, gradients)
         }))
+    }
+
+    /// Projects x [tokens, hidden_size] to queries, keys and values.
+    pub fn content_projections(
+        &self,
+        x: &Value,
+        tape: Option<&Tape>,
+    ) -> Result<ContentProjections> {
+        Ok(ContentProjections {
+            query: self.query.forward(x, tape)?,
+            key: self.key.forward(x, tape)?,
+            value: self.value.forward(x, tape)?,
+        })
     }
 
     /// Projects the embeddings of all relative positions, for a model whose weights do not change.

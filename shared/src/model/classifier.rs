@@ -7,9 +7,8 @@
 use candle_core::Tensor;
 
 use super::attention::ProjectedPositions;
+use super::backbone::Backbone;
 use super::config::DebertaConfig;
-use super::embeddings::Embeddings;
-use super::encoder::Encoder;
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::batch::Batch;
@@ -19,8 +18,7 @@ use crate::nn::{Dropout, Linear, Weights};
 /// A DeBERTa-v3 encoder with a pooler and a linear classifier on its `[CLS]` state, for training and inference.
 #[derive(Clone)]
 pub struct Classifier {
-    embeddings: Embeddings,
-    encoder: Encoder,
+    backbone: Backbone,
     pooler_dropout: Dropout,
     pooler: Linear,
     dropout: Dropout,
@@ -42,10 +40,9 @@ impl Classifier {
     /// [`Error::TensorShape`](crate::Error::TensorShape), if a tensor is missing or has another shape than
     /// `config` asks for.
     pub fn new(config: &DebertaConfig, num_labels: usize, weights: &Weights<'_>) -> Result<Self> {
-        let (deberta, hidden) = (weights.part("deberta"), config.hidden_size);
+        let hidden = config.hidden_size;
         Ok(Self {
-            embeddings: Embeddings::new(config, &deberta.part("embeddings"))?,
-            encoder: Encoder::new(config, &deberta.part("encoder"))?,
+            backbone: Backbone::new(config, weights)?,
             pooler_dropout: Dropout(config.pooler_dropout),
             pooler: Linear::new(&weights.part("pooler").part("dense"), hidden, hidden)?,
             dropout: Dropout(config.classifier_dropout()),
@@ -68,7 +65,7 @@ impl Classifier {
     pub fn freeze(&self) -> Result<FrozenClassifier> {
         Ok(FrozenClassifier {
             classifier: self.clone(),
-            positions: self.encoder.project_positions()?,
+            positions: self.backbone.project_positions()?,
         })
     }
 
@@ -78,8 +75,7 @@ impl Classifier {
         projected: Option<&[ProjectedPositions]>,
         tape: Option<&Tape>,
     ) -> Result<Value> {
-        let x = self.embeddings.forward(batch, tape)?;
-        let first_tokens = self.encoder.forward(x, batch, projected, tape)?;
+        let first_tokens = self.backbone.first_tokens(batch, projected, tape)?;
         let first_tokens = self.pooler_dropout.forward(&first_tokens, tape)?;
         let pooled = self.pooler.forward_gelu(&first_tokens, tape)?;
         self.classifier.forward_f32(&self.dropout.forward(&pooled, tape)?, tape)

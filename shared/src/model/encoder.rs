@@ -4,7 +4,7 @@
 //! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L420-L450>,
 //! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L571-L686>.
 
-use super::attention::{Positions, ProjectedPositions, SelfAttention};
+use super::attention::{ContentProjections, Positions, ProjectedPositions, SelfAttention};
 use super::config::{DebertaConfig, NormRelEbd};
 use super::relative_position::Reach;
 use crate::Result;
@@ -79,6 +79,37 @@ impl Encoder {
             x = layer.forward(&x, batch, queries, &positions, tape)?;
         }
         Ok(x)
+    }
+
+    /// x [tokens, hidden_size] -> x and the output of every layer, all [tokens, hidden_size].
+    pub fn hidden_states(
+        &self,
+        x: Value,
+        batch: &Batch,
+        tape: Option<&Tape>,
+    ) -> Result<Vec<Value>> {
+        let reach = Reach::new(&self.config, batch.longest());
+        let relative = self.relative.as_ref();
+        let embeddings = relative.map(|table| table.forward(&reach.rows, tape)).transpose()?;
+        let positions = embeddings.as_ref().map_or(Positions::Unused, |embeddings| {
+            Positions::Embedded { embeddings, expansion: reach.expansion.as_ref() }
+        });
+        let mut states = vec![x];
+        for layer in &self.layers {
+            let x = states.last().expect("begins with the embeddings");
+            states.push(layer.forward(x, batch, Queries::All, &positions, tape)?);
+        }
+        Ok(states)
+    }
+
+    /// The queries, keys and values of a layer whose input is x [tokens, hidden_size].
+    pub fn content_projections(
+        &self,
+        layer: usize,
+        x: &Value,
+        tape: Option<&Tape>,
+    ) -> Result<ContentProjections> {
+        self.layers[layer].attention.content_projections(x, tape)
     }
 
     /// Returns each layer's projections of the whole relative-position table, in the layout of the CPU's kernels,

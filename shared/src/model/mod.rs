@@ -18,12 +18,14 @@
 //! classifier reads.
 
 mod attention;
+mod backbone;
 mod classifier;
 pub mod config;
 mod embeddings;
 mod encoder;
 mod relative_position;
 
-pub use attention::STACKED;
+pub use attention::{ContentProjections, STACKED};
+pub use backbone::Backbone;
 pub use classifier::{Classifier, FrozenClassifier};
 pub use config::{DebertaConfig, WORD_EMBEDDINGS};

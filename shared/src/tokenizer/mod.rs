@@ -9,6 +9,8 @@
 mod added;
 mod charsmap;
 mod compact;
+#[cfg(feature = "tokenizers")]
+mod cut;
 mod encoding;
 #[cfg(feature = "tokenizers")]
 mod files;
@@ -35,6 +37,8 @@ mod tests;
 mod unigram;
 
 pub use compact::{CompactTokenizer, TokenizerTensor};
+#[cfg(feature = "tokenizers")]
+pub use cut::Cut;
 pub use encoding::Encoding;
 use encoding::{FRAME, refuse};
 #[cfg(feature = "tokenizers")]

@@ -9,11 +9,11 @@
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
 
 use super::context::TrainContext;
 use crate::{
     config::{Places, TrainConfig},
+    digest::Digest,
     error::UserError,
     run::{
         Run,
@@ -85,29 +85,9 @@ impl Fingerprint {
         model.bytes(pretrained.config.to_json(&dataset.labels).as_bytes());
         model.bytes(material.tokenizer.to_json().as_bytes());
         // Last and without lengths, so that the size of the pieces does not matter.
-        pretrained.read_weight_files(|bytes| model.0.update(bytes))?;
+        pretrained.read_weight_files(|bytes| model.piece(bytes))?;
         let TrainConfig { train_csv, test_csv, model: choice, .. } = config;
         let places = Places::of(run, train_csv, test_csv.as_deref(), choice);
         Ok(Self { train: train.finish(), test, model: model.finish(), places })
-    }
-}
-
-#[derive(Default)]
-struct Digest(Xxh3);
-
-impl Digest {
-    fn texts(&mut self, texts: &[String]) {
-        self.bytes(&texts.len().to_le_bytes());
-        texts.iter().for_each(|text| self.bytes(text.as_bytes()));
-    }
-
-    /// Adds the length as well, so that text that moves from one value into the next is noticed.
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.update(&bytes.len().to_le_bytes());
-        self.0.update(bytes);
-    }
-
-    fn finish(&self) -> String {
-        format!("{:016x}", self.0.digest())
     }
 }

@@ -15,14 +15,20 @@ impl DebertaConfig {
     /// Returns the name and shape of every trainable tensor of Hugging Face's
     /// `DebertaV2ForSequenceClassification` with so many labels.
     pub fn tensor_shapes(&self, num_labels: usize) -> TensorShapes {
+        let mut list = List { hidden_size: self.hidden_size, shapes: self.backbone_shapes() };
+        list.linear("pooler.dense", self.hidden_size, self.hidden_size);
+        list.linear("classifier", num_labels, self.hidden_size);
+        list.shapes
+    }
+
+    /// Returns the name and shape of every tensor of its `DebertaV2Model`, which has no head.
+    pub fn backbone_shapes(&self) -> TensorShapes {
         let mut list = List { hidden_size: self.hidden_size, shapes: BTreeMap::new() };
         list.embeddings(self);
         list.encoder(self);
         for layer in 0..self.num_hidden_layers {
             list.layer(self, &format!("deberta.encoder.layer.{layer}"));
         }
-        list.linear("pooler.dense", self.hidden_size, self.hidden_size);
-        list.linear("classifier", num_labels, self.hidden_size);
         list.shapes
     }
 }

@@ -1,4 +1,4 @@
-//! Writes a [`DebertaConfig`] as the `config.json` of a fine-tuned classifier.
+//! Writes a [`DebertaConfig`] as a `config.json`: that of a fine-tuned classifier, or of a model without a head.
 
 use serde_json::{Map, Value, json};
 
@@ -11,9 +11,29 @@ impl DebertaConfig {
     ///
     /// Every field is written, so that the file means the same whatever a later release takes as its default.
     pub fn to_json(&self, labels: &LabelSet) -> String {
-        let Value::Object(own) = self.own_fields(labels) else { unreachable!("an object literal") };
+        let numbered = || labels.names().iter().enumerate();
+        let id2label: Map<_, _> = numbered().map(|(id, n)| (id.to_string(), json!(n))).collect();
+        let label2id: Map<_, _> = numbered().map(|(id, n)| (n.clone(), json!(id))).collect();
+        self.with_fields(json!({
+            "architectures": ["DebertaV2ForSequenceClassification"],
+            "id2label": id2label,
+            "label2id": label2id,
+            "problem_type": "multi_label_classification",
+        }))
+    }
+
+    /// Returns the `config.json` of a model without a head, with f32 weights, as Hugging Face loads it.
+    pub fn to_backbone_json(&self) -> String {
+        self.with_fields(json!({ "architectures": ["DebertaV2Model"] }))
+    }
+
+    /// The file, in which fields of this model stand beside those of its head.
+    fn with_fields(&self, head: Value) -> String {
         let mut file = self.extra.clone();
-        file.extend(own);
+        for fields in [head, self.own_fields()] {
+            let Value::Object(fields) = fields else { unreachable!("an object literal") };
+            file.extend(fields);
+        }
         if let Some(dropout) = self.cls_dropout {
             file.insert("cls_dropout".into(), json!(dropout));
         }
@@ -22,22 +42,16 @@ impl DebertaConfig {
         text
     }
 
-    fn own_fields(&self, labels: &LabelSet) -> Value {
-        let numbered = || labels.names().iter().enumerate();
-        let id2label: Map<_, _> = numbered().map(|(id, n)| (id.to_string(), json!(n))).collect();
-        let label2id: Map<_, _> = numbered().map(|(id, n)| (n.clone(), json!(id))).collect();
+    fn own_fields(&self) -> Value {
         json!({
-            "architectures": ["DebertaV2ForSequenceClassification"],
             "attention_probs_dropout_prob": self.attention_probs_dropout_prob,
             "dtype": "float32",
             "embedding_size": self.embedding_size,
             "hidden_act": "gelu",
             "hidden_dropout_prob": self.hidden_dropout_prob,
             "hidden_size": self.hidden_size,
-            "id2label": id2label,
             "initializer_range": self.initializer_range,
             "intermediate_size": self.intermediate_size,
-            "label2id": label2id,
             "layer_norm_eps": self.layer_norm_eps,
             "max_position_embeddings": self.max_position_embeddings,
             "max_relative_positions": self.max_relative_positions,
@@ -56,7 +70,6 @@ impl DebertaConfig {
             "position_biased_input": self.position_biased_input,
             // The reference takes a number below 1, not `null`, for "no buckets".
             "position_buckets": self.position_buckets.map_or(json!(-1), |buckets| json!(buckets)),
-            "problem_type": "multi_label_classification",
             "relative_attention": self.relative_attention,
             "share_att_key": self.share_att_key,
             "type_vocab_size": self.type_vocab_size,
