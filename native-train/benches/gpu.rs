@@ -120,6 +120,7 @@ impl Bench {
         let examples = Examples {
             input_ids: dataset.texts.par_iter().map(encode).collect(),
             targets: dataset.targets.clone(),
+            soft_targets: None,
         };
         let (folds, _) = folds::assign(&dataset, Split::default(), FOLDS, u64::from(SEED))?;
         let folder = std::env::temp_dir().join(format!("quintet-gpu-bench-{}", std::process::id()));

@@ -82,6 +82,12 @@ pub struct PredictArgs {
     /// Write probabilities (0 to 1) instead of 0 and 1
     #[arg(long, display_order = 3)]
     pub probabilities: bool,
+
+    /// Write each text beside its id, so that `train` can read the file
+    ///
+    /// With --probabilities it is a training file for `train --soft-labels`.
+    #[arg(long, display_order = 3)]
+    pub with_text: bool,
 }
 
 /// Score a trained run on a labelled CSV
@@ -101,6 +107,10 @@ pub struct EvaluateArgs {
     /// Leave out rows that no one has labelled: every label is blank or -1
     #[arg(long, display_order = 12)]
     pub skip_unlabelled: bool,
+
+    /// Take probabilities from 0 to 1 as labels: 0.5 and more count as 1 [default: the run's setting]
+    #[arg(long, display_order = 12)]
+    pub soft_labels: bool,
 }
 
 /// The flags of the commands that use a trained run.
@@ -411,7 +421,11 @@ Examples:
 const PREDICT_EXAMPLES: &str = "\
 Examples:
   native-train predict --run runs/base --input new.csv --output labelled.csv
-  native-train predict --run runs/base --input new.csv --output scores.csv --probabilities";
+  native-train predict --run runs/base --input new.csv --output scores.csv --probabilities
+  Probabilities to train another model on:
+    native-train predict --run runs/base --input new.csv --output soft.csv \\
+        --probabilities --with-text
+    native-train train --model mini --train-csv soft.csv --soft-labels --output runs/soft";
 
 const EVALUATE_EXAMPLES: &str = "\
 Examples:

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{stdout::print, trained_run::TrainedRun};
 use crate::{
     cli::EvaluateArgs,
-    data::{Dataset, FileOptions, LabelChoice, Unlabelled},
+    data::{Dataset, FileOptions, LabelChoice, LabelValues, Unlabelled},
     evaluation::{report::Evaluation, table::evaluation_table},
     grid::Probabilities,
     inference::CHUNK_ROWS,
@@ -21,7 +21,10 @@ pub fn run(args: &EvaluateArgs, progress: &mut Progress) -> Result<()> {
     let thresholds = trained.thresholds()?;
     let labels = trained.ensemble.labels();
     let unlabelled = Unlabelled::from(args.skip_unlabelled);
-    let options = FileOptions { unlabelled, ..trained.options.clone() };
+    let mut options = FileOptions { unlabelled, ..trained.options.clone() };
+    if args.soft_labels {
+        options.label_values = LabelValues::Probabilities;
+    }
     let loaded =
         Dataset::read(&args.inference.input, &options, LabelChoice::OfRun(labels.names()))?;
     loaded.warnings.iter().for_each(|warning| warning.tell(progress));

@@ -191,7 +191,7 @@ impl Export<'_> {
         let labels = self.source.labels.names();
         if stream.has_columns(labels) {
             let labels = LabelChoice::OfRun(labels);
-            let loaded = Dataset::collect(stream, options.unlabelled, labels)?;
+            let loaded = Dataset::collect(stream, &options, labels)?;
             loaded.warnings.iter().for_each(|warning| warning.tell(progress));
             return Ok((loaded.dataset.texts, Some(loaded.dataset.targets)));
         }

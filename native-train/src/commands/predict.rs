@@ -30,17 +30,21 @@ pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
     let trained = TrainedRun::open(&args.inference, progress)?;
     let thresholds = (!args.probabilities).then(|| trained.thresholds()).transpose()?;
     let mut stream = TextStream::open(&args.inference.input, &trained.options)?;
-    let id = stream.id_column().unwrap_or(ID).to_owned();
+    let mut names = vec![stream.id_column().unwrap_or(ID).to_owned()];
+    names.extend(args.with_text.then(|| stream.text_column().to_owned()));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (mut rows, mut truncated) = (0, 0);
     write_atomically(&args.output, |output| {
-        let mut table = LabelTable::begin(output, &id, trained.ensemble.labels())?;
+        let mut table = LabelTable::begin(output, &names, trained.ensemble.labels())?;
         while let Some(texts) = stream.next_chunk(CHUNK_ROWS)? {
             let labelled =
                 trained.ensemble.label(&texts.texts, |done| progress.rows(rows + done))?;
+            let keys = [&texts.ids[..], &texts.texts[..]];
+            let keys = &keys[..names.len()];
             match &thresholds {
-                None => table.probabilities(&texts.ids, &labelled.probabilities)?,
+                None => table.probabilities(keys, &labelled.probabilities)?,
                 Some(thresholds) => {
-                    table.decisions(&texts.ids, &decide(&labelled.probabilities, thresholds))?;
+                    table.decisions(keys, &decide(&labelled.probabilities, thresholds))?;
                 }
             }
             rows += texts.len();

@@ -7,7 +7,7 @@ use shared::words::joined;
 use crate::{
     cli::InferenceArgs,
     config::{TrainConfig, set_threads},
-    data::{FileOptions, Unlabelled},
+    data::{FileOptions, LabelValues, Unlabelled},
     device,
     error::UserError,
     inference::Ensemble,
@@ -37,6 +37,7 @@ impl TrainedRun {
             text_column: args.text_column.clone().or(config.text_column),
             id_column: args.id_column.clone().or(config.id_column),
             unlabelled: Unlabelled::default(),
+            label_values: LabelValues::soft(config.soft_labels),
         };
         let labels =
             config.labels.ok_or_else(|| damaged(&run.config_toml(), "it has no labels"))?;

@@ -21,7 +21,7 @@ pub use settings::Settings;
 pub use shrink::ShrinkConfig;
 
 use crate::{
-    data::{FileOptions, Split, Unlabelled},
+    data::{FileOptions, LabelValues, Split, Unlabelled},
     device::{Cards, Device},
     error::UserError,
     run::files::damaged,
@@ -47,6 +47,8 @@ pub struct TrainConfig {
     pub delimiter: Option<Delimiter>,
     #[serde(default)]
     pub skip_unlabelled: bool,
+    #[serde(default)]
+    pub soft_labels: bool,
     pub folds: usize,
     pub only_fold: Option<usize>,
     pub split: Split,
@@ -91,6 +93,7 @@ impl TrainConfig {
             id_column: given.id_column,
             delimiter: given.delimiter,
             skip_unlabelled: given.skip_unlabelled.unwrap_or(false),
+            soft_labels: given.soft_labels.unwrap_or(false),
             folds: given.folds.unwrap_or(5),
             only_fold: given.only_fold,
             split: given.split.unwrap_or_default(),
@@ -148,6 +151,7 @@ impl TrainConfig {
             text_column: self.text_column.clone(),
             id_column: self.id_column.clone(),
             unlabelled: Unlabelled::from(self.skip_unlabelled),
+            label_values: LabelValues::soft(self.soft_labels),
         }
     }
 
@@ -331,7 +335,7 @@ mod tests {
     #[test]
     fn a_run_that_was_saved_before_a_setting_was_there_is_read() {
         let config = resolve(given()).unwrap();
-        let newer = ["grad-accumulation", "parallel-folds", "checkpoint-seconds"];
+        let newer = ["soft-labels", "grad-accumulation", "parallel-folds", "checkpoint-seconds"];
         let saved = config.to_toml();
         let older: Vec<&str> =
             saved.lines().filter(|line| !newer.iter().any(|key| line.starts_with(key))).collect();

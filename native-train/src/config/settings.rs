@@ -61,7 +61,7 @@ pub struct Settings {
     /// Label columns in order, separated by commas
     /// [default: anger,fear,joy,sadness,surprise if all are columns, else every 0/1 column]
     ///
-    /// Their values are 0 and 1, or FALSE and TRUE. Names are found in upper and lower case.
+    /// Their values are 0 and 1, or FALSE and TRUE, or with --soft-labels probabilities. Names are found in upper and lower case.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Data")]
     pub labels: Option<Vec<String>>,
 
@@ -85,6 +85,16 @@ pub struct Settings {
         require_equals = true, hide_possible_values = true, help_heading = "Data"
     )]
     pub skip_unlabelled: Option<bool>,
+
+    /// Label columns hold probabilities from 0 to 1, which the loss takes as they are
+    ///
+    /// Such files come of several annotators, or of `predict --probabilities --with-text`. Folds, thresholds and
+    /// scores take 0.5 and more as 1.
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+        require_equals = true, hide_possible_values = true, help_heading = "Data"
+    )]
+    pub soft_labels: Option<bool>,
 
     /// Number of folds, 2 or more; one model is trained for each [default: 5]
     #[arg(long, value_name = "N", help_heading = "Data")]

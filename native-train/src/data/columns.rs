@@ -5,6 +5,7 @@ use shared::csv::{Delimiter, Match, find, find_id, find_text, looks_like_id, rea
 use shared::words::joined;
 
 use super::csv::Reader;
+use super::label_values::LabelValues;
 use super::shell::flag;
 use crate::error::UserError;
 
@@ -21,6 +22,7 @@ pub struct FileOptions {
     pub text_column: Option<String>,
     pub id_column: Option<String>,
     pub unlabelled: Unlabelled,
+    pub label_values: LabelValues,
 }
 
 /// The treatment of rows that no one has labelled: every label is blank or -1.

@@ -8,9 +8,10 @@ use shared::words::joined;
 
 use super::columns::{EMOTIONS, InputColumns, find_label, index_of, quoted};
 use super::csv::{Chunk, Reader};
+use super::label_values::{LabelValues, probability};
 use super::shell::flag;
 use crate::error::UserError;
-use crate::grid::Targets;
+use crate::grid::{Probabilities, Targets};
 
 /// The choice of a file's labels.
 #[derive(Debug, Clone, Copy)]
@@ -28,13 +29,23 @@ pub enum LabelChoice<'a> {
 pub enum LabelRule {
     /// The user or a run names them.
     Given,
-    /// Each of the five emotions is a column. `others` are the other columns that hold only 0 and 1.
+    /// Each of the five emotions is a column. `others` are the other columns that hold only what labels hold.
     Emotions { others: Vec<String> },
-    /// They are the columns, other than text and id, that hold only 0 and 1.
-    OnlyZeroAndOne { left_out: Vec<NotALabel> },
+    /// They are the columns, other than text and id, that hold only what labels hold.
+    ByValues { left_out: Vec<NotALabel> },
 }
 
-/// The first value of a column that is neither 0 nor 1.
+/// The labels of a file.
+pub struct Labels {
+    pub set: LabelSet,
+    /// 0 and 1; probabilities of 0.5 and more count as 1.
+    pub targets: Targets,
+    /// The probabilities, if labels are such.
+    pub soft_targets: Option<Probabilities>,
+    pub rule: LabelRule,
+}
+
+/// The first value of a column that no label may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotALabel {
     pub column: String,
@@ -45,6 +56,7 @@ pub struct NotALabel {
 /// The columns that may be labels, by the rows read so far.
 pub struct LabelColumns {
     source: Source,
+    allowed: LabelValues,
     file: String,
     columns: Vec<LabelColumn>,
     /// Beside the five emotions: the columns that may be labels as well.
@@ -63,7 +75,8 @@ enum Source {
 struct LabelColumn {
     column: usize,
     name: String,
-    values: Vec<u8>,
+    allowed: LabelValues,
+    values: Vec<f32>,
     not_labels: usize,
     first: Option<NotALabel>,
 }
@@ -73,17 +86,22 @@ impl LabelColumns {
     ///
     /// # Errors
     /// If a named column is missing or named twice.
-    pub fn new(reader: &Reader, inputs: InputColumns, choice: LabelChoice) -> Result<Self> {
+    pub fn new(
+        reader: &Reader,
+        inputs: InputColumns,
+        choice: LabelChoice,
+        allowed: LabelValues,
+    ) -> Result<Self> {
         let others: Vec<LabelColumn> = (0..reader.header().len())
             .filter(|&column| column != inputs.text && Some(column) != inputs.id)
             .filter(|&column| !reader.header()[column].is_empty())
-            .map(|column| LabelColumn::new(column, &reader.header()[column]))
+            .map(|column| LabelColumn::new(column, &reader.header()[column], allowed))
             .collect();
         let none = Vec::new();
         let (source, columns, others) = match choice {
-            LabelChoice::Named(names) => (Source::User, named(reader, names)?, none),
-            LabelChoice::OfRun(names) => (Source::Run, of_run(reader, names)?, none),
-            LabelChoice::Find => match emotions(reader)? {
+            LabelChoice::Named(names) => (Source::User, named(reader, names, allowed)?, none),
+            LabelChoice::OfRun(names) => (Source::Run, of_run(reader, names, allowed)?, none),
+            LabelChoice::Find => match emotions(reader, allowed)? {
                 Some(columns) => {
                     let is_other = |other: &LabelColumn| {
                         columns.iter().all(|column| column.column != other.column)
@@ -94,7 +112,7 @@ impl LabelColumns {
                 None => (Source::Values, others, none),
             },
         };
-        Ok(Self { source, file: reader.file().to_owned(), columns, others })
+        Ok(Self { source, allowed, file: reader.file().to_owned(), columns, others })
     }
 
     /// Whether no one has labelled this row: each label is blank or -1. What is not a label in the other
@@ -109,7 +127,7 @@ impl LabelColumns {
     /// Adds these rows.
     ///
     /// # Errors
-    /// If a value of a column that is a label is not 0 or 1.
+    /// If a column that is a label has a value that no label may have.
     pub fn take(&mut self, chunk: &Chunk, rows: &[usize]) -> Result<()> {
         for column in self.columns.iter_mut().chain(&mut self.others) {
             column.take(chunk, rows);
@@ -124,8 +142,8 @@ impl LabelColumns {
     /// The labels, their values, and how they were found.
     ///
     /// # Errors
-    /// If there is no label, or a column holds values that are not 0 or 1 among many that are.
-    pub fn finish(self, reader: &Reader) -> Result<(LabelSet, Targets, LabelRule)> {
+    /// If there is no label, or a column holds a few values that no label may have among many that one may.
+    pub fn finish(self, reader: &Reader) -> Result<Labels> {
         let meant = self.columns.iter().filter(|column| column.is_meant());
         let meant = meant.filter_map(|column| column.first.as_ref());
         if let Some(found) = meant.min_by_key(|found| found.line) {
@@ -136,12 +154,14 @@ impl LabelColumns {
         let Some(first) = labels.first() else {
             let found = quoted(reader.header());
             let message = format!("no label column in `{}` (found: {found})", reader.file());
-            let hint = "a label column holds only 0 and 1; name them with `--labels`";
-            return Err(UserError::new(message).hint(hint).into());
+            return Err(UserError::new(message).hint(no_label(self.allowed, &left_out)).into());
         };
         let rows = first.values.len();
         let values = (0..rows).flat_map(|row| labels.iter().map(move |label| label.values[row]));
-        let targets = Targets::new(labels.len(), values.collect());
+        let values = Probabilities::new(labels.len(), values.collect());
+        let targets = values.rows().flatten().map(|&value| u8::from(value >= 0.5)).collect();
+        let targets = Targets::new(labels.len(), targets);
+        let soft_targets = (self.allowed == LabelValues::Probabilities).then_some(values);
         let names = labels.iter().map(|label| label.name.clone()).collect();
         let set = LabelSet::new(names).expect("a header's names are distinct");
         let rule = match self.source {
@@ -152,10 +172,10 @@ impl LabelColumns {
             }
             Source::Values => {
                 let left_out = left_out.into_iter().filter_map(|column| column.first).collect();
-                LabelRule::OnlyZeroAndOne { left_out }
+                LabelRule::ByValues { left_out }
             }
         };
-        Ok((set, targets, rule))
+        Ok(Labels { set, targets, soft_targets, rule })
     }
 
     fn refuse(&self, found: &NotALabel) -> anyhow::Error {
@@ -164,35 +184,65 @@ impl LabelColumns {
             "" => "an empty value".to_owned(),
             value => format!("`{}`", shortened(value)),
         };
-        let is_missing = matches!(value.as_str(), "" | "-1" | "-1.0");
-        let others = self.columns.iter().filter(|label| label.first.is_none());
-        let others: Vec<&str> = others.map(|label| label.name.as_str()).collect();
-        let hint = if value == column {
-            "remove this line if it is a header again; files that are joined keep only the first"
-                .to_owned()
-        } else if is_missing {
-            "correct the value; `--skip-unlabelled` leaves out rows in which every label is blank or -1"
-                .to_owned()
-        } else if self.source == Source::Run {
-            "correct the value: 1 if the text has the label, else 0".to_owned()
-        } else if others.is_empty() {
-            "correct the value, or name other columns with `--labels`".to_owned()
-        } else {
-            format!(
-                "correct the value, or leave the column out: `{}`",
-                flag("--labels", &others.join(","))
-            )
+        let not = match self.allowed {
+            LabelValues::ZeroAndOne => "0 or 1",
+            LabelValues::Probabilities => "a probability from 0 to 1",
         };
         let file = &self.file;
-        UserError::new(format!("`{file}`, line {line}, column `{column}`: {shown} is not 0 or 1"))
-            .hint(hint)
+        UserError::new(format!("`{file}`, line {line}, column `{column}`: {shown} is not {not}"))
+            .hint(self.remedy(found))
             .into()
+    }
+
+    fn remedy(&self, NotALabel { column, value, .. }: &NotALabel) -> String {
+        if value == column {
+            return "remove this line if it is a header again; files that are joined keep only the first"
+                .to_owned();
+        }
+        if matches!(value.as_str(), "" | "-1" | "-1.0") {
+            return "correct the value; `--skip-unlabelled` leaves out rows in which every label is blank or -1"
+                .to_owned();
+        }
+        if self.allowed == LabelValues::ZeroAndOne && probability(value).is_some() {
+            return match self.source {
+                Source::Run => {
+                    "correct the value, or, if labels are probabilities here: `evaluate \
+                                --soft-labels` counts 0.5 and more as 1"
+                }
+                _ => {
+                    "correct the value, or, if labels are probabilities here, pass `--soft-labels`"
+                }
+            }
+            .to_owned();
+        }
+        if self.allowed == LabelValues::Probabilities && is_probability_with_comma(value) {
+            return "write a point instead of the comma in numbers".to_owned();
+        }
+        if self.source == Source::Run {
+            return match self.allowed {
+                LabelValues::ZeroAndOne => "correct the value: 1 if the text has the label, else 0",
+                LabelValues::Probabilities => {
+                    "correct the value: how probable the label is, from 0 to 1"
+                }
+            }
+            .to_owned();
+        }
+        let others = self.columns.iter().filter(|label| label.first.is_none());
+        let others: Vec<&str> = others.map(|label| label.name.as_str()).collect();
+        if others.is_empty() {
+            return "correct the value, or name other columns with `--labels`".to_owned();
+        }
+        format!(
+            "correct the value, or leave the column out: `{}`",
+            flag("--labels", &others.join(","))
+        )
     }
 }
 
 impl LabelColumn {
-    fn new(column: usize, name: &str) -> Self {
-        Self { column, name: name.to_owned(), values: Vec::new(), not_labels: 0, first: None }
+    fn new(column: usize, name: &str, allowed: LabelValues) -> Self {
+        let (name, values) = (name.to_owned(), Vec::new());
+        Self { column, name, allowed, values, not_labels: 0, first: None }
     }
 
     /// Adds the values of these rows. What is no label counts as 0 until the file is refused.
@@ -200,7 +250,7 @@ impl LabelColumn {
         let values: Vec<&str> = chunk.column(self.column).collect();
         for &row in rows {
             let value = values[row].trim();
-            let label = parse_label(value);
+            let label = self.allowed.parse(value);
             if label.is_none() {
                 self.not_labels += 1;
                 self.first.get_or_insert_with(|| NotALabel {
@@ -213,12 +263,12 @@ impl LabelColumn {
         }
     }
 
-    /// Whether most values are 0 or 1, so that the others are mistakes.
+    /// Whether most values are those of a label, so that the others are mistakes.
     fn is_meant(&self) -> bool {
         2 * self.not_labels < self.values.len()
     }
 
-    /// Whether most values so far are not 0 or 1, so that the column is no label.
+    /// Whether most values so far are not those of a label, so that the column is none.
     fn is_refuted(&self) -> bool {
         !self.values.is_empty() && !self.is_meant()
     }
@@ -239,32 +289,32 @@ fn shortened(value: &str) -> String {
 }
 
 /// The columns of the five emotions, if all are there.
-fn emotions(reader: &Reader) -> Result<Option<Vec<LabelColumn>>> {
+fn emotions(reader: &Reader, allowed: LabelValues) -> Result<Option<Vec<LabelColumn>>> {
     let mut columns = Vec::new();
     for name in EMOTIONS {
         let Some(column) = index_of(reader, name)? else { return Ok(None) };
-        columns.push(LabelColumn::new(column, &reader.header()[column]));
+        columns.push(LabelColumn::new(column, &reader.header()[column], allowed));
     }
     Ok(Some(columns))
 }
 
 /// The columns that `--labels` names, each named once.
-fn named(reader: &Reader, names: &[String]) -> Result<Vec<LabelColumn>> {
-    let hint = "pass `--labels` with the names of columns that hold 0 and 1";
+fn named(reader: &Reader, names: &[String], allowed: LabelValues) -> Result<Vec<LabelColumn>> {
+    let hint = format!("pass `--labels` with the names of columns that hold {allowed}");
     let mut columns: Vec<LabelColumn> = Vec::new();
     for name in names {
-        let column = find_label(reader, name, hint)?;
+        let column = find_label(reader, name, &hint)?;
         if columns.iter().any(|label| label.column == column) {
             let message = format!("`--labels` names `{name}` twice");
             return Err(UserError::new(message).hint("name each label once").into());
         }
-        columns.push(LabelColumn::new(column, name));
+        columns.push(LabelColumn::new(column, name, allowed));
     }
     Ok(columns)
 }
 
 /// The columns of a run's labels, which a user cannot choose.
-fn of_run(reader: &Reader, names: &[String]) -> Result<Vec<LabelColumn>> {
+fn of_run(reader: &Reader, names: &[String], allowed: LabelValues) -> Result<Vec<LabelColumn>> {
     let missing: Vec<String> = names
         .iter()
         .filter(|name| !matches!(index_of(reader, name), Ok(Some(_))))
@@ -276,18 +326,25 @@ fn of_run(reader: &Reader, names: &[String]) -> Result<Vec<LabelColumn>> {
         let message = format!(
             "`{file}` has no column for these labels of the run: {missing} (found: {found})"
         );
-        let hint = "add a column of 0 and 1 for each label of the run; `predict` needs none";
+        let hint =
+            format!("add a column of {allowed} for each label of the run; `predict` needs none");
         return Err(UserError::new(message).hint(hint).into());
     }
-    named(reader, names)
+    named(reader, names, allowed)
 }
 
-fn parse_label(value: &str) -> Option<u8> {
-    match value {
-        "0" | "0.0" => Some(0),
-        "1" | "1.0" => Some(1),
-        _ if value.eq_ignore_ascii_case("false") => Some(0),
-        _ if value.eq_ignore_ascii_case("true") => Some(1),
-        _ => None,
+/// The remedy for a file in which no column holds labels.
+fn no_label(allowed: LabelValues, columns: &[LabelColumn]) -> String {
+    let hint = format!("a label column holds only {allowed}; name them with `--labels`");
+    let is_soft = |column: &LabelColumn| {
+        column.first.as_ref().is_some_and(|first| probability(&first.value).is_some())
+    };
+    if allowed == LabelValues::ZeroAndOne && columns.iter().any(is_soft) {
+        return hint + ", or, if labels are probabilities here, pass `--soft-labels`";
     }
+    hint
+}
+
+fn is_probability_with_comma(cell: &str) -> bool {
+    cell.contains(',') && probability(&cell.replacen(',', ".", 1)).is_some()
 }

@@ -10,6 +10,7 @@ mod dataset;
 mod duplicates;
 pub mod folds;
 mod label_columns;
+mod label_values;
 pub mod shell;
 #[cfg(test)]
 mod testing;
@@ -22,6 +23,7 @@ pub use dataset::{Dataset, Loaded};
 pub use duplicates::{Duplicates, Repeats, Share, TestOverlap};
 pub use folds::{Folds, Split};
 pub use label_columns::{LabelChoice, LabelRule};
+pub use label_values::LabelValues;
 pub use text_key::distinct;
 pub use texts::{TextStream, Texts};
 pub use warning::{Tally, Warning};

@@ -45,6 +45,7 @@ pub fn dataset(rows: &[(&str, &[u8])]) -> Dataset {
         texts: rows.iter().map(|(text, _)| (*text).to_owned()).collect(),
         labels: LabelSet::new((0..labels).map(|label| format!("label-{label}")).collect()).unwrap(),
         targets: Targets::new(labels, rows.iter().flat_map(|row| row.1.to_vec()).collect()),
+        soft_targets: None,
     }
 }
 

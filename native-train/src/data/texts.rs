@@ -127,6 +127,11 @@ impl TextStream {
         names.iter().all(|name| matches!(index_of(&self.reader, name), Ok(Some(_))))
     }
 
+    /// The name of the text column.
+    pub fn text_column(&self) -> &str {
+        &self.reader.header()[self.columns.text]
+    }
+
     /// The name of the id column; `None` if the ids are the row numbers from 0.
     pub fn id_column(&self) -> Option<&str> {
         self.columns.id.map(|column| self.reader.header()[column].as_str())

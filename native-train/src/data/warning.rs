@@ -8,6 +8,7 @@ use shared::words::{counted, joined};
 
 use shared::csv::Note;
 
+use super::label_values::LabelValues;
 use super::shell::flag;
 use crate::progress::Progress;
 
@@ -17,8 +18,8 @@ pub enum Warning {
     Decided { file: String, what: String },
     /// Lines above the header that begin with `#`, which were skipped.
     Comments { file: String, lines: Tally },
-    /// Columns that hold only 0 and 1 but are not labels, as the five emotions are there.
-    OtherLabels { file: String, labels: Vec<String>, others: Vec<String> },
+    /// Columns that hold only what labels hold but are none, as the five emotions are there.
+    OtherLabels { file: String, labels: Vec<String>, others: Vec<String>, values: LabelValues },
     /// Rows without labels, which were left out as the user asked.
     Unlabelled { file: String, lines: Tally },
     /// Empty lines, which were skipped.
@@ -28,7 +29,9 @@ pub enum Warning {
     /// Rows whose id an earlier row has.
     RepeatedIds { file: String, count: usize, first: String },
     /// A label that has the same value in every row.
-    ConstantLabel { label: String, value: u8 },
+    ConstantLabel { label: String, value: String },
+    /// A soft label that is below 0.5 in every row, or in none.
+    OneSidedLabel { label: String, counts_as: u8 },
     /// The rarest combination of labels has fewer rows than there are folds.
     RareCombination { rows: usize, folds: usize },
     /// Labels that some folds have no row of: name, rows, folds that have one.
@@ -56,13 +59,13 @@ impl fmt::Display for Warning {
             Self::Comments { file, lines } => {
                 write!(f, "`{file}`: {}", Note::Comments(*lines).sentence())
             }
-            Self::OtherLabels { file, labels, others } => {
+            Self::OtherLabels { file, labels, others, values } => {
                 let all: Vec<String> = labels.iter().chain(others).cloned().collect();
                 let (columns, hold) =
                     if others.len() == 1 { ("column", "holds") } else { ("columns", "hold") };
                 write!(
                     f,
-                    "`{file}`: the labels are the five emotions; the {columns} {} {hold} only 0 and 1 too, but \
+                    "`{file}`: the labels are the five emotions; the {columns} {} {hold} only {values} too, but \
                      nothing is learned from {} (to take all: `{}`)",
                     joined(others.iter().map(|name| format!("`{name}`"))),
                     if others.len() == 1 { "it" } else { "them" },
@@ -98,6 +101,12 @@ impl fmt::Display for Warning {
                     "label `{label}` is {value} in every row, so nothing can be learned about it"
                 )
             }
+            Self::OneSidedLabel { label, counts_as } => write!(
+                f,
+                "label `{label}` is {} in every row, so scores take it as {counts_as} everywhere and say nothing \
+                 about it",
+                if *counts_as == 0 { "below 0.5" } else { "0.5 or more" },
+            ),
             Self::RareCombination { rows, folds } => write!(
                 f,
                 "the rarest combination of labels has {}, fewer than the {folds} folds",

@@ -31,7 +31,8 @@ pub struct FoldTable {
 }
 
 /// A table with a row for each id and a column for each label, written in chunks: oof.csv,
-/// submission.csv and the output of `predict`.
+/// submission.csv and the output of `predict`, which may have the texts as well. What stands before the labels are
+/// its keys: ids, or ids and texts.
 pub struct LabelTable<'a, W> {
     output: W,
     labels: &'a LabelSet,
@@ -72,30 +73,32 @@ impl FoldTable {
 }
 
 impl<'a, W: Write> LabelTable<'a, W> {
-    /// Writes the header, in which the ids have the name `id`.
-    pub fn begin(mut output: W, id: &str, labels: &'a LabelSet) -> Result<Self> {
-        let names = std::iter::once(id).chain(labels.names().iter().map(String::as_str));
+    /// Writes the header, in which the keys have the names `keys`.
+    pub fn begin(mut output: W, keys: &[&str], labels: &'a LabelSet) -> Result<Self> {
+        let names = keys.iter().copied().chain(labels.names().iter().map(String::as_str));
         let columns = names.map(|name| Column::new(name.into(), [""; 0])).collect();
         write_csv(&mut output, columns, Header::Yes)?;
         Ok(Self { output, labels })
     }
 
     /// Writes rows of probabilities, in digits that read back to the same bits.
-    pub fn probabilities(&mut self, ids: &[String], rows: &Probabilities) -> Result<()> {
-        self.rows(ids, |label, name| {
+    pub fn probabilities(&mut self, keys: &[&[String]], rows: &Probabilities) -> Result<()> {
+        self.rows(keys, |label, name| {
             Column::new(name.into(), rows.column(label).collect::<Vec<f32>>())
         })
     }
 
     /// Writes rows of 0 and 1.
-    pub fn decisions(&mut self, ids: &[String], rows: &Grid<bool>) -> Result<()> {
-        self.rows(ids, |label, name| {
+    pub fn decisions(&mut self, keys: &[&[String]], rows: &Grid<bool>) -> Result<()> {
+        self.rows(keys, |label, name| {
             Column::new(name.into(), rows.column(label).map(u32::from).collect::<Vec<u32>>())
         })
     }
 
-    fn rows(&mut self, ids: &[String], column: impl Fn(usize, &str) -> Column) -> Result<()> {
-        let mut columns = vec![Column::new("".into(), ids)];
+    fn rows(&mut self, keys: &[&[String]], column: impl Fn(usize, &str) -> Column) -> Result<()> {
+        let keys = keys.iter().enumerate();
+        let mut columns: Vec<Column> =
+            keys.map(|(place, key)| Column::new(format!("key {place}").into(), key)).collect();
         let names = self.labels.names().iter().enumerate();
         columns.extend(names.map(|(label, name)| column(label, name)));
         write_csv(&mut self.output, columns, Header::No)
@@ -109,7 +112,9 @@ pub fn write_probabilities(
     ids: &[String],
     rows: &Probabilities,
 ) -> Result<()> {
-    write_atomically(path, |output| LabelTable::begin(output, ID, labels)?.probabilities(ids, rows))
+    write_atomically(path, |output| {
+        LabelTable::begin(output, &[ID], labels)?.probabilities(&[ids], rows)
+    })
 }
 
 /// Writes a file of decisions. `id` is the name of the ids.
@@ -120,7 +125,9 @@ pub fn write_decisions(
     ids: &[String],
     rows: &Grid<bool>,
 ) -> Result<()> {
-    write_atomically(path, |output| LabelTable::begin(output, id, labels)?.decisions(ids, rows))
+    write_atomically(path, |output| {
+        LabelTable::begin(output, &[id], labels)?.decisions(&[ids], rows)
+    })
 }
 
 /// Reads the ids and probabilities of a file that has these labels in this order.
@@ -285,11 +292,14 @@ mod tests {
         let rows = Grid::new(1, vec![0.25, 1e-7, 1.0]);
         let labels = labels(1);
         let (mut whole, mut parts) = (Vec::new(), Vec::new());
-        LabelTable::begin(&mut whole, ID, &labels).unwrap().probabilities(&ids, &rows).unwrap();
-        let mut table = LabelTable::begin(&mut parts, ID, &labels).unwrap();
-        table.probabilities(&ids[..2], &rows.select(&[0, 1])).unwrap();
-        table.probabilities(&[], &rows.select(&[])).unwrap();
-        table.probabilities(&ids[2..], &rows.select(&[2])).unwrap();
+        LabelTable::begin(&mut whole, &[ID], &labels)
+            .unwrap()
+            .probabilities(&[&ids], &rows)
+            .unwrap();
+        let mut table = LabelTable::begin(&mut parts, &[ID], &labels).unwrap();
+        table.probabilities(&[&ids[..2]], &rows.select(&[0, 1])).unwrap();
+        table.probabilities(&[&[]], &rows.select(&[])).unwrap();
+        table.probabilities(&[&ids[2..]], &rows.select(&[2])).unwrap();
         assert_eq!(parts, whole);
         assert_eq!(String::from_utf8(whole).unwrap(), "id,joy\na,0.25\nb,1e-7\nc,1.0\n");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 
-use crate::grid::Targets;
+use crate::grid::{Probabilities, Targets};
 
 /// The input of one fold's training.
 #[derive(Clone, Copy)]
@@ -44,7 +44,10 @@ pub enum Subject {
 pub struct Examples {
     /// The token ids of each text, special tokens included.
     pub input_ids: Vec<Vec<u32>>,
+    /// What is scored.
     pub targets: Targets,
+    /// What is learned, if the labels are soft; else the targets are.
+    pub soft_targets: Option<Probabilities>,
 }
 
 /// The settings of a fine-tuning, with the meanings they have in Hugging Face's scripts.

@@ -12,7 +12,7 @@ use shared::kernels::scalar::sigmoid;
 use shared::model::{Classifier, DebertaConfig, WORD_EMBEDDINGS};
 use shared::nn::Weights;
 
-use super::context::{FoldContext, PhaseTimes};
+use super::context::{Examples, FoldContext, PhaseTimes};
 use super::metrics_log::{EpochRecord, Validation};
 use super::objective::{MicroBatch, Objective};
 use super::trainer::{self, Files, Kept};
@@ -86,9 +86,14 @@ impl<'a> FineTuning<'a> {
         Batch::pack(rows.iter().map(|row| &self.input_ids[row][..]))
     }
 
+    /// What the loss compares the logits of some rows with.
     fn targets(&self, rows: &[usize]) -> Vec<f32> {
-        let targets = &self.context.examples.targets;
-        rows.iter().flat_map(|&row| targets.row(row)).map(|&on| f32::from(on)).collect()
+        let Examples { targets, soft_targets, .. } = self.context.examples;
+        let rows = rows.iter();
+        match soft_targets {
+            Some(soft) => rows.flat_map(|&row| soft.row(row)).copied().collect(),
+            None => rows.flat_map(|&row| targets.row(row)).map(|&on| f32::from(on)).collect(),
+        }
     }
 
     /// The targets of some rows [rows, labels].

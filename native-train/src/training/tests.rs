@@ -91,7 +91,7 @@ fn examples(texts: usize) -> Examples {
         .collect();
     let label = |ids: &[u32], label: u32| u8::from(ids.iter().any(|id| id % 9 == label));
     let targets = input_ids.iter().flat_map(|ids| (0..3).map(|l| label(ids, l))).collect();
-    Examples { input_ids, targets: Targets::new(LABELS, targets) }
+    Examples { input_ids, targets: Targets::new(LABELS, targets), soft_targets: None }
 }
 
 fn train(

@@ -11,6 +11,7 @@ mod folders;
 mod help;
 mod inspect;
 mod mistakes;
+mod soft_labels;
 mod training;
 
 use std::{

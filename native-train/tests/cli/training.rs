@@ -90,6 +90,7 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
     max-len = 128
     labels = ["joy", "fear"]
     skip-unlabelled = false
+    soft-labels = false
     folds = 2
     split = "grouped"
     epochs = 1

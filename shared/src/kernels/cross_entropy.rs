@@ -9,7 +9,7 @@ use crate::Result;
 /// The gradient of the scaled mean loss by the logits, in their shape and format; the mean itself,
 /// unscaled, goes to `loss`, f32 `[1]`.
 ///
-/// `targets` are 0 or 1, f32, shaped as the logits. The mean is over `elements` elements: those of all
+/// `targets` are from 0 to 1, f32, shaped as the logits. The mean is over `elements` elements: those of all
 /// batches whose gradients one optimizer step adds up, of which this may be one.
 ///
 /// # Errors
@@ -84,6 +84,26 @@ mod tests {
         let (same_loss, scaled) = run(&at, &targets, 1024.0);
         assert_eq!(same_loss, loss);
         assert_eq!(scaled, gradient.iter().map(|g| g * 1024.0).collect::<Vec<_>>());
+    }
+
+    /// By torch 2.15, `BCEWithLogitsLoss()(z, t)` and its gradient by z.
+    #[test]
+    fn soft_targets_as_pytorch() {
+        let (z, t) = ([0.3, -1.2, 2.0, 4.5, -0.7, 0.0], [0.25, 0.9, 1.0, 0.0, 0.5, 0.6]);
+        let (loss, gradient) = run(&z, &t, 1.0);
+        // Both round to f32 once or twice.
+        assert!((loss - 1.367_824_6).abs() < 2e-7, "{loss}");
+        let expected = [
+            0.054_073_75,
+            -0.111_420_79,
+            -0.019_867_161,
+            0.164_835_51,
+            -0.028_031_295,
+            -0.016_666_671,
+        ];
+        for (found, expected) in gradient.into_iter().zip(expected) {
+            assert!((found - expected).abs() < 2e-8, "{found} {expected}");
+        }
     }
 
     #[test]

@@ -72,6 +72,9 @@ impl Fingerprint {
         train.texts(&dataset.ids);
         train.texts(&dataset.texts);
         dataset.targets.rows().for_each(|row| train.bytes(row));
+        if let Some(soft) = &dataset.soft_targets {
+            soft.rows().flatten().for_each(|value| train.bytes(&value.to_le_bytes()));
+        }
 
         let test = inputs.test.as_ref().map(|test| {
             let mut digest = Digest::default();

@@ -5,7 +5,7 @@ use shared::LabelSet;
 
 use crate::{
     config::TrainConfig,
-    data::{Dataset, Duplicates, Folds, LabelChoice, LabelRule, Loaded, Texts, folds},
+    data::{Dataset, Duplicates, Folds, LabelChoice, LabelRule, LabelValues, Loaded, Texts, folds},
     progress::Progress,
 };
 
@@ -20,13 +20,13 @@ impl Inputs {
     /// Reads the files that the settings name, and reports warnings.
     ///
     /// # Errors
-    /// If a file or column is missing, a label is not 0 or 1, or there are too few rows for the folds.
+    /// If a file or column is missing, a label has another value than it may, or there are too few rows for the folds.
     pub fn read(config: &TrainConfig, progress: &Progress) -> Result<Self> {
         let options = config.file_options();
         let labels = config.labels.as_ref().map(LabelSet::names);
         let labels = labels.map_or(LabelChoice::Find, LabelChoice::Named);
         let loaded = Dataset::read(&config.train_csv, &options, labels)?;
-        tell(&loaded, progress);
+        tell(&loaded, options.label_values, progress);
         let dataset = loaded.dataset;
         let test = match &config.test_csv {
             Some(path) => {
@@ -47,13 +47,21 @@ impl Inputs {
 }
 
 /// Reports the warnings, and the label columns if the user did not name them.
-fn tell(loaded: &Loaded, progress: &Progress) {
+fn tell(loaded: &Loaded, values: LabelValues, progress: &Progress) {
     loaded.warnings.iter().for_each(|warning| warning.tell(progress));
-    if let LabelRule::OnlyZeroAndOne { left_out } = &loaded.label_rule {
+    if let LabelRule::ByValues { left_out } = &loaded.label_rule {
         let names = loaded.dataset.labels.names().join(", ");
-        progress.note(format_args!("labels are the columns that hold only 0 and 1: {names}"));
+        progress.note(format_args!("labels are the columns that hold only {values}: {names}"));
         for column in left_out {
             progress.note(format_args!("  not among them: {column}"));
         }
+        if values == LabelValues::Probabilities {
+            // Scores, shares and weights are such numbers too.
+            progress.note("  if one of them is no label, name those that are with `--labels`");
+        }
+    }
+    if values == LabelValues::Probabilities {
+        progress
+            .note("labels are probabilities: folds, thresholds and scores take 0.5 and more as 1");
     }
 }

@@ -10,6 +10,7 @@ use shared::words::counted;
 use super::inputs::Inputs;
 use crate::{
     config::TrainConfig,
+    data::Dataset,
     error::UserError,
     evaluation::report::TruncatedTexts,
     pretrained::{self, MINI_VOCAB_SIZE, Pretrained},
@@ -59,7 +60,8 @@ impl Material {
             train: truncated,
             test: test.as_ref().map(|(_, truncated)| *truncated),
         };
-        let examples = Examples { input_ids: train, targets: inputs.dataset.targets.clone() };
+        let Dataset { targets, soft_targets, .. } = inputs.dataset.clone();
+        let examples = Examples { input_ids: train, targets, soft_targets };
         Ok(Self {
             pretrained,
             tokenizer,

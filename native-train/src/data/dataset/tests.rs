@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 
 use super::*;
+use crate::data::LabelValues;
 use crate::data::columns::EMOTIONS;
 use crate::data::label_columns::NotALabel;
 use crate::data::testing::{dataset, kaggle, printed, reader};
@@ -12,7 +13,7 @@ fn load(file: &str, options: &FileOptions, labels: Option<&[&str]>) -> Result<Lo
         labels.map(|names| names.iter().map(ToString::to_string).collect());
     let choice = labels.as_deref().map_or(LabelChoice::Find, LabelChoice::Named);
     let stream = TextStream::new(reader(file.as_bytes())?, options)?;
-    Dataset::collect(stream, options.unlabelled, choice)
+    Dataset::collect(stream, options, choice)
 }
 
 fn load_plain(file: &str) -> Result<Loaded> {
@@ -22,7 +23,7 @@ fn load_plain(file: &str) -> Result<Loaded> {
 fn evaluate(file: &str, labels: &[&str]) -> Result<Loaded> {
     let stream = TextStream::new(reader(file.as_bytes())?, &FileOptions::default())?;
     let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
-    Dataset::collect(stream, Unlabelled::Refused, LabelChoice::OfRun(&labels))
+    Dataset::collect(stream, &FileOptions::default(), LabelChoice::OfRun(&labels))
 }
 
 fn choice(text: Option<&str>, id: Option<&str>) -> FileOptions {
@@ -160,7 +161,7 @@ fn else_every_column_of_zeros_and_ones_is_a_label() {
     assert_eq!(loaded.dataset.targets.rows().collect::<Vec<_>>(), [[1, 0], [0, 1]]);
     let score = NotALabel { column: "score".to_owned(), line: 2, value: "2".to_owned() };
     assert_eq!(score.to_string(), "`score` (`2` on line 2)");
-    assert_eq!(loaded.label_rule, LabelRule::OnlyZeroAndOne { left_out: vec![score] });
+    assert_eq!(loaded.label_rule, LabelRule::ByValues { left_out: vec![score] });
 }
 
 #[test]
@@ -278,8 +279,78 @@ fn one_class_alone_cannot_be_learnt() {
     hint: add rows with other labels: a label is learned from rows that have it and rows that do not
     ");
     let half = dataset(&[("a", &[1, 0]), ("b", &[1, 1])]);
-    let warning = Warning::ConstantLabel { label: "label-0".to_owned(), value: 1 };
+    let warning = Warning::ConstantLabel { label: "label-0".to_owned(), value: "1".to_owned() };
     assert_eq!(half.check_classes().unwrap(), [warning]);
+}
+
+fn soft() -> FileOptions {
+    FileOptions { label_values: LabelValues::Probabilities, ..FileOptions::default() }
+}
+
+#[test]
+fn soft_labels_are_learned_as_they_are_and_scored_by_their_half() {
+    let file = "id,text,joy,fear,stars\nx,a,0.5,1e-3,4\ny,b,0.49999,TRUE,1\nz,c,1,.75,3\n";
+    let loaded = load(file, &soft(), None).unwrap();
+    let Dataset { labels, targets, soft_targets, .. } = &loaded.dataset;
+    assert_eq!(labels.names(), ["joy", "fear"]);
+    let soft_targets: Vec<&[f32]> = soft_targets.as_ref().unwrap().rows().collect();
+    assert_eq!(soft_targets, [[0.5, 1e-3], [0.49999, 1.0], [1.0, 0.75]]);
+    assert_eq!(targets.rows().collect::<Vec<_>>(), [[1, 0], [0, 1], [1, 1]]);
+    let stars = NotALabel { column: "stars".to_owned(), line: 2, value: "4".to_owned() };
+    assert_eq!(loaded.label_rule, LabelRule::ByValues { left_out: vec![stars] });
+    assert_eq!(loaded.dataset.check_classes().unwrap(), []);
+
+    let hard = load("text,joy\na,1\nb,0\n", &FileOptions::default(), None).unwrap().dataset;
+    assert_eq!(hard.soft_targets, None);
+}
+
+#[test]
+fn values_that_are_no_soft_labels_are_refused_with_a_remedy() {
+    let refused = |value: &str| {
+        let file = format!("text;joy;fear\na;0.3;0\nb;{value};1\nc;0.5;1\n");
+        printed(load(&file, &soft(), None))
+    };
+    assert_snapshot!(refused("1.2"), @r"
+    error: `train.csv`, line 3, column `joy`: `1.2` is not a probability from 0 to 1
+    hint: correct the value, or leave the column out: `--labels fear`
+    ");
+    assert_snapshot!(refused("0,3"), @r"
+    error: `train.csv`, line 3, column `joy`: `0,3` is not a probability from 0 to 1
+    hint: write a point instead of the comma in numbers
+    ");
+    for value in ["-0.1", "NaN", "inf", "often"] {
+        let line = format!("line 3, column `joy`: `{value}` is not a probability from 0 to 1");
+        assert!(refused(value).contains(&line), "{value}");
+    }
+    assert!(refused("").contains("line 3, column `joy`: an empty value is not a probability"));
+}
+
+#[test]
+fn probabilities_are_hard_labels_only_on_request() {
+    let file = "text,joy,fear\na,0,1\nb,0.3,0\nc,1,0\n";
+    assert_snapshot!(printed(load_plain(file)), @r"
+    error: `train.csv`, line 3, column `joy`: `0.3` is not 0 or 1
+    hint: correct the value, or, if labels are probabilities here, pass `--soft-labels`
+    ");
+    assert_snapshot!(printed(evaluate(file, &["joy"])), @r"
+    error: `train.csv`, line 3, column `joy`: `0.3` is not 0 or 1
+    hint: correct the value, or, if labels are probabilities here: `evaluate --soft-labels` counts 0.5 and more as 1
+    ");
+    assert_snapshot!(printed(load_plain("text,joy,fear\na,0.2,0.9\nb,0.3,0.1\n")), @r"
+    error: no label column in `train.csv` (found: `text`, `joy`, `fear`)
+    hint: a label column holds only 0 and 1; name them with `--labels`, or, if labels are probabilities here, pass `--soft-labels`
+    ");
+}
+
+#[test]
+fn soft_labels_that_do_not_differ_or_only_on_one_side_are_warned_of() {
+    let file = "text,id,joy,fear,weight\na,x,0.2,0.9,0.5\nb,y,0.3,0.1,0.5\n";
+    let warnings = load(file, &soft(), None).unwrap().dataset.check_classes().unwrap();
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_snapshot!(warnings.join("\n"), @r"
+    label `weight` is 0.5 in every row, so nothing can be learned about it
+    label `joy` is below 0.5 in every row, so scores take it as 0 everywhere and say nothing about it
+    ");
 }
 
 #[test]
