@@ -99,6 +99,7 @@ fn about(labels: &LabelSet, folds: usize) -> About {
             seed: 0,
             run_folds: folds,
             averaged_folds: None,
+            final_model: false,
             rows: 0,
             versions: BTreeMap::new(),
         },

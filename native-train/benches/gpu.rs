@@ -16,6 +16,7 @@ use native_train::device::{self, Device};
 use native_train::memory;
 use native_train::pretrained::Pretrained;
 use native_train::progress::Progress;
+use native_train::training::Subject;
 use native_train::training::fine_tuning;
 use native_train::training::metrics_log::StepRecord;
 use native_train::training::trainer::Files;
@@ -218,8 +219,9 @@ impl Bench {
         let labels = self.examples.targets.columns();
         let initial = self.pretrained.load(labels, u64::from(SEED))?.tensors;
         let context = FoldContext {
-            fold,
+            subject: Subject::Fold(fold),
             examples: &self.examples,
+            teacher: None,
             train_rows,
             validation_rows,
             hyperparameters,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use shared::bundle::Encoding;
 use shared::csv::Delimiter;
 
@@ -27,6 +27,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Train(Box<TrainArgs>),
+    Distil(Box<DistilArgs>),
     Predict(PredictArgs),
     Evaluate(EvaluateArgs),
     Export(ExportArgs),
@@ -62,6 +63,95 @@ pub struct TrainArgs {
     /// Check data, model and settings and print the plan, without training
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Teach a small model what a trained run knows
+///
+/// Each student learns from one of the teacher's folds: the labels of its training rows, the teacher's
+/// probabilities for them, and the teacher's probabilities for texts that no one has labelled. Texts that
+/// a student's fold holds out are kept from it, so its scores are as honest as the teacher's. Then a final
+/// model learns from the whole ensemble on all rows and texts: one model for the browser
+/// (`export --only final`). RUN is an ordinary run.
+#[derive(Debug, Args)]
+#[command(after_help = DISTIL_EXAMPLES, mut_args = of_students)]
+pub struct DistilArgs {
+    /// Folder of the teacher, a run that `train` wrote (required)
+    #[arg(long, value_name = "TEACHER", display_order = 0)]
+    pub run: Option<PathBuf>,
+
+    /// Files with texts to learn from that need no labels
+    ///
+    /// Tables with a text column, which is found as by `train`, or .txt files with a text on each line. A
+    /// text that equals an earlier one or a row of the training file is left out.
+    #[arg(long, value_name = "FILE", num_args = 1.., display_order = 1)]
+    pub texts: Vec<PathBuf>,
+
+    /// Weight of the teacher's probabilities beside labels, 0 to 1 [default: 0.7]
+    ///
+    /// Texts without labels are learned from the teacher alone.
+    #[arg(long, value_name = "WEIGHT", display_order = 2)]
+    pub alpha: Option<f64>,
+
+    /// Temperature that the logits of teacher and student are divided by, above 0 [default: 1]
+    ///
+    /// Above 1, small differences between improbable labels count more.
+    #[arg(long, value_name = "T", display_order = 2)]
+    pub temperature: Option<f64>,
+
+    /// Train the same model without a teacher as well, for comparison
+    #[arg(long, display_order = 3)]
+    pub baseline: bool,
+
+    #[command(flatten)]
+    pub settings: Settings,
+
+    /// Continue an interrupted distillation
+    ///
+    /// The settings are those saved in RUN; other values are rejected. The result is that of an
+    /// uninterrupted one.
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Check teacher, data, model and settings and print the plan, without training
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Hides the flags of `train` that the teacher decides, and says of others what they mean for students.
+fn of_students(argument: Arg) -> Arg {
+    const DECIDED: [&str; 9] = [
+        "labels",
+        "text_column",
+        "id_column",
+        "delimiter",
+        "skip_unlabelled",
+        "soft_labels",
+        "folds",
+        "only_fold",
+        "split",
+    ];
+    let told = |help: &'static str| Some((help, None::<&'static str>));
+    let help = match argument.get_id().as_str() {
+        id if DECIDED.contains(&id) => return argument.hide(true),
+        "train_csv" => told("CSV that the teacher was trained on [default: where it was]"),
+        "model" => Some((
+            "Model to teach: a folder, a hub id, or `mini` (required)",
+            Some(
+                "A folder holds config.json, weights and a tokenizer, as for `train`. `mini` needs no download: it \
+                 is a small model with weights from the seed and a tokenizer learned from the rows and texts.",
+            ),
+        )),
+        "max_len" => told("Longest text of a student in tokens [default: the teacher's]"),
+        "seed" => {
+            told("Seed of initial weights, shuffling and dropout, 0 to 4294967295 [default: 42]")
+        }
+        _ => None,
+    };
+    match help {
+        Some((short, None)) => argument.help(short).long_help(short),
+        Some((short, Some(more))) => argument.help(short).long_help(format!("{short}\n\n{more}")),
+        None => argument,
+    }
 }
 
 /// Label the texts of a CSV with a trained run
@@ -217,6 +307,13 @@ pub struct ExportArgs {
     #[arg(display_order = 3)]
     pub folds: FoldChoice,
 
+    /// Export the one model that `distil` taught on all rows
+    ///
+    /// It has held out no rows, so the bundle's scores are those of the students, which learned likewise
+    /// from fewer rows.
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["soup", "folds"], display_order = 3)]
+    pub only: Option<OnlyModel>,
+
     /// Title that the page shows [default: the name of the run folder]
     #[arg(long, value_name = "TEXT", display_order = 4)]
     pub title: Option<String>,
@@ -237,6 +334,13 @@ pub struct ExportArgs {
     /// CPU threads [default: the number of cores]
     #[arg(long, value_name = "N", display_order = 13)]
     pub threads: Option<usize>,
+}
+
+/// The value of `--only`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnlyModel {
+    /// The final model of `distil`
+    Final,
 }
 
 /// The value of `--encoding`.
@@ -417,6 +521,17 @@ Examples:
     native-train train --output runs/base --resume
   The same settings with another seed:
     native-train train --config runs/base/config.toml --seed 7 --output runs/base-7";
+
+const DISTIL_EXAMPLES: &str = "\
+Examples:
+  A small model that learns from five large ones, and its scores beside theirs:
+    native-train distil --run runs/base --model mini --texts more.csv --output runs/small
+  The same model without a teacher beside it; the plan first:
+    native-train distil --run runs/base --model mini --baseline --output runs/small --dry-run
+  Continue after an interruption:
+    native-train distil --output runs/small --resume
+  The one model that learned from all, for the browser:
+    native-train export --run runs/small --only final --output static/bundle";
 
 const PREDICT_EXAMPLES: &str = "\
 Examples:

@@ -1,5 +1,5 @@
 //! Cross-validation: trains the folds that are not trained yet, then lets each predict the rows that it
-//! held out, and all of them together the test texts.
+//! held out, and all of them together the test texts. Beside the folds, a final model of all rows.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,7 +24,9 @@ use crate::run::{FoldFolder, Run, files, tensors};
 use crate::training::checkpoint;
 use crate::training::fine_tuning::{self, Trained};
 use crate::training::trainer::Files;
-use crate::training::{Compute, Examples, FoldContext, Hyperparameters, PhaseTimes, Precision};
+use crate::training::{
+    Compute, Examples, FoldContext, Hyperparameters, PhaseTimes, Precision, Subject, Teacher,
+};
 use crate::training::{metrics_log, rng};
 
 /// All that decides the result of a cross-validation.
@@ -35,6 +37,8 @@ pub struct Plan<'a> {
     pub labels: &'a LabelSet,
     pub examples: &'a Examples,
     pub folds: &'a Folds,
+    /// What the model of each fold learns from.
+    pub lessons: &'a [Lesson],
     /// The only fold to train; `None` for all.
     pub only_fold: Option<usize>,
     pub hyperparameters: &'a Hyperparameters,
@@ -45,6 +49,14 @@ pub struct Plan<'a> {
     pub checkpoint_interval: Duration,
     /// The token ids of texts for the ensemble to label.
     pub test: Option<&'a [Vec<u32>]>,
+}
+
+/// What a model learns from.
+pub struct Lesson {
+    /// Rows of the examples, ascending.
+    pub rows: Vec<usize>,
+    /// `None` if it learns from labels alone.
+    pub teacher: Option<Teacher>,
 }
 
 /// The result of a cross-validation.
@@ -82,7 +94,9 @@ pub fn run(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Outcom
     }
     let open = || Ok(Compute { device: device::open(plan.device)?, precision: plan.precision });
     let train = |fold, compute: &Compute, progress: &mut Progress| {
-        train_fold(plan, fold, &run.fold(fold), compute, progress)
+        let (subject, held_out) = (Subject::Fold(fold), plan.folds.validation_rows(fold));
+        let lesson = &plan.lessons[fold];
+        train_model(plan, subject, lesson, &held_out, &run.fold(fold), compute, progress)
     };
     let workers = plan.parallel_folds;
     let times = parallel_folds::train_all(&untrained, workers, progress, open, train)?;
@@ -91,23 +105,44 @@ pub fn run(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Outcom
     Ok(Outcome { predictions, times, prediction_time: started.elapsed() })
 }
 
-fn train_fold(
+/// Trains a model that holds out no rows and so keeps the weights of its last epoch, unless `folder` has it.
+///
+/// # Errors
+/// If the training diverges, or a file cannot be read or written.
+pub fn train_final(
     plan: &Plan<'_>,
-    fold: usize,
+    lesson: &Lesson,
+    folder: &FoldFolder,
+    progress: &mut Progress,
+) -> Result<PhaseTimes> {
+    if folder.has_model() {
+        progress.note("the final model is trained already");
+        checkpoint::remove(&folder.checkpoint())?;
+        return Ok(PhaseTimes::default());
+    }
+    let compute = Compute { device: device::open(plan.device)?, precision: plan.precision };
+    progress.only_model();
+    train_model(plan, Subject::Final, lesson, &[], folder, &compute, progress)
+}
+
+fn train_model(
+    plan: &Plan<'_>,
+    subject: Subject,
+    lesson: &Lesson,
+    validation_rows: &[usize],
     folder: &FoldFolder,
     compute: &Compute,
     progress: &mut Progress,
 ) -> Result<PhaseTimes> {
     folder.make()?;
-    let seed = rng::initialisation_seed(plan.hyperparameters.seed, fold);
+    let seed = rng::initialisation_seed(plan.hyperparameters.seed, subject.number());
     let initial = plan.pretrained.load(plan.labels.len(), seed)?;
-    let (train_rows, validation_rows) =
-        (plan.folds.train_rows(fold), plan.folds.validation_rows(fold));
     let context = FoldContext {
-        fold,
+        subject,
         examples: plan.examples,
-        train_rows: &train_rows,
-        validation_rows: &validation_rows,
+        teacher: lesson.teacher.as_ref(),
+        train_rows: &lesson.rows,
+        validation_rows,
         hyperparameters: plan.hyperparameters,
         compute,
     };

@@ -116,6 +116,11 @@ impl Progress {
             (Some(fold), position, of);
     }
 
+    /// Begins the training of a model that is none of a fold, and the only one.
+    pub fn only_model(&mut self) {
+        (self.training.fold, self.training.position, self.training.folds) = (None, 1, 1);
+    }
+
     /// Begins epoch `epoch` (from 1) of `of`, which has `steps` optimizer steps.
     pub fn epoch(&mut self, epoch: usize, of: usize, steps: usize) {
         self.training.begin_epoch(epoch, of, steps);
@@ -194,10 +199,11 @@ impl Progress {
         }
     }
 
-    /// Removes the bar from the screen.
+    /// Removes the bar from the screen. Rows that are labelled later are counted anew.
     pub fn clear(&mut self) {
         self.bar.finish_and_clear();
         self.bar = ProgressBar::hidden();
+        self.labelling = None;
     }
 
     fn line_if_due(&mut self, line: impl FnOnce(&Training, Instant) -> String) {

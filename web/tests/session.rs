@@ -126,6 +126,7 @@ fn about(labels: &LabelSet) -> About {
             seed: 0,
             run_folds: FOLDS,
             averaged_folds: None,
+            final_model: false,
             rows: 3,
             versions: BTreeMap::new(),
         },

@@ -12,7 +12,7 @@ use shared::words::{bytes, counted};
 use super::inspect::bundle;
 use super::stdout::print;
 use crate::{
-    cli::{EncodingChoice, ExportArgs},
+    cli::{EncodingChoice, ExportArgs, OnlyModel},
     config::set_threads,
     data::{Dataset, FileOptions, LabelChoice, TextStream, Texts},
     error::UserError,
@@ -32,14 +32,22 @@ use crate::{
 /// from the run by more than its encoding allows. `--output` is then left unchanged.
 pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
     set_threads(args.threads)?;
-    let source = Source::open(&args.run, &args.folds, args.train_csv.as_deref(), progress)?;
+    let mut source = Source::open(&args.run, &args.folds, args.train_csv.as_deref(), progress)?;
+    let models = match args.only {
+        Some(OnlyModel::Final) => Models::Final,
+        None if args.soup => Models::Soup,
+        None => Models::Folds,
+    };
+    if models == Models::Final {
+        source.open_final()?;
+    }
     let tokenizer = source.tokenizer.compact().map_err(|error| {
         UserError::new(format!("`{}`: {error}", args.run.display()))
             .hint("only tokenizers of DeBERTa-v3's kind can be exported")
     })?;
     let mut export = Export {
         args,
-        models: if args.soup { Models::Soup } else { Models::Folds },
+        models,
         base: Base::Mean,
         source,
         tokenizer,
@@ -85,7 +93,7 @@ impl Export<'_> {
     fn tokenizers(&self) -> Vec<CompactTokenizer> {
         let models = match self.models {
             Models::Folds => self.source.folds.len(),
-            Models::Soup => 1,
+            Models::Soup | Models::Final => 1,
         };
         vec![self.tokenizer.clone(); models]
     }
@@ -161,6 +169,7 @@ impl Export<'_> {
                     (Whose::Base, _) => source.read_ancestor(name, rows),
                     (Whose::Fold(place), Models::Folds) => source.read(place, name, rows).map(Some),
                     (Whose::Fold(_), Models::Soup) => source.read_soup(name, rows).map(Some),
+                    (Whose::Fold(_), Models::Final) => source.read_final(name, rows).map(Some),
                 }
             },
             |shard, bytes| folder.add(shard, &bytes),
@@ -205,13 +214,14 @@ impl Export<'_> {
         match self.models {
             Models::Folds => folds,
             Models::Soup => format!("the averaged weights of {folds}"),
+            Models::Final => "the final model".to_owned(),
         }
     }
 
     fn model(&self, place: usize) -> String {
         match self.models {
             Models::Folds => format!("fold {}", self.source.folds[place]),
-            Models::Soup => "the model".to_owned(),
+            Models::Soup | Models::Final => "the model".to_owned(),
         }
     }
 

@@ -15,7 +15,7 @@ use super::stdout::print;
 use crate::{
     cli::ShrinkArgs,
     config::{ShrinkConfig, set_threads},
-    data::{Texts, distinct},
+    data::{self, distinct},
     device,
     digest::Digest,
     error::UserError,
@@ -259,9 +259,9 @@ impl Saved {
 fn read_texts(config: &ShrinkConfig, progress: &Progress) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for path in &config.texts {
-        let (texts, warnings) = Texts::read(path, &config.file_options())?;
+        let (texts, warnings) = data::read_texts(path, &config.file_options())?;
         warnings.iter().for_each(|warning| warning.tell(progress));
-        all.extend(texts.texts);
+        all.extend(texts);
     }
     let read = all.len();
     let texts = distinct(all);

@@ -78,8 +78,8 @@ impl TrainedRun {
 }
 
 fn untrained(run: &Run, missing: &[usize], folds: usize) -> UserError {
+    let resume = format!("`{}` trains them", run.resume_command());
     let run = run.folder().display();
-    let resume = format!("`native-train train --resume --output {run}` trains them");
     if missing.len() == folds {
         return UserError::new(format!("`{run}` has no trained fold")).hint(resume);
     }

@@ -16,7 +16,7 @@ use shared::LabelSet;
 use shared::csv::Delimiter;
 
 pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
-pub use places::{Places, of_config_file};
+pub use places::{Places, located, of_config_file, place_of};
 pub use settings::Settings;
 pub use shrink::ShrinkConfig;
 

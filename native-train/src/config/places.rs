@@ -96,6 +96,17 @@ impl Places {
     }
 }
 
+/// The way from a run's folder to a file or folder; `None` if it is neither.
+pub fn place_of(run: &Run, path: &Path) -> Option<PathBuf> {
+    from_folder(run.folder(), path)
+}
+
+/// A path that was typed when a run began and recorded as `place`, as it can be opened from this working folder. If it leads
+/// nowhere any more, it is as it was typed.
+pub fn located(run: &Run, typed: &Path, place: &Path) -> PathBuf {
+    find(run.folder(), typed, Some(place).filter(|place| !place.as_os_str().is_empty())).path
+}
+
 /// The settings of a config file, in which a relative path that leads nowhere from the working folder is read
 /// from the file's own folder, or, if a run saved it, from where its inputs lie.
 pub fn of_config_file(file: &Path, mut settings: Settings) -> Settings {

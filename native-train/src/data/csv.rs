@@ -46,14 +46,7 @@ impl Reader {
     /// # Errors
     /// If the file does not exist, is empty or no table, or its first record is not a header.
     pub fn open(path: &Path, delimiter: Option<Delimiter>) -> Result<Self> {
-        let name = path.display().to_string();
-        let file = File::open(path).map_err(|error| cannot_open(&name, &error))?;
-        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            let message = format!("`{name}` is a folder, not a CSV file");
-            return Err(UserError::new(message).hint("name the file inside it").into());
-        }
-        let source = decompressed(file).with_context(|| format!("cannot read `{name}`"))?;
-        Self::new(name, source, delimiter)
+        Self::new(path.display().to_string(), open(path)?, delimiter)
     }
 
     /// Reads the header from `source`, which messages call `file`.
@@ -179,6 +172,28 @@ impl Chunk {
     pub fn lines(&self) -> &[usize] {
         &self.lines
     }
+}
+
+/// The text of a whole file that is no table. It may be compressed by gzip.
+///
+/// # Errors
+/// If the file does not exist or is not text.
+pub fn read_plain(path: &Path) -> Result<String> {
+    let (name, mut bytes) = (path.display().to_string(), Vec::new());
+    open(path)?.read_to_end(&mut bytes).map_err(|error| unreadable(&name, error))?;
+    let (text, _) = csv::decode(&bytes).map_err(|fault| refused(&name, &fault))?;
+    Ok(text)
+}
+
+/// The content of a file.
+fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| cannot_open(&name, &error))?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        let message = format!("`{name}` is a folder, not a CSV file");
+        return Err(UserError::new(message).hint("name the file inside it").into());
+    }
+    decompressed(file).with_context(|| format!("cannot read `{name}`"))
 }
 
 /// The content of a file, decompressed if it begins as gzip does. The file is read from its beginning once,

@@ -11,6 +11,7 @@ mod duplicates;
 pub mod folds;
 mod label_columns;
 mod label_values;
+mod plain_texts;
 pub mod shell;
 #[cfg(test)]
 mod testing;
@@ -24,6 +25,7 @@ pub use duplicates::{Duplicates, Repeats, Share, TestOverlap};
 pub use folds::{Folds, Split};
 pub use label_columns::{LabelChoice, LabelRule};
 pub use label_values::LabelValues;
-pub use text_key::distinct;
+pub use plain_texts::read_texts;
+pub use text_key::{distinct, text_key};
 pub use texts::{TextStream, Texts};
 pub use warning::{Tally, Warning};

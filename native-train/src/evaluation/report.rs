@@ -30,6 +30,9 @@ pub struct Summary {
     pub per_label: Vec<LabelReport>,
     /// The folds that were trained.
     pub per_fold: Vec<FoldReport>,
+    /// What the folds learned from, if that was a teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<Distillation>,
     /// The texts that are both trained on and scored.
     pub duplicates: Duplicates,
     pub truncated_texts: TruncatedTexts,
@@ -50,6 +53,46 @@ pub struct CrossValidation {
     /// Thresholds for each fold's rows tuned on the rows of the others: honest. `None` after training a
     /// single fold.
     pub macro_f1_cross_fitted: Option<f64>,
+}
+
+/// How the models of a run learned from a teacher, and how they compare with it and without it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Distillation {
+    /// The folder of the teacher's run.
+    pub teacher: String,
+    /// The model that the teacher was fine-tuned from.
+    pub teacher_model: String,
+    /// The weight of the teacher's answer beside a label.
+    pub alpha: f64,
+    pub temperature: f64,
+    /// The texts without labels that were learned from, and those that were not.
+    pub texts: TextsUsed,
+    /// The teacher's own out-of-fold scores, on the same rows and folds.
+    pub teacher_scores: CrossValidation,
+    /// The scores of the same model without a teacher, if it was trained.
+    pub baseline: Option<CrossValidation>,
+    #[serde(rename = "final")]
+    pub final_model: FinalModel,
+}
+
+/// The texts of `--texts`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextsUsed {
+    pub used: usize,
+    /// Empty, or equal to an earlier one.
+    pub repeated: usize,
+    /// Equal to a row of the training file.
+    pub in_training_file: usize,
+}
+
+/// The model that learned from all rows, so that none is left to score it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FinalModel {
+    /// The rows and texts that it learned from.
+    pub rows: usize,
+    /// The students' cross-fitted macro-F1, or where there is none that at 0.5: models that learned likewise from
+    /// fewer rows.
+    pub expected_macro_f1: f64,
 }
 
 /// The scores of a label over the out-of-fold rows. The `tuned` ones are as optimistic as

@@ -1,12 +1,49 @@
 //! Reports as aligned text without colours, for a terminal or a log.
 
-use super::report::{CrossValidation, Evaluation, FoldReport, HalfAndTuned, Seconds, Summary};
+use super::report::{
+    CrossValidation, Distillation, Evaluation, FinalModel, FoldReport, HalfAndTuned, Seconds,
+    Summary,
+};
 use super::threshold_search::{Basis, FEW_POSITIVES};
 
 /// The table at the end of a training, which says which scores are optimistic.
 pub fn table(summary: &Summary) -> String {
-    [cross_validation(summary), per_label(summary), per_fold(&summary.per_fold), notes(summary)]
-        .join("\n")
+    let head = match &summary.distillation {
+        None => cross_validation(summary),
+        Some(distillation) => comparison(summary, distillation),
+    };
+    [head, per_label(summary), per_fold(&summary.per_fold), notes(summary)].join("\n")
+}
+
+/// The scores of teacher and students, and what is to be expected of the final model.
+fn comparison(summary: &Summary, distillation: &Distillation) -> String {
+    let students = summary.cross_validation;
+    let line = |who: &str, model: &str, scores: &CrossValidation| {
+        let honest = scores.macro_f1_cross_fitted.map_or_else(|| "-".to_owned(), figure);
+        let (half, tuned) = (figure(scores.macro_f1_at_half), figure(scores.macro_f1_tuned));
+        vec![format!("{who} ({model})"), half, honest, tuned]
+    };
+    let mut rows = vec![
+        cells(["", "at 0.5", "honest", "tuned*"]),
+        line("teacher", &distillation.teacher_model, &distillation.teacher_scores),
+        line("students", &summary.model, &students),
+    ];
+    if let Some(baseline) = &distillation.baseline {
+        rows.push(line("no teacher", &summary.model, baseline));
+    }
+    let FinalModel { rows: learned, expected_macro_f1 } = distillation.final_model;
+    format!(
+        "macro-F1 over {} out-of-fold rows ({} of {} folds, {} split)\n{}\
+         each student learned from the teacher's model of its own fold; honest: thresholds tuned on the other folds\n\
+         final: learned from the whole ensemble on {learned} rows and texts, so none is left to score it;\n\
+         \x20      what its kind reaches on rows that it has not seen is the students' {}\n",
+        students.rows,
+        summary.per_fold.len(),
+        summary.folds,
+        summary.split,
+        align(&rows),
+        figure(expected_macro_f1),
+    )
 }
 
 /// The table of `evaluate`.
@@ -200,7 +237,7 @@ mod tests {
 
     use super::*;
     use crate::data::{Duplicates, Folds};
-    use crate::evaluation::report::{OutOfFold, TruncatedTexts};
+    use crate::evaluation::report::{OutOfFold, TextsUsed, TruncatedTexts};
     use crate::grid::{Grid, Probabilities, Targets};
 
     fn labels() -> LabelSet {
@@ -232,6 +269,7 @@ mod tests {
             cross_validation: scored.cross_validation,
             per_label: scored.per_label,
             per_fold: vec![fold(0, &[0.25, 0.5, 0.4], 2), fold(1, &[0.3333], 1)],
+            distillation: None,
             duplicates: duplicates(fold_of),
             truncated_texts: TruncatedTexts { train: 1, test: Some(0) },
             seconds: Seconds {
@@ -279,6 +317,42 @@ mod tests {
         time:       66.2 s (setup 0.5 s, tokenise 0.2 s, train 61.5 s, validate 3.0 s, predict 1.0 s, files 0.0 s)
         memory:     300 MiB at the peak
         ");
+    }
+
+    #[test]
+    fn teacher_and_students_stand_beside_each_other() {
+        let mut summary = summary(&[0, 0, 1, 1]);
+        let scores = |macro_f1_at_half, honest| CrossValidation {
+            rows: 4,
+            macro_f1_at_half,
+            macro_f1_tuned: 0.75,
+            macro_f1_cross_fitted: Some(honest),
+        };
+        summary.distillation = Some(Distillation {
+            teacher: "runs/base".into(),
+            teacher_model: "microsoft/deberta-v3-base".into(),
+            alpha: 0.7,
+            temperature: 1.0,
+            texts: TextsUsed { used: 2, repeated: 1, in_training_file: 0 },
+            teacher_scores: scores(0.5, 0.6),
+            baseline: Some(scores(0.25, 0.3)),
+            final_model: FinalModel { rows: 6, expected_macro_f1: 0.4 },
+        });
+        let table = table(&summary);
+        let head = table.split("\n\n").next().unwrap();
+        assert_snapshot!(head, @r"
+        macro-F1 over 4 out-of-fold rows (2 of 2 folds, grouped split)
+                                             at 0.5  honest  tuned*
+        teacher (microsoft/deberta-v3-base)  0.5000  0.6000  0.7500
+        students (mini)                      0.3333  0.4000  1.0000
+        no teacher (mini)                    0.2500  0.3000  0.7500
+        each student learned from the teacher's model of its own fold; honest: thresholds tuned on the other folds
+        final: learned from the whole ensemble on 6 rows and texts, so none is left to score it;
+               what its kind reaches on rows that it has not seen is the students' 0.4000
+        ");
+        let json = serde_json::to_value(&summary).unwrap();
+        assert_eq!(json["distillation"]["final"]["expected_macro_f1"], 0.4);
+        assert_eq!(serde_json::from_value::<Summary>(json).unwrap(), summary);
     }
 
     #[test]

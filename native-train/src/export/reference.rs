@@ -1,8 +1,8 @@
 //! The answers of the run's own models to the texts that bundles are compared on, computed once for all bundles.
 //!
 //! Each fold judges the rows it held out. The texts that go through every fold, for the ensemble's mean, are those of a
-//! separate file, else a sample of the training texts. Averaged weights have held out no texts: the effect of an encoding on
-//! them is measured on that sample, the effect of averaging on the texts that go through every fold.
+//! separate file, else a sample of the training texts. Averaged weights and a final model have held out no texts: the effect of an
+//! encoding on them is measured on that sample, and how they differ from the folds on the texts that go through every fold.
 
 use anyhow::Result;
 use candle_core::Device;
@@ -77,10 +77,13 @@ impl Reference {
         let folds = ensemble::mean(&folds);
         let bundled = match models {
             Models::Folds => folds.clone(),
-            Models::Soup => {
-                let soup = source.soup()?;
-                judged.push(Judged::new(source, &sample(source), &soup)?);
-                probabilities(&logits(&soup, &input_ids, source)?)
+            Models::Soup | Models::Final => {
+                let one = match models {
+                    Models::Final => source.final_model()?,
+                    _ => source.soup()?,
+                };
+                judged.push(Judged::new(source, &sample(source), &one)?);
+                probabilities(&logits(&one, &input_ids, source)?)
             }
         };
         let common = Common { texts, input_ids, targets, seen_in_training, bundled, folds };

@@ -20,7 +20,7 @@ use crate::evaluation::report::Summary;
 use crate::inference::{self, common_tokenizer};
 use crate::pretrained::{self, Pretrained};
 use crate::progress::Progress;
-use crate::run::files::{damaged, read_json};
+use crate::run::files::{self, damaged, read_json};
 use crate::run::tables::{FoldTable, ThresholdTable};
 use crate::run::{FoldFolder, Run};
 
@@ -38,6 +38,8 @@ pub struct Source {
     run: Run,
     model: DebertaConfig,
     weights: Vec<Pretrained>,
+    /// The model that learned from all rows, once it was asked for.
+    final_model: Option<Pretrained>,
     ancestor: Option<Pretrained>,
     summary: Summary,
 }
@@ -56,6 +58,8 @@ pub enum Models {
     Folds,
     /// One model, with the mean of the folds' weights.
     Soup,
+    /// The one model that learned from all rows.
+    Final,
 }
 
 impl Source {
@@ -98,9 +102,37 @@ impl Source {
             run,
             model,
             weights,
+            final_model: None,
             ancestor: None,
             summary,
         })
+    }
+
+    /// Opens the model that learned from all rows.
+    ///
+    /// # Errors
+    /// If the run has none, or it is none of this run.
+    pub fn open_final(&mut self) -> Result<()> {
+        let folder = self.run.final_model();
+        if !folder.has_model() {
+            let run = self.run.folder().display();
+            return Err(UserError::new(format!("`{run}` has no final model"))
+                .hint("`distil` trains one; `--soup` averages the folds of any run")
+                .into());
+        }
+        let model = open_fold(&folder, &self.labels)?;
+        if model.config != self.model {
+            let what = format!("it is not the config of fold {}", self.folds[0]);
+            return Err(damaged(&folder.config_json(), what));
+        }
+        if files::read(&folder.tokenizer_json())?
+            != files::read(&self.fold_folder(0).tokenizer_json())?
+        {
+            let what = format!("it is not the tokenizer of fold {}", self.folds[0]);
+            return Err(damaged(&folder.tokenizer_json(), what));
+        }
+        self.final_model = Some(model);
+        Ok(())
     }
 
     /// Finds the model that the run began with: `named`, else the one in the run's settings. `false` if the run began with random
@@ -154,6 +186,26 @@ impl Source {
         }
         let folds = self.folds.len() as f64;
         Ok(sums.into_iter().map(|sum| (sum / folds) as f32).collect())
+    }
+
+    /// Some rows of a tensor of the model that learned from all rows.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_final(&self, name: &str, rows: Range<usize>) -> Result<Vec<f32>> {
+        self.final_model
+            .as_ref()
+            .expect("opened before")
+            .read_rows(name, rows)
+            .map_err(|error| inference::of_fold(error, &self.run.final_model()))
+    }
+
+    /// The model that learned from all rows, in f32.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn final_model(&self) -> Result<FrozenClassifier> {
+        inference::load_fold(&self.run.final_model(), &self.labels, &Device::Cpu)
     }
 
     /// The model of the folds' averaged weights, in f32.
@@ -212,7 +264,7 @@ impl Source {
             hot_rows,
             folds: match models {
                 Models::Folds => self.folds.clone(),
-                Models::Soup => vec![0],
+                Models::Soup | Models::Final => vec![0],
             },
         }
     }
@@ -226,9 +278,10 @@ impl Source {
             seed: self.summary.seed,
             run_folds: self.summary.folds,
             averaged_folds: match models {
-                Models::Folds => None,
+                Models::Folds | Models::Final => None,
                 Models::Soup => Some(self.folds.clone()),
             },
+            final_model: models == Models::Final,
             rows: self.summary.rows,
             versions,
         }
@@ -252,7 +305,7 @@ fn chosen(run: &Run, choice: &FoldChoice, count: usize) -> Result<Vec<usize>, Us
     if missing.is_empty() {
         return Ok(folds);
     }
-    let resume = format!("`native-train train --resume --output {folder}` trains them");
+    let resume = format!("`{}` trains them", run.resume_command());
     let hint = match trained.is_empty() {
         true => resume,
         false => format!("{resume}; `--folds {}` does without", listed(&trained, ",")),

@@ -50,9 +50,10 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => UserError::new(format!("`{}` does not exist", path.display()))
-            .hint(
-                "the run may be unfinished: `train --resume` continues a training that was stopped",
-            )
+            .hint(format!(
+                "the run may be unfinished: `{} --resume` continues a training that was stopped",
+                begun_by(path)
+            ))
             .into(),
         _ => Error::new(error).context(format!("cannot read `{}`", path.display())),
     })
@@ -63,19 +64,27 @@ pub fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
     UserError::new(format!("`{}` is damaged: {what}", path.display())).hint(remedy(path)).into()
 }
 
+/// The command that began the run of a file or folder, and continues it.
+pub fn begun_by(path: &Path) -> &'static str {
+    let mut folders = path.ancestors().take(4);
+    if folders.any(|folder| folder.join("distil.toml").is_file()) { "distil" } else { "train" }
+}
+
 /// The remedy for a damaged file: everything but the settings can be computed again.
 pub fn remedy(path: &Path) -> String {
+    let command = begun_by(path);
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let folder = path.parent().map(name).filter(|folder| folder.starts_with("fold-"));
+    let is_model = |folder: &String| folder.starts_with("fold-") || folder == "final";
+    let folder = path.parent().map(name).filter(is_model);
     match (name(path).as_str(), folder) {
-        ("config.toml", _) => {
+        ("config.toml" | "distil.toml", _) => {
             "restore it from a copy, or train again into another `--output`".to_owned()
         }
         ("checkpoint", _) | (_, None) => {
-            "remove it and pass `train --resume`: it will be written again".to_owned()
+            format!("remove it and pass `{command} --resume`: it will be written again")
         }
         (_, Some(folder)) => {
-            format!("remove `{folder}` and pass `train --resume`: it will be trained again")
+            format!("remove `{folder}` and pass `{command} --resume`: it will be trained again")
         }
     }
 }

@@ -11,6 +11,10 @@
 //!     oof.csv                         id, a probability for each label
 //!     thresholds.json  summary.json
 //!     submission.csv                  id, 0 or 1 for each label
+//!     distil.toml                     of a run that learned from a teacher: how; written before config.toml
+//!     final/                          likewise: a folder like fold-K of a model that holds out no rows
+//!     teacher/fold-K/                 likewise: the teacher's answers
+//!     baseline/fold-K/                likewise: the same model without a teacher
 //!     .lock                           held while a training writes here
 //! ```
 //!
@@ -33,6 +37,7 @@ use crate::error::UserError;
 const CONFIG: &str = "config.toml";
 const LOCK: &str = ".lock";
 const SHRINK: &str = "shrink.toml";
+const DISTIL: &str = "distil.toml";
 
 /// A run folder, open for reading, or locked for a training.
 #[derive(Debug)]
@@ -150,6 +155,32 @@ impl Run {
         FoldFolder { folder: self.folder.join(format!("fold-{fold}")) }
     }
 
+    /// The settings of a run that learned from a teacher.
+    pub fn distil_toml(&self) -> PathBuf {
+        self.folder.join(DISTIL)
+    }
+
+    /// The folder of the model that holds out no rows, whether or not it exists.
+    pub fn final_model(&self) -> FoldFolder {
+        FoldFolder { folder: self.folder.join("final") }
+    }
+
+    /// The folder of a teacher's answers.
+    pub fn teacher(&self) -> PathBuf {
+        self.folder.join("teacher")
+    }
+
+    /// The folds of the same model without a teacher, as a run within this one, which holds the lock.
+    pub fn baseline(&self) -> Self {
+        Self { folder: self.folder.join("baseline"), _lock: None }
+    }
+
+    /// The command that continues the run.
+    pub fn resume_command(&self) -> String {
+        let command = files::begun_by(&self.folder);
+        format!("native-train {command} --resume --output {}", self.folder.display())
+    }
+
     /// The given folds in two: those that are trained and those that are not.
     pub fn split_trained(
         &self,
@@ -168,11 +199,13 @@ impl Run {
     }
 
     fn remove_leftovers(&self) -> Result<()> {
-        files::remove_leftovers(&self.folder)?;
-        for name in files::names(&self.folder)?.iter().filter(|name| name.starts_with("fold-")) {
-            files::remove_leftovers(&self.folder.join(name))?;
+        if !self.has_begun() && self.distil_toml().exists() {
+            // A process was killed before it began the run.
+            let path = self.distil_toml();
+            fs::remove_file(&path)
+                .with_context(|| format!("cannot remove `{}`", path.display()))?;
         }
-        Ok(())
+        remove_leftovers_of(&self.folder)
     }
 }
 
@@ -250,6 +283,21 @@ impl FoldFolder {
     }
 }
 
+/// Removes the unfinished files of a run's folder and of those in it that a training writes to.
+fn remove_leftovers_of(folder: &Path) -> Result<()> {
+    files::remove_leftovers(folder)?;
+    let is_ours = |name: &&String| {
+        name.starts_with("fold-") || ["final", "teacher", "baseline"].contains(&name.as_str())
+    };
+    for name in files::names(folder)?.iter().filter(is_ours) {
+        let inner = folder.join(name);
+        if inner.is_dir() {
+            remove_leftovers_of(&inner)?;
+        }
+    }
+    Ok(())
+}
+
 fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists | ErrorKind::NotADirectory => UserError::new(format!(
@@ -269,7 +317,9 @@ fn refuse_foreign(folder: &Path, marker: &str, lacks: &str) -> Result<()> {
         return Ok(());
     }
     let names = files::names(folder)?;
-    let foreign = names.iter().find(|name| *name != LOCK && !is_temporary(name));
+    let is_ours =
+        |name: &str| name == LOCK || name == DISTIL && marker == CONFIG || is_temporary(name);
+    let foreign = names.iter().find(|name| !is_ours(name));
     foreign.map_or(Ok(()), |name| {
         let message = format!("`{}` holds other files (`{name}`) and {lacks}", folder.display());
         Err(UserError::new(message).hint("pass an empty or new folder as `--output`").into())

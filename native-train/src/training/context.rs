@@ -7,14 +7,17 @@ use std::time::Duration;
 use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 
-use crate::grid::{Probabilities, Targets};
+use super::examples::Examples;
+use super::teacher::Teacher;
 
 /// The input of one fold's training.
 #[derive(Clone, Copy)]
 pub struct FoldContext<'a> {
-    /// The fold's number, counted from 0.
-    pub fold: usize,
+    /// The model: that of a fold, or one of all rows.
+    pub subject: Subject,
     pub examples: &'a Examples,
+    /// `None` if it learns from labels alone.
+    pub teacher: Option<&'a Teacher>,
     pub train_rows: &'a [usize],
     pub validation_rows: &'a [usize],
     pub hyperparameters: &'a Hyperparameters,
@@ -35,19 +38,10 @@ pub struct TrainingContext<'a> {
 pub enum Subject {
     /// The model of a fold, which is counted from 0.
     Fold(usize),
+    /// The model that learns from all rows.
+    Final,
     /// A smaller encoder that learns from a larger one.
     Student,
-}
-
-/// Encoded texts and their labels.
-#[derive(Debug, Clone)]
-pub struct Examples {
-    /// The token ids of each text, special tokens included.
-    pub input_ids: Vec<Vec<u32>>,
-    /// What is scored.
-    pub targets: Targets,
-    /// What is learned, if the labels are soft; else the targets are.
-    pub soft_targets: Option<Probabilities>,
 }
 
 /// The settings of a fine-tuning, with the meanings they have in Hugging Face's scripts.
@@ -111,7 +105,7 @@ impl<'a> FoldContext<'a> {
     /// The part that does not depend on what is learned.
     pub fn training(&self) -> TrainingContext<'a> {
         TrainingContext {
-            subject: Subject::Fold(self.fold),
+            subject: self.subject,
             train_rows: self.train_rows,
             hyperparameters: self.hyperparameters,
             compute: self.compute,
@@ -129,6 +123,8 @@ impl Subject {
     pub fn number(self) -> usize {
         match self {
             Self::Fold(fold) => fold,
+            // The number of no fold.
+            Self::Final => usize::MAX,
             Self::Student => 0,
         }
     }
@@ -138,6 +134,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fold(fold) => write!(f, "fold {fold}"),
+            Self::Final => f.write_str("the final model"),
             Self::Student => f.write_str("the student"),
         }
     }

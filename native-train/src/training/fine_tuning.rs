@@ -12,7 +12,7 @@ use shared::kernels::scalar::sigmoid;
 use shared::model::{Classifier, DebertaConfig, WORD_EMBEDDINGS};
 use shared::nn::Weights;
 
-use super::context::{Examples, FoldContext, PhaseTimes};
+use super::context::{FoldContext, PhaseTimes};
 use super::metrics_log::{EpochRecord, Validation};
 use super::objective::{MicroBatch, Objective};
 use super::trainer::{self, Files, Kept};
@@ -86,14 +86,10 @@ impl<'a> FineTuning<'a> {
         Batch::pack(rows.iter().map(|row| &self.input_ids[row][..]))
     }
 
-    /// What the loss compares the logits of some rows with.
+    /// The labels that some rows teach.
     fn targets(&self, rows: &[usize]) -> Vec<f32> {
-        let Examples { targets, soft_targets, .. } = self.context.examples;
-        let rows = rows.iter();
-        match soft_targets {
-            Some(soft) => rows.flat_map(|&row| soft.row(row)).copied().collect(),
-            None => rows.flat_map(|&row| targets.row(row)).map(|&on| f32::from(on)).collect(),
-        }
+        let goals = |&row: &usize| self.context.examples.goals(row).expect("a row with labels");
+        rows.iter().flat_map(goals).collect()
     }
 
     /// The targets of some rows [rows, labels].
@@ -110,11 +106,17 @@ impl Objective for FineTuning<'_> {
         gradients: &mut ParameterGradients,
     ) -> Result<()> {
         let MicroBatch { rows, batch_rows, tape, scaler, loss } = micro_batch;
-        let (batch, targets) = (self.batch(rows), self.targets_on_device(rows)?);
-        let elements = batch_rows.len() * self.context.examples.targets.columns();
-        let logits = self.classifier.forward(&batch, Some(&tape))?;
-        let logits_grad =
-            bce_with_logits_backward(logits.tensor(), &targets, elements, scaler, &loss)?;
+        let FoldContext { examples, teacher, .. } = self.context;
+        let elements = batch_rows.len() * examples.targets.columns();
+        let logits = self.classifier.forward(&self.batch(rows), Some(&tape))?;
+        let by = logits.tensor();
+        let logits_grad = match teacher {
+            Some(teacher) => teacher.backward(by, examples, rows, elements, scaler, &loss)?,
+            None => {
+                let targets = self.targets_on_device(rows)?;
+                bce_with_logits_backward(by, &targets, elements, scaler, &loss)?
+            }
+        };
         tape.backward(&logits, logits_grad, gradients)?;
         Ok(())
     }

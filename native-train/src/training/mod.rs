@@ -4,6 +4,7 @@
 pub mod arena;
 pub mod checkpoint;
 mod context;
+mod examples;
 pub mod fine_tuning;
 pub mod lr_scheduler;
 pub mod metrics_log;
@@ -11,14 +12,16 @@ mod objective;
 pub mod optimizer;
 pub mod rng;
 pub mod step_results;
+mod teacher;
 #[cfg(test)]
 mod tests;
 pub mod trainer;
 pub mod vocabulary;
 
 pub use context::{
-    Compute, Examples, FoldContext, Hyperparameters, Order, PhaseTimes, Precision, Subject,
-    TrainingContext,
+    Compute, FoldContext, Hyperparameters, Order, PhaseTimes, Precision, Subject, TrainingContext,
 };
+pub use examples::Examples;
 pub use metrics_log::Validation;
 pub use objective::{MicroBatch, Objective};
+pub use teacher::Teacher;

@@ -11,7 +11,7 @@ use shared::model::{DebertaConfig, WORD_EMBEDDINGS};
 use super::fine_tuning::{self, Trained};
 use super::metrics_log::{EpochRecord, read_epochs};
 use super::trainer::Files;
-use super::{Compute, Examples, FoldContext, Hyperparameters, Order, Precision};
+use super::{Compute, Examples, FoldContext, Hyperparameters, Order, Precision, Subject};
 use crate::grid::Targets;
 use crate::progress::Progress;
 
@@ -44,8 +44,9 @@ fn context<'a>(
     hyperparameters: &'a Hyperparameters,
 ) -> FoldContext<'a> {
     FoldContext {
-        fold,
+        subject: Subject::Fold(fold),
         examples,
+        teacher: None,
         train_rows: rows,
         validation_rows: rows,
         hyperparameters,
@@ -114,8 +115,15 @@ fn train_model(
 ) -> (Trained, String) {
     let folder = tempfile::tempdir().unwrap();
     let [checkpoint, metrics] = ["checkpoint", "metrics.jsonl"].map(|f| folder.path().join(f));
-    let context =
-        FoldContext { fold: 0, examples, train_rows, validation_rows, hyperparameters, compute };
+    let context = FoldContext {
+        subject: Subject::Fold(0),
+        examples,
+        teacher: None,
+        train_rows,
+        validation_rows,
+        hyperparameters,
+        compute,
+    };
     let files = self::files(&checkpoint, &metrics);
     let mut progress = Progress::quiet();
     let trained =

@@ -10,6 +10,7 @@ fn page(line: &str) -> String {
 fn help_pages() {
     insta::assert_snapshot!("help", page("--help"));
     insta::assert_snapshot!("help_train", page("train --help"));
+    insta::assert_snapshot!("help_distil", page("distil --help"));
     insta::assert_snapshot!("help_predict", page("predict --help"));
     insta::assert_snapshot!("help_evaluate", page("evaluate --help"));
     insta::assert_snapshot!("help_export", page("export --help"));

@@ -5,6 +5,7 @@
 
 mod damage;
 mod disk_full;
+mod distil;
 mod kill;
 mod mistakes;
 mod place;

@@ -16,6 +16,10 @@ pub struct Provenance {
     /// The folds whose weights were averaged into the bundle's one model, where that is what it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaged_folds: Option<Vec<usize>>,
+    /// Whether the bundle's one model is that of no fold, but learned from all rows. The scores are then those of the
+    /// folds, which learned likewise from fewer rows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub final_model: bool,
     /// Training rows, of which each fold has held out its own.
     pub rows: usize,
     /// The versions of the programs that trained and exported, by name.

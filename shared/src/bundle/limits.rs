@@ -43,6 +43,9 @@ pub(super) fn check_contents(contents: &Contents) -> Result<()> {
         Some(averaged) if contents.folds.len() > 1 || averaged.len() > FOLDS => {
             refuse("`averaged_folds` is for a bundle of one model, averaged over at most 64 folds")
         }
+        _ if contents.about.provenance.final_model && contents.folds.len() > 1 => {
+            refuse("`final_model` is for a bundle of one model")
+        }
         _ => Ok(()),
     }
 }

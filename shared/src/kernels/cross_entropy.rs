@@ -36,18 +36,20 @@ pub fn bce_with_logits_backward(
 
 /// The mean loss of logits and their targets.
 ///
-/// Computed as max(z, 0) - z t + ln(1 + e^-|z|): finite for every finite logit.
+/// Each is computed as max(z, 0) - z t + ln(1 + e^-|z|): finite for every finite logit.
 pub fn mean_loss(logits: &[f32], targets: &[f32]) -> f32 {
     (total_loss(logits, targets) / logits.len() as f64) as f32
 }
 
 fn total_loss(logits: &[f32], targets: &[f32]) -> f64 {
     assert_eq!(logits.len(), targets.len(), "one target a logit");
-    let losses = logits.iter().zip(targets).map(|(&z, &t)| {
-        let (z, t) = (f64::from(z), f64::from(t));
-        z.max(0.0) - z * t + (-z.abs()).exp().ln_1p()
-    });
-    losses.sum()
+    logits.iter().zip(targets).map(|(&z, &t)| loss(z, t)).sum()
+}
+
+/// The loss of one logit.
+pub(super) fn loss(logit: f32, target: f32) -> f64 {
+    let (z, t) = (f64::from(logit), f64::from(target));
+    z.max(0.0) - z * t + (-z.abs()).exp().ln_1p()
 }
 
 #[cfg(test)]

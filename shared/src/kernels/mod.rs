@@ -19,6 +19,7 @@ pub mod add_norm;
 pub mod attention;
 pub mod cross_entropy;
 pub mod cuda;
+pub mod distillation;
 pub mod elementwise;
 pub mod gelu;
 pub mod grad_scaler;

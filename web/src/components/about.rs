@@ -83,6 +83,14 @@ fn Provenance(bundle: BundleSummary) -> impl IntoView {
                 format!("the mean of the weights of {} folds", folds.len())
             }),
         ),
+        (
+            "Final model",
+            match origin.final_model {
+                true => "one model that learned from all texts; the scores are those of the folds"
+                    .to_owned(),
+                false => String::new(),
+            },
+        ),
         ("Reads", format!("the first {} tokens of a text", bundle.max_len)),
         ("Download", format!("{}, weights as {}", bytes(bundle.download_bytes), card.encoding)),
         ("License of the weights", card.license.unwrap_or_else(|| "not stated".to_owned())),

@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long)]
     seed: Option<u64>,
 
-    /// Only this command: train, resume, predict, export, auto (`export --encoding auto`) or loader (the JavaScript package's).
+    /// Only this command: train, resume, distil, predict, export, auto (`export --encoding auto`) or loader (the JavaScript package's).
     #[arg(long)]
     only: Option<String>,
 }

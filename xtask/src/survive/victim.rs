@@ -20,6 +20,8 @@ const TEXTS: usize = 400;
 
 const TRAIN: &str = "train --output run --model mini --train-csv train.csv --test-csv test.csv --folds 3 --epochs 2 \
                      --batch-size 12 --max-len 16 --threads 1";
+const DISTIL: &str = "distil --run run --model mini --texts new.csv --epochs 2 --batch-size 12 --max-len 16 --threads 1 \
+                      --baseline --output student";
 const EXPORT: &str = "export --run run --output bundle --threads 1";
 
 /// The command lines of a victim.
@@ -53,7 +55,7 @@ pub struct Stage {
 }
 
 /// The names of all plans, in the order of the table.
-pub const NAMES: [&str; 5] = ["train", "resume", "predict", "export", "auto"];
+pub const NAMES: [&str; 6] = ["train", "resume", "distil", "predict", "export", "auto"];
 
 impl Stage {
     /// Makes the folder, with a copy of the program in it: another build may replace the original meanwhile.
@@ -86,6 +88,7 @@ impl Stage {
         match name {
             "train" => copy_folder(&self.origin("data"), &origin)?,
             "resume" => self.stop_a_training(&origin)?,
+            "distil" => copy_folder(&self.trained()?, &origin)?,
             _ => {
                 copy_folder(&self.trained()?, &origin)?;
                 let earlier = match name {
@@ -210,6 +213,14 @@ fn plan(name: &'static str) -> Plan {
                 "run/inputs.json",
                 "run/folds.csv",
             ],
+            ..training
+        },
+        "distil" => Plan {
+            arguments: DISTIL.to_owned(),
+            again: format!("{DISTIL} --resume"),
+            stands: &["run/", "train.csv", "new.csv"],
+            begun: "student/folds.csv",
+            refusal: "another training is writing in `student`",
             ..training
         },
         "predict" => {

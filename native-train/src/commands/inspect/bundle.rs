@@ -39,6 +39,7 @@ fn lines(manifest: &Manifest) -> Vec<String> {
         format!(
             "{} of {}, trained from {}, seed {}",
             match &provenance.averaged_folds {
+                None if provenance.final_model => "a final model beside the folds".to_owned(),
                 None => format!("folds {}", joined(manifest.fold_numbers())),
                 Some(folds) => format!("the averaged weights of folds {}", joined(folds)),
             },
@@ -93,8 +94,10 @@ pub fn verification(manifest: &Manifest) -> Vec<String> {
         ),
         format!("logits differ by at most {:.1e}", found.logit_difference),
     ];
-    let averaged = manifest.provenance().averaged_folds.is_some();
-    lines.push(match averaged {
+    let provenance = manifest.provenance();
+    // Of a model that has held out no rows.
+    let is_one = provenance.averaged_folds.is_some() || provenance.final_model;
+    lines.push(match is_one {
         false => format!(
             "macro-F1 at the thresholds, on {} held-out rows: {:.4}, the run's is {:.4}",
             found.rows, found.macro_f1_bundle, found.macro_f1_run
@@ -105,14 +108,14 @@ pub fn verification(manifest: &Manifest) -> Vec<String> {
             found.rows, found.macro_f1_bundle, found.macro_f1_run
         ),
     });
-    lines.push(ensemble(found, averaged));
+    lines.push(ensemble(found, is_one));
     lines
 }
 
 /// The line that compares the bundle's ensemble with the run's.
-fn ensemble(found: &Verification, averaged: bool) -> String {
+fn ensemble(found: &Verification, is_one: bool) -> String {
     let scores = &found.ensemble;
-    let (whose, texts) = match (averaged, scores.seen_in_training) {
+    let (whose, texts) = match (is_one, scores.seen_in_training) {
         (true, true) => ("the one model", "training texts"),
         (true, false) => ("the one model", "other texts"),
         (false, true) => ("the ensemble", "training texts"),

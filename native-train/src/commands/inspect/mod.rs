@@ -77,8 +77,20 @@ fn run_folder(path: &Path) -> Result<String> {
         let pairs: Vec<String> = pairs.map(|(label, t)| format!("{label} {t:.2}")).collect();
         writeln!(answer, "  thresholds: {}", pairs.join(", "))?;
     }
+    if run.final_model().has_model() {
+        writeln!(answer, "  beside them a final model of all rows, for `export --only final`")?;
+    }
     if run.summary_json().is_file() {
-        let scores = read_json::<Summary>(&run.summary_json())?.cross_validation;
+        let summary = read_json::<Summary>(&run.summary_json())?;
+        if let Some(distillation) = summary.distillation {
+            let (teacher, scores) = (distillation.teacher, distillation.teacher_scores);
+            writeln!(
+                answer,
+                "  learned from `{teacher}`, whose macro-F1 at 0.5 is {:.4}",
+                scores.macro_f1_at_half
+            )?;
+        }
+        let scores = summary.cross_validation;
         writeln!(answer, "  cross-validated macro-F1 at 0.5: {:.4}", scores.macro_f1_at_half)?;
         if let Some(honest) = scores.macro_f1_cross_fitted {
             writeln!(

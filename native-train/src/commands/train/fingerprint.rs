@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::context::TrainContext;
 use crate::{
     config::{Places, TrainConfig},
+    data::Dataset,
     digest::Digest,
     error::UserError,
     run::{
@@ -64,18 +65,30 @@ pub fn keep(run: &Run, context: &TrainContext) -> Result<()> {
     if now.places == saved.places { Ok(()) } else { write_json(&path, &now) }
 }
 
+/// The digest of the rows that the training of a run began with.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn saved_rows(run: &Run) -> Result<String> {
+    Ok(read_json::<Fingerprint>(&run.inputs_json())?.train)
+}
+
+/// The digest of rows: ids, texts and labels.
+pub fn of_rows(dataset: &Dataset) -> String {
+    let mut rows = Digest::default();
+    rows.texts(dataset.labels.names());
+    rows.texts(&dataset.ids);
+    rows.texts(&dataset.texts);
+    dataset.targets.rows().for_each(|row| rows.bytes(row));
+    if let Some(soft) = &dataset.soft_targets {
+        soft.rows().flatten().for_each(|value| rows.bytes(&value.to_le_bytes()));
+    }
+    rows.finish()
+}
+
 impl Fingerprint {
     fn of(run: &Run, TrainContext { config, inputs, material }: &TrainContext) -> Result<Self> {
         let dataset = &inputs.dataset;
-        let mut train = Digest::default();
-        train.texts(dataset.labels.names());
-        train.texts(&dataset.ids);
-        train.texts(&dataset.texts);
-        dataset.targets.rows().for_each(|row| train.bytes(row));
-        if let Some(soft) = &dataset.soft_targets {
-            soft.rows().flatten().for_each(|value| train.bytes(&value.to_le_bytes()));
-        }
-
         let test = inputs.test.as_ref().map(|test| {
             let mut digest = Digest::default();
             digest.texts(&test.ids);
@@ -91,6 +104,6 @@ impl Fingerprint {
         pretrained.read_weight_files(|bytes| model.piece(bytes))?;
         let TrainConfig { train_csv, test_csv, model: choice, .. } = config;
         let places = Places::of(run, train_csv, test_csv.as_deref(), choice);
-        Ok(Self { train: train.finish(), test, model: model.finish(), places })
+        Ok(Self { train: of_rows(dataset), test, model: model.finish(), places })
     }
 }

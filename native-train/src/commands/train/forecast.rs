@@ -77,7 +77,8 @@ fn lengths(TrainContext { config, material, .. }: &TrainContext) -> String {
 
 fn schedule(TrainContext { config, inputs, .. }: &TrainContext) -> String {
     let hyperparameters = config.hyperparameters();
-    let rows = inputs.dataset.len() - inputs.folds.sizes()[config.only_fold.unwrap_or(0)];
+    let labelled = inputs.dataset.len() - inputs.folds.sizes()[config.only_fold.unwrap_or(0)];
+    let rows = labelled + inputs.unlabelled.len();
     let total = hyperparameters.total_steps(rows);
     let warmup = LinearSchedule::new(config.lr, config.warmup_ratio, total).warmup_steps();
     let folds = if config.only_fold.is_some() { 1 } else { config.folds };

@@ -43,21 +43,23 @@ impl Material {
             ));
         }
         let started = Instant::now();
-        let tokenizer =
-            match &pretrained.tokenizer {
-                Some(files) => read(files, settings, progress)?,
-                None => Tokenizer::learn(inputs.dataset.texts.iter(), MINI_VOCAB_SIZE).map_err(
-                    |error| UserError::new(format!("`{}`: {error}", settings.train_csv.display())),
-                )?,
-            };
+        let tokenizer = match &pretrained.tokenizer {
+            Some(files) => read(files, settings, progress)?,
+            None => learned(inputs).map_err(|error| {
+                UserError::new(format!("`{}`: {error}", settings.train_csv.display()))
+            })?,
+        };
         adapt(&mut pretrained, &tokenizer, settings, progress)?;
         progress.note(pretrained.report(inputs.dataset.labels.len())?);
 
-        let (train, truncated) = encode(&tokenizer, &inputs.dataset.texts, settings.max_len);
+        let max_len = settings.max_len;
+        let (mut train, truncated) = encode(&tokenizer, &inputs.dataset.texts, max_len);
+        let (unlabelled, truncated_too) = encode(&tokenizer, &inputs.unlabelled, max_len);
+        train.extend(unlabelled);
         let test = inputs.test.as_ref();
-        let test = test.map(|test| encode(&tokenizer, &test.texts, settings.max_len));
+        let test = test.map(|test| encode(&tokenizer, &test.texts, max_len));
         let truncated = TruncatedTexts {
-            train: truncated,
+            train: truncated + truncated_too,
             test: test.as_ref().map(|(_, truncated)| *truncated),
         };
         let Dataset { targets, soft_targets, .. } = inputs.dataset.clone();
@@ -71,6 +73,11 @@ impl Material {
             tokenise_time: started.elapsed(),
         })
     }
+}
+
+/// The tokenizer of a model that is trained from nothing.
+fn learned(inputs: &Inputs) -> shared::Result<Tokenizer> {
+    Tokenizer::learn(inputs.dataset.texts.iter().chain(&inputs.unlabelled), MINI_VOCAB_SIZE)
 }
 
 fn read(

@@ -6,17 +6,16 @@
 //!     -> cross_validation -> results (scores, thresholds, submission)
 //! ```
 
-mod context;
-mod fingerprint;
-mod forecast;
-mod inputs;
-mod material;
-mod results;
-mod settings;
+pub mod context;
+pub mod fingerprint;
+pub mod forecast;
+pub mod inputs;
+pub mod material;
+pub mod results;
+pub mod settings;
 
 use std::{
     io::Write,
-    path::Path,
     process,
     time::{Duration, Instant},
 };
@@ -28,9 +27,11 @@ use super::stdout::print;
 use crate::{
     cli::TrainArgs,
     config::set_threads,
-    cross_validation::{self, Plan},
+    cross_validation::{self, Lesson, Plan},
     evaluation::{report::Summary, table::table},
     progress::Progress,
+    run::Run,
+    training::Hyperparameters,
 };
 
 /// Trains the folds that `--output` lacks and prints the closing table, or with `--dry-run` the plan.
@@ -50,7 +51,8 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
         return print(&forecast::text(&TrainContext { config, inputs, material }));
     }
 
-    let run = settings::open_run(args, &config, progress)?;
+    let run = settings::open_run(args.resume, &config, progress)?;
+    settings::refuse_distilled(&run)?;
     let material = Material::prepare(&config, &inputs, progress)?;
     let context = TrainContext { config, inputs, material };
     settings::begin(&run, &context)?;
@@ -58,47 +60,69 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
         progress.note("this run is finished: nothing is left to train");
         return report(&summary, progress);
     }
-    explain_interrupts(run.folder())?;
+    explain_interrupts(&run)?;
     let setup = started.elapsed();
+    let hyperparameters = context.config.hyperparameters();
+    let lessons = labels_alone(&context.inputs);
+    let plan = plan(&context, &hyperparameters, &lessons)?;
+    let outcome = cross_validation::run(&plan, &run, progress)?;
+    progress.clear();
+    let summary = results::write(&run, &context, &outcome, None, (started, setup))?;
+    report(&summary, progress)
+}
 
-    let TrainContext { config, inputs, material } = &context;
-    let hyperparameters = config.hyperparameters();
-    let plan = Plan {
+/// The cross-validation of a training in which each fold's model learns its lesson.
+///
+/// # Errors
+/// If the GPU does not report its memory.
+pub fn plan<'a>(
+    context: &'a TrainContext,
+    hyperparameters: &'a Hyperparameters,
+    lessons: &'a [Lesson],
+) -> Result<Plan<'a>> {
+    let TrainContext { config, inputs, material } = context;
+    Ok(Plan {
         pretrained: &material.pretrained,
         tokenizer: &material.tokenizer,
         labels: &inputs.dataset.labels,
         examples: &material.examples,
         folds: &inputs.folds,
+        lessons,
         only_fold: config.only_fold,
-        hyperparameters: &hyperparameters,
+        hyperparameters,
         device: config.device,
         precision: config.precision,
         checkpoint_interval: Duration::from_secs(config.checkpoint_seconds),
-        parallel_folds: forecast::parallel_folds(&context)?,
+        parallel_folds: forecast::parallel_folds(context)?,
         test: material.test.as_deref(),
-    };
-    let outcome = cross_validation::run(&plan, &run, progress)?;
-    progress.clear();
-    let summary = results::write(&run, &context, &outcome, (started, setup))?;
-    report(&summary, progress)
+    })
+}
+
+/// Each fold learns the labels of its rows.
+fn labels_alone(inputs: &Inputs) -> Vec<Lesson> {
+    let lesson = |fold| Lesson { rows: inputs.folds.train_rows(fold), teacher: None };
+    (0..inputs.folds.count()).map(lesson).collect()
 }
 
 /// Prints the closing table, and warns of the figures in it that mean little.
-fn report(summary: &Summary, progress: &Progress) -> Result<()> {
+///
+/// # Errors
+/// If stdout is closed.
+pub fn report(summary: &Summary, progress: &Progress) -> Result<()> {
     summary.doubts().iter().for_each(|doubt| progress.warn(doubt));
     print(&table(summary))
 }
 
 /// Lets Ctrl-C end the program with a line on how to continue. All files are written aside and renamed,
 /// so that this is safe at any moment.
+///
+/// # Errors
+/// If the system does not allow it.
 #[expect(clippy::exit, reason = "the main thread is deep in a training and cannot be asked")]
-fn explain_interrupts(folder: &Path) -> Result<()> {
-    let folder = folder.display().to_string();
+pub fn explain_interrupts(run: &Run) -> Result<()> {
+    let resume = run.resume_command();
     ctrlc::set_handler(move || {
-        let _ = writeln!(
-            std::io::stderr(),
-            "\ninterrupted; `native-train train --resume --output {folder}` continues"
-        );
+        let _ = writeln!(std::io::stderr(), "\ninterrupted; `{resume}` continues");
         // The exit code that a shell expects after SIGINT.
         process::exit(130);
     })

@@ -7,13 +7,14 @@ use std::{
 
 use anyhow::Result;
 
-use super::{context::TrainContext, material::Material};
+use super::{context::TrainContext, inputs::Inputs, material::Material};
 use crate::{
     config::TrainConfig,
-    cross_validation::Outcome,
+    cross_validation::{Outcome, Predictions},
+    data::Dataset,
     evaluation::{
         decide,
-        report::{OutOfFold, Seconds, Summary},
+        report::{Distillation, OutOfFold, Seconds, Summary},
     },
     memory,
     run::{
@@ -54,15 +55,14 @@ pub fn write(
     run: &Run,
     context: &TrainContext,
     outcome: &Outcome,
+    distillation: Option<Distillation>,
     clock: (Instant, Duration),
 ) -> Result<Summary> {
     let (inputs, predictions) = (&context.inputs, &outcome.predictions);
-    let (dataset, rows) = (&inputs.dataset, &predictions.rows);
+    let dataset = &inputs.dataset;
     let labels = &dataset.labels;
-    let ids: Vec<String> = rows.iter().map(|&row| dataset.ids[row].clone()).collect();
-    let fold_of: Vec<usize> = rows.iter().map(|&row| inputs.folds.fold_of()[row]).collect();
-    let targets = dataset.targets.select(rows);
-    let scored = OutOfFold::score(labels, &targets, &predictions.out_of_fold, &fold_of);
+    let ids: Vec<String> = predictions.rows.iter().map(|&row| dataset.ids[row].clone()).collect();
+    let scored = score(inputs, predictions);
 
     write_probabilities(&run.oof_csv(), labels, &ids, &predictions.out_of_fold)?;
     let thresholds = scored.thresholds.clone();
@@ -73,16 +73,24 @@ pub fn write(
         write_decisions(&run.submission_csv(), id, labels, &test.ids, &decisions)?;
     }
     let seconds = seconds(&context.material, outcome, clock);
-    let summary = summary(context, outcome, scored, seconds);
+    let summary = summary(context, outcome, scored, distillation, seconds);
     // Last, as a run with a summary counts as finished.
     write_json(&run.summary_json(), &summary)?;
     Ok(summary)
+}
+
+/// Scores out-of-fold predictions.
+pub fn score(inputs: &Inputs, Predictions { rows, out_of_fold, .. }: &Predictions) -> OutOfFold {
+    let Dataset { labels, targets, .. } = &inputs.dataset;
+    let fold_of: Vec<usize> = rows.iter().map(|&row| inputs.folds.fold_of()[row]).collect();
+    OutOfFold::score(labels, &targets.select(rows), out_of_fold, &fold_of)
 }
 
 fn summary(
     TrainContext { config, inputs, material }: &TrainContext,
     outcome: &Outcome,
     scored: OutOfFold,
+    distillation: Option<Distillation>,
     seconds: Seconds,
 ) -> Summary {
     let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -97,6 +105,7 @@ fn summary(
         cross_validation: scored.cross_validation,
         per_label: scored.per_label,
         per_fold: outcome.predictions.folds.clone(),
+        distillation,
         duplicates: inputs.duplicates.clone(),
         truncated_texts: material.truncated,
         seconds,

@@ -31,6 +31,14 @@ pub fn resolve(args: &TrainArgs, progress: &Progress) -> Result<TrainConfig> {
     {
         given = given.or(saved);
     }
+    complete(given, progress)
+}
+
+/// Fills in the defaults, and notes why no GPU is used if none was asked for.
+///
+/// # Errors
+/// If a setting is missing or out of range, or the device is not there.
+pub fn complete(given: Settings, progress: &Progress) -> Result<TrainConfig> {
     let any_device = given.device.is_none_or(|device| device == DeviceChoice::Auto);
     let config = TrainConfig::resolve(given, device::cards)?;
     if any_device && let Err(reason) = device::cards() {
@@ -42,7 +50,10 @@ pub fn resolve(args: &TrainArgs, progress: &Progress) -> Result<TrainConfig> {
 /// The settings of the run to be resumed, if it has saved them.
 ///
 /// Without `--only-fold`: a resumed training trains all folds that are left.
-fn saved(given: &Settings) -> Result<Option<Settings>> {
+///
+/// # Errors
+/// If they cannot be read, or an input is gone.
+pub fn saved(given: &Settings) -> Result<Option<Settings>> {
     let Some(run) = given.output.as_ref().and_then(|output| Run::open(output).ok()) else {
         return Ok(None);
     };
@@ -57,9 +68,9 @@ fn saved(given: &Settings) -> Result<Option<Settings>> {
 /// # Errors
 /// If the folder holds a run or other files, the run began with other settings, or another training is
 /// writing there.
-pub fn open_run(args: &TrainArgs, config: &TrainConfig, progress: &Progress) -> Result<Run> {
+pub fn open_run(resume: bool, config: &TrainConfig, progress: &Progress) -> Result<Run> {
     let folder = &config.output;
-    if !args.resume {
+    if !resume {
         return Run::create(folder);
     }
     let run = Run::resume(folder)?;
@@ -73,6 +84,19 @@ pub fn open_run(args: &TrainArgs, config: &TrainConfig, progress: &Progress) -> 
         progress.note(format_args!("nothing to resume in `{folder}`: training from the beginning"));
     }
     Ok(run)
+}
+
+/// Checks that a run was not begun by `distil`, which trains its models otherwise.
+///
+/// # Errors
+/// If it was.
+pub fn refuse_distilled(run: &Run) -> Result<(), UserError> {
+    if !run.distil_toml().exists() {
+        return Ok(());
+    }
+    let folder = run.folder().display();
+    Err(UserError::new(format!("`{folder}` was begun by `distil`"))
+        .hint(format!("`{}` continues it", run.resume_command())))
 }
 
 /// Saves settings, the inputs' digests and folds, or checks them against the saved ones.

@@ -78,6 +78,7 @@ fn contents(encoding: impl Into<Encoding>, config: DebertaConfig, folds: usize) 
                 seed: u64::MAX,
                 run_folds: 5,
                 averaged_folds: None,
+                final_model: false,
                 rows: 20,
                 versions: [("native-train".into(), "0.1.0".into())].into(),
             },

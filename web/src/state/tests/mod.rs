@@ -51,6 +51,7 @@ fn bundle(folds: usize) -> BundleSummary {
                 seed: 42,
                 run_folds: folds,
                 averaged_folds: None,
+                final_model: false,
                 rows: 10,
                 versions: BTreeMap::new(),
             },

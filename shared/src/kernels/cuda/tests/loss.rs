@@ -4,6 +4,8 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{FORMATS, Input, close, device_test, epsilon, read, reference};
 use crate::kernels::cuda::loss::bce_with_logits_backward;
+use crate::kernels::distillation::{Goals, distillation_backward};
+use crate::kernels::grad_scaler::GradScaler;
 use crate::kernels::tests::random;
 use crate::kernels::{Target, WriteMode};
 
@@ -41,6 +43,28 @@ device_test! {
                     close("part", &added.tensor, &[0.5 + expected / 4.0], 1e-6);
                 }
             }
+        }
+    }
+}
+
+device_test! {
+    /// A teacher's answers at a temperature of 2, beside labels.
+    fn the_loss_of_distillation_agrees_with_the_cpu(device) {
+        let z: Vec<f32> = random(80, 1).iter().map(|x| 9.0 * x).collect();
+        let labels: Vec<f32> = random(80, 2).iter().map(|&x| f32::from(x > 0.3)).collect();
+        let answers: Vec<f32> = random(80, 3).iter().map(|&x| x.abs()).collect();
+        let goals =
+            Goals { labels: &labels, answers: &answers, weights: &[0.7; 80], temperature: 2.0 };
+        for format in FORMATS {
+            let logits = Input::new(&z, 80, format, device);
+            let (expected, gradient) = reference::distillation(&logits.cpu, &goals);
+            let scaler = GradScaler::new(1024.0, None, device).unwrap();
+            let added = loss(device, WriteMode::Add);
+            let found = distillation_backward(&logits.device, &goals, 80, &scaler, &added).unwrap();
+            assert_eq!(found.dtype(), format);
+            close("loss", &added.tensor, &[0.5 + expected], 1e-6);
+            let scaled: Vec<f32> = gradient.iter().map(|g| g * 1024.0).collect();
+            close(&format!("{format:?}"), &found, &scaled, 1e-6 + epsilon(format));
         }
     }
 }

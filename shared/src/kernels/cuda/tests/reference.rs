@@ -7,6 +7,7 @@ use crate::Result;
 use crate::kernels::add_norm::{self, ParameterTargets, Summed};
 use crate::kernels::attention::{Attention, Operands};
 use crate::kernels::cross_entropy::bce_with_logits_backward;
+use crate::kernels::distillation::{Goals, distillation_backward};
 use crate::kernels::grad_scaler::GradScaler;
 use crate::kernels::random::DropoutMask;
 use crate::kernels::tests::target;
@@ -64,6 +65,15 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> (f32, Vec<f32>) {
     let count = logits.elem_count();
     let gradient =
         natively(|| bce_with_logits_backward(logits, targets, count, &scaler, &loss)).unwrap();
+    (read(&loss.tensor)[0], read(&gradient))
+}
+
+/// The loss of a student and its gradient.
+pub fn distillation(logits: &Tensor, goals: &Goals<'_>) -> (f32, Vec<f32>) {
+    let (loss, scaler) = (target(1), natively(|| GradScaler::disabled(&Device::Cpu)).unwrap());
+    let count = logits.elem_count();
+    let gradient =
+        natively(|| distillation_backward(logits, goals, count, &scaler, &loss)).unwrap();
     (read(&loss.tensor)[0], read(&gradient))
 }
 
