@@ -22,13 +22,19 @@ use crate::{
 pub enum ModelChoice {
     /// The built-in small model: weights from the seed, a tokenizer learned from the training texts.
     Mini,
+    /// The built-in pretrained model.
+    Small,
     /// A local folder or a hub id, not yet told apart.
     Pretrained(String),
 }
 
 impl From<String> for ModelChoice {
     fn from(name: String) -> Self {
-        if name == "mini" { Self::Mini } else { Self::Pretrained(name) }
+        match name.as_str() {
+            "mini" => Self::Mini,
+            "small" => Self::Small,
+            _ => Self::Pretrained(name),
+        }
     }
 }
 
@@ -42,6 +48,7 @@ impl fmt::Display for ModelChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mini => f.write_str("mini"),
+            Self::Small => f.write_str("small"),
             Self::Pretrained(name) => f.write_str(name),
         }
     }

@@ -200,7 +200,7 @@ impl TrainConfig {
             FREE.contains(&key)
                 || key == "train-csv"
                 || key == "test-csv" && self.test_csv.is_some() == saved.test_csv.is_some()
-                || key == "model" && !self.is_mini() && !saved.is_mini()
+                || key == "model" && !self.is_built_in() && !saved.is_built_in()
         };
         let (now, saved) = (self.table(), saved.table());
         let keys: std::collections::BTreeSet<&String> = now.keys().chain(saved.keys()).collect();
@@ -214,8 +214,8 @@ impl TrainConfig {
             .collect()
     }
 
-    fn is_mini(&self) -> bool {
-        self.model == ModelChoice::Mini
+    fn is_built_in(&self) -> bool {
+        matches!(self.model, ModelChoice::Mini | ModelChoice::Small)
     }
 
     fn table(&self) -> toml::Table {
@@ -259,6 +259,7 @@ impl Schedule {
             // A model that learns its word embeddings from a few thousand texts soon overfits; strong
             // weight decay prevents that.
             ModelChoice::Mini => Self { epochs: 5, lr: 5e-4, weight_decay: 2.0 },
+            ModelChoice::Small => Self { epochs: 4, lr: 2e-4, weight_decay: 0.01 },
             ModelChoice::Pretrained(_) => Self { epochs: 4, lr: 1.5e-5, weight_decay: 0.01 },
         }
     }

@@ -18,3 +18,6 @@ pub const WEIGHT_FILES: [&str; 4] = [
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 ];
+
+/// The name of the pretrained model within this program; a folder of that name is `./small`.
+pub const SMALL: &str = "small";

@@ -1,4 +1,4 @@
-//! Pretrained models: a local folder, a hub id, or the built-in `mini`.
+//! Pretrained models: a local folder, a hub id, or the built-in `small` and `mini`.
 //!
 //! A [`Pretrained`] has a config, a tokenizer's file and, on demand, tensors by HF's names. Tokenizers and
 //! models are made of them in `shared`.
@@ -12,6 +12,7 @@ mod load;
 mod pickle;
 mod prefix;
 mod safetensors_file;
+pub mod small;
 mod state_dict;
 mod stored;
 mod tokenizer_files;
@@ -34,6 +35,7 @@ use crate::error::UserError;
 use crate::progress::Downloads;
 pub use foreign::by_content as foreign_file;
 use layout::CONFIG_FILE;
+pub use layout::SMALL;
 pub use listing::Listing;
 pub use load::{LoadReport, Loaded, Resized};
 pub use tokenizer_files::{beside as tokenizer_files_beside, find as tokenizer_file};
@@ -63,6 +65,7 @@ pub struct Pretrained {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Mini,
+    Small,
     Folder(PathBuf),
     Hub { id: String, revision: String },
 }
@@ -74,6 +77,7 @@ pub enum Source {
 pub fn resolve(model: &str, downloads: Downloads) -> Result<Pretrained> {
     match Source::parse(model)? {
         Source::Mini => Ok(Pretrained::mini()),
+        Source::Small => small::small(),
         Source::Folder(folder) => Pretrained::from_folder(&folder),
         Source::Hub { id, revision } => {
             let folder = hub::Hub::from_env(downloads).fetch(&id, &revision)?;
@@ -83,7 +87,7 @@ pub fn resolve(model: &str, downloads: Downloads) -> Result<Pretrained> {
 }
 
 impl Source {
-    /// Reads `mini`, else a folder that exists, else `owner/name` with or without `@revision`.
+    /// Reads `mini` or `small`, else a folder that exists, else `owner/name` with or without `@revision`.
     ///
     /// # Errors
     /// If `model` is none of these.
@@ -91,6 +95,8 @@ impl Source {
         let path = Path::new(model);
         if model == MINI {
             Ok(Self::Mini)
+        } else if model == SMALL {
+            Ok(Self::Small)
         } else if path.is_dir() {
             Ok(Self::Folder(path.to_owned()))
         } else if path.exists() {
@@ -102,7 +108,7 @@ impl Source {
                 UserError::new(format!(
                     "model `{model}` not found: there is no such folder, and it is not a hub id (`owner/name`)"
                 ))
-                .hint("pass a folder, a hub id such as `microsoft/deberta-v3-base`, or `mini`")
+                .hint("pass a folder, a hub id such as `microsoft/deberta-v3-base`, `small` or `mini`")
                 .into()
             })
         }
@@ -231,6 +237,10 @@ impl Pretrained {
     /// # Errors
     /// If a file cannot be read.
     pub fn read_weight_files(&self, mut take: impl FnMut(&[u8])) -> Result<()> {
+        if self.weights.as_ref().is_some_and(WeightFiles::is_in_memory) {
+            small::BYTES.into_iter().for_each(take);
+            return Ok(());
+        }
         let mut piece = vec![0; 1 << 20];
         for path in self.weights.iter().flat_map(WeightFiles::files) {
             let context = || format!("cannot read `{}`", path.display());

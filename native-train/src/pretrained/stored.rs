@@ -7,6 +7,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
+
+use shared::quant::QuantizedMatrix;
 
 use crate::error::UserError;
 
@@ -42,11 +45,18 @@ pub enum Location {
     Offset(u64),
     /// Lies in this entry of a zip archive, after `skip` bytes of it.
     ZipEntry { name: String, skip: u64 },
+    /// Is within this program: [rows, what the other dimensions come to].
+    Memory(Arc<QuantizedMatrix>),
 }
 
 impl Stored {
     /// The values of some rows.
     pub fn read(&self, path: &Path, rows: Range<usize>) -> io::Result<Vec<f32>> {
+        if let Location::Memory(matrix) = &self.location {
+            let mut values = vec![0.0; rows.len() * matrix.shape()[1]];
+            matrix.slice_rows(rows).add_to(&mut values);
+            return Ok(values);
+        }
         let Some(strides) = &self.strides else {
             let width: usize = self.shape.iter().skip(1).product();
             return self.read_numbers(path, rows.start * width, rows.len() * width);
@@ -88,6 +98,7 @@ impl Stored {
                 io::copy(&mut entry, &mut io::sink())?;
                 Ok(values)
             }
+            Location::Memory(_) => unreachable!("read before"),
         }
     }
 

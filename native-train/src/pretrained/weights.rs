@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::foreign;
-use super::layout::WEIGHT_FILES;
+use super::layout::{SMALL, WEIGHT_FILES};
 use super::prefix::Prefix;
-use super::stored::{NumberFormat, Stored, damaged};
+use super::stored::{Location, NumberFormat, Stored, damaged};
 use super::{pickle, safetensors_file};
 use crate::error::UserError;
 
@@ -65,6 +65,22 @@ impl WeightFiles {
         }
         weights.find_prefix()?;
         Ok(weights)
+    }
+
+    /// The tensors of a model that is no file.
+    pub fn in_memory(tensors: BTreeMap<String, Stored>) -> Self {
+        Self {
+            files: vec![PathBuf::from(SMALL)],
+            tensors: tensors.into_iter().map(|(name, stored)| (name, (0, stored))).collect(),
+            prefix: Prefix::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Whether the tensors are within this program.
+    pub fn is_in_memory(&self) -> bool {
+        let mut locations = self.tensors.values().map(|(_, stored)| &stored.location);
+        locations.any(|location| matches!(location, Location::Memory(_)))
     }
 
     fn find_prefix(&mut self) -> Result<()> {
