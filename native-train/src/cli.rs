@@ -7,7 +7,7 @@ use shared::bundle::Encoding;
 use shared::csv::Delimiter;
 
 use crate::{
-    config::{DeviceChoice, Settings},
+    config::{DeviceChoice, Settings, ShrinkSettings},
     export::{HotRows, source::FoldChoice},
 };
 
@@ -33,6 +33,8 @@ pub enum Command {
     Export(ExportArgs),
     Inspect(InspectArgs),
     Shrink(ShrinkArgs),
+    #[command(hide = true)]
+    Pack(PackArgs),
 }
 
 /// Train an ensemble: CSV in; models, thresholds, scores and predictions out
@@ -392,91 +394,12 @@ fn fold_choice(text: &str) -> Result<FoldChoice, String> {
 #[derive(Debug, Args)]
 #[command(after_help = SHRINK_EXAMPLES)]
 pub struct ShrinkArgs {
-    /// Model to learn from: a folder or hub id
-    #[arg(long, value_name = "DIR|HUB_ID", display_order = 0)]
-    pub teacher: String,
-
-    /// Files with texts; labels are not needed
-    ///
-    /// Some ten thousand texts of the kind that the model is for. Texts that are equal count once.
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true, display_order = 1)]
-    pub texts: Vec<PathBuf>,
+    #[command(flatten)]
+    pub settings: ShrinkSettings,
 
     /// Folder to write the student into
     #[arg(long, value_name = "DIR", display_order = 2)]
     pub output: PathBuf,
-
-    /// Layers of the student [default: the teacher's]
-    #[arg(long, value_name = "N", help_heading = "Size")]
-    pub layers: Option<usize>,
-
-    /// Width of the student's hidden states, a multiple of a head's [default: the teacher's]
-    ///
-    /// Heads and feed-forward layers shrink in proportion.
-    #[arg(long, value_name = "H", help_heading = "Size")]
-    pub hidden: Option<usize>,
-
-    /// Width of the word embeddings, which a projection then widens [default: the teacher's]
-    #[arg(long, value_name = "E", help_heading = "Size")]
-    pub embedding_size: Option<usize>,
-
-    /// Pieces of the vocabulary to keep, those that the texts use most [default: all]
-    ///
-    /// Single characters stay as well, so that no text has an unknown piece that had none.
-    #[arg(long, value_name = "V", help_heading = "Size")]
-    pub vocab_size: Option<usize>,
-
-    /// Longest text in tokens; longer ones are truncated
-    #[arg(long, value_name = "TOKENS", default_value_t = 128, help_heading = "Schedule")]
-    pub max_len: usize,
-
-    /// Passes over the texts
-    #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Schedule")]
-    pub epochs: usize,
-
-    /// Texts in an optimizer step
-    #[arg(long, value_name = "N", default_value_t = 32, help_heading = "Schedule")]
-    pub batch_size: usize,
-
-    /// Highest learning rate, reached after warm-up
-    #[arg(long, value_name = "RATE", default_value_t = 5e-4, help_heading = "Schedule")]
-    pub lr: f64,
-
-    /// Share of all steps, 0 to 1, in which the learning rate rises from 0
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05, help_heading = "Schedule")]
-    pub warmup_ratio: f64,
-
-    /// Weight decay of AdamW, 0 or more
-    #[arg(long, value_name = "RATE", default_value_t = 0.01, help_heading = "Schedule")]
-    pub weight_decay: f64,
-
-    /// Dropout probability while the student learns, below 1; its config keeps the teacher's
-    #[arg(long, value_name = "P", default_value_t = 0.0, help_heading = "Schedule")]
-    pub dropout: f64,
-
-    /// Seed of the texts' order and of dropout
-    #[arg(long, value_name = "N", default_value_t = 42, help_heading = "Schedule")]
-    pub seed: u32,
-
-    /// Column with the text [default: found as by `train`]
-    #[arg(long, value_name = "NAME", help_heading = "Data")]
-    pub text_column: Option<String>,
-
-    /// Character between the columns: comma, semicolon, tab or bar [default: found in each file]
-    #[arg(long, value_name = "CHARACTER", help_heading = "Data")]
-    pub delimiter: Option<Delimiter>,
-
-    /// Device: auto, cpu, cuda or cuda:N (the N-th GPU)
-    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Machine")]
-    pub device: DeviceChoice,
-
-    /// Least seconds between checkpoints, which are made after an epoch
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Machine")]
-    pub checkpoint_seconds: u64,
-
-    /// CPU threads [default: the number of cores]
-    #[arg(long, value_name = "N", help_heading = "Machine")]
-    pub threads: Option<usize>,
 
     /// Continue an interrupted shrinking from its last checkpoint
     #[arg(long)]
@@ -485,6 +408,19 @@ pub struct ShrinkArgs {
     /// Check teacher, texts and settings and print the plan, without training
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Write the files of the built-in model `small` from a model's folder
+///
+/// For who builds this program: its source is compiled with these files.
+#[derive(Debug, Args)]
+pub struct PackArgs {
+    /// Folder of the model
+    pub model: PathBuf,
+
+    /// Folder to write config.json, tokenizer.json and model.safetensors into
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
 }
 
 /// Describe a model, tokenizer, run, bundle or weights file

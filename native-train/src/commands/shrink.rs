@@ -56,7 +56,7 @@ struct Shrinking {
 /// # Errors
 /// If settings, teacher or texts cannot be used, or the training or its files fail.
 pub fn run(args: &ShrinkArgs, progress: &mut Progress) -> Result<()> {
-    let config = ShrinkConfig::resolve(args, device::cards)?;
+    let config = ShrinkConfig::resolve(&args.settings, device::cards)?;
     set_threads(Some(config.threads))?;
     let shrinking = Shrinking::prepare(config, progress)?;
     if args.dry_run {
@@ -75,7 +75,7 @@ pub fn run(args: &ShrinkArgs, progress: &mut Progress) -> Result<()> {
 
 impl Shrinking {
     fn prepare(config: ShrinkConfig, progress: &Progress) -> Result<Self> {
-        let texts = read_texts(&config, progress)?;
+        let texts = distinct_texts(&config, progress)?;
         let teacher = pretrained::resolve(&config.teacher, progress.downloads())?;
         let Some(files) = teacher.tokenizer.as_ref().filter(|_| teacher.has_weights()) else {
             let message = format!("model `{}` has not learned anything yet", config.teacher);
@@ -256,7 +256,7 @@ impl Saved {
 }
 
 /// The distinct texts of all files.
-fn read_texts(config: &ShrinkConfig, progress: &Progress) -> Result<Vec<String>> {
+fn distinct_texts(config: &ShrinkConfig, progress: &Progress) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for path in &config.texts {
         let (texts, warnings) = data::read_texts(path, &config.file_options())?;

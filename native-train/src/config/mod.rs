@@ -18,7 +18,7 @@ use shared::csv::Delimiter;
 pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use places::{Places, located, of_config_file, place_of};
 pub use settings::Settings;
-pub use shrink::ShrinkConfig;
+pub use shrink::{ShrinkConfig, ShrinkSettings};
 
 use crate::{
     data::{FileOptions, LabelValues, Split, Unlabelled},

@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use shared::autograd::{ParameterGradients, Tape, Value};
 use shared::batch::Batch;
 use shared::kernels::imitation::{self, Imitated};
-use shared::kernels::rows;
+use shared::kernels::{elementwise, rows};
 use shared::model::{Backbone, ContentProjections, DebertaConfig};
 use shared::nn::{Linear, Weights, select_rows};
 
@@ -141,7 +141,7 @@ impl Objective for Imitation<'_> {
         let scale = scaler.state()?.scale;
         let parts = self.parts(rows, self.tokens_of(batch_rows), scale, Some(&tape))?;
         let loss = parts.iter().map(|(_, imitated)| imitated.loss).sum::<f64>() / scale;
-        target.write(&Tensor::new(&[loss as f32], target.tensor.device())?)?;
+        elementwise::write(&target, &Tensor::new(&[loss as f32], target.tensor.device())?)?;
         let outputs = parts.iter().map(|(value, imitated)| (value, imitated.gradient.clone()));
         tape.backward_all(outputs, gradients)?;
         Ok(())

@@ -14,6 +14,8 @@ mod initial;
 mod lesson;
 mod low_rank;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 pub use imitation::{Imitation, Model};
 pub use initial::{PROJECTION, initial_weights};

@@ -11,6 +11,7 @@ fn help_pages() {
     insta::assert_snapshot!("help", page("--help"));
     insta::assert_snapshot!("help_train", page("train --help"));
     insta::assert_snapshot!("help_distil", page("distil --help"));
+    insta::assert_snapshot!("help_shrink", page("shrink --help"));
     insta::assert_snapshot!("help_predict", page("predict --help"));
     insta::assert_snapshot!("help_evaluate", page("evaluate --help"));
     insta::assert_snapshot!("help_export", page("export --help"));

@@ -12,6 +12,7 @@ mod folders;
 mod help;
 mod inspect;
 mod mistakes;
+mod shrink;
 mod soft_labels;
 mod training;
 

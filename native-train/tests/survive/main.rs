@@ -10,3 +10,4 @@ mod kill;
 mod mistakes;
 mod place;
 mod resume;
+mod shrink;

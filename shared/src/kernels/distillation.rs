@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 
 use super::cross_entropy::loss as bce;
 use super::grad_scaler::GradScaler;
-use super::{Target, scalar, tensor_in, values};
+use super::{Target, elementwise, scalar, tensor_in, values};
 use crate::Result;
 
 /// What a batch of logits is compared with, an element for each logit.
@@ -50,7 +50,7 @@ pub fn distillation_backward(
         gradient.push((of_answer + of_label) / count * scale);
     }
     let mean = (total / elements as f64) as f32;
-    loss.write(&Tensor::new(&[mean], &Device::Cpu)?.to_device(device)?)?;
+    elementwise::write(loss, &Tensor::new(&[mean], &Device::Cpu)?.to_device(device)?)?;
     Ok(tensor_in(logits.dtype(), gradient, logits.shape())?.to_device(device)?)
 }
 

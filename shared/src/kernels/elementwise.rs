@@ -4,7 +4,9 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::random::DropoutMask;
-use super::{TASK_ELEMENTS, cuda, scalar, simd, store, tensor, tensor_in, update, values};
+use super::{
+    TASK_ELEMENTS, Target, WriteMode, cuda, scalar, simd, store, tensor, tensor_in, update, values,
+};
 use crate::Result;
 
 /// Adds `addend` to `sum` in place and returns `sum`; both have the same shape.
@@ -34,6 +36,14 @@ pub fn copy_into(target: &Tensor, source: &Tensor) -> Result<()> {
         return cuda::elementwise::copy_into(target, source);
     }
     store(target, &values(source)?)
+}
+
+/// Writes to `target` what was computed elsewhere, on the same device and in the same shape.
+pub fn write(target: &Target, values: &Tensor) -> Result<()> {
+    match target.write {
+        WriteMode::Replace => copy_into(&target.tensor, values),
+        WriteMode::Add => add_assign(target.tensor.clone(), values).map(drop),
+    }
 }
 
 /// Returns `x` in another format.

@@ -2,7 +2,6 @@
 
 use candle_core::Tensor;
 
-use super::elementwise::{add_assign, copy_into};
 use super::tensors::update;
 use crate::Result;
 
@@ -15,17 +14,6 @@ pub struct Target {
 }
 
 impl Target {
-    /// Writes a tensor that was computed elsewhere on the same device.
-    ///
-    /// # Errors
-    /// [`Error::Tensor`](crate::Error::Tensor), if the tensors' shapes differ.
-    pub fn write(&self, gradient: &Tensor) -> Result<()> {
-        match self.write {
-            WriteMode::Replace => copy_into(&self.tensor, gradient),
-            WriteMode::Add => add_assign(self.tensor.clone(), gradient).map(drop),
-        }
-    }
-
     /// Writes a gradient that was computed elsewhere.
     pub(super) fn put(&self, gradient: &[f32]) -> Result<()> {
         update(&self.tensor, |target| match self.write {
