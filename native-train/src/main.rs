@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Command::Export(args) => commands::export::run(&args, &mut progress),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Shrink(args) => commands::shrink::run(&args, &mut progress),
-        Command::Pack(args) => native_train::pretrained::small::pack(&args.model, &args.output),
+        Command::Pack(args) => native_train::pretrained::pack(&args.model, &args.output),
     };
     progress.clear();
     match outcome {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::workspace::Workspace;
-use xtask::{bench, cuda, demo, docs, gpu_check, package, setup, survive, test};
+use xtask::{bench, cuda, demo, docs, gpu_check, package, setup, small, survive, test};
 
 /// Sets up, tests, demonstrates and benches the workspace.
 #[derive(Parser)]
@@ -35,6 +35,8 @@ enum Command {
     /// Builds for NVIDIA GPUs, where there need be neither a GPU nor the CUDA toolkit.
     #[command(subcommand)]
     Cuda(cuda::Command),
+    /// Makes the built-in model `small` again, from the shared folder's encoder and texts.
+    Small,
     /// Packs what checks and times training on a GPU machine that has neither Rust nor a network.
     GpuCheck(gpu_check::Arguments),
     /// What the packed script starts there.
@@ -74,6 +76,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(Bench::Cpu(arguments)) => bench::cpu::run(&workspace, &arguments),
         Command::Bench(Bench::Browser(arguments)) => bench::browser::run(&workspace, &arguments),
         Command::Bench(Bench::Linear) => bench::linear::run(&workspace),
+        Command::Small => small::run(&workspace),
         Command::Cuda(command) => cuda::run(&workspace, &command),
         Command::GpuCheck(arguments) => gpu_check::run(&workspace, &arguments),
         Command::GpuRun(arguments) => gpu_check::run_there(&arguments),

@@ -2,19 +2,21 @@
 //! range, and saved with every run. Settings that must fit the model or the data (the longest text, the
 //! labels) are checked against them elsewhere.
 
+mod checks;
 mod choices;
 mod file;
 mod places;
 mod settings;
 mod shrink;
 
-use std::{fmt, fs, path::Path, path::PathBuf, thread};
+use std::{fmt, fs, path::Path, path::PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 use shared::csv::Delimiter;
 
+use checks::{check, cores};
 pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use places::{Places, located, of_config_file, place_of};
 pub use settings::Settings;
@@ -274,13 +276,6 @@ fn label_set(names: Vec<String>) -> Result<LabelSet, UserError> {
     LabelSet::new(names).map_err(|error| UserError::new(format!("`labels`: {error}")))
 }
 
-fn check(key: &str, value: impl fmt::Display, valid: bool, rule: &str) -> Result<(), UserError> {
-    if valid {
-        return Ok(());
-    }
-    Err(UserError::new(format!("`{key}` is {value}, but must be {rule}")))
-}
-
 /// Sets the number of threads that this process computes with; `None` for one on each core.
 ///
 /// # Errors
@@ -292,11 +287,6 @@ pub fn set_threads(threads: Option<usize>) -> Result<()> {
         .num_threads(threads)
         .build_global()
         .with_context(|| format!("cannot start {threads} threads"))
-}
-
-/// The number of cores that this process may use.
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(test)]
@@ -353,21 +343,24 @@ mod tests {
     }
 
     #[test]
-    fn help_tells_both_schedules() {
+    fn help_tells_all_schedules() {
         let defaults = |model: &str| {
             let model = Some(ModelChoice::from(model.to_owned()));
             let TrainConfig { epochs, lr, weight_decay, .. } =
                 resolve(Settings { model, ..given() }).unwrap();
             BTreeMap::from([("epochs", epochs as f64), ("lr", lr), ("weight-decay", weight_decay)])
         };
-        let (reference, mini) = (defaults(DEFAULT_MODEL), defaults("mini"));
+        let (reference, small, mini) =
+            (defaults(DEFAULT_MODEL), defaults("small"), defaults("mini"));
         let command = <Settings as clap::Args>::augment_args(clap::Command::new("train"));
         for (key, reference) in reference {
             let flag = command.get_arguments().find(|flag| flag.get_long() == Some(key)).unwrap();
             let help = flag.get_help().unwrap().to_string();
             let told = help.split_once("[default: ").unwrap().1.trim_end_matches(']');
-            let (of_reference, of_mini) = told.split_once("; mini: ").unwrap();
+            let (told, of_mini) = told.split_once("; mini: ").unwrap();
+            let (of_reference, of_small) = told.split_once("; small: ").unwrap_or((told, told));
             assert_eq!(of_reference.parse(), Ok(reference), "{key}");
+            assert_eq!(of_small.parse(), Ok(small[key]), "{key}");
             assert_eq!(of_mini.parse(), Ok(mini[key]), "{key}");
         }
     }

@@ -34,14 +34,14 @@ pub struct Settings {
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub test_csv: Option<PathBuf>,
 
-    /// Model to fine-tune: a folder, a hub id, or `mini` [default: microsoft/deberta-v3-base]
+    /// Model to fine-tune: a folder, a hub id, `small` or `mini` [default: microsoft/deberta-v3-base]
     ///
     /// A folder holds config.json, weights (model.safetensors or pytorch_model.bin) and a tokenizer
     /// (tokenizer.json or spm.model). A hub id is downloaded once into the Hugging Face cache
-    /// (HF_HOME, HF_ENDPOINT, HF_TOKEN and huggingface_hub's other variables apply). `mini` needs no download: it is a small model with
-    /// weights from the seed and a tokenizer learned from the training texts, for a first try or a
-    /// machine without a network.
-    #[arg(long, value_name = "DIR|HUB_ID|mini", help_heading = "Model")]
+    /// (HF_HOME, HF_ENDPOINT, HF_TOKEN and huggingface_hub's other variables apply). Two models need no
+    /// download: `small`, an English encoder within this program, and `mini`, whose weights come from
+    /// the seed and whose tokenizer is learned from the training texts, for other languages.
+    #[arg(long, value_name = "DIR|HUB_ID|small|mini", help_heading = "Model")]
     pub model: Option<ModelChoice>,
 
     /// Longest text in tokens, `[CLS]` and `[SEP]` included [default: 128]
@@ -127,7 +127,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     pub grad_accumulation: Option<usize>,
 
-    /// Highest learning rate, reached after warm-up [default: 1.5e-5; mini: 5e-4]
+    /// Highest learning rate, reached after warm-up [default: 1.5e-5; small: 2e-4; mini: 5e-4]
     ///
     /// It then falls linearly to 0 at the last step. The default suits fine-tuning; a model trained from
     /// scratch, such as `mini`, needs a far higher one.

@@ -7,8 +7,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use shared::csv::Delimiter;
 
+use super::checks::{check, cores};
 use super::choices::{DeviceChoice, PrecisionChoice};
-use super::{check, cores};
 use crate::{
     data::FileOptions,
     device::{Cards, Device},

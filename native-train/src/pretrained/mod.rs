@@ -12,7 +12,7 @@ mod load;
 mod pickle;
 mod prefix;
 mod safetensors_file;
-pub mod small;
+mod small;
 mod state_dict;
 mod stored;
 mod tokenizer_files;
@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use shared::model::DebertaConfig;
-use shared::tokenizer::TokenizerFiles;
+use shared::tokenizer::{TokenizerFiles, Vocabulary};
 
 use crate::error::UserError;
 use crate::progress::Downloads;
@@ -77,13 +77,26 @@ pub enum Source {
 pub fn resolve(model: &str, downloads: Downloads) -> Result<Pretrained> {
     match Source::parse(model)? {
         Source::Mini => Ok(Pretrained::mini()),
-        Source::Small => small::small(),
+        Source::Small => Pretrained::small(),
         Source::Folder(folder) => Pretrained::from_folder(&folder),
         Source::Hub { id, revision } => {
             let folder = hub::Hub::from_env(downloads).fetch(&id, &revision)?;
             Pretrained::from_folder(&folder)
         }
     }
+}
+
+/// Writes the files of the built-in model `small` from a model's folder.
+///
+/// # Errors
+/// If the folder holds no model with a tokenizer.json, or a file cannot be written.
+pub fn pack(folder: &Path, output: &Path) -> Result<()> {
+    let model = Pretrained::from_folder(folder)?;
+    let Some(TokenizerFiles { vocabulary: Vocabulary::Json(tokenizer), .. }) = &model.tokenizer
+    else {
+        return Err(UserError::new(format!("no tokenizer.json in `{}`", folder.display())).into());
+    };
+    small::write(&model.config, tokenizer, &model.load(1, 0)?.tensors, output)
 }
 
 impl Source {
@@ -140,6 +153,12 @@ impl Pretrained {
             weights: None,
             new_rows: 0,
         }
+    }
+
+    fn small() -> Result<Self> {
+        let small::Parts { config, odd_labels, tokenizer, weights } = small::parts()?;
+        let (tokenizer, weights) = (Some(tokenizer), Some(weights));
+        Ok(Self { config, odd_labels, tokenizer, weights, new_rows: 0 })
     }
 
     /// Opens a folder in HF's layout. Tensors are read by [`Self::load`].
@@ -288,6 +307,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
         assert_eq!(Source::parse("mini").unwrap(), Source::Mini);
+        assert_eq!(Source::parse("small").unwrap(), Source::Small);
         assert_eq!(Source::parse(path).unwrap(), Source::Folder(path.into()));
         let base = "microsoft/deberta-v3-base";
         assert_eq!(Source::parse(base).unwrap(), hub(base, "main"));
@@ -303,6 +323,48 @@ mod tests {
             let user = error.downcast_ref::<UserError>().unwrap();
             assert!(user.to_string().contains(&format!("model `{model}` not found")), "{user}");
             assert!(user.remedy().unwrap().contains("microsoft/deberta-v3-base"));
+        }
+    }
+
+    #[test]
+    fn the_built_in_model_is_whole_and_small() {
+        let small = Pretrained::small().unwrap();
+        let loaded = small.load(5, 1).unwrap();
+        let head =
+            ["classifier.bias", "classifier.weight", "pooler.dense.bias", "pooler.dense.weight"];
+        assert_eq!(loaded.report.initialised, head);
+        assert_eq!(loaded.report.found.len(), small.config.backbone_shapes().len());
+        let tokenizer = small.tokenizer.unwrap().tokenizer().unwrap().0;
+        assert_eq!(tokenizer.vocab_size(), small.config.vocab_size);
+        let bytes: usize = small::BYTES.into_iter().map(<[u8]>::len).sum();
+        assert!(bytes < 8_000_000, "{bytes}");
+    }
+
+    /// Integers of 8 bits are off by half a step at most, and a step is the row's largest number by 127.
+    #[test]
+    fn what_is_packed_comes_back_rounded() {
+        let model = Pretrained::small().unwrap();
+        let tensors = model.load(1, 0).unwrap().tensors;
+        let folder = tempfile::tempdir().unwrap();
+        let Some(TokenizerFiles { vocabulary: Vocabulary::Json(tokenizer), .. }) = &model.tokenizer
+        else {
+            panic!("a tokenizer.json")
+        };
+        small::write(&model.config, tokenizer, &tensors, folder.path()).unwrap();
+        let bytes = fs::read(folder.path().join("model.safetensors")).unwrap();
+        let packed = small::unpack(&bytes).unwrap();
+        assert_eq!(packed.len(), model.config.backbone_shapes().len());
+        for (name, stored) in packed {
+            let rows = 0..stored.shape[0];
+            let found = stored.read(Path::new("unused"), rows).unwrap();
+            let expected: Vec<f32> = tensors[&name].flatten_all().unwrap().to_vec1().unwrap();
+            let width: usize = stored.shape[1..].iter().product();
+            for (found, expected) in found.chunks_exact(width).zip(expected.chunks_exact(width)) {
+                let largest = expected.iter().fold(0.0, |largest: f32, x| largest.max(x.abs()));
+                for (found, expected) in found.iter().zip(expected) {
+                    assert!((found - expected).abs() <= 0.51 * largest / 127.0, "{name}");
+                }
+            }
         }
     }
 

@@ -8,17 +8,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use candle_core::Tensor;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use shared::model::DebertaConfig;
 use shared::quant::{Format, QuantizedMatrix, QuantizedRows};
 use shared::tokenizer::{TokenizerFiles, Vocabulary};
 
-use super::Pretrained;
 use super::layout::CONFIG_FILE;
 use super::stored::{Location, NumberFormat, Stored};
 use super::weights::WeightFiles;
-use crate::error::UserError;
 use crate::run::files::write_atomically;
 
 /// The format of its matrices.
@@ -34,37 +33,42 @@ const WEIGHTS: &[u8] = include_bytes!("../../small/model.safetensors");
 /// The embedded weights, by which a changed program is noticed.
 pub const BYTES: [&[u8]; 3] = [CONFIG, TOKENIZER, WEIGHTS];
 
+/// The files of a model, as a folder would hold them.
+pub(super) struct Parts {
+    pub config: DebertaConfig,
+    pub odd_labels: Vec<String>,
+    pub tokenizer: TokenizerFiles,
+    pub weights: WeightFiles,
+}
+
 /// The model as `--model small` finds it.
 ///
 /// # Errors
 /// If the program was built with files that are no such model.
-pub fn small() -> Result<Pretrained> {
+pub(super) fn parts() -> Result<Parts> {
     let (config, odd_labels) = DebertaConfig::of_base_model(CONFIG)?;
-    Ok(Pretrained {
+    Ok(Parts {
         config,
         odd_labels,
-        tokenizer: Some(TokenizerFiles::alone(Vocabulary::Json(TOKENIZER.to_vec()))),
-        weights: Some(WeightFiles::in_memory(unpack(WEIGHTS)?)),
-        new_rows: 0,
+        tokenizer: TokenizerFiles::alone(Vocabulary::Json(TOKENIZER.to_vec())),
+        weights: WeightFiles::in_memory(unpack(WEIGHTS)?),
     })
 }
 
-/// Writes the files of the built-in model from a model's folder: config.json, tokenizer.json, and model.safetensors
-/// with integers.
+/// Writes the files of the built-in model: config.json, tokenizer.json, and model.safetensors with integers.
 ///
 /// # Errors
-/// If the folder holds no model, or a file cannot be written.
-pub fn pack(folder: &Path, output: &Path) -> Result<()> {
-    let model = Pretrained::from_folder(folder)?;
-    let Some(TokenizerFiles { vocabulary: Vocabulary::Json(tokenizer), .. }) = &model.tokenizer
-    else {
-        return Err(UserError::new(format!("no tokenizer.json in `{}`", folder.display())).into());
-    };
+/// If a file cannot be written.
+pub(super) fn write(
+    config: &DebertaConfig,
+    tokenizer: &[u8],
+    tensors: &BTreeMap<String, Tensor>,
+    output: &Path,
+) -> Result<()> {
     fs::create_dir_all(output)
         .with_context(|| format!("cannot create the folder `{}`", output.display()))?;
-    let tensors = model.load(1, 0)?.tensors;
     let mut stored: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
-    for (name, shape) in model.config.backbone_shapes() {
+    for (name, shape) in config.backbone_shapes() {
         let values: Vec<f32> = tensors[&name].flatten_all()?.to_vec1()?;
         match shape[..] {
             [rows, width] => {
@@ -83,7 +87,7 @@ pub fn pack(folder: &Path, output: &Path) -> Result<()> {
         })
         .collect::<Result<_>>()?;
     let weights = safetensors::serialize(views, None)?;
-    let config = model.config.to_backbone_json();
+    let config = config.to_backbone_json();
     for (name, bytes) in [
         (CONFIG_FILE, config.as_bytes()),
         ("tokenizer.json", tokenizer),
@@ -95,7 +99,7 @@ pub fn pack(folder: &Path, output: &Path) -> Result<()> {
 }
 
 /// The tensors of packed weights.
-fn unpack(bytes: &[u8]) -> Result<BTreeMap<String, Stored>> {
+pub(super) fn unpack(bytes: &[u8]) -> Result<BTreeMap<String, Stored>> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {

@@ -119,12 +119,12 @@ impl Demo<'_> {
             return Ok(());
         }
         let mut command = self.shell.command(&self.program);
-        command.args(["train", "--model", "mini", "--train-csv", DATA, "--output", RUN]);
+        command.args(["train", "--model", "small", "--train-csv", DATA, "--output", RUN]);
         if self.run.exists() {
             step(&format!("going on with the unfinished run in {RUN}"));
             command.arg("--resume");
         } else {
-            step("training five small models on some 900 sentences (about half a minute)");
+            step("training five small models on some 900 sentences (about two minutes)");
         }
         shell::run(&mut command, "see native-train's message above, or start over with --fresh")
     }
@@ -154,8 +154,8 @@ impl Demo<'_> {
         step("exporting what the browser will download (some seconds)");
         let mut command = self.shell.command(&self.program);
         command.args(["export", "--run", RUN, "--output", BUNDLE, "--title", TITLE]);
-        // Sentences and weights are the project's own.
-        command.args(["--license", "MIT OR Apache-2.0"]);
+        // The sentences are the project's own; the weights have an ancestor, which NOTICE names.
+        command.args(["--license", "Apache-2.0"]);
         shell::run(&mut command, "see native-train's message above")
     }
 

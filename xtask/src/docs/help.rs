@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use super::commands::Runner;
 use super::markdown::Document;
 
-const COMMANDS: [&str; 6] = ["train", "distil", "predict", "evaluate", "export", "inspect"];
+const COMMANDS: [&str; 7] =
+    ["train", "distil", "shrink", "predict", "evaluate", "export", "inspect"];
 
 /// The help of each flag, over all commands.
 pub struct Help(BTreeMap<String, String>);
