@@ -11,7 +11,7 @@ use shared::{
     words::counted,
 };
 
-use super::stdout::print;
+use super::{stdout::print, train::explain_interrupts};
 use crate::{
     cli::ShrinkArgs,
     config::{ShrinkConfig, set_threads},
@@ -67,6 +67,7 @@ pub fn run(args: &ShrinkArgs, progress: &mut Progress) -> Result<()> {
     if folder.model().has_model() {
         progress.note("this student is finished: nothing is left to train");
     } else {
+        explain_interrupts("the same command with `--resume`".to_owned())?;
         shrinking.train(&folder, progress)?;
     }
     progress.clear();

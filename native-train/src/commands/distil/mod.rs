@@ -74,7 +74,7 @@ pub fn run(args: &DistilArgs, progress: &mut Progress) -> Result<()> {
         progress.note("this run is finished: nothing is left to train");
         return train::report(&summary, progress);
     }
-    train::explain_interrupts(&run)?;
+    train::explain_interrupts(format!("`{}`", run.resume_command()))?;
 
     let device = device::open(context.config.device)?;
     let answering = Instant::now();

@@ -30,7 +30,6 @@ use crate::{
     cross_validation::{self, Lesson, Plan},
     evaluation::{report::Summary, table::table},
     progress::Progress,
-    run::Run,
     training::Hyperparameters,
 };
 
@@ -60,7 +59,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
         progress.note("this run is finished: nothing is left to train");
         return report(&summary, progress);
     }
-    explain_interrupts(&run)?;
+    explain_interrupts(format!("`{}`", run.resume_command()))?;
     let setup = started.elapsed();
     let hyperparameters = context.config.hyperparameters();
     let lessons = labels_alone(&context.inputs);
@@ -119,10 +118,9 @@ pub fn report(summary: &Summary, progress: &Progress) -> Result<()> {
 /// # Errors
 /// If the system does not allow it.
 #[expect(clippy::exit, reason = "the main thread is deep in a training and cannot be asked")]
-pub fn explain_interrupts(run: &Run) -> Result<()> {
-    let resume = run.resume_command();
+pub fn explain_interrupts(how: String) -> Result<()> {
     ctrlc::set_handler(move || {
-        let _ = writeln!(std::io::stderr(), "\ninterrupted; `{resume}` continues");
+        let _ = writeln!(std::io::stderr(), "\ninterrupted; {how} continues");
         // The exit code that a shell expects after SIGINT.
         process::exit(130);
     })
