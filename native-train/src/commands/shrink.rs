@@ -66,6 +66,8 @@ pub fn run(args: &ShrinkArgs, progress: &mut Progress) -> Result<()> {
     shrinking.begin(&folder)?;
     if folder.model().has_model() {
         progress.note("this student is finished: nothing is left to train");
+        // One that was killed after it had saved the model leaves its checkpoint.
+        checkpoint::remove(&folder.model().checkpoint())?;
     } else {
         explain_interrupts("the same command with `--resume`".to_owned())?;
         shrinking.train(&folder, progress)?;
