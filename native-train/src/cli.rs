@@ -137,10 +137,10 @@ fn of_students(argument: Arg) -> Arg {
         id if DECIDED.contains(&id) => return argument.hide(true),
         "train_csv" => told("CSV that the teacher was trained on [default: where it was]"),
         "model" => Some((
-            "Model to teach: a folder, a hub id, or `mini` (required)",
+            "Model to teach: a folder, a hub id, `small` or `mini` (required)",
             Some(
-                "A folder holds config.json, weights and a tokenizer, as for `train`. `mini` needs no download: it \
-                 is a small model with weights from the seed and a tokenizer learned from the rows and texts.",
+                "A folder holds config.json, weights and a tokenizer, as for `train`. `small`, an English encoder \
+                 within this program, and `mini`, which begins with the seed alone, need no download.",
             ),
         )),
         "max_len" => told("Longest text of a student in tokens [default: the teacher's]"),
