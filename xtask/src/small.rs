@@ -26,7 +26,7 @@ const TABLES: [&str; 3] = [
     "data/brighter-eng/dev.csv",
 ];
 
-/// The shape that fits into 8 MB, and a schedule of about forty minutes on two cores.
+/// The shape that fits into 8 MB, and a schedule of about twenty minutes on two cores.
 const SETTINGS: &str = "--layers 3 --embedding-size 128 --vocab-size 12000 --epochs 2 --lr 6e-4";
 
 /// Trains the model, or goes on where an interrupted call stopped, and replaces the embedded one.
