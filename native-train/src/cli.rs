@@ -1,10 +1,17 @@
 //! The command line and its help, as clap types.
 
+mod examples;
+
 use std::path::PathBuf;
 
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use shared::bundle::Encoding;
 use shared::csv::Delimiter;
+
+use examples::{
+    DISTIL_EXAMPLES, EVALUATE_EXAMPLES, EXAMPLES, EXPORT_EXAMPLES, INSPECT_EXAMPLES,
+    PREDICT_EXAMPLES, SHRINK_EXAMPLES, TRAIN_EXAMPLES,
+};
 
 use crate::{
     config::{DeviceChoice, Settings, ShrinkSettings},
@@ -438,69 +445,3 @@ pub struct InspectArgs {
     #[arg(long, value_name = "TEXT")]
     pub text: Option<String>,
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  native-train train --model mini --train-csv train.csv --test-csv test.csv --output runs/first
-  native-train predict --run runs/first --input new.csv --output labelled.csv
-  native-train train --help";
-
-const TRAIN_EXAMPLES: &str = "\
-Examples:
-  A first try, a few minutes on a CPU:
-    native-train train --model mini --train-csv train.csv --output runs/mini
-  DeBERTa-v3-base, and predictions for a test file:
-    native-train train --train-csv train.csv --test-csv test.csv --output runs/base
-  The plan and the memory that it takes, without training:
-    native-train train --train-csv train.csv --output runs/base --dry-run
-  Continue after an interruption:
-    native-train train --output runs/base --resume
-  The same settings with another seed:
-    native-train train --config runs/base/config.toml --seed 7 --output runs/base-7";
-
-const DISTIL_EXAMPLES: &str = "\
-Examples:
-  A small model that learns from five large ones, and its scores beside theirs:
-    native-train distil --run runs/base --model mini --texts more.csv --output runs/small
-  The same model without a teacher beside it; the plan first:
-    native-train distil --run runs/base --model mini --baseline --output runs/small --dry-run
-  Continue after an interruption:
-    native-train distil --output runs/small --resume
-  The one model that learned from all, for the browser:
-    native-train export --run runs/small --only final --output static/bundle";
-
-const PREDICT_EXAMPLES: &str = "\
-Examples:
-  native-train predict --run runs/base --input new.csv --output labelled.csv
-  native-train predict --run runs/base --input new.csv --output scores.csv --probabilities
-  Probabilities to train another model on:
-    native-train predict --run runs/base --input new.csv --output soft.csv \\
-        --probabilities --with-text
-    native-train train --model mini --train-csv soft.csv --soft-labels --output runs/soft";
-
-const EVALUATE_EXAMPLES: &str = "\
-Examples:
-  native-train evaluate --run runs/base --input held-out.csv
-  native-train evaluate --run runs/base --input held-out.csv --json > scores.json";
-
-const EXPORT_EXAMPLES: &str = "\
-Examples:
-  native-train export --run runs/base --output static/bundle
-  native-train export --run runs/base --output bundle --encoding int8 --title \"Emotions\" --license MIT
-  The smallest bundle that is hardly worse; one model for phones:
-    native-train export --run runs/base --output bundle --encoding auto
-    native-train export --run runs/base --output light --encoding int8 --soup --test-csv labelled.csv";
-
-const SHRINK_EXAMPLES: &str = "\
-Examples:
-  Half the layers, and a fifth of the parameters:
-    native-train shrink --teacher microsoft/deberta-v3-base --texts train.csv more.csv \\
-        --output models/short --layers 6 --embedding-size 128 --vocab-size 16000
-    native-train train --model models/short --lr 1e-4 --train-csv train.csv --output runs/short";
-
-const INSPECT_EXAMPLES: &str = "\
-Examples:
-  native-train inspect runs/base
-  native-train inspect static/bundle
-  native-train inspect runs/base/fold-0/model.safetensors
-  native-train inspect runs/base/fold-0 --text \"what a lovely day\"";

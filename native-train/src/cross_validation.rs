@@ -23,6 +23,7 @@ use crate::progress::Progress;
 use crate::run::{FoldFolder, Run, files, tensors};
 use crate::training::checkpoint;
 use crate::training::fine_tuning::{self, Trained};
+use crate::training::metrics_log::EpochRecord;
 use crate::training::trainer::Files;
 use crate::training::{
     Compute, Examples, FoldContext, Hyperparameters, PhaseTimes, Precision, Subject, Teacher,
@@ -37,7 +38,7 @@ pub struct Plan<'a> {
     pub labels: &'a LabelSet,
     pub examples: &'a Examples,
     pub folds: &'a Folds,
-    /// What the model of each fold learns from.
+    /// The lesson of each fold.
     pub lessons: &'a [Lesson],
     /// The only fold to train; `None` for all.
     pub only_fold: Option<usize>,
@@ -51,7 +52,7 @@ pub struct Plan<'a> {
     pub test: Option<&'a [Vec<u32>]>,
 }
 
-/// What a model learns from.
+/// The rows that a model learns from.
 pub struct Lesson {
     /// Rows of the examples, ascending.
     pub rows: Vec<usize>,
@@ -219,8 +220,10 @@ fn probabilities(
 /// The scores of a fold's training, from its log.
 fn report(fold: usize, rows: usize, folder: &FoldFolder) -> Result<FoldReport> {
     let epochs = metrics_log::read_epochs(&folder.metrics_jsonl())?;
-    let measured = epochs.iter().filter_map(|epoch| epoch.validation);
-    let macro_f1_at_half = measured.filter_map(|validation| validation.macro_f1).collect();
+    let macro_f1 = |epoch: &EpochRecord| epoch.validation.and_then(|it| it.macro_f1);
+    let macro_f1_at_half: Option<Vec<f64>> = epochs.iter().map(macro_f1).collect();
+    let macro_f1_at_half = macro_f1_at_half
+        .ok_or_else(|| files::damaged(&folder.metrics_jsonl(), "an epoch has no macro-F1"))?;
     let best = metrics_log::best_epoch(&epochs)
         .ok_or_else(|| files::damaged(&folder.metrics_jsonl(), "it has no line for an epoch"))?;
     Ok(FoldReport { fold, rows, macro_f1_at_half, best_epoch: best.epoch })

@@ -45,7 +45,7 @@ struct Shrinking {
     teacher_weights: Tensors,
     shape: Shape,
     cut: Cut,
-    /// How often the texts have each of the teacher's tokens.
+    /// The number of times that the texts have each of the teacher's tokens.
     occurrences: Vec<u64>,
     lesson: Lesson,
     digest: String,
@@ -117,7 +117,7 @@ impl Shrinking {
     /// Saves the settings, or checks them against those that the student in this folder began with.
     fn begin(&self, folder: &StudentFolder) -> Result<()> {
         let path = folder.shrink_toml();
-        let saved = folder.shrink_toml().exists().then(|| Saved::load(&path)).transpose()?;
+        let saved = path.exists().then(|| Saved::load(&path)).transpose()?;
         let now = Saved { digest: self.digest.clone(), settings: self.config.clone() };
         match saved {
             None => write_text(&path, &now.to_toml()),
@@ -180,7 +180,7 @@ impl Shrinking {
     /// once it is there.
     fn save(&self, folder: &StudentFolder, mut weights: Tensors) -> Result<()> {
         let model = folder.model();
-        weights.remove(PROJECTION);
+        weights.remove(&format!("{PROJECTION}.weight"));
         write_text(&model.config_json(), &self.student_config().to_backbone_json())?;
         write_text(&model.tokenizer_json(), &self.cut.tokenizer.to_json())?;
         write_text(&model.tokenizer_config_json(), TOKENIZER_CONFIG)?;
@@ -242,7 +242,7 @@ impl Shrinking {
 /// The settings, and a digest of what they only name.
 #[derive(PartialEq, serde::Serialize, serde::Deserialize)]
 struct Saved {
-    /// Of texts, tokenizer and weights.
+    /// The digest of texts, tokenizer and weights.
     digest: String,
     settings: ShrinkConfig,
 }
@@ -260,12 +260,7 @@ impl Saved {
 
 /// The distinct texts of all files.
 fn distinct_texts(config: &ShrinkConfig, progress: &Progress) -> Result<Vec<String>> {
-    let mut all = Vec::new();
-    for path in &config.texts {
-        let (texts, warnings) = data::read_texts(path, &config.file_options())?;
-        warnings.iter().for_each(|warning| warning.tell(progress));
-        all.extend(texts);
-    }
+    let all = data::read_all_texts(&config.texts, &config.file_options(), progress)?;
     let read = all.len();
     let texts = distinct(all);
     if texts.len() < read {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 use shared::csv::Delimiter;
 
-use checks::{check, cores};
+use checks::{check, check_hyperparameters, cores};
 pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use places::{Places, located, of_config_file, place_of};
 pub use settings::Settings;
@@ -131,18 +131,7 @@ impl TrainConfig {
             let rule = format!("below the number of folds, {}", self.folds);
             check("only-fold", fold, fold < self.folds, &rule)?;
         }
-        check("epochs", self.epochs, self.epochs >= 1, "1 or more")?;
-        check("batch-size", self.batch_size, self.batch_size >= 1, "1 or more")?;
-        let rule = format!("1 or more and at most the batch size, {}", self.batch_size);
-        let fits = (1..=self.batch_size).contains(&self.grad_accumulation);
-        check("grad-accumulation", self.grad_accumulation, fits, &rule)?;
-        check("lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "above 0")?;
-        let ratio = self.warmup_ratio;
-        check("warmup-ratio", ratio, (0.0..=1.0).contains(&ratio), "between 0 and 1")?;
-        let decay = self.weight_decay;
-        check("weight-decay", decay, decay >= 0.0 && decay.is_finite(), "0 or more")?;
-        let norm = self.max_grad_norm;
-        check("max-grad-norm", norm, norm > 0.0 && norm.is_finite(), "above 0")?;
+        check_hyperparameters(&self.hyperparameters())?;
         check("threads", self.threads, self.threads >= 1, "1 or more")
     }
 

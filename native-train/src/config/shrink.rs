@@ -7,7 +7,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use shared::csv::Delimiter;
 
-use super::checks::{check, cores};
+use super::checks::{check, check_hyperparameters, cores};
 use super::choices::{DeviceChoice, PrecisionChoice};
 use crate::{
     data::FileOptions,
@@ -166,13 +166,7 @@ impl ShrinkConfig {
 
     fn check_ranges(&self) -> Result<()> {
         check("max-len", self.max_len, self.max_len >= 3, "3 or more ([CLS], a token, [SEP])")?;
-        check("epochs", self.epochs, self.epochs >= 1, "1 or more")?;
-        check("batch-size", self.batch_size, self.batch_size >= 1, "1 or more")?;
-        check("lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "above 0")?;
-        let ratio = self.warmup_ratio;
-        check("warmup-ratio", ratio, (0.0..=1.0).contains(&ratio), "between 0 and 1")?;
-        let decay = self.weight_decay;
-        check("weight-decay", decay, decay >= 0.0 && decay.is_finite(), "0 or more")?;
+        check_hyperparameters(&self.hyperparameters())?;
         let dropout = self.dropout;
         check("dropout", dropout, (0.0..1.0).contains(&dropout), "0 or more and below 1")?;
         check("threads", self.threads, self.threads >= 1, "1 or more")?;

@@ -20,7 +20,7 @@ pub struct Dataset {
     pub ids: Vec<String>,
     pub texts: Vec<String>,
     pub labels: LabelSet,
-    /// What is scored: soft labels of 0.5 and more count as 1.
+    /// The labels that are scored: soft labels of 0.5 and more count as 1.
     pub targets: Targets,
     /// What is learned, if the labels are soft; else the targets are.
     pub soft_targets: Option<Probabilities>,

@@ -25,7 +25,7 @@ pub use duplicates::{Duplicates, Repeats, Share, TestOverlap};
 pub use folds::{Folds, Split};
 pub use label_columns::{LabelChoice, LabelRule};
 pub use label_values::LabelValues;
-pub use plain_texts::read_texts;
+pub use plain_texts::read_all_texts;
 pub use text_key::{distinct, text_key};
 pub use texts::{TextStream, Texts};
 pub use warning::{Tally, Warning};

@@ -1,6 +1,6 @@
 //! Files of texts whose other columns do not matter: a table with a text column, or `.txt` with a text on each line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -9,12 +9,13 @@ use super::csv::read_plain;
 use super::texts::{TextStream, Texts};
 use super::warning::Warning;
 use crate::error::UserError;
+use crate::progress::Progress;
 
 /// Reads the texts of a file. If `options` names a text column that a table lacks, it is found as if none was named.
 ///
 /// # Errors
 /// If the file is missing, is no text, has no text column, or holds no text.
-pub fn read_texts(path: &Path, options: &FileOptions) -> Result<(Vec<String>, Vec<Warning>)> {
+fn read_texts(path: &Path, options: &FileOptions) -> Result<(Vec<String>, Vec<Warning>)> {
     if is_plain(path) {
         return Ok((lines(path)?, Vec::new()));
     }
@@ -29,6 +30,24 @@ pub fn read_texts(path: &Path, options: &FileOptions) -> Result<(Vec<String>, Ve
         !matches!(warning, Warning::Decided { .. } | Warning::RepeatedIds { .. })
     };
     Ok((texts.texts, warnings.into_iter().filter(matters).collect()))
+}
+
+/// Reads the texts of several files, one after another, as [`read_texts`] does, and tells what is odd about them.
+///
+/// # Errors
+/// If a file cannot be read or has no text column.
+pub fn read_all_texts(
+    files: &[PathBuf],
+    options: &FileOptions,
+    progress: &Progress,
+) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for file in files {
+        let (texts, warnings) = read_texts(file, options)?;
+        warnings.iter().for_each(|warning| warning.tell(progress));
+        all.extend(texts);
+    }
+    Ok(all)
 }
 
 /// Whether a file is `.txt`, perhaps compressed.

@@ -13,9 +13,9 @@ pub fn text_key(text: &str) -> String {
     normalized.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The texts without those that are equal to an earlier one.
+/// The texts that are neither empty nor equal to an earlier one.
 pub fn distinct(texts: Vec<String>) -> Vec<String> {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::from([String::new()]);
     texts.into_iter().filter(|text| seen.insert(text_key(text))).collect()
 }
 

@@ -30,7 +30,7 @@ pub struct Summary {
     pub per_label: Vec<LabelReport>,
     /// The folds that were trained.
     pub per_fold: Vec<FoldReport>,
-    /// What the folds learned from, if that was a teacher.
+    /// The teacher that the folds learned from, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distillation: Option<Distillation>,
     /// The texts that are both trained on and scored.

@@ -20,23 +20,23 @@
 //!
 //! `files` and `new_file` write whole files or none; `tables` and `tensors` define their contents.
 
+mod claim;
 pub mod files;
+mod model_folder;
 pub mod new_file;
 pub mod tables;
 pub mod tensors;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use self::new_file::is_temporary;
+use self::claim::{lock, make_folder, refuse_foreign};
+pub use self::model_folder::{FoldFolder, StudentFolder};
 use crate::error::UserError;
 
 const CONFIG: &str = "config.toml";
-const LOCK: &str = ".lock";
-const SHRINK: &str = "shrink.toml";
 const DISTIL: &str = "distil.toml";
 
 /// A run folder, open for reading, or locked for a training.
@@ -45,19 +45,6 @@ pub struct Run {
     folder: PathBuf,
     /// The lock of a training. The system releases it however the process ends.
     _lock: Option<File>,
-}
-
-/// One fold's folder within a run.
-#[derive(Debug)]
-pub struct FoldFolder {
-    folder: PathBuf,
-}
-
-/// The folder of a student that a shrinking makes: a model's folder, and `shrink.toml`.
-#[derive(Debug)]
-pub struct StudentFolder {
-    model: FoldFolder,
-    _lock: File,
 }
 
 impl Run {
@@ -152,7 +139,7 @@ impl Run {
 
     /// The folder of fold `fold`, counted from 0 as in folds.csv, whether or not it exists.
     pub fn fold(&self, fold: usize) -> FoldFolder {
-        FoldFolder { folder: self.folder.join(format!("fold-{fold}")) }
+        FoldFolder::new(self.folder.join(format!("fold-{fold}")))
     }
 
     /// The settings of a run that learned from a teacher.
@@ -162,7 +149,7 @@ impl Run {
 
     /// The folder of the model that holds out no rows, whether or not it exists.
     pub fn final_model(&self) -> FoldFolder {
-        FoldFolder { folder: self.folder.join("final") }
+        FoldFolder::new(self.folder.join("final"))
     }
 
     /// The folder of a teacher's answers.
@@ -192,7 +179,7 @@ impl Run {
     fn locked(folder: &Path) -> Result<Self> {
         make_folder(folder)?;
         // Before the lock, so that nothing is written to a folder of other files.
-        refuse_foreign(folder, CONFIG, "no run")?;
+        refuse_foreign(folder, &[CONFIG, DISTIL], "no run")?;
         let run = Self { folder: folder.to_owned(), _lock: Some(lock(folder)?) };
         run.remove_leftovers()?;
         Ok(run)
@@ -206,80 +193,6 @@ impl Run {
                 .with_context(|| format!("cannot remove `{}`", path.display()))?;
         }
         remove_leftovers_of(&self.folder)
-    }
-}
-
-impl StudentFolder {
-    /// Opens an empty or missing folder, or with `resume` one in which a shrinking has begun, whose unfinished files are
-    /// removed.
-    ///
-    /// # Errors
-    /// If another training is writing there, or the folder holds other files.
-    pub fn open(folder: &Path, resume: bool) -> Result<Self> {
-        make_folder(folder)?;
-        refuse_foreign(folder, SHRINK, "no student")?;
-        let lock = lock(folder)?;
-        files::remove_leftovers(folder)?;
-        let student = Self { model: FoldFolder { folder: folder.to_owned() }, _lock: lock };
-        if student.shrink_toml().exists() && !resume {
-            return Err(UserError::new(format!("`{}` already holds a student", folder.display()))
-                .hint("pass `--resume` to continue it, or another `--output`")
-                .into());
-        }
-        Ok(student)
-    }
-
-    /// The files of the model.
-    pub fn model(&self) -> &FoldFolder {
-        &self.model
-    }
-
-    /// The settings that the shrinking began with.
-    pub fn shrink_toml(&self) -> PathBuf {
-        self.model.folder.join(SHRINK)
-    }
-}
-
-impl FoldFolder {
-    /// Creates the folder if it does not exist.
-    pub fn make(&self) -> Result<()> {
-        make_folder(&self.folder)
-    }
-
-    /// Whether the fold is trained, so that its model can be loaded.
-    pub fn has_model(&self) -> bool {
-        [self.config_json(), self.model_safetensors(), self.tokenizer_json()]
-            .iter()
-            .all(|file| file.is_file())
-    }
-
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    pub fn config_json(&self) -> PathBuf {
-        self.folder.join("config.json")
-    }
-
-    pub fn model_safetensors(&self) -> PathBuf {
-        self.folder.join("model.safetensors")
-    }
-
-    pub fn tokenizer_json(&self) -> PathBuf {
-        self.folder.join("tokenizer.json")
-    }
-
-    /// The file from which HF's `AutoTokenizer` knows the class of the tokenizer.
-    pub fn tokenizer_config_json(&self) -> PathBuf {
-        self.folder.join("tokenizer_config.json")
-    }
-
-    pub fn metrics_jsonl(&self) -> PathBuf {
-        self.folder.join("metrics.jsonl")
-    }
-
-    pub fn checkpoint(&self) -> PathBuf {
-        self.folder.join("checkpoint")
     }
 }
 
@@ -298,57 +211,13 @@ fn remove_leftovers_of(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => UserError::new(format!(
-            "cannot create the folder `{}`: a file is in the way",
-            folder.display()
-        ))
-        .hint("pass another `--output`")
-        .into(),
-        _ => anyhow::Error::new(error)
-            .context(format!("cannot create the folder `{}`", folder.display())),
-    })
-}
-
-/// Rejects a folder with files but none called `marker`, by which ours are known.
-fn refuse_foreign(folder: &Path, marker: &str, lacks: &str) -> Result<()> {
-    if folder.join(marker).is_file() {
-        return Ok(());
-    }
-    let names = files::names(folder)?;
-    let is_ours =
-        |name: &str| name == LOCK || name == DISTIL && marker == CONFIG || is_temporary(name);
-    let foreign = names.iter().find(|name| !is_ours(name));
-    foreign.map_or(Ok(()), |name| {
-        let message = format!("`{}` holds other files (`{name}`) and {lacks}", folder.display());
-        Err(UserError::new(message).hint("pass an empty or new folder as `--output`").into())
-    })
-}
-
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(LOCK);
-    let cannot_lock = || format!("cannot lock `{}`", path.display());
-    let file =
-        OpenOptions::new().create(true).append(true).open(&path).with_context(cannot_lock)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let message = format!("another training is writing in `{}`", folder.display());
-            Err(UserError::new(message)
-                .hint("wait until it ends, or pass another `--output`")
-                .into())
-        }
-        Err(TryLockError::Error(error)) => Err(error).with_context(cannot_lock),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::process::{Command, Stdio};
     use std::time::Duration;
 
+    use super::new_file::is_temporary;
     use super::*;
 
     fn user_error(result: Result<Run>) -> (String, String) {

@@ -1,4 +1,4 @@
-//! What a student learns: to have its teacher's hidden states after each layer, and in the last layer the relations
+//! The objective of a student: to have its teacher's hidden states after each layer, and in the last layer the relations
 //! of its queries, keys and values.
 //!
 //! The states are those of TinyBERT (Jiao et al., arXiv 1909.10351, equation 8), compared relative to their length. The
@@ -13,6 +13,7 @@ use shared::kernels::{elementwise, rows};
 use shared::model::{Backbone, ContentProjections, DebertaConfig};
 use shared::nn::{Linear, Weights, select_rows};
 
+use super::initial::PROJECTION;
 use super::lesson::{Common, Lesson};
 use super::shape::Shape;
 use crate::training::{MicroBatch, Objective, Validation};
@@ -55,7 +56,7 @@ impl<'a> Imitation<'a> {
         let (narrow, wide) = (student.config.hidden_size, teacher.config.hidden_size);
         let projection = match narrow == wide {
             true => None,
-            false => Some(Linear::without_bias(&student.weights.part("projection"), narrow, wide)?),
+            false => Some(Linear::without_bias(&student.weights.part(PROJECTION), narrow, wide)?),
         };
         Ok(Self {
             teacher: Backbone::new(teacher.config, &teacher.weights)?,

@@ -16,10 +16,10 @@ use crate::run::tensors::Tensors;
 
 const EMBEDDINGS: &str = "deberta.embeddings";
 
-/// The layer that a narrower student's hidden states go through to be compared with the teacher's: a weight
-/// [teacher's hidden size, student's] that is trained and then dropped. It begins by putting the kept columns in
+/// The layer that a narrower student's hidden states go through to be compared with the teacher's: its weight
+/// [teacher's hidden size, student's] is trained and then dropped. It begins by putting the kept columns in
 /// their places.
-pub const PROJECTION: &str = "projection.weight";
+pub const PROJECTION: &str = "projection";
 
 /// Takes the student's tensors from those of its teacher. Row i of its word embeddings is row `kept[i]` of the
 /// teacher's, which the texts have as often as `occurrences[kept[i]]` says.
@@ -59,7 +59,7 @@ pub fn initial_weights(
     }
     if columns.len() < teacher_config.hidden_size {
         let back = Matrix::places(&columns, teacher_config.hidden_size);
-        student.insert(PROJECTION.to_owned(), back.into_tensor()?);
+        student.insert(format!("{PROJECTION}.weight"), back.into_tensor()?);
     }
     Ok(student)
 }

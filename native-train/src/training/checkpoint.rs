@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use shared::kernels::grad_scaler::ScalerState;
 
-use super::metrics_log::EpochRecord;
 use crate::run::files;
 use crate::run::tensors::{self, Tensors};
 
@@ -38,8 +37,8 @@ pub struct Position {
     pub skipped_steps: Vec<usize>,
     #[serde(rename = "optimizer")]
     pub scaler: ScalerState,
-    /// The epoch whose weights are the best so far.
-    pub best: EpochRecord,
+    /// The epoch, counted from 1, whose weights are the best so far. What they reached stands in metrics.jsonl.
+    pub best_epoch: usize,
     /// The length of metrics.jsonl at this point.
     pub log_bytes: u64,
 }
@@ -53,7 +52,7 @@ impl Checkpoint {
         let position = serde_json::to_string(&self.position).expect("plain numbers");
         let metadata = [(METADATA_KEY.to_owned(), position)].into();
         let mut groups = vec![("weights", &self.weights), ("moments", &self.moments)];
-        if self.position.best.epoch != self.position.epochs {
+        if self.position.best_epoch != self.position.epochs {
             groups.push(("best", &self.best));
         }
         let prefixed = groups.into_iter().flat_map(|(group, tensors)| {
@@ -82,7 +81,7 @@ impl Checkpoint {
             };
             group.insert(name.to_owned(), tensor);
         }
-        if position.best.epoch == position.epochs {
+        if position.best_epoch == position.epochs {
             best.clone_from(&weights);
         }
         Ok(Self { position, weights, moments, best })
@@ -99,4 +98,22 @@ pub fn remove(path: &Path) -> Result<()> {
             .with_context(|| format!("cannot remove `{}`", path.display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written when the best macro-F1 stood here as well as in the log.
+    #[test]
+    fn the_position_of_an_older_release_is_read() {
+        let older = r#"{"epochs":2,"steps":8,"skipped_steps":[],"optimizer":{"scale":1.0,"clean_steps":0,"updates":8},
+            "best_epoch":1,"best_macro_f1":0.25,"log_bytes":100}"#;
+        let scaler = serde_json::from_str::<serde_json::Value>(older).unwrap()["optimizer"].clone();
+        let scaler: ScalerState = serde_json::from_value(scaler).unwrap();
+        let (skipped_steps, log_bytes) = (Vec::new(), 100);
+        let expected =
+            Position { epochs: 2, steps: 8, skipped_steps, scaler, best_epoch: 1, log_bytes };
+        assert_eq!(serde_json::from_str::<Position>(older).unwrap(), expected);
+    }
 }

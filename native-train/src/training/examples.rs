@@ -7,9 +7,9 @@ use crate::grid::{Probabilities, Targets};
 pub struct Examples {
     /// The token ids of each text, special tokens included.
     pub input_ids: Vec<Vec<u32>>,
-    /// What is scored.
+    /// The labels that are scored.
     pub targets: Targets,
-    /// What is learned, if the labels are soft; else the targets are.
+    /// The labels that are learned, if they are soft; else the targets are.
     pub soft_targets: Option<Probabilities>,
 }
 

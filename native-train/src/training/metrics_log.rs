@@ -28,24 +28,57 @@ pub struct StepRecord {
 
 /// One epoch, and how good the model was at its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "EpochLine", into = "EpochLine")]
 pub struct EpochRecord {
     /// Counted from 1.
     pub epoch: usize,
     /// The steps up to its end.
     pub step: usize,
     /// `None` if the training holds out no texts.
-    #[serde(flatten)]
     pub validation: Option<Validation>,
 }
 
-/// What a model makes of texts that it does not learn from.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// The score of a model on texts that it does not learn from.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Validation {
-    #[serde(rename = "validation_loss")]
     pub loss: f32,
     /// Macro-F1 at threshold 0.5, of a classifier.
-    #[serde(rename = "validation_macro_f1", default, skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<f64>,
+}
+
+/// An [`EpochRecord`] as a line of the log has it.
+#[derive(Clone, Serialize, Deserialize)]
+struct EpochLine {
+    epoch: usize,
+    step: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    validation_loss: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    validation_macro_f1: Option<f64>,
+}
+
+impl TryFrom<EpochLine> for EpochRecord {
+    type Error = &'static str;
+
+    fn try_from(line: EpochLine) -> Result<Self, Self::Error> {
+        let validation = match (line.validation_loss, line.validation_macro_f1) {
+            (None, None) => None,
+            (None, Some(_)) => return Err("a macro-F1 stands without a loss"),
+            (Some(loss), macro_f1) => Some(Validation { loss, macro_f1 }),
+        };
+        Ok(Self { epoch: line.epoch, step: line.step, validation })
+    }
+}
+
+impl From<EpochRecord> for EpochLine {
+    fn from(EpochRecord { epoch, step, validation }: EpochRecord) -> Self {
+        Self {
+            epoch,
+            step,
+            validation_loss: validation.map(|validation| validation.loss),
+            validation_macro_f1: validation.and_then(|validation| validation.macro_f1),
+        }
+    }
 }
 
 impl EpochRecord {
@@ -193,6 +226,20 @@ mod tests {
         drop(log);
         assert_eq!(read_epochs(&path).unwrap(), [epoch(1, 0.25), epoch(2, 0.5)]);
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+
+    #[test]
+    fn a_line_with_a_part_of_a_validation_is_damage() {
+        let parse = serde_json::from_str::<EpochRecord>;
+        assert_eq!(parse(r#"{"epoch":1,"step":2}"#).unwrap().validation, None);
+        let loss = parse(r#"{"epoch":1,"step":2,"validation_loss":0.5}"#).unwrap();
+        assert_eq!(loss.validation, Some(Validation { loss: 0.5, macro_f1: None }));
+        for line in [
+            r#"{"epoch":1,"step":2,"validation_macro_f1":0.5}"#,
+            r#"{"epoch":1,"step":2,"validation_loss":"low","validation_macro_f1":0.5}"#,
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 
     #[test]

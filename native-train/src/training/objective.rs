@@ -1,4 +1,4 @@
-//! What a training makes better.
+//! The objective of a training: a loss, and how good the model is on texts that are held out.
 
 use anyhow::Result;
 use shared::autograd::{ParameterGradients, Tape};

@@ -15,7 +15,7 @@ use shared::model::WORD_EMBEDDINGS;
 use super::checkpoint::{Checkpoint, Position};
 use super::context::{Hyperparameters, Order, PhaseTimes, Precision, TrainingContext};
 use super::lr_scheduler::LinearSchedule;
-use super::metrics_log::{EpochRecord, MetricsLog, StepRecord, Validation};
+use super::metrics_log::{self, EpochRecord, MetricsLog, StepRecord, Validation};
 use super::objective::{MicroBatch, Objective};
 use super::optimizer::Optimizer;
 use super::rng;
@@ -23,6 +23,7 @@ use super::step_results::{StepResult, StepResults};
 use crate::device::{self, Memory};
 use crate::error::UserError;
 use crate::progress::Progress;
+use crate::run::files::damaged;
 use crate::run::tensors::Tensors;
 
 /// The files of a training's state and log.
@@ -73,8 +74,7 @@ pub fn train<O: Objective>(
     let epochs = context.hyperparameters.epochs;
     let steps_per_epoch = context.hyperparameters.steps_per_epoch(context.train_rows.len());
     let mut trainer = Trainer::new(context, optimizer, objective)?;
-    let (epochs_done, log_bytes) = trainer.resume(files.checkpoint)?;
-    let mut log = MetricsLog::open(files.metrics, log_bytes)?;
+    let (epochs_done, mut log) = trainer.resume(files)?;
     let mut saved = Instant::now();
     for epoch in epochs_done..epochs {
         progress.epoch(epoch + 1, epochs, steps_per_epoch);
@@ -238,7 +238,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             steps: self.results.steps(),
             skipped_steps: self.results.skipped().to_vec(),
             scaler: self.scaler.state()?,
-            best: best.epoch.clone(),
+            best_epoch: best.epoch.epoch,
             log_bytes: log.sync()?,
         };
         let checkpoint = Checkpoint {
@@ -250,11 +250,11 @@ impl<'a, O: Objective> Trainer<'a, O> {
         checkpoint.save(path)
     }
 
-    /// Takes over the checkpoint at `path`, if there is one. Returns the epochs done and the length of
-    /// their log.
-    fn resume(&mut self, path: &Path) -> Result<(usize, u64)> {
+    /// Takes over the checkpoint, if there is one. Returns the epochs done and their log.
+    fn resume(&mut self, files: &Files<'_>) -> Result<(usize, MetricsLog)> {
+        let path = files.checkpoint;
         if !path.exists() {
-            return Ok((0, 0));
+            return Ok((0, MetricsLog::open(files.metrics, 0)?));
         }
         let Checkpoint { position, weights, moments, best } = Checkpoint::load(path)?;
         let arena = self.optimizer.arena();
@@ -266,8 +266,12 @@ impl<'a, O: Objective> Trainer<'a, O> {
         self.scaler.load_state(position.scaler)?;
         let device = &self.context.compute.device;
         self.results = StepResults::new(position.steps, position.skipped_steps, device)?;
-        self.best = Some(Best { epoch: position.best, weights: best });
-        Ok((position.epochs, position.log_bytes))
+        let log = MetricsLog::open(files.metrics, position.log_bytes)?;
+        let epochs = metrics_log::read_epochs(files.metrics)?;
+        let epoch = epochs.into_iter().find(|epoch| epoch.epoch == position.best_epoch);
+        let epoch = epoch.ok_or_else(|| damaged(files.metrics, "it lacks the best epoch"))?;
+        self.best = Some(Best { epoch, weights: best });
+        Ok((position.epochs, log))
     }
 
     fn finish(self) -> Kept {

@@ -1,4 +1,4 @@
-//! What each model learns from: rows with labels and answers, and texts with answers alone.
+//! The lessons of the models: rows with labels and answers, and texts with answers alone.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// How students learn from their teacher.
+/// The way in which students learn from their teacher.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Distilling {
@@ -139,7 +139,7 @@ fn distilling(args: &DistilArgs, saved: Option<&Distilling>) -> Result<Distillin
     Ok(distilling)
 }
 
-/// What the run to be resumed has saved, with paths that can be opened from this working folder.
+/// The settings that the run to be resumed has saved, with paths that can be opened from this working folder.
 fn saved(given: &Settings) -> Result<Option<Distilling>> {
     let Some(run) = given.output.as_ref().and_then(|output| Run::open(output).ok()) else {
         return Ok(None);

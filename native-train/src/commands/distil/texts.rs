@@ -12,7 +12,7 @@ use shared::words::{counted, thousands};
 use crate::{
     commands::train::inputs::Inputs,
     config::TrainConfig,
-    data::{read_texts, text_key},
+    data::{distinct, read_all_texts, text_key},
     evaluation::report::TextsUsed,
     progress::Progress,
 };
@@ -27,13 +27,7 @@ pub fn read(
     inputs: &Inputs,
     progress: &Progress,
 ) -> Result<(Vec<String>, TextsUsed)> {
-    let options = config.file_options();
-    let mut all = Vec::new();
-    for file in files {
-        let (texts, warnings) = read_texts(file, &options)?;
-        warnings.iter().for_each(|warning| warning.tell(progress));
-        all.extend(texts);
-    }
+    let all = read_all_texts(files, &config.file_options(), progress)?;
     let (texts, used) = select(all, &inputs.dataset.texts);
     if !files.is_empty() {
         tell(used, files.len(), progress);
@@ -44,18 +38,13 @@ pub fn read(
 /// The texts that are neither empty, nor equal to an earlier one, nor to a row.
 fn select(texts: Vec<String>, rows: &[String]) -> (Vec<String>, TextsUsed) {
     let rows: HashSet<String> = rows.iter().map(|row| text_key(row)).collect();
-    let (mut seen, mut used, mut chosen) = (HashSet::new(), TextsUsed::default(), Vec::new());
-    for text in texts {
-        let key = text_key(&text);
-        if rows.contains(&key) {
-            used.in_training_file += 1;
-        } else if key.is_empty() || !seen.insert(key) {
-            used.repeated += 1;
-        } else {
-            used.used += 1;
-            chosen.push(text);
-        }
-    }
+    let all = texts.len();
+    let is_new = |text: &String| !rows.contains(&text_key(text));
+    let new: Vec<String> = texts.into_iter().filter(is_new).collect();
+    let in_training_file = all - new.len();
+    let chosen = distinct(new);
+    let repeated = all - in_training_file - chosen.len();
+    let used = TextsUsed { used: chosen.len(), repeated, in_training_file };
     (chosen, used)
 }
 

@@ -1,0 +1,104 @@
+//! The folder of a model: that of a fold within a run, or of a student.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::claim::{lock, make_folder, refuse_foreign};
+use super::files;
+use crate::error::UserError;
+
+const SHRINK: &str = "shrink.toml";
+
+/// One model's folder within a run.
+#[derive(Debug)]
+pub struct FoldFolder {
+    folder: PathBuf,
+}
+
+/// The folder of a student that a shrinking makes: a model's folder, and `shrink.toml`.
+#[derive(Debug)]
+pub struct StudentFolder {
+    model: FoldFolder,
+    _lock: File,
+}
+
+impl FoldFolder {
+    /// The model's folder at this path, whether or not it exists.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Creates the folder if it does not exist.
+    pub fn make(&self) -> Result<()> {
+        make_folder(&self.folder)
+    }
+
+    /// Whether the fold is trained, so that its model can be loaded.
+    pub fn has_model(&self) -> bool {
+        [self.config_json(), self.model_safetensors(), self.tokenizer_json()]
+            .iter()
+            .all(|file| file.is_file())
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn config_json(&self) -> PathBuf {
+        self.folder.join("config.json")
+    }
+
+    pub fn model_safetensors(&self) -> PathBuf {
+        self.folder.join("model.safetensors")
+    }
+
+    pub fn tokenizer_json(&self) -> PathBuf {
+        self.folder.join("tokenizer.json")
+    }
+
+    /// The file from which HF's `AutoTokenizer` knows the class of the tokenizer.
+    pub fn tokenizer_config_json(&self) -> PathBuf {
+        self.folder.join("tokenizer_config.json")
+    }
+
+    pub fn metrics_jsonl(&self) -> PathBuf {
+        self.folder.join("metrics.jsonl")
+    }
+
+    pub fn checkpoint(&self) -> PathBuf {
+        self.folder.join("checkpoint")
+    }
+}
+
+impl StudentFolder {
+    /// Opens an empty or missing folder, or with `resume` one in which a shrinking has begun, whose unfinished files are
+    /// removed.
+    ///
+    /// # Errors
+    /// If another training is writing there, or the folder holds other files.
+    pub fn open(folder: &Path, resume: bool) -> Result<Self> {
+        make_folder(folder)?;
+        refuse_foreign(folder, &[SHRINK], "no student")?;
+        let lock = lock(folder)?;
+        files::remove_leftovers(folder)?;
+        let student = Self { model: FoldFolder::new(folder.to_owned()), _lock: lock };
+        if student.shrink_toml().exists() && !resume {
+            return Err(UserError::new(format!("`{}` already holds a student", folder.display()))
+                .hint("pass `--resume` to continue it, or another `--output`")
+                .into());
+        }
+        Ok(student)
+    }
+
+    /// The files of the model.
+    pub fn model(&self) -> &FoldFolder {
+        &self.model
+    }
+
+    /// The settings that the shrinking began with.
+    pub fn shrink_toml(&self) -> PathBuf {
+        self.model.folder.join(SHRINK)
+    }
+}
