@@ -11,10 +11,6 @@ use super::warning::Warning;
 use crate::error::UserError;
 use crate::progress::Progress;
 
-/// Reads the texts of a file. If `options` names a text column that a table lacks, it is found as if none was named.
-///
-/// # Errors
-/// If the file is missing, is no text, has no text column, or holds no text.
 fn read_texts(path: &Path, options: &FileOptions) -> Result<(Vec<String>, Vec<Warning>)> {
     if is_plain(path) {
         return Ok((lines(path)?, Vec::new()));
@@ -32,10 +28,11 @@ fn read_texts(path: &Path, options: &FileOptions) -> Result<(Vec<String>, Vec<Wa
     Ok((texts.texts, warnings.into_iter().filter(matters).collect()))
 }
 
-/// Reads the texts of several files, one after another, as [`read_texts`] does, and tells what is odd about them.
+/// Reads the texts of several files, one after another, and tells what is odd about them. If `options` names a text column
+/// that a table lacks, it is found as if none was named.
 ///
 /// # Errors
-/// If a file cannot be read or has no text column.
+/// If a file is missing, is no text, has no text column, or holds no text.
 pub fn read_all_texts(
     files: &[PathBuf],
     options: &FileOptions,
