@@ -168,14 +168,14 @@ fn check_bytes(fold: usize, kind: &str, bytes: u64, most: Option<u64>) -> Result
     ))
 }
 
-/// Bytes that loading and keeping one fold takes: linear weights as f32 or integers, word embeddings as they are stored, the
+/// Bytes that loading and keeping one fold takes, where no matrix has outliers: linear weights as f32 or integers, word embeddings as they are stored, the
 /// projections of the relative positions, the tokenizer, and room to work in. The number of layers must be checked before.
 pub(super) fn resident_bytes(config: &DebertaConfig, labels: usize, encoding: Encoding) -> u64 {
     let tensors = config.tensor_shapes(labels).into_iter().map(|(name, shape)| {
         let stored = || {
             base_bytes(&name, &shape, encoding).saturating_add(delta_bytes(&name, &shape, encoding))
         };
-        match encoding.residency(&name, &shape) {
+        match encoding.residency(&name, &shape, encoding.format_of(&name, &shape)) {
             Residency::Rows => stored(),
             Residency::Packed(Operand::Int8) => rows_bytes(Format::Int8, &shape),
             Residency::Packed(Operand::Int16) => rows_bytes(Format::Int16, &shape),
@@ -211,7 +211,10 @@ pub(super) fn common_bytes(config: &DebertaConfig, labels: usize, encoding: Enco
 fn stored_bytes(contents: &Contents) -> (u64, Option<u64>) {
     let Contents { config, encoding, hot_rows, .. } = contents;
     let stored = |name: &str, shape: &[usize]| {
-        base_bytes(name, shape, *encoding).saturating_add(delta_bytes(name, shape, *encoding))
+        let finer = encoding.finer_than(encoding.format_of(name, shape), name);
+        let finer = finer.map_or(0, |format| rows_bytes(format, shape));
+        let base = base_bytes(name, shape, *encoding).max(finer);
+        base.saturating_add(delta_bytes(name, shape, *encoding))
     };
     let mut cold = None;
     let tensors =
@@ -227,7 +230,7 @@ fn stored_bytes(contents: &Contents) -> (u64, Option<u64>) {
     (hot, cold)
 }
 
-/// Stored bytes of a tensor, or of the folds' common base of it.
+/// Stored bytes of a tensor, or of the folds' common base of it, where there are no outliers.
 fn base_bytes(name: &str, shape: &[usize], encoding: Encoding) -> u64 {
     rows_bytes(encoding.format_of(name, shape), shape)
 }

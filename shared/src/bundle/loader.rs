@@ -183,7 +183,8 @@ impl FoldLoader {
     ) -> Result<(), String> {
         let view = tensors.tensor(name).expect("a name that is there");
         if let Some(described) = name.strip_suffix(ROWS).or(name.strip_suffix(SCALES)) {
-            let is_known = tensors.tensor(described).is_ok() && self.stored(described).is_some();
+            let is_known = (tensors.tensor(described))
+                .is_ok_and(|view| self.stored(described, view.dtype()).is_some());
             return if is_known {
                 Ok(())
             } else {
@@ -197,7 +198,8 @@ impl FoldLoader {
                 Some(_) => Err("is in two shards".to_owned()),
             };
         }
-        let Some(StoredTensor { name: of, mut shape, format }) = self.stored(name) else {
+        let Some(StoredTensor { name: of, mut shape, format }) = self.stored(name, view.dtype())
+        else {
             return Err("is not a tensor of this model".to_owned());
         };
         let count = view.shape().first().copied().unwrap_or(0);
@@ -221,9 +223,12 @@ impl FoldLoader {
             shape[0] = self.words.len();
         }
         let sink = self.sinks.entry(of).or_insert_with_key(|of| {
-            let (format, deltas) =
-                (encoding.format_of(of, &full_shape), encoding.delta_bits(of, &full_shape));
-            Sink::new(shape, format, encoding.residency(of, &full_shape), deltas)
+            let base = match format {
+                Format::Delta(_) => encoding.format_of(of, &full_shape),
+                base => base,
+            };
+            let deltas = encoding.delta_bits(of, &full_shape);
+            Sink::new(shape, base, encoding.residency(of, &full_shape, base), deltas)
         });
         let taken = match format {
             Format::Delta(_) => sink.take_deltas(runs, rows),
@@ -237,14 +242,14 @@ impl FoldLoader {
         };
         match taken {
             true => Ok(()),
-            false => Err("has rows that are repeated, outside of the model's tensor, or not as many as listed".to_owned()),
+            false => Err("has rows that are repeated, outside of the model's tensor, not as many as listed, or not in one format".to_owned()),
         }
     }
 
-    /// The tensor that an entry called `name` stores; `None` if a shard of this bundle cannot have it.
-    fn stored(&self, name: &str) -> Option<StoredTensor> {
+    /// The tensor that an entry called `name` of type `dtype` stores; `None` if a shard of this bundle cannot have it.
+    fn stored(&self, name: &str, dtype: Dtype) -> Option<StoredTensor> {
         let (name, shape, format) = match self.shapes.get(name) {
-            Some(shape) => (name, shape, self.encoding.format_of(name, shape)),
+            Some(shape) => (name, shape, self.encoding.format_stored_as(dtype, name, shape)),
             None => {
                 let name = name.strip_suffix(DELTA)?;
                 let shape = self.shapes.get(name)?;

@@ -36,6 +36,10 @@
 //! | `int8` | I8 | 1 | times its row's scale, `NAME.scales`, f32 `[rows]`: the row's largest magnitude / 127 |
 //! | `int4` | U8 | 1/2 | in the layers' matrices and the word embeddings (other matrices are `int8`): code c is (c - 7.5) times the scale of its group of 128 numbers of a row, `NAME.scales`, f32 [rows, groups] |
 //!
+//! A matrix other than the word embeddings that `int8` is named for is stored as `int12`, and so has dtype U8, if the largest
+//! numbers of its rows are far above the others (a crest factor above 5.5), unless there are deltas: the scale of such rows
+//! leaves 8 bits too coarse. It is the same format in all folds.
+//!
 //! Integers of 12 bits and codes of 4 bits are packed, the first in the lowest bits, each row from a byte of its own: the
 //! tensor then has the shape [rows, bytes of a row].
 //!

@@ -82,7 +82,7 @@ impl Sink {
     }
 
     /// Takes rows, in runs of neighbours: first row and number of rows. `false` if a row is outside of the tensor or has
-    /// arrived before, or if the runs are not as many rows as `rows`.
+    /// arrived before, if the runs are not as many rows as `rows`, or if rows that came before have another format.
     pub fn take(
         &mut self,
         runs: impl Iterator<Item = (usize, usize)>,
@@ -90,6 +90,11 @@ impl Sink {
     ) -> bool {
         let [_, width] = flat(&self.shape);
         let content = &mut self.content;
+        if let Content::Quantized(matrix) = content
+            && matrix.format() != rows.format()
+        {
+            return false;
+        }
         let taken = self.arrived.take(runs, rows, |first, rows| match content {
             // Added to zeros, or to deltas that came first.
             Content::Dense(values) => rows.add_to(&mut values[first * width..]),

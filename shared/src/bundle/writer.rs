@@ -83,14 +83,17 @@ pub fn write<E: From<Error>>(
                 Base::Ancestor => read(Whose::Base, &name, block.rows.clone())?,
                 Base::Mean => Some(deltas::mean(&block.versions)),
             };
-            let format = encoding.format_of(&name, &shape);
             match common {
                 Some(common) => {
                     block.check(&common)?;
+                    let format = encoding.format_of(&name, &shape);
                     let bits = encoding.delta_bits(&name, &shape);
                     deltas::write(&block, &common, format, bits, &mut packer)?;
                 }
-                None => write_versions(&block, format, by_row, &mut packer)?,
+                None => {
+                    let format = encoding.format_for(&name, &shape, &block.versions);
+                    write_versions(&block, format, by_row, &mut packer)?;
+                }
             }
         }
     }

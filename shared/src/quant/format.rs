@@ -143,6 +143,12 @@ impl Format {
         self.layout().operand
     }
 
+    /// The format of a matrix whose rows have outliers, where that is another: one with more bits, and another
+    /// [`dtype`](Self::dtype).
+    pub fn for_outliers(self) -> Option<Self> {
+        (self == Self::Int8).then_some(Self::Int12)
+    }
+
     /// Bytes of a row of `width` numbers.
     pub fn row_bytes(self, width: usize) -> usize {
         self.layout().codes.bytes(width)

@@ -174,6 +174,11 @@ impl<'a> QuantizedRows<'a> {
         rows
     }
 
+    /// The format of the numbers.
+    pub fn format(self) -> Format {
+        self.format
+    }
+
     /// The number of rows.
     pub fn len(self) -> usize {
         self.data.len() / self.format.row_bytes(self.width)
@@ -207,4 +212,20 @@ impl<'a> QuantizedRows<'a> {
         self.data == other.data
             && scales.into_iter().all(|(&a, &b)| self.format.is_same_scale(a, b))
     }
+}
+
+/// The crest factor of rows of `width` numbers: how far the largest number of a row stands out, as a multiple of the row's
+/// root mean square. Over several rows it is the root of a mean that is weighted by the rows' squares.
+///
+/// Integers of 8 bits that share a scale of a row have a rounding error of the crest factor / 440, relative to the row.
+/// It is 3 to 4 where the numbers are normally distributed.
+pub fn crest_factor(values: &[f32], width: usize) -> f64 {
+    let mut largest_squares = 0.0;
+    let mut squares = 0.0;
+    for row in values.chunks_exact(width) {
+        let largest = row.iter().fold(0.0_f32, |most, number| most.max(number.abs()));
+        largest_squares += f64::from(largest) * f64::from(largest) * width as f64;
+        squares += row.iter().map(|&number| f64::from(number) * f64::from(number)).sum::<f64>();
+    }
+    if squares == 0.0 { 0.0 } else { (largest_squares / squares).sqrt() }
 }

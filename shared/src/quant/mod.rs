@@ -14,5 +14,5 @@ mod segment;
 
 pub use deltas::Deltas;
 pub use format::{Format, GROUP, Operand};
-pub use matrix::{QuantizedMatrix, QuantizedRows};
+pub use matrix::{QuantizedMatrix, QuantizedRows, crest_factor};
 pub use segment::Segment;

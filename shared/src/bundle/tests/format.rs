@@ -57,6 +57,39 @@ fn a_fold_says_what_its_tensors_say() {
     assert!(int8 < int4 && int4 < 30.0 * int8, "{int4}");
 }
 
+/// One large number a row takes seven bits of eight from the others.
+#[test]
+fn a_matrix_with_outliers_has_four_more_bits() {
+    const OUTPUT: &str = "deberta.encoder.layer.0.output.dense.weight";
+    let mut config = config(40);
+    config.intermediate_size = 64;
+    let mut folds = tensors(&config);
+    let written = |folds: &[Tensors], encoding: &str| {
+        let encoding: Encoding = encoding.parse().unwrap();
+        let bundle = bundle_of(contents(encoding, config.clone(), FOLDS), folds);
+        let mut types = BTreeSet::new();
+        for shard in &bundle.shards {
+            if let Ok(view) = SafeTensors::deserialize(shard).unwrap().tensor(OUTPUT) {
+                types.insert(format!("{:?}", view.dtype()));
+            }
+        }
+        (largest_logit_difference(&bundle, folds), types.into_iter().collect::<Vec<_>>())
+    };
+    let (_, types) = written(&folds, "int8");
+    assert_eq!(types, ["I8"]);
+    // In one fold only; all folds have the same format.
+    for row in folds[1].get_mut(OUTPUT).unwrap().chunks_exact_mut(64) {
+        row[7] = 20.0;
+    }
+    let (difference, types) = written(&folds, "int8");
+    assert_eq!(types, ["U8"]);
+    let (of_int12, _) = written(&folds, "int12");
+    assert!(difference < 40.0 * of_int12, "{difference}, {of_int12} in int12");
+    // Deltas make up for the rounding of their base.
+    let (_, types) = written(&folds, "int8+4/4");
+    assert!(types.contains(&"I8".to_owned()), "{types:?}");
+}
+
 #[test]
 fn answers_are_a_text_each_and_say_what_was_cut() {
     let model = bundle(Format::Int8).load(0).unwrap();

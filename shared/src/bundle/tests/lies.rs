@@ -170,8 +170,7 @@ fn every_kind_of_lie_in_a_shard_is_refused() {
         })
     };
     let words_rows = format!("{WORDS}.rows");
-    let beyond =
-        "has rows that are repeated, outside of the model's tensor, or not as many as listed";
+    let beyond = "has rows that are repeated, outside of the model's tensor, not as many as listed, or not in one format";
     for (name, stored, expected) in [
         (NORM, None, format!("tensor `{NORM}` is missing")),
         (NORM, Some(f32s(&[15])), format!("tensor `{NORM}` {beyond}")),
