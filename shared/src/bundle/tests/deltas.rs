@@ -135,8 +135,7 @@ fn every_kind_of_lie_about_a_delta_is_refused() {
         (Dtype::F32, shape.to_vec(), vec![0; 4 * shape.iter().product::<usize>()])
     };
     let (delta, words) = (format!("{LAYER}.delta"), format!("{WORDS}.delta"));
-    let beyond =
-        "has rows that are repeated, outside of the model's tensor, not as many as listed, or not in one format";
+    let beyond = "has rows that are repeated, outside of the model's tensor, not as many as listed, or not in one format";
     // A layer's rows are 16 numbers of two bits.
     for (name, stored, expected) in [
         (delta.clone(), Some(packed(23, 4)), "needs its `.scales` as F32 [23]"),
