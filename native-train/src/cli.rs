@@ -285,6 +285,9 @@ pub struct ExportArgs {
     pub max_f1_drop: f64,
 
     /// With `--encoding auto`: the encodings to measure, such as int8,int8+2/2 [default: thirteen]
+    ///
+    /// Those that are named are all compared with the run. Of the default's, a bundle that is larger
+    /// than one that will do is not.
     #[arg(long, value_name = "ENCODINGS", value_delimiter = ',', value_parser = encoding)]
     #[arg(display_order = 2)]
     pub candidates: Vec<Encoding>,

@@ -3,8 +3,10 @@
 use std::cell::OnceCell;
 use std::fmt::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use indicatif::HumanDuration;
 use shared::bundle::{Base, Encoding, Manifest, Whose, write};
 use shared::tokenizer::CompactTokenizer;
 use shared::words::{bytes, counted};
@@ -58,21 +60,19 @@ pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
     let mut folder = BundleFolder::open(&args.output)?;
     let (chosen, table) = match args.encoding {
         EncodingChoice::This(encoding) => {
-            let candidate = export.measure(encoding, &mut folder, progress)?;
-            verify::check(&candidate.found, encoding)?;
-            (candidate, None)
+            (export.measure(encoding, None, &mut folder, progress)?, None)
         }
         EncodingChoice::Auto => {
-            let encodings = export.candidates(progress);
-            let measure =
-                |encoding, folder: &mut BundleFolder| export.measure(encoding, folder, progress);
-            let (mut all, chosen) =
-                candidates::choose(&encodings, args.max_f1_drop, &mut folder, measure)?;
+            let (mut all, chosen) = export.measure_all(&mut folder, progress)?;
             let table = candidates::table(&all, chosen);
             (all.swap_remove(chosen), Some(table))
         }
     };
-    let manifest = chosen.manifest.verified(chosen.found);
+    let found = chosen.found.expect("it was compared, as it is smaller than every other");
+    if let EncodingChoice::This(encoding) = args.encoding {
+        verify::check(&found, encoding)?;
+    }
+    let manifest = chosen.manifest.verified(found);
     folder.publish(&manifest)?;
     print(&export.account(&manifest, table))
 }
@@ -142,10 +142,40 @@ impl Export<'_> {
         encodings
     }
 
-    /// Writes a bundle in this encoding and compares it with the run.
+    /// Measures all candidates and returns them with the index of the smallest that will do.
+    fn measure_all(
+        &mut self,
+        folder: &mut BundleFolder,
+        progress: &mut Progress,
+    ) -> Result<(Vec<Candidate>, usize)> {
+        let encodings = self.candidates(progress);
+        let (max_f1_drop, names_all) = (self.args.max_f1_drop, !self.args.candidates.is_empty());
+        let (mut left, mut longest) = (encodings.len(), Duration::ZERO);
+        candidates::choose(&encodings, max_f1_drop, folder, |encoding, least, folder| {
+            let began = Instant::now();
+            let least = least.filter(|_| !names_all);
+            let candidate = self.measure(encoding, least, folder, progress)?;
+            left -= 1;
+            if candidate.found.is_none() {
+                progress
+                    .note(format_args!("{encoding}: larger than one that will do, not compared"));
+            } else {
+                longest = longest.max(began.elapsed());
+                if left > 0 {
+                    // The first is the longest, as the run predicts only once.
+                    let time = HumanDuration(longest * left as u32);
+                    progress.note(format_args!("{left} more to measure, in at most about {time}"));
+                }
+            }
+            Ok(candidate)
+        })
+    }
+
+    /// Writes a bundle in this encoding, and compares it with the run if it has fewer bytes than `least`.
     fn measure(
         &mut self,
         encoding: Encoding,
+        least: Option<u64>,
         folder: &mut BundleFolder,
         progress: &mut Progress,
     ) -> Result<Candidate> {
@@ -175,11 +205,13 @@ impl Export<'_> {
             |shard, bytes| folder.add(shard, &bytes),
         )?;
         progress.clear();
-        progress.note(format_args!(
-            "{}, {}; comparing with the run",
-            counted(manifest.shards().len(), "shard"),
-            bytes(manifest.download_bytes()),
-        ));
+        let size = manifest.download_bytes();
+        let shards = counted(manifest.shards().len(), "shard");
+        if least.is_some_and(|least| size >= least) {
+            progress.note(format_args!("{shards}, {}", bytes(size)));
+            return Ok(Candidate { manifest, found: None });
+        }
+        progress.note(format_args!("{shards}, {}; comparing with the run", bytes(size)));
         if self.reference.is_none() {
             let unseen = args.test_csv.as_deref().map(|path| self.unseen(path, progress));
             let done = |fold| progress.note(format_args!("fold {fold}: predicted by the run"));
@@ -190,7 +222,7 @@ impl Export<'_> {
         let found = verify::compare(&self.source, reference, &manifest, folder, |place| {
             progress.note(format_args!("{encoding}: {} compared", self.model(place)));
         })?;
-        Ok(Candidate { manifest, found })
+        Ok(Candidate { manifest, found: Some(found) })
     }
 
     /// The texts of `--test-csv`, with targets if it has a column for each label.
@@ -243,7 +275,8 @@ impl Export<'_> {
 }
 
 const TABLE_NOTES: &str = "\
-* the smallest bundle within --max-f1-drop whose probabilities move by at most 0.02 on average
+* the smallest bundle within --max-f1-drop whose probabilities move by at most 0.02 on average; larger ones need
+  not be compared, and have no figures unless --candidates names them
   macro-F1: on training texts, each predicted by the fold that held it out, at the run's thresholds
   folds' mean: the mean of the folds' macro-F1; ensemble: macro-F1 of all folds together on other texts
   (those of --test-csv, else training texts, which they have seen); |dp|: difference of a single fold's

@@ -150,6 +150,11 @@ fn auto_takes_the_smallest_that_is_hardly_worse() {
     let said = folder.run("export --run run --output other --encoding auto --max-f1-drop 1");
     assert!(said.contains("deltas are not measured: without the model that the run began with"));
     assert!(said.contains("\nint4 *  ") && !said.contains("+1"), "{said}");
+    // What is larger than int8, which came first and will do, was written only.
+    let row = |encoding: &str| said.lines().find(|line| line.starts_with(encoding)).unwrap();
+    assert!(row("int16 ").ends_with("  -") && row("int8 ").ends_with('%'), "{said}");
+    assert!(said.contains("int16: larger than one that will do, not compared"), "{said}");
+    assert!(said.contains("more to measure, in at most about "), "{said}");
 }
 
 #[test]
