@@ -9,8 +9,8 @@ use shared::bundle::Encoding;
 use shared::csv::Delimiter;
 
 use examples::{
-    DISTIL_EXAMPLES, EVALUATE_EXAMPLES, EXAMPLES, EXPORT_EXAMPLES, INSPECT_EXAMPLES,
-    PREDICT_EXAMPLES, SHRINK_EXAMPLES, TRAIN_EXAMPLES,
+    DISTIL_EXAMPLES, EVALUATE_EXAMPLES, EXAMPLES, EXPORT_EXAMPLES, GATHER_EXAMPLES,
+    INSPECT_EXAMPLES, PREDICT_EXAMPLES, SHRINK_EXAMPLES, TRAIN_EXAMPLES,
 };
 
 use crate::{
@@ -34,6 +34,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Train(Box<TrainArgs>),
+    Gather(GatherArgs),
     Distil(Box<DistilArgs>),
     Predict(PredictArgs),
     Evaluate(EvaluateArgs),
@@ -72,6 +73,31 @@ pub struct TrainArgs {
     /// Check data, model and settings and print the plan, without training
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Score a run whose folds were trained by several processes
+///
+/// Where `train --only-fold` trains the folds of one run, on one machine or on many that share its folder, this
+/// writes what one training would have left: out-of-fold predictions, thresholds, scores, and predictions for the
+/// test file. It says which folds are missing, and leaves them out.
+#[derive(Debug, Args)]
+#[command(after_help = GATHER_EXAMPLES)]
+pub struct GatherArgs {
+    /// Folder of the run
+    #[arg(long, value_name = "RUN", display_order = 0)]
+    pub run: PathBuf,
+
+    /// CSV with texts to label, if the run began without one [default: the run's setting]
+    #[arg(long, value_name = "FILE", display_order = 1)]
+    pub test_csv: Option<PathBuf>,
+
+    /// Device: auto, cpu, cuda or cuda:N (the N-th GPU) [default: the run's setting]
+    #[arg(long, value_name = "DEVICE", display_order = 2)]
+    pub device: Option<DeviceChoice>,
+
+    /// CPU threads [default: the run's setting]
+    #[arg(long, value_name = "N", display_order = 3)]
+    pub threads: Option<usize>,
 }
 
 /// Teach a small model what a trained run knows

@@ -2,6 +2,7 @@
 //! held out, and all of them together the test texts. Beside the folds, a final model of all rows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -20,6 +21,7 @@ use crate::length_batches;
 use crate::parallel_folds;
 use crate::pretrained::Pretrained;
 use crate::progress::Progress;
+use crate::run::lease::Lease;
 use crate::run::{FoldFolder, Run, files, tensors};
 use crate::training::checkpoint;
 use crate::training::fine_tuning::{self, Trained};
@@ -50,6 +52,8 @@ pub struct Plan<'a> {
     pub checkpoint_interval: Duration,
     /// The token ids of texts for the ensemble to label.
     pub test: Option<&'a [Vec<u32>]>,
+    /// The right to train.
+    pub lease: Option<Arc<Lease>>,
 }
 
 /// The rows that a model learns from.
@@ -81,8 +85,18 @@ pub struct Predictions {
 /// Trains the folds that are not trained yet, and predicts with all that are.
 ///
 /// # Errors
-/// If a training diverges, or a file cannot be read or written.
+/// As of [`train`] and [`gather`].
 pub fn run(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Outcome> {
+    let times = train(plan, run, progress)?;
+    gather(plan, run, times, progress)
+}
+
+/// Trains the folds that are not trained yet.
+///
+/// # Errors
+/// If a training diverges, or a file cannot be read or written; [`Stopped`](crate::training::stop::Stopped) if the process
+/// is asked to stop.
+pub fn train(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<PhaseTimes> {
     let wanted: Vec<usize> = match plan.only_fold {
         Some(fold) => vec![fold],
         None => (0..plan.folds.count()).collect(),
@@ -99,10 +113,21 @@ pub fn run(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Outcom
         let lesson = &plan.lessons[fold];
         train_model(plan, subject, lesson, &held_out, &run.fold(fold), compute, progress)
     };
-    let workers = plan.parallel_folds;
-    let times = parallel_folds::train_all(&untrained, workers, progress, open, train)?;
+    parallel_folds::train_all(&untrained, plan.parallel_folds, progress, open, train)
+}
+
+/// Predicts with all folds that are trained, of which training has taken these times.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn gather(
+    plan: &Plan<'_>,
+    run: &Run,
+    times: PhaseTimes,
+    progress: &mut Progress,
+) -> Result<Outcome> {
     let started = Instant::now();
-    let predictions = gather(plan, run, progress)?;
+    let predictions = predict(plan, run, progress)?;
     Ok(Outcome { predictions, times, prediction_time: started.elapsed() })
 }
 
@@ -148,12 +173,16 @@ fn train_model(
         compute,
     };
     let files = Files {
+        lease: plan.lease.as_deref(),
         checkpoint: &folder.checkpoint(),
         checkpoint_interval: plan.checkpoint_interval,
         metrics: &folder.metrics_jsonl(),
     };
     let config = &plan.pretrained.config;
     let trained = fine_tuning::train(config, initial.tensors, context, &files, progress)?;
+    if let Some(lease) = &plan.lease {
+        lease.check()?;
+    }
     save(plan, &trained, folder)?;
     Ok(trained.times)
 }
@@ -171,7 +200,7 @@ fn save(plan: &Plan<'_>, trained: &Trained, folder: &FoldFolder) -> Result<()> {
 }
 
 /// Loads every trained fold from the disk and predicts the rows that it held out and the test texts.
-fn gather(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Predictions> {
+fn predict(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Predictions> {
     let columns = plan.labels.len();
     let mut held_out: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
     let mut test = Vec::new();

@@ -1,5 +1,5 @@
 //! The program: parses the command line, runs the command and reports errors. The exit code is 2 for a
-//! user's mistake and 1 for a failure.
+//! user's mistake, 75 for a training that was asked to stop and can be continued, and 1 for a failure.
 
 use std::{
     io::{self, Write},
@@ -13,6 +13,7 @@ use native_train::{
     error::UserError,
     memory,
     progress::Progress,
+    training::stop::{self, Stopped},
 };
 
 fn main() -> ExitCode {
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let mut progress = if cli.quiet { Progress::quiet() } else { Progress::on_stderr() };
     let outcome = match cli.command {
         Command::Train(args) => commands::train::run(&args, &mut progress),
+        Command::Gather(args) => commands::gather::run(&args, &mut progress),
         Command::Distil(args) => commands::distil::run(&args, &mut progress),
         Command::Predict(args) => commands::predict::run(&args, &mut progress),
         Command::Evaluate(args) => commands::evaluate::run(&args, &mut progress),
@@ -33,10 +35,15 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let was_stopped = error.chain().any(<dyn std::error::Error>::is::<Stopped>);
             let mistake = error.chain().find_map(|cause| cause.downcast_ref::<UserError>());
             // A closed stderr is no reason to panic.
             let _ = io::stderr().write_all(report(&error, mistake).as_bytes());
-            ExitCode::from(if mistake.is_some() { 2 } else { 1 })
+            ExitCode::from(match mistake {
+                _ if was_stopped => stop::EXIT_CODE,
+                Some(_) => 2,
+                None => 1,
+            })
         }
     }
 }

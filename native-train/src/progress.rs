@@ -121,11 +121,11 @@ impl Progress {
         (self.training.fold, self.training.position, self.training.folds) = (None, 1, 1);
     }
 
-    /// Begins epoch `epoch` (from 1) of `of`, which has `steps` optimizer steps.
-    pub fn epoch(&mut self, epoch: usize, of: usize, steps: usize) {
-        self.training.begin_epoch(epoch, of, steps);
+    /// Begins epoch `epoch` (from 1) of `of`, which has `steps` optimizer steps, or goes on with it after the first `done`.
+    pub fn epoch(&mut self, epoch: usize, of: usize, steps: usize, done: usize) {
+        self.training.begin_epoch(epoch, of, steps, done);
         if self.voice == Voice::Bars {
-            self.bar = bar(steps as u64);
+            self.bar = bar(steps as u64).with_position(done as u64);
             if let Some(bars) = &self.bars {
                 self.bar = bars.add(self.bar.clone());
             }
@@ -240,6 +240,8 @@ struct Training {
     epoch: usize,
     epochs: usize,
     step: usize,
+    /// The steps of the epoch that an earlier process took.
+    steps_before: usize,
     steps: usize,
     loss_sum: f64,
     best: Option<f64>,
@@ -258,6 +260,7 @@ impl Training {
             epoch: 1,
             epochs: 1,
             step: 0,
+            steps_before: 0,
             steps: 0,
             loss_sum: 0.0,
             best: None,
@@ -265,9 +268,9 @@ impl Training {
         }
     }
 
-    fn begin_epoch(&mut self, epoch: usize, epochs: usize, steps: usize) {
+    fn begin_epoch(&mut self, epoch: usize, epochs: usize, steps: usize, done: usize) {
         (self.epoch, self.epochs, self.steps) = (epoch, epochs, steps);
-        (self.step, self.loss_sum) = (0, 0.0);
+        (self.step, self.steps_before, self.loss_sum) = (done, done, 0.0);
         if epoch == 1 {
             self.best = None;
         }
@@ -295,9 +298,9 @@ impl Training {
         format!("loss {:.4},{best} {rate:.1} steps/s, {left} left", self.mean_loss())
     }
 
-    /// The mean loss of the epoch so far.
+    /// The mean loss of the epoch's steps so far, those of an earlier process not counted.
     fn mean_loss(&self) -> f64 {
-        self.loss_sum / self.step as f64
+        self.loss_sum / (self.step - self.steps_before) as f64
     }
 
     /// The steps left in this epoch, this fold and the folds after it, which are taken to be as long.
@@ -342,7 +345,7 @@ mod tests {
         let start = Instant::now();
         let mut training = Training::new(start);
         (training.fold, training.position, training.folds) = (Some(3), 2, 4);
-        training.begin_epoch(1, 3, 10);
+        training.begin_epoch(1, 3, 10, 0);
         for _ in 0..4 {
             training.step(0.5);
         }
@@ -358,12 +361,12 @@ mod tests {
     fn loss_is_the_epochs_and_best_f1_the_folds() {
         let mut progress = Progress::quiet();
         progress.fold(0, 1, 1);
-        progress.epoch(1, 2, 2);
+        progress.epoch(1, 2, 2, 0);
         progress.step(1.0);
         progress.step(0.5);
         assert!((progress.training.mean_loss() - 0.75).abs() < 1e-12);
         progress.validated(Some(Measure::MacroF1(0.6)));
-        progress.epoch(2, 2, 2);
+        progress.epoch(2, 2, 2, 0);
         progress.step(0.2);
         progress.validated(Some(Measure::MacroF1(0.4)));
         assert!((progress.training.mean_loss() - 0.2).abs() < 1e-12);

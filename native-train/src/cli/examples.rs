@@ -19,6 +19,13 @@ Examples:
   The same settings with another seed:
     native-train train --config runs/base/config.toml --seed 7 --output runs/base-7";
 
+pub const GATHER_EXAMPLES: &str = "\
+Examples:
+  Two processes that train a fold each, and the results:
+    native-train train --train-csv train.csv --folds 2 --output runs/shared --only-fold 0 &
+    native-train train --train-csv train.csv --folds 2 --output runs/shared --only-fold 1 & wait
+    native-train gather --run runs/shared";
+
 pub const DISTIL_EXAMPLES: &str = "\
 Examples:
   A small model that learns from five large ones, and its scores beside theirs:

@@ -3,6 +3,7 @@
 pub mod distil;
 pub mod evaluate;
 pub mod export;
+pub mod gather;
 pub mod inspect;
 pub mod predict;
 pub mod shrink;

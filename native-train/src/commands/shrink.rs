@@ -168,6 +168,7 @@ impl Shrinking {
         )?;
         let model = folder.model();
         let files = Files {
+            lease: Some(folder.lease()),
             checkpoint: &model.checkpoint(),
             checkpoint_interval: Duration::from_secs(self.config.checkpoint_seconds),
             metrics: &model.metrics_jsonl(),

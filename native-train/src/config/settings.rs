@@ -102,7 +102,9 @@ pub struct Settings {
 
     /// Train only this fold (0 to folds - 1); scores cover the folds trained so far
     ///
-    /// This gives a first score, or trains the folds one at a time with `--resume`.
+    /// This gives a first score, or trains the folds one at a time. Several processes with the same settings
+    /// may train a fold each at the same time, on one machine or on many that share RUN; `gather` then scores
+    /// them all.
     #[arg(long, value_name = "K", help_heading = "Data")]
     pub only_fold: Option<usize>,
 

@@ -1,16 +1,18 @@
-//! A folder that is made, found to be ours or empty, and locked.
+//! A folder that is made, found to be ours or empty, and leased.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::files;
+use super::lease::{Lease, Purpose, held, is_lease};
 use super::new_file::is_temporary;
 use crate::error::UserError;
 
-const LOCK: &str = ".lock";
+/// What older releases left in a folder in which they had trained.
+const OLDER_LOCK: &str = ".lock";
 
 /// Creates a folder if it does not exist.
 ///
@@ -38,7 +40,9 @@ pub fn refuse_foreign(folder: &Path, ours: &[&str], lacks: &str) -> Result<()> {
         return Ok(());
     }
     let names = files::names(folder)?;
-    let is_ours = |name: &str| name == LOCK || ours.contains(&name) || is_temporary(name);
+    let is_ours = |name: &str| {
+        name == OLDER_LOCK || ours.contains(&name) || is_lease(name) || is_temporary(name)
+    };
     let foreign = names.iter().find(|name| !is_ours(name));
     foreign.map_or(Ok(()), |name| {
         let message = format!("`{}` holds other files (`{name}`) and {lacks}", folder.display());
@@ -46,23 +50,10 @@ pub fn refuse_foreign(folder: &Path, ours: &[&str], lacks: &str) -> Result<()> {
     })
 }
 
-/// Locks a folder for a training. The system releases the lock however the process ends.
+/// Leases a folder for a training.
 ///
 /// # Errors
-/// If another training holds it.
-pub fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(LOCK);
-    let cannot_lock = || format!("cannot lock `{}`", path.display());
-    let file =
-        OpenOptions::new().create(true).append(true).open(&path).with_context(cannot_lock)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let message = format!("another training is writing in `{}`", folder.display());
-            Err(UserError::new(message)
-                .hint("wait until it ends, or pass another `--output`")
-                .into())
-        }
-        Err(TryLockError::Error(error)) => Err(error).with_context(cannot_lock),
-    }
+/// If another process holds it.
+pub fn lease(folder: &Path) -> Result<Lease> {
+    Ok(Lease::take(folder, Purpose::Training)?.map_err(|holder| held(folder, &holder))?)
 }

@@ -1,4 +1,4 @@
-//! The folder of a run: its files, and the lock of the training that writes there.
+//! The folder of a run: its files, and the leases of the trainings that write there.
 //!
 //! ```text
 //! RUN/config.toml                     written first; it makes the folder a run
@@ -15,36 +15,41 @@
 //!     final/                          likewise: a folder like fold-K of a model that holds out no rows
 //!     teacher/fold-K/                 likewise: the teacher's answers
 //!     baseline/fold-K/                likewise: the same model without a teacher
-//!     .lock                           held while a training writes here
+//!     .lease-N                        which process writes here; likewise in fold-K, which process trains the fold
 //! ```
+//!
+//! One process may train all folds, and holds the run until it ends. Or several train a fold each (`--only-fold`), on one
+//! machine or on many: each holds its fold, and the run only while it writes files of the run.
 //!
 //! `files` and `new_file` write whole files or none; `tables` and `tensors` define their contents.
 
 mod claim;
 pub mod files;
+pub mod lease;
 mod model_folder;
 pub mod new_file;
 pub mod tables;
 pub mod tensors;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use self::claim::{lock, make_folder, refuse_foreign};
+use self::claim::{lease, make_folder, refuse_foreign};
+use self::lease::{Holder, Lease, held};
 pub use self::model_folder::{FoldFolder, StudentFolder};
 use crate::error::UserError;
 
 const CONFIG: &str = "config.toml";
 const DISTIL: &str = "distil.toml";
 
-/// A run folder, open for reading, or locked for a training.
+/// A run folder, open for reading, or leased for a training.
 #[derive(Debug)]
 pub struct Run {
     folder: PathBuf,
-    /// The lock of a training. The system releases it however the process ends.
-    _lock: Option<File>,
+    lease: Option<Arc<Lease>>,
 }
 
 impl Run {
@@ -53,7 +58,7 @@ impl Run {
     /// # Errors
     /// If another training is writing there, or the folder holds a run or other files.
     pub fn create(folder: &Path) -> Result<Self> {
-        let run = Self::locked(folder)?;
+        let run = Self::leased(folder)?;
         if run.has_begun() {
             return Err(UserError::new(format!("`{}` already holds a run", folder.display()))
                 .hint("pass `--resume` to continue it, or another `--output`")
@@ -70,7 +75,36 @@ impl Run {
     /// # Errors
     /// If another training is writing there, or the folder holds other files and no run.
     pub fn resume(folder: &Path) -> Result<Self> {
-        Self::locked(folder)
+        Self::leased(folder)
+    }
+
+    /// Opens a folder for a process that trains one of its folds, beside others that train the others. It holds the run for
+    /// now: see [`share`](Self::share). `waiting` is told which process is waited for.
+    ///
+    /// # Errors
+    /// If a training of all folds is writing there, or the folder holds other files and no run.
+    pub fn join(folder: &Path, waiting: impl FnOnce(&Holder)) -> Result<Self> {
+        make_folder(folder)?;
+        refuse_foreign(folder, &[CONFIG, DISTIL], "no run")?;
+        let lease = Lease::take_for_writing(folder, waiting)?;
+        files::remove_leftovers(folder)?;
+        Ok(Self { folder: folder.to_owned(), lease: Some(lease.into()) })
+    }
+
+    /// Lets other processes write files of the run, until [`write`](Self::write).
+    pub fn share(&mut self) {
+        self.lease = None;
+    }
+
+    /// Holds the run again, to write files of it.
+    ///
+    /// # Errors
+    /// As of [`join`](Self::join).
+    pub fn write(&mut self, waiting: impl FnOnce(&Holder)) -> Result<()> {
+        if self.lease.is_none() {
+            self.lease = Some(Lease::take_for_writing(&self.folder, waiting)?.into());
+        }
+        Ok(())
     }
 
     /// Opens a run for reading, without a lock.
@@ -78,7 +112,7 @@ impl Run {
     /// # Errors
     /// If the folder is not a run.
     pub fn open(folder: &Path) -> Result<Self> {
-        let run = Self { folder: folder.to_owned(), _lock: None };
+        let run = Self { folder: folder.to_owned(), lease: None };
         if !run.has_begun() {
             let message = format!("`{}` is not a run: it has no {CONFIG}", folder.display());
             return Err(UserError::new(message)
@@ -86,6 +120,11 @@ impl Run {
                 .into());
         }
         Ok(run)
+    }
+
+    /// The right to write here.
+    pub fn lease(&self) -> Option<Arc<Lease>> {
+        self.lease.clone()
     }
 
     /// Whether a training has written its settings here.
@@ -159,7 +198,7 @@ impl Run {
 
     /// The folds of the same model without a teacher, as a run within this one, which holds the lock.
     pub fn baseline(&self) -> Self {
-        Self { folder: self.folder.join("baseline"), _lock: None }
+        Self { folder: self.folder.join("baseline"), lease: None }
     }
 
     /// The command that continues the run.
@@ -176,13 +215,25 @@ impl Run {
         folds.into_iter().partition(|&fold| self.fold(fold).has_model())
     }
 
-    fn locked(folder: &Path) -> Result<Self> {
+    fn leased(folder: &Path) -> Result<Self> {
         make_folder(folder)?;
-        // Before the lock, so that nothing is written to a folder of other files.
+        // Before the lease, so that nothing is written to a folder of other files.
         refuse_foreign(folder, &[CONFIG, DISTIL], "no run")?;
-        let run = Self { folder: folder.to_owned(), _lock: Some(lock(folder)?) };
+        let run = Self { folder: folder.to_owned(), lease: Some(lease(folder)?.into()) };
+        run.refuse_trained_folds()?;
         run.remove_leftovers()?;
         Ok(run)
+    }
+
+    /// Rejects a run of which other processes are training folds.
+    fn refuse_trained_folds(&self) -> Result<()> {
+        for name in files::names(&self.folder)?.iter().filter(|name| name.starts_with("fold-")) {
+            let fold = self.folder.join(name);
+            if let Some(holder) = FoldFolder::new(fold.clone()).holder()? {
+                return Err(held(&fold, &holder).into());
+            }
+        }
+        Ok(())
     }
 
     fn remove_leftovers(&self) -> Result<()> {
@@ -256,7 +307,7 @@ mod tests {
         assert!(!Run::resume(&folder).unwrap().has_begun());
         fs::write(folder.join(".config.toml.1.tmp"), "half").unwrap();
         assert!(Run::create(&folder).is_ok());
-        assert_eq!(files::names(&folder).unwrap(), [".lock"]);
+        assert!(files::names(&folder).unwrap().is_empty());
     }
 
     #[test]
@@ -314,13 +365,13 @@ mod tests {
 
     /// This test runs itself again as the training that is killed.
     #[test]
-    fn a_killed_training_lets_go_of_the_lock_and_leaves_whole_files() {
+    fn a_killed_training_lets_go_of_the_run_and_leaves_whole_files() {
         if let Some(folder) = std::env::var_os(TRAINING) {
             write_half_and_wait(Path::new(&folder));
         }
         let folder = tempfile::tempdir().unwrap();
         let mut training = Command::new(std::env::current_exe().unwrap())
-            .arg("run::tests::a_killed_training_lets_go_of_the_lock_and_leaves_whole_files")
+            .arg("run::tests::a_killed_training_lets_go_of_the_run_and_leaves_whole_files")
             .args(["--exact", "--nocapture"])
             .env(TRAINING, folder.path())
             .stdout(Stdio::piped())

@@ -1,12 +1,12 @@
 //! The folder of a model: that of a fold within a run, or of a student.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::claim::{lock, make_folder, refuse_foreign};
+use super::claim::{lease, make_folder, refuse_foreign};
 use super::files;
+use super::lease::{Holder, Lease};
 use crate::error::UserError;
 
 const SHRINK: &str = "shrink.toml";
@@ -21,7 +21,7 @@ pub struct FoldFolder {
 #[derive(Debug)]
 pub struct StudentFolder {
     model: FoldFolder,
-    _lock: File,
+    lease: Lease,
 }
 
 impl FoldFolder {
@@ -33,6 +33,25 @@ impl FoldFolder {
     /// Creates the folder if it does not exist.
     pub fn make(&self) -> Result<()> {
         make_folder(&self.folder)
+    }
+
+    /// Leases the folder for a training, and removes the unfinished files of a killed one.
+    ///
+    /// # Errors
+    /// If another process holds it, or a file cannot be written.
+    pub fn lease(&self) -> Result<Lease> {
+        self.make()?;
+        let lease = lease(&self.folder)?;
+        files::remove_leftovers(&self.folder)?;
+        Ok(lease)
+    }
+
+    /// The process that is training here, if there is one.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn holder(&self) -> Result<Option<Holder>> {
+        if self.folder.is_dir() { Lease::holder(&self.folder) } else { Ok(None) }
     }
 
     /// Whether the fold is trained, so that its model can be loaded.
@@ -81,15 +100,20 @@ impl StudentFolder {
     pub fn open(folder: &Path, resume: bool) -> Result<Self> {
         make_folder(folder)?;
         refuse_foreign(folder, &[SHRINK], "no student")?;
-        let lock = lock(folder)?;
+        let lease = lease(folder)?;
         files::remove_leftovers(folder)?;
-        let student = Self { model: FoldFolder::new(folder.to_owned()), _lock: lock };
+        let student = Self { model: FoldFolder::new(folder.to_owned()), lease };
         if student.shrink_toml().exists() && !resume {
             return Err(UserError::new(format!("`{}` already holds a student", folder.display()))
                 .hint("pass `--resume` to continue it, or another `--output`")
                 .into());
         }
         Ok(student)
+    }
+
+    /// The right to write here.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// The files of the model.

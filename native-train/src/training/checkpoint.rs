@@ -1,8 +1,8 @@
-//! The state of a training at the end of an epoch, in one file: all that is needed to continue
-//! as if nothing had happened. Random numbers are not in it, as `rng` derives them from the step.
+//! The state of a training at the end of an epoch, or inside one if it was asked to stop, in one file: all that is needed to
+//! continue as if nothing had happened. Random numbers are not in it, as `rng` derives them from the step.
 //!
 //! It is a safetensors file of `weights.NAME`, `moments.first.NAME` (`exp_avg`),
-//! `moments.second.NAME` (`exp_avg_sq`), and `best.NAME` unless the last epoch is the best. Its
+//! `moments.second.NAME` (`exp_avg_sq`), and `best.NAME` unless these weights are the best, or none are yet. Its
 //! metadata holds the [`Position`].
 
 use std::path::Path;
@@ -16,31 +16,41 @@ use crate::run::tensors::{self, Tensors};
 
 const METADATA_KEY: &str = "quintet_checkpoint";
 
-/// The state after `position.epochs` epochs.
+/// The state at a position.
 pub struct Checkpoint {
     pub position: Position,
     pub weights: Tensors,
     /// AdamW's moments, called `first.NAME` and `second.NAME`.
     pub moments: Tensors,
-    /// The weights of the best epoch.
+    /// The weights of the best epoch; none before the first epoch has ended.
     pub best: Tensors,
 }
 
 /// The point that a training has reached.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Position {
-    /// Epochs done.
+    /// Whole epochs done.
     pub epochs: usize,
     /// Optimizer steps done.
     pub steps: usize,
+    /// Whether some of the steps are of an epoch that is not done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inside_epoch: bool,
     /// The steps, counted from 0, that changed no weight, because a gradient was not finite.
     pub skipped_steps: Vec<usize>,
     #[serde(rename = "optimizer")]
     pub scaler: ScalerState,
-    /// The epoch, counted from 1, whose weights are the best so far. What they reached stands in metrics.jsonl.
+    /// The epoch, counted from 1, whose weights are the best so far; 0 before the first has ended. What they reached stands in metrics.jsonl.
     pub best_epoch: usize,
     /// The length of metrics.jsonl at this point.
     pub log_bytes: u64,
+}
+
+impl Position {
+    /// Whether the weights here are the best.
+    fn is_best(&self) -> bool {
+        self.best_epoch == self.epochs && !self.inside_epoch
+    }
 }
 
 impl Checkpoint {
@@ -52,7 +62,7 @@ impl Checkpoint {
         let position = serde_json::to_string(&self.position).expect("plain numbers");
         let metadata = [(METADATA_KEY.to_owned(), position)].into();
         let mut groups = vec![("weights", &self.weights), ("moments", &self.moments)];
-        if self.position.best_epoch != self.position.epochs {
+        if !self.position.is_best() {
             groups.push(("best", &self.best));
         }
         let prefixed = groups.into_iter().flat_map(|(group, tensors)| {
@@ -81,7 +91,7 @@ impl Checkpoint {
             };
             group.insert(name.to_owned(), tensor);
         }
-        if position.best_epoch == position.epochs {
+        if position.is_best() {
             best.clone_from(&weights);
         }
         Ok(Self { position, weights, moments, best })
@@ -112,8 +122,15 @@ mod tests {
         let scaler = serde_json::from_str::<serde_json::Value>(older).unwrap()["optimizer"].clone();
         let scaler: ScalerState = serde_json::from_value(scaler).unwrap();
         let (skipped_steps, log_bytes) = (Vec::new(), 100);
-        let expected =
-            Position { epochs: 2, steps: 8, skipped_steps, scaler, best_epoch: 1, log_bytes };
+        let expected = Position {
+            epochs: 2,
+            steps: 8,
+            inside_epoch: false,
+            skipped_steps,
+            scaler,
+            best_epoch: 1,
+            log_bytes,
+        };
         assert_eq!(serde_json::from_str::<Position>(older).unwrap(), expected);
     }
 }

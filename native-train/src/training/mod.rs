@@ -12,6 +12,7 @@ mod objective;
 pub mod optimizer;
 pub mod rng;
 pub mod step_results;
+pub mod stop;
 mod teacher;
 #[cfg(test)]
 mod tests;

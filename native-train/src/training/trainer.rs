@@ -20,14 +20,18 @@ use super::objective::{MicroBatch, Objective};
 use super::optimizer::Optimizer;
 use super::rng;
 use super::step_results::{StepResult, StepResults};
+use super::stop::{Listening, Stopped};
 use crate::device::{self, Memory};
 use crate::error::UserError;
 use crate::progress::Progress;
 use crate::run::files::damaged;
+use crate::run::lease::Lease;
 use crate::run::tensors::Tensors;
 
 /// The files of a training's state and log.
 pub struct Files<'a> {
+    /// The right to write them, if others want it too.
+    pub lease: Option<&'a Lease>,
     pub checkpoint: &'a Path,
     /// The least time between two checkpoints, and from the beginning to the first.
     pub checkpoint_interval: Duration,
@@ -63,7 +67,8 @@ struct Best {
 /// Trains the weights of `optimizer` from the beginning, or from the checkpoint if there is one.
 ///
 /// # Errors
-/// If the loss is not finite, memory does not suffice, or a file cannot be read or written.
+/// If the loss is not finite, memory does not suffice, or a file cannot be read or written; [`Stopped`] if the process is
+/// asked to stop.
 pub fn train<O: Objective>(
     context: TrainingContext<'_>,
     optimizer: Optimizer,
@@ -71,19 +76,25 @@ pub fn train<O: Objective>(
     files: &Files<'_>,
     progress: &mut Progress,
 ) -> Result<Kept> {
-    let epochs = context.hyperparameters.epochs;
-    let steps_per_epoch = context.hyperparameters.steps_per_epoch(context.train_rows.len());
+    let (subject, epochs) = (context.subject, context.hyperparameters.epochs);
     let mut trainer = Trainer::new(context, optimizer, objective)?;
+    let steps_per_epoch = trainer.steps_per_epoch();
     let (epochs_done, mut log) = trainer.resume(files)?;
     let mut saved = Instant::now();
+    let listening = Listening::begin()?;
     for epoch in epochs_done..epochs {
-        progress.epoch(epoch + 1, epochs, steps_per_epoch);
-        trainer.train_epoch(epoch, &mut log, progress)?;
+        let steps_done = trainer.results.steps() - epoch * steps_per_epoch;
+        progress.epoch(epoch + 1, epochs, steps_per_epoch, steps_done);
+        trainer.train_epoch(epoch, steps_done, &listening, &mut log, progress)?;
+        if listening.is_asked() {
+            trainer.checkpoint(epoch, &mut log, files)?;
+            return Err(Stopped { subject, step: trainer.results.steps() }.into());
+        }
         let record = trainer.validate(epoch)?;
         progress.validated(record.validation.map(Validation::measure));
         log.epoch(&record)?;
         if saved.elapsed() >= files.checkpoint_interval {
-            trainer.checkpoint(epoch, &mut log, files.checkpoint)?;
+            trainer.checkpoint(epoch + 1, &mut log, files)?;
             saved = Instant::now();
         }
     }
@@ -123,9 +134,12 @@ impl<'a, O: Objective> Trainer<'a, O> {
         })
     }
 
+    /// Trains the steps of an epoch after the first `steps_done`, until the process is asked to stop.
     fn train_epoch(
         &mut self,
         epoch: usize,
+        steps_done: usize,
+        listening: &Listening,
         log: &mut MetricsLog,
         progress: &mut Progress,
     ) -> Result<()> {
@@ -135,7 +149,10 @@ impl<'a, O: Objective> Trainer<'a, O> {
         if order == Order::Shuffled {
             rng::shuffle(&mut rows, seed, self.context.subject.number(), epoch);
         }
-        for rows in rows.chunks(batch_size) {
+        for rows in rows.chunks(batch_size).skip(steps_done) {
+            if listening.is_asked() {
+                break;
+            }
             self.step(rows).map_err(|error| self.explain_step(error, rows))?;
             if self.results.is_due() {
                 self.record(log, progress)?;
@@ -231,23 +248,33 @@ impl<'a, O: Objective> Trainer<'a, O> {
         explain_full_memory(error, &what, &self.context)
     }
 
-    fn checkpoint(&self, epoch: usize, log: &mut MetricsLog, path: &Path) -> Result<()> {
-        let best = self.best.as_ref().expect("validated");
+    /// Saves the state after `epochs` whole epochs and perhaps some steps of the next.
+    fn checkpoint(&self, epochs: usize, log: &mut MetricsLog, files: &Files<'_>) -> Result<()> {
+        if let Some(lease) = files.lease {
+            lease.check()?;
+        }
+        let best = self.best.as_ref();
+        let steps_of_epochs = epochs * self.steps_per_epoch();
         let position = Position {
-            epochs: epoch + 1,
+            epochs,
             steps: self.results.steps(),
+            inside_epoch: self.results.steps() > steps_of_epochs,
             skipped_steps: self.results.skipped().to_vec(),
             scaler: self.scaler.state()?,
-            best_epoch: best.epoch.epoch,
+            best_epoch: best.map_or(0, |best| best.epoch.epoch),
             log_bytes: log.sync()?,
         };
         let checkpoint = Checkpoint {
             position,
             weights: self.optimizer.arena().weights_on_cpu()?,
             moments: self.optimizer.arena().moments_on_cpu()?,
-            best: best.weights.clone(),
+            best: best.map_or_else(Tensors::new, |best| best.weights.clone()),
         };
-        checkpoint.save(path)
+        checkpoint.save(files.checkpoint)
+    }
+
+    fn steps_per_epoch(&self) -> usize {
+        self.context.hyperparameters.steps_per_epoch(self.context.train_rows.len())
     }
 
     /// Takes over the checkpoint, if there is one. Returns the epochs done and their log.
@@ -267,10 +294,12 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let device = &self.context.compute.device;
         self.results = StepResults::new(position.steps, position.skipped_steps, device)?;
         let log = MetricsLog::open(files.metrics, position.log_bytes)?;
-        let epochs = metrics_log::read_epochs(files.metrics)?;
-        let epoch = epochs.into_iter().find(|epoch| epoch.epoch == position.best_epoch);
-        let epoch = epoch.ok_or_else(|| damaged(files.metrics, "it lacks the best epoch"))?;
-        self.best = Some(Best { epoch, weights: best });
+        if position.best_epoch > 0 {
+            let epochs = metrics_log::read_epochs(files.metrics)?;
+            let epoch = epochs.into_iter().find(|epoch| epoch.epoch == position.best_epoch);
+            let epoch = epoch.ok_or_else(|| damaged(files.metrics, "it lacks the best epoch"))?;
+            self.best = Some(Best { epoch, weights: best });
+        }
         Ok((position.epochs, log))
     }
 

@@ -15,7 +15,7 @@ const DISTIL: &str = "distil --run run --model mini --texts test.csv --epochs 2 
 /// Files in the order in which a distillation comes to them.
 const MOMENTS: [&str; 13] = [
     "student",
-    "student/.lock",
+    "student/.lease-1",
     "student/distil.toml",
     "student/config.toml",
     "student/folds.csv",

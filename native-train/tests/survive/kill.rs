@@ -15,7 +15,7 @@ type Moment = (&'static str, fn(&Place) -> bool);
 /// Moments in the order in which a run comes to them.
 const MOMENTS: [Moment; 13] = [
     ("the run folder appeared", |place| place.has("run")),
-    ("the lock was taken", |place| place.has("run/.lock")),
+    ("the run was leased", |place| place.has("run/.lease-1")),
     ("the settings were saved", |place| place.has("run/config.toml")),
     ("the first epoch began", |place| place.has("run/fold-0/metrics.jsonl")),
     ("the first checkpoint was being written", |place| place.is_writing("fold-0", "checkpoint")),

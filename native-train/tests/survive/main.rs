@@ -10,4 +10,5 @@ mod kill;
 mod mistakes;
 mod place;
 mod resume;
+mod shared_run;
 mod shrink;

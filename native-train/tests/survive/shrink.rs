@@ -10,7 +10,7 @@ const SHRINK: &str = "shrink --teacher run/fold-0 --texts train.csv --layers 1 -
 
 /// Files in the order in which a shrinking comes to them.
 const MOMENTS: [&str; 5] = [
-    "student/.lock",
+    "student/.lease-1",
     "student/shrink.toml",
     "student/checkpoint",
     "student/config.json",

@@ -104,7 +104,7 @@ fn train_all(
 ) -> Result<(Outcome, Option<CrossValidation>)> {
     let hyperparameters = context.config.hyperparameters();
     let of_students = lessons.of_students(answers, distilling);
-    let plan = train::plan(context, &hyperparameters, &of_students)?;
+    let plan = train::plan(context, run, &hyperparameters, &of_students)?;
     let mut outcome = cross_validation::run(&plan, run, progress)?;
     progress.note("the final model learns from the whole ensemble, on all rows and texts");
     let of_final = lessons.of_final(answers, distilling);

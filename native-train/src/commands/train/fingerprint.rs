@@ -52,7 +52,8 @@ pub fn keep(run: &Run, context: &TrainContext) -> Result<()> {
         let file = config.train_csv.display();
         return Err(changed(format!("the ids, texts or labels of `{file}`"), "train-csv").into());
     }
-    if now.test != saved.test {
+    // A run that began without test texts may get some: they decide nothing but what is predicted at its end.
+    if saved.test.is_some() && now.test != saved.test {
         let file = config.test_csv.as_deref().unwrap_or("".as_ref()).display();
         return Err(changed(format!("the ids or texts of `{file}`"), "test-csv").into());
     }
@@ -62,7 +63,11 @@ pub fn keep(run: &Run, context: &TrainContext) -> Result<()> {
         return Err(changed(what, "model").into());
     }
     // The next resumption looks where the inputs lie now.
-    if now.places == saved.places { Ok(()) } else { write_json(&path, &now) }
+    if now.places == saved.places || now.test != saved.test {
+        Ok(())
+    } else {
+        write_json(&path, &now)
+    }
 }
 
 /// The digest of the rows that the training of a run began with.

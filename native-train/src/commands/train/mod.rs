@@ -30,6 +30,7 @@ use crate::{
     cross_validation::{self, Lesson, Plan},
     evaluation::{report::Summary, table::table},
     progress::Progress,
+    run::Run,
     training::Hyperparameters,
 };
 
@@ -50,7 +51,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
         return print(&forecast::text(&TrainContext { config, inputs, material }));
     }
 
-    let run = settings::open_run(args.resume, &config, progress)?;
+    let mut run = settings::open_run(args.resume, &config, progress)?;
     settings::refuse_distilled(&run)?;
     let material = Material::prepare(&config, &inputs, progress)?;
     let context = TrainContext { config, inputs, material };
@@ -63,8 +64,15 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     let setup = started.elapsed();
     let hyperparameters = context.config.hyperparameters();
     let lessons = labels_alone(&context.inputs);
-    let plan = plan(&context, &hyperparameters, &lessons)?;
-    let outcome = cross_validation::run(&plan, &run, progress)?;
+    let mut plan = plan(&context, &run, &hyperparameters, &lessons)?;
+    if let Some(fold) = plan.only_fold {
+        // From now on other processes may train the others.
+        plan.lease = Some(run.fold(fold).lease()?.into());
+        run.share();
+    }
+    let times = cross_validation::train(&plan, &run, progress)?;
+    run.write(|holder| settings::tell_waiting(holder, progress))?;
+    let outcome = cross_validation::gather(&plan, &run, times, progress)?;
     progress.clear();
     let summary = results::write(&run, &context, &outcome, None, (started, setup))?;
     report(&summary, progress)
@@ -76,6 +84,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
 /// If the GPU does not report its memory.
 pub fn plan<'a>(
     context: &'a TrainContext,
+    run: &Run,
     hyperparameters: &'a Hyperparameters,
     lessons: &'a [Lesson],
 ) -> Result<Plan<'a>> {
@@ -94,11 +103,12 @@ pub fn plan<'a>(
         checkpoint_interval: Duration::from_secs(config.checkpoint_seconds),
         parallel_folds: forecast::parallel_folds(context)?,
         test: material.test.as_deref(),
+        lease: run.lease(),
     })
 }
 
 /// Each fold learns the labels of its rows.
-fn labels_alone(inputs: &Inputs) -> Vec<Lesson> {
+pub fn labels_alone(inputs: &Inputs) -> Vec<Lesson> {
     let lesson = |fold| Lesson { rows: inputs.folds.train_rows(fold), teacher: None };
     (0..inputs.folds.count()).map(lesson).collect()
 }

@@ -12,6 +12,7 @@ use crate::{
     run::{
         Run,
         files::{damaged, write_text},
+        lease::Holder,
         tables::FoldTable,
     },
 };
@@ -63,27 +64,34 @@ pub fn saved(given: &Settings) -> Result<Option<Settings>> {
     Ok(Some(Settings { only_fold: None, output: None, ..saved }))
 }
 
-/// Opens and locks the run folder: a new one, or with `--resume` one that began with these settings.
+/// Opens the run folder: a new one, or with `--resume` one that began with these settings. Where only one fold is wanted, a
+/// run with these settings may be there in any case, and other processes may train its other folds.
 ///
 /// # Errors
 /// If the folder holds a run or other files, the run began with other settings, or another training is
 /// writing there.
 pub fn open_run(resume: bool, config: &TrainConfig, progress: &Progress) -> Result<Run> {
     let folder = &config.output;
-    if !resume {
-        return Run::create(folder);
-    }
-    let run = Run::resume(folder)?;
+    let run = match (config.only_fold, resume) {
+        (Some(_), _) => Run::join(folder, |holder| tell_waiting(holder, progress))?,
+        (None, false) => return Run::create(folder),
+        (None, true) => Run::resume(folder)?,
+    };
     if run.has_begun() {
         let differences = config.differences(&TrainConfig::load(&run.config_toml())?);
         if !differences.is_empty() {
             return Err(changed(&run, &differences).into());
         }
-    } else {
+    } else if resume {
         let folder = folder.display();
         progress.note(format_args!("nothing to resume in `{folder}`: training from the beginning"));
     }
     Ok(run)
+}
+
+/// Says which process is writing files of the run.
+pub fn tell_waiting(holder: &Holder, progress: &Progress) {
+    progress.note(format_args!("waiting for {holder}, which is writing files of the run"));
 }
 
 /// Checks that a run was not begun by `distil`, which trains its models otherwise.
@@ -105,7 +113,9 @@ pub fn refuse_distilled(run: &Run) -> Result<(), UserError> {
 /// If they differ, or a file cannot be read or written.
 pub fn begin(run: &Run, context: &TrainContext) -> Result<()> {
     if !run.has_begun() {
-        write_text(&run.config_toml(), &context.config.to_toml())?;
+        // The run is of all folds, whichever process begins it.
+        let of_all_folds = TrainConfig { only_fold: None, ..context.config.clone() };
+        write_text(&run.config_toml(), &of_all_folds.to_toml())?;
     }
     fingerprint::keep(run, context)?;
     let inputs = &context.inputs;
