@@ -9,8 +9,8 @@ use shared::bundle::Encoding;
 use shared::csv::Delimiter;
 
 use examples::{
-    DISTIL_EXAMPLES, EVALUATE_EXAMPLES, EXAMPLES, EXPORT_EXAMPLES, GATHER_EXAMPLES,
-    INSPECT_EXAMPLES, PREDICT_EXAMPLES, SHRINK_EXAMPLES, TRAIN_EXAMPLES,
+    CLUSTER_EXAMPLES, DISTIL_EXAMPLES, EVALUATE_EXAMPLES, EXAMPLES, EXPORT_EXAMPLES,
+    GATHER_EXAMPLES, INSPECT_EXAMPLES, PREDICT_EXAMPLES, SHRINK_EXAMPLES, TRAIN_EXAMPLES,
 };
 
 use crate::{
@@ -35,6 +35,7 @@ pub struct Cli {
 pub enum Command {
     Train(Box<TrainArgs>),
     Gather(GatherArgs),
+    Cluster(ClusterArgs),
     Distil(Box<DistilArgs>),
     Predict(PredictArgs),
     Evaluate(EvaluateArgs),
@@ -98,6 +99,41 @@ pub struct GatherArgs {
     /// CPU threads [default: the run's setting]
     #[arg(long, value_name = "N", display_order = 3)]
     pub threads: Option<usize>,
+}
+
+/// Print the jobs that train a run on a cluster
+///
+/// Prints a shell script that submits two jobs: one with a task for each fold, of which each runs `train
+/// --only-fold`, and one that gathers the results (`gather`) when all folds are trained. Tasks that are stopped
+/// save their state and are started again. Nothing is submitted by this command.
+#[derive(Debug, Args)]
+#[command(after_help = CLUSTER_EXAMPLES)]
+pub struct ClusterArgs {
+    /// Scheduler of the cluster
+    #[arg(value_name = "SCHEDULER")]
+    pub scheduler: Scheduler,
+
+    /// Option of the jobs, before the flags of `train`
+    ///
+    /// For both: name [default: quintet], program (command that starts this program there) [default:
+    /// native-train], gpus (0 or 1 for each task) [default: 1], cpus [default: 4], memory (gigabytes) [default: 16],
+    /// at-once (the most tasks at once) [default: all], grace (seconds from SIGTERM to the end) [default: 120],
+    /// seeds (such as 1,2,3: a run for each, whose folder has the seed at its end). For slurm: time [default:
+    /// 12:00:00], partition, account, setup (a line to run before the program). For kubernetes: image
+    /// [default: quintet:latest], claim (the PersistentVolumeClaim with the data; required).
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// The flags of `train`
+    #[arg(value_name = "TRAIN FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub train: Vec<String>,
+}
+
+/// A cluster's scheduler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scheduler {
+    Slurm,
+    Kubernetes,
 }
 
 /// Teach a small model what a trained run knows
@@ -213,6 +249,30 @@ pub struct PredictArgs {
     /// With --probabilities it is a training file for `train --soft-labels`.
     #[arg(long, display_order = 3)]
     pub with_text: bool,
+
+    /// Label only part I of N, counted from 0, so that N processes share a file
+    ///
+    /// Parts are neighbouring rows. Only part 0 has a header, so `cat` puts them together, and the whole is
+    /// that of one process. Parts have whole blocks of 4,096 rows: of a small file some have none.
+    #[arg(long, value_name = "I/N", display_order = 4, value_parser = part)]
+    pub part: Option<Part>,
+}
+
+/// A part of a file's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Below `of`.
+    pub index: usize,
+    pub of: usize,
+}
+
+fn part(text: &str) -> Result<Part, String> {
+    let numbers =
+        text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+    match numbers {
+        Some((index, of)) if index < of => Ok(Part { index, of }),
+        _ => Err("use I/N with I from 0 to N - 1, such as 0/8".to_owned()),
+    }
 }
 
 /// Score a trained run on a labelled CSV

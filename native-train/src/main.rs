@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let mut progress = if cli.quiet { Progress::quiet() } else { Progress::on_stderr() };
     let outcome = match cli.command {
         Command::Train(args) => commands::train::run(&args, &mut progress),
+        Command::Cluster(args) => commands::cluster::run(&args),
         Command::Gather(args) => commands::gather::run(&args, &mut progress),
         Command::Distil(args) => commands::distil::run(&args, &mut progress),
         Command::Predict(args) => commands::predict::run(&args, &mut progress),

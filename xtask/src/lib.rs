@@ -14,6 +14,7 @@ pub mod server;
 pub mod setup;
 pub mod shell;
 pub mod site;
+mod slurm;
 pub mod small;
 pub mod stories;
 pub mod survive;

@@ -26,6 +26,15 @@ Examples:
     native-train train --train-csv train.csv --folds 2 --output runs/shared --only-fold 1 & wait
     native-train gather --run runs/shared";
 
+pub const CLUSTER_EXAMPLES: &str = "\
+Examples:
+  Five folds on a Slurm cluster, two at once:
+    native-train cluster slurm --set at-once=2 --train-csv train.csv --output runs/base > job.sh
+    bash job.sh
+  Three seeds on Kubernetes:
+    native-train cluster kubernetes --set claim=data --set seeds=1,2,3 \\
+        --train-csv train.csv --output runs/base > job.sh";
+
 pub const DISTIL_EXAMPLES: &str = "\
 Examples:
   A small model that learns from five large ones, and its scores beside theirs:

@@ -1,5 +1,6 @@
 //! The commands: each reads its inputs, calls the crate and prints the answer.
 
+pub mod cluster;
 pub mod distil;
 pub mod evaluate;
 pub mod export;

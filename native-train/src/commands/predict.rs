@@ -1,5 +1,6 @@
 //! `predict`: labels the texts of a file, in chunks, so that the file may have any size.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
@@ -8,7 +9,7 @@ use shared::words::counted;
 
 use super::trained_run::TrainedRun;
 use crate::{
-    cli::PredictArgs,
+    cli::{Part, PredictArgs},
     data::TextStream,
     error::UserError,
     evaluation::decide,
@@ -29,14 +30,24 @@ pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
     check_output(args)?;
     let trained = TrainedRun::open(&args.inference, progress)?;
     let thresholds = (!args.probabilities).then(|| trained.thresholds()).transpose()?;
-    let mut stream = TextStream::open(&args.inference.input, &trained.options)?;
+    let open = || TextStream::open(&args.inference.input, &trained.options);
+    let chunks = chunks_of(args.part, open)?;
+    let mut stream = open()?;
     let mut names = vec![stream.id_column().unwrap_or(ID).to_owned()];
     names.extend(args.with_text.then(|| stream.text_column().to_owned()));
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (mut rows, mut truncated) = (0, 0);
     write_atomically(&args.output, |output| {
-        let mut table = LabelTable::begin(output, &names, trained.ensemble.labels())?;
-        while let Some(texts) = stream.next_chunk(CHUNK_ROWS)? {
+        let labels = trained.ensemble.labels();
+        let mut table = match args.part {
+            Some(Part { index: 1.., .. }) => LabelTable::without_header(output, labels),
+            _ => LabelTable::begin(output, &names, labels)?,
+        };
+        for chunk in 0..chunks.end {
+            let Some(texts) = stream.next_chunk(CHUNK_ROWS)? else { break };
+            if !chunks.contains(&chunk) {
+                continue;
+            }
             let labelled =
                 trained.ensemble.label(&texts.texts, |done| progress.rows(rows + done))?;
             let keys = [&texts.ids[..], &texts.texts[..]];
@@ -58,6 +69,17 @@ pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
     let written = counted(rows, "row");
     progress.note(format_args!("{written} written to `{}`", args.output.display()));
     Ok(())
+}
+
+/// The chunks of the input that a part of it has; all of them if no part is asked for. A chunk is never divided, as texts of one
+/// are computed together.
+fn chunks_of(part: Option<Part>, open: impl Fn() -> Result<TextStream>) -> Result<Range<usize>> {
+    let Some(Part { index, of }) = part else { return Ok(0..usize::MAX) };
+    let (mut stream, mut chunks) = (open()?, 0);
+    while stream.next_chunk(CHUNK_ROWS)?.is_some() {
+        chunks += 1;
+    }
+    Ok(chunks * index / of..chunks * (index + 1) / of)
 }
 
 /// Checks that the output replaces neither the input nor a file that the run is made of.

@@ -73,6 +73,9 @@ pub struct TrainConfig {
     pub threads: usize,
 }
 
+/// The number of folds where none is given.
+pub const DEFAULT_FOLDS: usize = 5;
+
 impl TrainConfig {
     /// Fills in the defaults and checks every range. `cards` are the machine's GPUs, asked for only if a
     /// setting depends on them.
@@ -96,7 +99,7 @@ impl TrainConfig {
             delimiter: given.delimiter,
             skip_unlabelled: given.skip_unlabelled.unwrap_or(false),
             soft_labels: given.soft_labels.unwrap_or(false),
-            folds: given.folds.unwrap_or(5),
+            folds: given.folds.unwrap_or(DEFAULT_FOLDS),
             only_fold: given.only_fold,
             split: given.split.unwrap_or_default(),
             epochs: given.epochs.unwrap_or(schedule.epochs),

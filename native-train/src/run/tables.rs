@@ -81,6 +81,11 @@ impl<'a, W: Write> LabelTable<'a, W> {
         Ok(Self { output, labels })
     }
 
+    /// Begins a table that continues another, and so has no header.
+    pub fn without_header(output: W, labels: &'a LabelSet) -> Self {
+        Self { output, labels }
+    }
+
     /// Writes rows of probabilities, in digits that read back to the same bits.
     pub fn probabilities(&mut self, keys: &[&[String]], rows: &Probabilities) -> Result<()> {
         self.rows(keys, |label, name| {

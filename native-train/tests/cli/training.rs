@@ -221,6 +221,23 @@ fn folds_side_by_side_become_what_they_become_one_after_another() {
 }
 
 #[test]
+fn parts_of_a_file_are_the_whole_put_together() {
+    let folder = trained();
+    folder.write("long.csv", sentences(9000));
+    let predict = "predict --run run --input long.csv --probabilities --quiet";
+    assert_eq!(folder.run(&format!("{predict} --output whole.csv")), "exit code: 0\n");
+    let mut together = String::new();
+    for part in 0..4 {
+        let line = format!("{predict} --output part.csv --part {part}/4");
+        assert_eq!(folder.run(&line), "exit code: 0\n");
+        together += &folder.read("part.csv");
+    }
+    assert!(together == folder.read("whole.csv"));
+    let said = folder.run(&format!("{predict} --output part.csv --part 4/4"));
+    assert!(said.contains("use I/N with I from 0 to N - 1, such as 0/8"), "{said}");
+}
+
+#[test]
 fn predictions_keep_the_input_s_order_and_pieces_do_not_show() {
     let folder = trained();
     folder.write("long.csv", sentences(5000));

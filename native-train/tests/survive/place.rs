@@ -171,10 +171,11 @@ pub fn contents(folder: &Path) -> Contents {
     contents
 }
 
-/// The times of all files' last changes, with all their bytes.
+/// The times of all files' last changes, with all their bytes; without the leases, which come and go.
 pub fn traces(folder: &Path) -> BTreeMap<PathBuf, (SystemTime, Vec<u8>)> {
     files(folder)
         .into_iter()
+        .filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with(".lease-"))
         .map(|path| {
             let changed = fs::metadata(&path).unwrap().modified().unwrap();
             let bytes = fs::read(&path).unwrap();

@@ -171,6 +171,40 @@ fn chromium(shell: &Shell) -> Result<()> {
     install(shell, apt_get, &PACKAGES)
 }
 
+/// Installs Slurm's daemons, as root only: they run as root. `Err(reason)` inside: it cannot be had here.
+///
+/// # Errors
+/// If apt-get fails.
+pub fn slurm(shell: &Shell) -> Result<Result<(), &'static str>> {
+    const PACKAGES: [&str; 4] = ["slurmctld", "slurmd", "slurm-client", "munge"];
+    if shell::answer(shell.command("id").arg("-u")).as_deref() != Some("0") {
+        return Ok(Err("Slurm's daemons run as root"));
+    }
+    let programs = ["slurmctld", "slurmd", "sbatch", "munged"];
+    if programs.iter().all(|program| shell.find(&[program]).is_some()) {
+        return Ok(Ok(()));
+    }
+    let Some(apt_get) = apt_get(shell) else {
+        return Ok(Err("there is neither Slurm nor apt-get to install it"));
+    };
+    install(shell, apt_get, &PACKAGES)?;
+    Ok(Ok(()))
+}
+
+/// Starts munge, by which Slurm's daemons know each other, if it does not run.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn munge(shell: &Shell) -> Result<()> {
+    const START: &str = "set -e; pgrep -x munged >/dev/null && exit; mkdir -p /run/munge /var/log/munge; \
+        chown munge:munge /run/munge /var/log/munge /var/lib/munge; \
+        if [ ! -f /etc/munge/munge.key ]; then \
+            head -c 1024 /dev/urandom >/etc/munge/munge.key; \
+            chown munge:munge /etc/munge/munge.key; chmod 400 /etc/munge/munge.key; \
+        fi; runuser -u munge -- munged";
+    shell::run(shell.command("bash").args(["-c", START]), "see munged's message above")
+}
+
 fn install(shell: &Shell, apt_get: &[&str], packages: &[&str]) -> Result<()> {
     eprintln!("setup: installing {} by apt-get", packages.join(" and "));
     let apt = |arguments: &[&str]| {

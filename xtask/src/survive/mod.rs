@@ -19,6 +19,7 @@ mod together;
 mod victim;
 mod visits;
 
+pub use contents::Contents;
 use loader::{LOADER, Loader};
 use rounds::Series;
 use tally::{Tally, table};

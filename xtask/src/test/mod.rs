@@ -32,7 +32,7 @@ enum Verdict {
     Skipped,
 }
 
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 19] = [
     Step { name: "setup", needs: &[], run: steps::set_up },
     Step { name: "format", needs: &[], run: steps::format },
     Step { name: "imports", needs: &[], run: steps::imports },
@@ -48,6 +48,7 @@ const STEPS: [Step; 18] = [
     Step { name: "payload", needs: &["page"], run: steps::payload },
     Step { name: "package", needs: &["setup"], run: steps::package },
     Step { name: "bundles", needs: &["tests"], run: steps::bundles },
+    Step { name: "cluster", needs: &["bundles"], run: steps::cluster },
     Step { name: "documents", needs: &["tests"], run: steps::documents },
     Step { name: "survive", needs: &["package", "bundles"], run: steps::survive },
     Step { name: "stories", needs: &["page", "package", "bundles"], run: steps::stories },

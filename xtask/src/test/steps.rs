@@ -14,6 +14,7 @@ use crate::payload;
 use crate::setup::{self, WASM_TARGET};
 use crate::shell::{self, Shell};
 use crate::site::{self, Site};
+use crate::slurm;
 use crate::stories;
 use crate::survive;
 use crate::workspace::Workspace;
@@ -144,6 +145,14 @@ pub fn package(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 pub fn bundles(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     Site::of(workspace).make_bundles(workspace)?;
     Ok(Outcome::Passed)
+}
+
+/// The jobs of `native-train cluster slurm`, on a real Slurm of this machine.
+pub fn cluster(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    match slurm::check(workspace)? {
+        Ok(()) => Ok(Outcome::Passed),
+        Err(reason) => Ok(Outcome::Skipped(reason)),
+    }
 }
 
 /// The documents: their commands, output, flags and links.

@@ -1,0 +1,94 @@
+//! `cluster`: the jobs that it prints, and what it refuses.
+
+use std::process::{Command, Stdio};
+use std::{fs, io::Write};
+
+use super::{Folder, sentences};
+
+const TRAIN: &str = "--train-csv train.csv --folds 3 --output runs/base";
+
+fn folder() -> Folder {
+    Folder::with(&[("train.csv", &sentences(60))])
+}
+
+#[test]
+fn slurms_jobs_are_an_array_and_what_depends_on_it() {
+    let folder = folder();
+    insta::assert_snapshot!(folder.run(&format!(
+        "cluster slurm --set at-once=2 --set partition=gpu --set setup=true {TRAIN} --lr 1e-4"
+    )));
+}
+
+#[test]
+fn kubernetes_jobs_are_an_indexed_job_and_one_that_gathers() {
+    let folder = folder();
+    insta::assert_snapshot!(folder.run(&format!(
+        "cluster kubernetes --set claim=data --set at-once=8 --set seeds=1,2 {TRAIN}"
+    )));
+}
+
+#[test]
+fn what_is_no_job_is_refused() {
+    let folder = folder();
+    for (flags, expected) in [
+        ("slurm --output runs/base", "error: `--train-csv` is missing"),
+        ("slurm --train-csv train.csv", "error: `--output` is missing"),
+        (&format!("slurm {TRAIN} --only-fold 1"), "error: `--only-fold` is not for `cluster`"),
+        (&format!("slurm {TRAIN} --resume"), "error: `--resume` is not for `cluster`"),
+        (
+            &format!("slurm --set seeds=1,2 {TRAIN} --seed 3"),
+            "error: `--seed` is not for `cluster`",
+        ),
+        (&format!("slurm {TRAIN} --lrr 3"), "error: unexpected argument '--lrr' found"),
+        (
+            &format!("slurm --set gpus=2 {TRAIN}"),
+            "error: `--set gpus=2`: a task trains one fold, on one GPU",
+        ),
+        (
+            &format!("slurm --set claim=a {TRAIN}"),
+            "error: `--set claim=a`: unknown key\nhint: the keys are name, program, ",
+        ),
+        (&format!("kubernetes {TRAIN}"), "error: `--set claim=NAME` is missing"),
+    ] {
+        let said = folder.run(&format!("cluster {flags}"));
+        assert!(said.starts_with("exit code: 2\n") && said.contains(expected), "{flags}: {said}");
+    }
+}
+
+/// The two jobs, run by a shell as Slurm runs them. `xtask`'s tests submit them to a real Slurm.
+#[test]
+fn the_tasks_of_the_array_are_folds_of_one_run() {
+    let folder = folder();
+    let program = env!("CARGO_BIN_EXE_native-train");
+    let said = folder.run(&format!(
+        "cluster slurm --set program={program} --set cpus=1 --train-csv train.csv --folds 2 --model mini \
+         --epochs 1 --max-len 16 --output run"
+    ));
+    let script = said.split_once("--- stdout\n").unwrap().1;
+    let jobs = heredocs(script);
+    assert_eq!(jobs.len(), 2);
+    for fold in ["0", "1"] {
+        assert_eq!(shell(&folder, &jobs[0], fold), Some(0));
+        assert!(folder.path().join(format!("run/fold-{fold}/model.safetensors")).exists());
+    }
+    fs::remove_file(folder.path().join("run/oof.csv")).unwrap();
+    assert_eq!(shell(&folder, &jobs[1], ""), Some(0));
+    assert!(folder.path().join("run/oof.csv").exists());
+}
+
+fn heredocs(script: &str) -> Vec<String> {
+    let parts = script.split("<<'JOB'\n").skip(1);
+    parts.map(|part| part.split("\nJOB\n").next().unwrap().to_owned() + "\n").collect()
+}
+
+fn shell(folder: &Folder, job: &str, task: &str) -> Option<i32> {
+    let mut shell = Command::new("bash")
+        .current_dir(folder.path())
+        .env("SLURM_ARRAY_TASK_ID", task)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(job.as_bytes()).unwrap();
+    shell.wait().unwrap().code()
+}

@@ -1,0 +1,216 @@
+//! A real Slurm on this machine, of one node with two cores, and the jobs that `native-train cluster slurm` prints for it: an
+//! array of folds of which two run at once, a task that is killed, and a node that dies.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use fs_err as fs;
+
+use crate::setup;
+use crate::shell::{self, Shell};
+use crate::survive::Contents;
+use crate::workspace::{Workspace, remove_folder};
+
+const FOLDS: usize = 5;
+
+/// The settings of the training, which takes each fold some seconds.
+const TRAIN: &str =
+    "--model mini --train-csv train.csv --epochs 3 --batch-size 8 --max-len 32 --threads 1";
+
+/// The rows of the demo's file that are trained on.
+const ROWS: usize = 400;
+
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Trains a run by a cluster's tasks and compares it with one that a single process trained. `Err(reason)` inside: there can be
+/// no Slurm here.
+///
+/// # Errors
+/// If the runs differ, or Slurm's jobs do not end as they should.
+pub fn check(workspace: &Workspace) -> Result<Result<(), &'static str>> {
+    let shell = Shell::new(workspace);
+    if let Err(reason) = setup::slurm(&shell)? {
+        return Ok(Err(reason));
+    }
+    let folder = workspace.target.join("slurm");
+    remove_folder(&folder)?;
+    fs::create_dir_all(&folder)?;
+    let demo = fs::read_to_string(workspace.root.join("native-train/assets/demo.csv"))?;
+    let rows: Vec<&str> = demo.lines().take(ROWS + 1).collect();
+    fs::write(folder.join("train.csv"), rows.join("\n") + "\n")?;
+    let program = workspace.program("native-train");
+
+    let whole = fs::canonicalize(&folder)?.join("whole");
+    fs::create_dir_all(&whole)?;
+    fs::copy(folder.join("train.csv"), whole.join("train.csv"))?;
+    let line = format!("train {TRAIN} --output run --quiet");
+    let mut train = shell.command(&program);
+    train.current_dir(&whole).args(line.split_whitespace());
+    shell::run(train.stdout(Stdio::null()), "the training of one process failed")?;
+
+    let cluster = Cluster::start(&shell, &folder)?;
+    let Some(mut cluster) = cluster else { return Ok(Err("Slurm does not start here")) };
+    let line = format!(
+        "cluster slurm --set program={} --set gpus=0 --set cpus=1 --set memory=1 --set at-once=2 {TRAIN} --output run",
+        program.display()
+    );
+    let mut print = shell.command(&program);
+    let script = shell::answer(print.current_dir(&folder).args(line.split_whitespace()))
+        .context("`native-train cluster slurm` failed")?;
+    fs::write(folder.join("job.sh"), script)?;
+
+    let array = cluster.submit()?;
+    cluster.until("two folds train", |folder| trains(folder, 0) && trains(folder, 1))?;
+    cluster.say(&["scancel", "--signal=KILL", "--full", &format!("{array}_0")])?;
+    cluster.until("the killed task has ended", |_| !is_running(&shell, &array, 0))?;
+    cluster.say(&["scontrol", "requeue", &format!("{array}_0")])?;
+    cluster.until("another fold trains", |folder| (2..FOLDS).any(|fold| trains(folder, fold)))?;
+    cluster.lose_the_node()?;
+    cluster
+        .until("all folds are trained", |folder| (0..FOLDS).all(|fold| is_trained(folder, fold)))?;
+    // The job that gathers was dropped with the task that was killed; a second submission finds nothing left to train.
+    cluster.until("nothing is queued", |_| queue(&shell).is_empty())?;
+    cluster.submit()?;
+    cluster.until("nothing is queued", |_| queue(&shell).is_empty())?;
+    drop(cluster);
+    let expected = Contents::of(&whole.join("run"))?;
+    Contents::of(&folder.join("run"))?.must_be(&expected)?;
+    Ok(Ok(()))
+}
+
+/// The daemons of a cluster of one node.
+struct Cluster<'a> {
+    shell: &'a Shell<'a>,
+    folder: PathBuf,
+    config: PathBuf,
+    daemons: Vec<Child>,
+}
+
+impl<'a> Cluster<'a> {
+    /// `None` if no node comes up.
+    fn start(shell: &'a Shell<'a>, folder: &Path) -> Result<Option<Self>> {
+        let folder = fs::canonicalize(folder)?;
+        let host = shell::answer(&mut shell.command("hostname")).context("no `hostname` here")?;
+        let host = host.split('.').next().unwrap_or_default().to_owned();
+        for inner in ["state", "spool"] {
+            fs::create_dir_all(folder.join(inner))?;
+        }
+        let config = folder.join("slurm.conf");
+        fs::write(&config, settings(&host, &folder))?;
+        setup::munge(shell)?;
+        let mut cluster = Self { shell, folder, config, daemons: Vec::new() };
+        cluster.daemon("slurmctld")?;
+        cluster.daemon("slurmd")?;
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(30) {
+            let nodes = shell::answer(cluster.command("sinfo").args(["-h", "-o", "%T"]));
+            if nodes.is_some_and(|nodes| nodes.contains("idle")) {
+                return Ok(Some(cluster));
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        Ok(None)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = self.shell.command(program);
+        command.current_dir(&self.folder).env("SLURM_CONF", &self.config);
+        command
+    }
+
+    fn daemon(&mut self, name: &str) -> Result<()> {
+        let log = fs::File::create(self.folder.join(format!("{name}.log")))?.into_parts().0;
+        let mut command = self.command(name);
+        let child =
+            command.arg("-D").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        self.daemons.push(child.with_context(|| format!("cannot start {name}"))?);
+        Ok(())
+    }
+
+    /// Submits the printed jobs; returns the array's number.
+    fn submit(&self) -> Result<String> {
+        let said = shell::answer(self.command("bash").arg("job.sh"))
+            .context("the jobs cannot be submitted: see slurmctld.log in the target folder")?;
+        eprintln!("slurm: {said}");
+        let number = said.split("job ").nth(1).and_then(|rest| rest.split(',').next());
+        Ok(number.context("no job's number is printed")?.to_owned())
+    }
+
+    fn say(&self, line: &[&str]) -> Result<()> {
+        let mut command = self.command(line[0]);
+        shell::run(command.args(&line[1..]), "Slurm refuses")
+    }
+
+    fn until(&self, what: &str, mut reached: impl FnMut(&Path) -> bool) -> Result<()> {
+        let started = Instant::now();
+        while !reached(&self.folder) {
+            ensure!(
+                started.elapsed() < PATIENCE,
+                "it never came to that: {what}; the logs are in `{}`",
+                self.folder.display()
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+        eprintln!("slurm: {what}, after {:.1} s", started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Kills the node's daemon and all that runs there, and starts the daemon again.
+    fn lose_the_node(&mut self) -> Result<()> {
+        let mut daemon = self.daemons.pop().context("the node's daemon runs")?;
+        daemon.kill()?;
+        daemon.wait()?;
+        // Both fail where nothing of the name runs.
+        let _ = self.command("pkill").args(["-KILL", "slurmstepd"]).status();
+        let of_jobs =
+            format!("{}.*--only-fold", TRAIN.split(" --train-csv").next().unwrap_or_default());
+        let _ = self.command("pkill").args(["-KILL", "-f", "--", &of_jobs]).status();
+        eprintln!("slurm: the node is gone");
+        self.daemon("slurmd")
+    }
+}
+
+impl Drop for Cluster<'_> {
+    fn drop(&mut self) {
+        let _ = self.command("scancel").args(["--user=root"]).status();
+        for daemon in self.daemons.iter_mut().rev() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        let _ = self.command("pkill").args(["-KILL", "slurmstepd"]).status();
+    }
+}
+
+fn queue(shell: &Shell<'_>) -> String {
+    shell::answer(shell.command("squeue").args(["-h"])).unwrap_or_default()
+}
+
+fn is_running(shell: &Shell<'_>, array: &str, task: usize) -> bool {
+    let job = format!("{array}_{task}");
+    let states = shell::answer(shell.command("squeue").args(["-h", "-j", &job, "-o", "%T"]));
+    states.is_some_and(|states| states.contains("RUNNING") || states.contains("COMPLETING"))
+}
+
+fn trains(folder: &Path, fold: usize) -> bool {
+    folder.join(format!("run/fold-{fold}/checkpoint")).exists()
+}
+
+fn is_trained(folder: &Path, fold: usize) -> bool {
+    folder.join(format!("run/fold-{fold}/model.safetensors")).exists()
+}
+
+fn settings(host: &str, folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "ClusterName=local\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser=root\nSlurmdUser=root\nAuthType=auth/munge\n\
+         StateSaveLocation={folder}/state\nSlurmdSpoolDir={folder}/spool\nSlurmctldPidFile={folder}/slurmctld.pid\n\
+         SlurmdPidFile={folder}/slurmd.pid\nProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\n\
+         JobAcctGatherType=jobacct_gather/none\nSelectType=select/cons_tres\nSelectTypeParameters=CR_Core\n\
+         ReturnToService=2\nSlurmdTimeout=10\nKillWait=5\nSchedulerParameters=sched_interval=1,bf_interval=1\n\
+         NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=4000 State=UNKNOWN\n\
+         PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP\n"
+    )
+}
