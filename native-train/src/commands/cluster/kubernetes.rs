@@ -35,6 +35,7 @@ spec:
       - action: Ignore
         onPodConditions:
           - type: DisruptionTarget
+            status: "True"
       # 75: its state is saved, and it wants to be started again.
       - action: Ignore
         onExitCodes:
