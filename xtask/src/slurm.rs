@@ -65,16 +65,26 @@ pub fn check(workspace: &Workspace) -> Result<Result<(), &'static str>> {
     let array = cluster.submit()?;
     cluster.until("two folds train", |folder| trains(folder, 0) && trains(folder, 1))?;
     cluster.say(&["scancel", "--signal=KILL", "--full", &format!("{array}_0")])?;
-    cluster.until("the killed task has ended", |_| !is_running(&shell, &array, 0))?;
-    cluster.say(&["scontrol", "requeue", &format!("{array}_0")])?;
+    cluster.until("the killed task has ended", |_| !cluster.is_running(&array, 0))?;
+    // Slurm may have queued it again by itself.
+    let job = format!("{array}_0");
+    shell::answer(cluster.command("scontrol").args(["requeue", &job]));
     cluster.until("another fold trains", |folder| (2..FOLDS).any(|fold| trains(folder, fold)))?;
     cluster.lose_the_node()?;
+    cluster.until("the node's tasks are queued again", |_| {
+        (0..FOLDS).all(|fold| !cluster.is_running(&array, fold))
+    })?;
+    for fold in 0..FOLDS {
+        // Slurm lets tasks that were queued again wait for two minutes. Those that have ended cannot be changed.
+        let job = format!("JobId={array}_{fold}");
+        shell::answer(cluster.command("scontrol").args(["update", &job, "StartTime=now"]));
+    }
     cluster
         .until("all folds are trained", |folder| (0..FOLDS).all(|fold| is_trained(folder, fold)))?;
     // The job that gathers was dropped with the task that was killed; a second submission finds nothing left to train.
-    cluster.until("nothing is queued", |_| queue(&shell).is_empty())?;
+    cluster.until("nothing is queued", |_| cluster.queue().is_empty())?;
     cluster.submit()?;
-    cluster.until("nothing is queued", |_| queue(&shell).is_empty())?;
+    cluster.until("nothing is queued", |_| cluster.queue().is_empty())?;
     drop(cluster);
     let expected = Contents::of(&whole.join("run"))?;
     Contents::of(&folder.join("run"))?.must_be(&expected)?;
@@ -139,6 +149,16 @@ impl<'a> Cluster<'a> {
         Ok(number.context("no job's number is printed")?.to_owned())
     }
 
+    fn queue(&self) -> String {
+        shell::answer(self.command("squeue").args(["-h"])).unwrap_or_default()
+    }
+
+    fn is_running(&self, array: &str, task: usize) -> bool {
+        let job = format!("{array}_{task}");
+        let states = shell::answer(self.command("squeue").args(["-h", "-j", &job, "-o", "%T"]));
+        states.is_some_and(|states| states.contains("RUNNING") || states.contains("COMPLETING"))
+    }
+
     fn say(&self, line: &[&str]) -> Result<()> {
         let mut command = self.command(line[0]);
         shell::run(command.args(&line[1..]), "Slurm refuses")
@@ -182,16 +202,6 @@ impl Drop for Cluster<'_> {
         }
         let _ = self.command("pkill").args(["-KILL", "slurmstepd"]).status();
     }
-}
-
-fn queue(shell: &Shell<'_>) -> String {
-    shell::answer(shell.command("squeue").args(["-h"])).unwrap_or_default()
-}
-
-fn is_running(shell: &Shell<'_>, array: &str, task: usize) -> bool {
-    let job = format!("{array}_{task}");
-    let states = shell::answer(shell.command("squeue").args(["-h", "-j", &job, "-o", "%T"]));
-    states.is_some_and(|states| states.contains("RUNNING") || states.contains("COMPLETING"))
 }
 
 fn trains(folder: &Path, fold: usize) -> bool {
