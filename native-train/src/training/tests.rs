@@ -65,8 +65,8 @@ fn config() -> DebertaConfig {
     DebertaConfig::from_json(json.as_bytes()).unwrap()
 }
 
-fn initial_weights(seed: u64) -> BTreeMap<String, Tensor> {
-    let shapes = config().tensor_shapes(LABELS);
+fn initial_weights(config: &DebertaConfig, seed: u64) -> BTreeMap<String, Tensor> {
+    let shapes = config.tensor_shapes(LABELS);
     (0..)
         .zip(shapes)
         .map(|(site, (name, shape))| {
@@ -127,7 +127,8 @@ fn train_model(
     let files = self::files(&checkpoint, &metrics);
     let mut progress = Progress::quiet();
     let trained =
-        fine_tuning::train(config, initial_weights(1), context, &files, &mut progress).unwrap();
+        fine_tuning::train(config, initial_weights(config, 1), context, &files, &mut progress)
+            .unwrap();
     let epochs = read_epochs(&metrics).unwrap();
     assert_eq!(epochs.len(), hyperparameters.epochs);
     let best = super::metrics_log::best_epoch(&epochs).unwrap();
@@ -215,6 +216,41 @@ fn the_cuda_kernels_train_as_the_cpu_does() {
     }
 }
 
+/// The launches of one training step of 12 layers, by kernel: each costs its time to start whatever it computes. The texts
+/// are of 15 to 26 tokens.
+#[cfg(feature = "cuda-emulator")]
+#[test]
+fn a_step_of_twelve_layers_takes_so_many_launches() {
+    use shared::kernels::cuda::{emulate, launches_by_name};
+
+    let texts: Vec<Vec<u32>> = (0..16)
+        .map(|text| (0..15 + text % 12).map(|i| 3 + (7 * text + i) % 27).collect())
+        .collect();
+    let targets = Targets::new(LABELS, (0..16 * LABELS).map(|i| (i % 2) as u8).collect());
+    let examples = Examples { input_ids: texts, targets, soft_targets: None };
+    let rows: Vec<usize> = (0..16).collect();
+    let mut config = config();
+    config.num_hidden_layers = 12;
+    (config.position_buckets, config.max_relative_positions) = (Some(256), 512);
+    let steps = |epochs| {
+        let hyperparameters = Hyperparameters { epochs, batch_size: 16, ..HYPERPARAMETERS };
+        let compute = Compute { precision: Precision::Bf16, ..F32 };
+        let train = || train_model(&config, &examples, &rows, &[], &hyperparameters, &compute);
+        emulate(|| launches_by_name(train)).1
+    };
+    // What precedes the first step is in both counts.
+    let (one, two) = (steps(1), steps(2));
+    let step: Vec<(String, u64)> = two
+        .into_iter()
+        .map(|(name, count)| (name.clone(), count - one.get(&name).copied().unwrap_or(0)))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    let listed: Vec<String> =
+        step.iter().map(|(name, count)| format!("{count:4} {name}")).collect();
+    let total: u64 = step.iter().map(|(_, count)| count).sum();
+    assert_eq!(total, 483, "\n{}", listed.join("\n"));
+}
+
 /// Without dropout, whose masks are another part's, the parts of a batch sum up to the batch.
 #[test]
 fn a_batch_in_parts_gives_the_update_of_the_whole() {
@@ -265,7 +301,7 @@ fn training_only_the_rows_in_use_equals_training_all_rows() {
     };
     let (compact, whole) = (run(&[12, 13, 14]), run(&[12, 13, 16]));
     assert_eq!(bits(&compact), bits(&whole));
-    let initial = initial_weights(1);
+    let initial = initial_weights(&config(), 1);
     assert_ne!(bits(&compact)[WORD_EMBEDDINGS], bits(&initial)[WORD_EMBEDDINGS]);
 }
 
@@ -278,7 +314,13 @@ fn a_diverging_training_says_where_it_was() {
     let hyperparameters = Hyperparameters { epochs: 40, learning_rate: 1e30, ..HYPERPARAMETERS };
     let context = context(3, &examples, &rows, &hyperparameters);
     let mut progress = Progress::quiet();
-    let trained = fine_tuning::train(&config(), initial_weights(1), context, &files, &mut progress);
+    let trained = fine_tuning::train(
+        &config(),
+        initial_weights(&config(), 1),
+        context,
+        &files,
+        &mut progress,
+    );
     let message = trained.err().unwrap().to_string();
     assert!(message.contains("fold 3 diverged at step "), "{message}");
 }
@@ -288,7 +330,7 @@ fn a_diverging_training_says_where_it_was() {
 fn a_confident_mistake_in_validation_costs_its_logit() {
     let folder = tempfile::tempdir().unwrap();
     let [checkpoint, metrics] = ["checkpoint", "metrics.jsonl"].map(|f| folder.path().join(f));
-    let mut weights = initial_weights(1);
+    let mut weights = initial_weights(&config(), 1);
     for (name, value) in [("classifier.weight", 0.0), ("classifier.bias", 30f32)] {
         let shape = weights[name].shape().clone();
         weights.insert(name.to_owned(), Tensor::full(value, shape, &Device::Cpu).unwrap());

@@ -25,7 +25,7 @@ pub(super) fn multiply(
         Arg::Pointer(address) => address,
         _ => unreachable!("`pointer` gives pointers"),
     });
-    count_launch();
+    count_launch("product");
     match output.device() {
         #[cfg(feature = "cuda")]
         candle_core::Device::Cuda(device) => super::driver::multiply(&product, device, addresses),

@@ -1,5 +1,7 @@
 //! Starting a kernel: its arguments, and the machine that runs it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::{DType, Device, Shape, Storage, Tensor};
@@ -14,8 +16,27 @@ pub fn launches() -> u64 {
     LAUNCHES.load(Ordering::Relaxed)
 }
 
-pub(super) fn count_launch() {
+/// The number of launches of each kernel by its name; products are called `product`.
+pub type LaunchesByName = BTreeMap<String, u64>;
+
+thread_local! {
+    static BY_NAME: RefCell<Option<LaunchesByName>> = const { RefCell::new(None) };
+}
+
+/// Counts what this thread launches while it does `work`.
+pub fn launches_by_name<R>(work: impl FnOnce() -> R) -> (R, LaunchesByName) {
+    BY_NAME.set(Some(LaunchesByName::new()));
+    let result = work();
+    (result, BY_NAME.take().expect("set above"))
+}
+
+pub(super) fn count_launch(name: &str) {
     LAUNCHES.fetch_add(1, Ordering::Relaxed);
+    BY_NAME.with_borrow_mut(|counts| {
+        if let Some(counts) = counts {
+            *counts.entry(name.to_owned()).or_default() += 1;
+        }
+    });
 }
 
 impl Launch {
@@ -27,7 +48,7 @@ impl Launch {
         expect(unused_variables, clippy::unused_self, reason = "nothing to run it on")
     )]
     pub fn run(&self, device: &Device, args: &[Arg]) -> Result<()> {
-        count_launch();
+        count_launch(&self.function);
         match device {
             #[cfg(feature = "cuda")]
             Device::Cuda(device) => super::driver::launch(self, device, args),

@@ -41,7 +41,7 @@ use candle_core::{Device, Tensor};
 
 #[cfg(feature = "cuda-emulator")]
 pub use emulator::emulate;
-pub use launch::launches;
+pub use launch::{LaunchesByName, launches, launches_by_name};
 
 /// Whether operations on this tensor are done by the kernels here.
 #[inline]
