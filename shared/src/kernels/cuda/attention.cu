@@ -325,33 +325,37 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
 
       float* to_query = sums.query + query_tile * tile;
       float* to_key = sums.key + key_tile * tile;
+      // A table that there is not adds nothing.
+      u32 key_band = operands.position_key ? 2 * TILE : 0;
+      u32 query_band = operands.position_query ? 2 * TILE : 0;
       tile_product<true, false>(sums.value + key_tile * tile, padded, weights.values,
                                 weights.stride, by_context.values, by_context.stride, TILE,
                                 padded, TILE, query_tile > 0, 0);
-      tile_product<false, false>(to_query, padded, by_scores.values, by_scores.stride,
-                                 scores.key.values, scores.key.stride, TILE, padded, TILE,
-                                 key_tile > 0, 0);
-      tile_product<true, false>(to_key, padded, by_scores.values, by_scores.stride,
-                                scores.query.values, scores.query.stride, TILE, padded, TILE,
-                                query_tile > 0, 0);
+      tile_products<T>(to_query, padded, TILE, padded, key_tile > 0, 0,
+                       Factors<false, false, T>{by_scores.values, by_scores.stride,
+                                                scores.key.values, scores.key.stride, TILE},
+                       Factors<false, false, T>{by_query_band.values, by_query_band.stride,
+                                                scores.position_key.values,
+                                                scores.position_key.stride, key_band});
+      tile_products<T>(to_key, padded, TILE, padded, query_tile > 0, 0,
+                       Factors<true, false, T>{by_scores.values, by_scores.stride,
+                                               scores.query.values, scores.query.stride, TILE},
+                       Factors<false, false, T>{by_key_band.values, by_key_band.stride,
+                                                scores.position_query.values,
+                                                scores.position_query.stride, query_band});
       // The lower half of a tile's reach is new in each first key tile, the upper half in the first
       // query tile.
       bool add_low = key_tile > 0, add_high = query_tile > 0;
       size_t low = (key_tile + query_tiles - 1 - query_tile) * tile, high = low + tile;
-      // A band sends its gradients to the rows it was made of and to the table.
-      auto through_band = [&](const auto& band, float* to_rows, const auto& rows, float* to_table,
-                              const auto& table) {
-        tile_product<false, false>(to_rows, padded, band.values, band.stride, table.values,
-                                   table.stride, TILE, padded, 2 * TILE, true, 0);
+      // A band also sends gradients to the rows of its table.
+      auto to_rows_of_table = [&](const auto& band, const auto& rows, float* to_table) {
         tile_product<true, false>(to_table + low, padded, band.values, band.stride, rows.values,
                                   rows.stride, TILE, padded, TILE, add_low, 0);
         tile_product<true, false>(to_table + high, padded, band.values + TILE, band.stride,
                                   rows.values, rows.stride, TILE, padded, TILE, add_high, 0);
       };
-      if (operands.position_key)
-        through_band(by_query_band, to_query, scores.query, sums.position_key, scores.position_key);
-      if (operands.position_query)
-        through_band(by_key_band, to_key, scores.key, sums.position_query, scores.position_query);
+      if (operands.position_key) to_rows_of_table(by_query_band, scores.query, sums.position_key);
+      if (operands.position_query) to_rows_of_table(by_key_band, scores.key, sums.position_query);
       __syncthreads();
     }
   }
@@ -364,30 +368,30 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
 }
 
 // The sum over the texts that reach a row: `sums` as `Sums` has it -> output [2 * longest - 1,
-// width], rows `stride` apart. One block a row.
+// width], rows `stride` apart. The grid is (rows, tables, width / THREADS).
 template <class T, u32 TILE>
 __device__ void attention_positions(const float* sums, T* output, u32 stride,
                                     const Sizes& sizes) {
   int distance = int(blockIdx.x) - int(sizes.longest - 1);
-  u32 padded = sizes.padded();
-  for (u32 c = threadIdx.x; c < sizes.width(); c += blockDim.x) {
-    u32 head = c / sizes.size;
-    float sum = 0;
-    u32 tiles_before = 0;
-    for (u32 text = 0; text < sizes.texts; ++text) {
-      int keys = sizes.cumulative_seq_lengths[text + 1] - sizes.cumulative_seq_lengths[text];
-      int queries = sizes.first_only ? 1 : keys;
-      u32 query_tiles = (queries + TILE - 1) / TILE;
-      u32 tiles = query_tiles + (keys + TILE - 1) / TILE;
-      if (distance > -queries && distance < keys) {
-        u32 row = distance + TILE * query_tiles - 1;
-        size_t first = (size_t(tiles_before) * sizes.heads + head * tiles) * TILE;
-        sum += sums[(first + row) * padded + c % sizes.size];
-      }
-      tiles_before += tiles;
-    }
-    output[size_t(blockIdx.x) * stride + c] = from_float<T>(sum);
+  u32 padded = sizes.padded(), c = blockIdx.z * THREADS + threadIdx.x;
+  if (c >= sizes.width()) return;
+  u32 head = c / sizes.size;
+  const float* of_column = sums + c % sizes.size;
+  float sum = 0;
+  u32 tiles_before = 0;
+#pragma unroll 4
+  for (u32 text = 0; text < sizes.texts; ++text) {
+    int keys = sizes.cumulative_seq_lengths[text + 1] - sizes.cumulative_seq_lengths[text];
+    int queries = sizes.first_only ? 1 : keys;
+    u32 query_tiles = (queries + TILE - 1) / TILE;
+    u32 tiles = query_tiles + (keys + TILE - 1) / TILE;
+    bool reaches = distance > -queries && distance < keys;
+    u32 row = reaches ? distance + TILE * query_tiles - 1 : 0;
+    size_t first = (size_t(tiles_before) * sizes.heads + head * tiles) * TILE;
+    sum += reaches ? of_column[(first + row) * padded] : 0.0f;
+    tiles_before += tiles;
   }
+  output[size_t(blockIdx.x) * stride + c] = from_float<T>(sum);
 }
 
 // The arguments of all passes, and the structs made of them.

@@ -297,5 +297,6 @@ pub(super) fn backward_tiled(
         &[Arg::flag(attention.queries == Queries::First)],
     ]
     .concat();
-    shapes.launch("positions", [2 * longest - 1, 2, 1], 0).run(device, &args)
+    let grid = [2 * longest - 1, 2, width.div_ceil(BLOCK as usize)];
+    shapes.launch("positions", grid, 0).run(device, &args)
 }

@@ -62,83 +62,93 @@ template <>
 constexpr bool MATRIX_UNITS<bf16> = true;
 #endif
 
-// One warp's 16 x 16 block of a product (see tile_product) by plain multiplication and addition:
-// each thread has two rows and four columns.
+// A product a b over `depth`, a multiple of 16, of matrices in shared memory. With A_TURNED element a(i, k)
+// lies at a[k * a_stride + i], else at a[i * a_stride + k]; likewise b(k, j) at b[j * b_stride + k] or
+// b[k * b_stride + j].
 template <bool A_TURNED, bool B_TURNED, class T>
-__device__ __forceinline__ void multiply_block(float* c, u32 c_stride, const T* a, u32 a_stride,
-                                               const T* b, u32 b_stride, u32 depth, bool add) {
-  u32 lane = threadIdx.x % 32, i = lane / 4 * 2, j = lane % 4 * 4;
-  float sums[2][4];
-  for (int row = 0; row < 2; ++row)
-    for (int column = 0; column < 4; ++column)
-      sums[row][column] = add ? c[(i + row) * c_stride + j + column] : 0.0f;
-  for (u32 k = 0; k < depth; ++k) {
-    float left[2], right[4];
-    for (u32 row = 0; row < 2; ++row)
-      left[row] = to_float(A_TURNED ? a[k * a_stride + i + row] : a[(i + row) * a_stride + k]);
-    for (u32 column = 0; column < 4; ++column)
-      right[column] =
-          to_float(B_TURNED ? b[(j + column) * b_stride + k] : b[k * b_stride + j + column]);
-    for (int row = 0; row < 2; ++row)
-      for (int column = 0; column < 4; ++column) sums[row][column] += left[row] * right[column];
+struct Factors {
+  const T* a;
+  u32 a_stride;
+  const T* b;
+  u32 b_stride, depth;
+
+  // Adds one warp's 16 x 16 block from (i, j) on, by plain multiplication and addition: each thread has two
+  // rows and four columns.
+  __device__ __forceinline__ void add_block(float (&sums)[2][4], u32 i, u32 j) const {
+    u32 lane = threadIdx.x % 32;
+    i += lane / 4 * 2, j += lane % 4 * 4;
+    for (u32 k = 0; k < depth; ++k) {
+      float left[2], right[4];
+      for (u32 row = 0; row < 2; ++row)
+        left[row] = to_float(A_TURNED ? a[k * a_stride + i + row] : a[(i + row) * a_stride + k]);
+      for (u32 column = 0; column < 4; ++column)
+        right[column] =
+            to_float(B_TURNED ? b[(j + column) * b_stride + k] : b[k * b_stride + j + column]);
+      for (int row = 0; row < 2; ++row)
+        for (int column = 0; column < 4; ++column) sums[row][column] += left[row] * right[column];
+    }
   }
-  for (int row = 0; row < 2; ++row)
-    for (int column = 0; column < 4; ++column)
-      c[(i + row) * c_stride + j + column] = sums[row][column];
-}
 
 #ifndef QUINTET_EMULATOR
-// The same by the matrix units.
-template <bool A_TURNED, bool B_TURNED, class T>
-__device__ __forceinline__ void multiply_block_wmma(float* c, u32 c_stride, const T* a,
-                                                    u32 a_stride, const T* b, u32 b_stride,
-                                                    u32 depth, bool add) {
-  using namespace nvcuda::wmma;
-  using ALayout = std::conditional_t<A_TURNED, col_major, row_major>;
-  using BLayout = std::conditional_t<B_TURNED, col_major, row_major>;
-  fragment<accumulator, 16, 16, 16, float> sums;
-  if (add) {
-    load_matrix_sync(sums, c, c_stride, mem_row_major);
-  } else {
-    fill_fragment(sums, 0.0f);
+  // The same by the matrix units.
+  template <class Sums>
+  __device__ __forceinline__ void add_block_wmma(Sums& sums, u32 i, u32 j) const {
+    using namespace nvcuda::wmma;
+    using ALayout = std::conditional_t<A_TURNED, col_major, row_major>;
+    using BLayout = std::conditional_t<B_TURNED, col_major, row_major>;
+    for (u32 k = 0; k < depth; k += 16) {
+      fragment<matrix_a, 16, 16, 16, T, ALayout> left;
+      fragment<matrix_b, 16, 16, 16, T, BLayout> right;
+      load_matrix_sync(left, a + (A_TURNED ? k * a_stride + i : i * a_stride + k), a_stride);
+      load_matrix_sync(right, b + (B_TURNED ? j * b_stride + k : k * b_stride + j), b_stride);
+      mma_sync(sums, left, right, sums);
+    }
   }
-  for (u32 k = 0; k < depth; k += 16) {
-    fragment<matrix_a, 16, 16, 16, T, ALayout> left;
-    fragment<matrix_b, 16, 16, 16, T, BLayout> right;
-    load_matrix_sync(left, a + (A_TURNED ? k * a_stride : k), a_stride);
-    load_matrix_sync(right, b + (B_TURNED ? k : k * b_stride), b_stride);
-    mma_sync(sums, left, right, sums);
-  }
-  store_matrix_sync(c, sums, c_stride, mem_row_major);
-}
 #endif
+};
 
-// c[i][j] = sum over k of a(i, k) b(k, j), or added to c: [m, n], a sum over `depth`, all of them
-// multiples of 16. With A_TURNED element a(i, k) lies at a[k * a_stride + i], else at
-// a[i * a_stride + k]; likewise b(k, j) at b[j * b_stride + k] or b[k * b_stride + j]. c is f32, in
-// shared or global memory.
+// c = the sum of all products, or added to c: [m, n], multiples of 16. c is f32, in shared or global memory.
 //
-// Each 16 x 16 block of c is one warp's work, block t that of warp t + first_warp: several products
-// between two barriers keep all warps busy, and two that add to one c with the same first_warp need
-// none between them.
-template <bool A_TURNED, bool B_TURNED, class T>
-__device__ __forceinline__ void tile_product(float* c, u32 c_stride, const T* a, u32 a_stride,
-                                             const T* b, u32 b_stride, u32 m, u32 n, u32 depth,
-                                             bool add, u32 first_warp) {
+// Each 16 x 16 block of c is one warp's work, block t that of warp t + first_warp: several of these between two
+// barriers keep all warps busy, and two that add to one c with the same first_warp need none between them.
+template <class T, class... F>
+__device__ __forceinline__ void tile_products(float* c, u32 c_stride, u32 m, u32 n, bool add,
+                                              u32 first_warp, const F&... factors) {
   u32 warps = blockDim.x / 32, across = n / 16, blocks = m / 16 * across;
   u32 warp = (threadIdx.x / 32 + warps - first_warp % warps) % warps;
   for (u32 block = warp; block < blocks; block += warps) {
     u32 i = block / across * 16, j = block % across * 16;
     float* to = c + size_t(i) * c_stride + j;
-    const T* left = a + (A_TURNED ? i : i * a_stride);
-    const T* right = b + (B_TURNED ? j * b_stride : j);
 #ifndef QUINTET_EMULATOR
     if constexpr (MATRIX_UNITS<T>) {
-      multiply_block_wmma<A_TURNED, B_TURNED>(to, c_stride, left, a_stride, right, b_stride,
-                                              depth, add);
+      using namespace nvcuda::wmma;
+      fragment<accumulator, 16, 16, 16, float> sums;
+      if (add) {
+        load_matrix_sync(sums, to, c_stride, mem_row_major);
+      } else {
+        fill_fragment(sums, 0.0f);
+      }
+      (factors.add_block_wmma(sums, i, j), ...);
+      store_matrix_sync(to, sums, c_stride, mem_row_major);
       continue;
     }
 #endif
-    multiply_block<A_TURNED, B_TURNED>(to, c_stride, left, a_stride, right, b_stride, depth, add);
+    to += size_t(threadIdx.x % 32 / 4 * 2) * c_stride + threadIdx.x % 4 * 4;
+    float sums[2][4];
+    for (int row = 0; row < 2; ++row)
+      for (int column = 0; column < 4; ++column)
+        sums[row][column] = add ? to[row * c_stride + column] : 0.0f;
+    (factors.add_block(sums, i, j), ...);
+    for (int row = 0; row < 2; ++row)
+      for (int column = 0; column < 4; ++column) to[row * c_stride + column] = sums[row][column];
   }
+}
+
+// The same of one product.
+template <bool A_TURNED, bool B_TURNED, class T>
+__device__ __forceinline__ void tile_product(float* c, u32 c_stride, const T* a, u32 a_stride,
+                                             const T* b, u32 b_stride, u32 m, u32 n, u32 depth,
+                                             bool add, u32 first_warp) {
+  tile_products<T>(c, c_stride, m, n, add, first_warp,
+                   Factors<A_TURNED, B_TURNED, T>{a, a_stride, b, b_stride, depth});
 }
