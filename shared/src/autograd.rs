@@ -10,6 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
@@ -35,13 +36,24 @@ pub struct Value {
     node: Option<usize>,
 }
 
-/// A named f32 tensor that training changes.
+/// A named f32 tensor that training changes, or a part of one.
 #[derive(Clone)]
 pub struct Parameter {
     name: Arc<str>,
     tensor: Tensor,
     /// The values in half precision, for products. Whoever changes the tensor changes them as well.
     half: Option<Tensor>,
+    /// The whole tensor, and which part of it this is.
+    part: Option<(Tensor, Part)>,
+}
+
+/// A part of a stack, a tensor [layers, rows, ..].
+#[derive(Clone)]
+pub(crate) struct Part {
+    /// The layer, or `None` for every layer.
+    pub layer: Option<usize>,
+    /// The rows of that layer, or of each.
+    pub rows: Range<usize>,
 }
 
 /// The gradients of parameters, f32 tensors by name, to which backward passes add.
@@ -52,8 +64,8 @@ pub struct ParameterGradients {
 
 struct Slot {
     tensor: Tensor,
-    /// Whether a backward pass has written here since the last `clear`.
-    filled: bool,
+    /// The elements that backward passes have written since the last `clear`.
+    filled: Vec<Range<usize>>,
 }
 
 /// The gradients that [`Tape::backward`] hands from operation to operation.
@@ -161,7 +173,7 @@ impl Value {
 impl Parameter {
     /// Names a tensor, f32, that has a copy `half` in f16 or bf16 if products are in half precision.
     pub fn new(name: impl Into<Arc<str>>, tensor: Tensor, half: Option<Tensor>) -> Self {
-        Self { name: name.into(), tensor, half }
+        Self { name: name.into(), tensor, half, part: None }
     }
 
     /// Returns the parameter's name, as Hugging Face has it.
@@ -174,62 +186,104 @@ impl Parameter {
         &self.tensor
     }
 
-    /// Returns the parameter that is the first rows of this one, under the same name.
-    pub(crate) fn first_rows(&self, rows: usize) -> Result<Self> {
-        let first = |tensor: &Tensor| tensor.narrow(0, 0, rows);
-        let half = self.half.as_ref().map(first).transpose()?;
-        Ok(Self { name: self.name.clone(), tensor: first(&self.tensor)?, half })
+    /// Returns a part of this parameter, a stack, under the same name.
+    pub(crate) fn part(&self, part: Part) -> Result<Self> {
+        let half = self.half.as_ref().map(|half| part.of(half)).transpose()?;
+        let tensor = part.of(&self.tensor)?;
+        Ok(Self { name: self.name.clone(), tensor, half, part: Some((self.tensor.clone(), part)) })
     }
 
     /// Returns the operand of products: the copy in half precision, if there is one, or else the tensor.
     pub(crate) fn operand(&self) -> &Tensor {
         self.half.as_ref().unwrap_or(&self.tensor)
     }
+
+    /// Returns the ranges of its elements in the whole tensor, which is contiguous.
+    fn elements(&self) -> Vec<Range<usize>> {
+        let Some((whole, part)) = &self.part else {
+            return vec![0..self.tensor.elem_count()];
+        };
+        let [layers, rows, ..] = *whole.dims() else { unreachable!("a stack has layers and rows") };
+        let row = whole.elem_count() / (layers * rows);
+        let layers = part.layer.map_or(0..layers, |layer| layer..layer + 1);
+        let of_layer = |layer| {
+            let first = layer * rows;
+            (first + part.rows.start) * row..(first + part.rows.end) * row
+        };
+        layers.map(of_layer).collect()
+    }
+}
+
+impl Part {
+    fn of(&self, stack: &Tensor) -> candle_core::Result<Tensor> {
+        let Range { start, end } = self.rows;
+        match self.layer {
+            Some(layer) => stack.get(layer)?.narrow(0, start, end - start),
+            None => stack.narrow(1, start, end - start),
+        }
+    }
 }
 
 impl ParameterGradients {
     /// Puts gradients into these f32 tensors, by name. Those of other parameters get tensors of their own.
     pub fn over(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
-        let slot = |tensor| Slot { tensor, filled: false };
+        let slot = |tensor| Slot { tensor, filled: Vec::new() };
         let slots = tensors.into_iter().map(|(name, tensor)| (name.into(), slot(tensor)));
         Self { slots: slots.collect() }
     }
 
     /// Begins a new sum: the next backward pass replaces the gradients.
     pub fn clear(&mut self) {
-        self.slots.values_mut().for_each(|slot| slot.filled = false);
+        self.slots.values_mut().for_each(|slot| slot.filled.clear());
     }
 
     /// Returns the gradient of the parameter `name`, if it took part since the last `clear`.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.slots.get(name).filter(|slot| slot.filled).map(|slot| &slot.tensor)
+        self.slots.get(name).filter(|slot| !slot.filled.is_empty()).map(|slot| &slot.tensor)
     }
 
     /// Returns the names and gradients of the parameters that took part, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        let filled = self.slots.iter().filter(|(_, slot)| slot.filled);
+        let filled = self.slots.iter().filter(|(_, slot)| !slot.filled.is_empty());
         filled.map(|(name, slot)| (&**name, &slot.tensor))
     }
 
     /// Returns the target of the next contribution to the gradient of `parameter`.
     ///
-    /// The contribution to a parameter that is the first rows of a larger one is added to the larger one's.
+    /// The contribution to a part of a parameter goes to that part of its gradient.
     fn target(&mut self, parameter: &Parameter) -> Result<Target> {
+        let part = parameter.part.as_ref();
         if !self.slots.contains_key(&parameter.name) {
-            let tensor = parameter.tensor.zeros_like()?;
-            self.slots.insert(parameter.name.clone(), Slot { tensor, filled: false });
+            let tensor = part.map_or(&parameter.tensor, |(whole, _)| whole).zeros_like()?;
+            self.slots.insert(parameter.name.clone(), Slot { tensor, filled: Vec::new() });
         }
         let slot = self.slots.get_mut(&parameter.name).expect("just made");
-        let write = match std::mem::replace(&mut slot.filled, true) {
-            true => WriteMode::Add,
-            false => WriteMode::Replace,
+        let tensor =
+            part.map_or_else(|| Ok(slot.tensor.clone()), |(_, part)| part.of(&slot.tensor))?;
+        Ok(Target { tensor, write: slot.fill(parameter.elements()) })
+    }
+}
+
+impl Slot {
+    /// Notes that elements are written, and returns whether what they hold is to be added to.
+    fn fill(&mut self, elements: Vec<Range<usize>>) -> WriteMode {
+        let common = |a: &Range<usize>, b: &Range<usize>| {
+            a.end.min(b.end).saturating_sub(a.start.max(b.start))
         };
-        let (rows, all) = (parameter.tensor.dim(0)?, slot.tensor.dim(0)?);
-        if rows < all {
-            assert_eq!(write, WriteMode::Add, "the larger parameter's gradient comes first");
-            return Ok(Target { tensor: slot.tensor.narrow(0, 0, rows)?, write });
+        let written: usize = elements
+            .iter()
+            .flat_map(|range| self.filled.iter().map(move |filled| common(range, filled)))
+            .sum();
+        if written == 0 {
+            self.filled.extend(elements);
+            return WriteMode::Replace;
         }
-        Ok(Target { tensor: slot.tensor.clone(), write })
+        let all: usize = elements.iter().map(Range::len).sum();
+        assert_eq!(
+            written, all,
+            "parts of a gradient come all before what is added to them, or none"
+        );
+        WriteMode::Add
     }
 }
 

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
-use shared::kernels::attention::Stacked;
-use shared::kernels::elementwise;
 use shared::kernels::optimizer::ParamGroup;
+use shared::kernels::{elementwise, stack};
 use shared::model::STACKED;
 
 use crate::run::tensors::Tensors;
@@ -16,7 +15,11 @@ use crate::run::tensors::Tensors;
 /// and cuBLAS takes it as an aligned operand.
 const ALIGNMENT: usize = 16;
 
-/// Flat tensors `[n]`, in which weights with weight decay come before those without.
+/// The projections of a layer in a stack.
+const PROJECTIONS: [&str; 3] = ["query_proj", "key_proj", "value_proj"];
+
+/// Flat tensors `[n]`, in which weights with weight decay come before those without. Each part is in the order of the
+/// names; on a GPU, the projections of attention come last, layer after layer.
 pub struct Arena {
     regions: BTreeMap<String, Region>,
     /// Neighbouring tensors under a name of their own, to be multiplied as one.
@@ -38,12 +41,19 @@ impl Arena {
     /// # Errors
     /// If the device's memory does not suffice.
     pub fn new(initial: &Tensors, half: Option<DType>, device: &Device) -> Result<Self> {
+        let stacked = stack::is_faster_on(device);
+        let mut order: Vec<_> = initial.iter().collect();
+        if stacked {
+            // Stable: the other tensors stay in the order of their names.
+            order.sort_by_key(|(name, _)| projection(name).map(|(_, layer, place)| (layer, place)));
+        }
         let mut end = 0;
         let mut regions = BTreeMap::new();
         let mut decayed = 0;
         for with_decay in [true, false] {
-            for (name, tensor) in initial.iter().filter(|(name, _)| decays(name) == with_decay) {
-                regions.insert(name.clone(), Region { start: end, shape: tensor.dims().to_vec() });
+            for (name, tensor) in order.iter().filter(|(name, _)| decays(name) == with_decay) {
+                let region = Region { start: end, shape: tensor.dims().to_vec() };
+                regions.insert((*name).clone(), region);
                 end = (end + tensor.elem_count()).next_multiple_of(ALIGNMENT);
             }
             if with_decay {
@@ -58,10 +68,7 @@ impl Arena {
             exp_avg: zeros(DType::F32)?,
             exp_avg_sq: zeros(DType::F32)?,
         };
-        let stacks = match Stacked::is_faster_on(device) {
-            true => stacks(&regions),
-            false => BTreeMap::new(),
-        };
+        let stacks = if stacked { stacks(&regions) } else { BTreeMap::new() };
         let arena = Self { regions, stacks, flat, decayed };
         arena.set_weights(initial)?;
         Ok(arena)
@@ -213,21 +220,35 @@ fn view(flat: &Tensor, (name, region): (&String, &Region)) -> Result<(String, Te
     Ok((name.clone(), flat.narrow(0, region.start, region.len())?.reshape(&*region.shape)?))
 }
 
-/// The key, query and value projections of each layer, where they follow each other without a gap.
+/// The query, key and value projections of all layers, where they follow each other without a gap.
 fn stacks(regions: &BTreeMap<String, Region>) -> BTreeMap<String, Region> {
-    let stack = |(name, key): (&String, &Region)| {
-        let (layer, parameter) = name.rsplit_once("key_proj.")?;
-        let projection = |name: &str| regions.get(&format!("{layer}{name}.{parameter}"));
-        let adjacent = |region: &&Region, before| {
-            region.shape == key.shape && region.start == key.start + before * key.len()
-        };
-        projection("query_proj").filter(|query| adjacent(query, 1))?;
-        projection("value_proj").filter(|value| adjacent(value, 2))?;
-        let mut shape = key.shape.clone();
-        shape[0] *= 3;
-        Some((format!("{layer}{STACKED}.{parameter}"), Region { start: key.start, shape }))
+    let mut members: BTreeMap<String, BTreeMap<(usize, usize), &Region>> = BTreeMap::new();
+    for (name, region) in regions {
+        if let Some((stack, layer, place)) = projection(name) {
+            members.entry(stack).or_default().insert((layer, place), region);
+        }
+    }
+    let stack = |(name, members): (String, BTreeMap<(usize, usize), &Region>)| {
+        let first = *members.values().next()?;
+        let layers = members.len() / PROJECTIONS.len();
+        let expected = (0..layers).flat_map(|layer| [(layer, 0), (layer, 1), (layer, 2)]);
+        let adjacent = members.values().enumerate().all(|(before, region)| {
+            region.shape == first.shape && region.start == first.start + before * first.len()
+        });
+        let shape = [&[layers, 3 * first.shape[0]], &first.shape[1..]].concat();
+        let complete = members.keys().copied().eq(expected);
+        (adjacent && complete).then(|| (name, Region { start: first.start, shape }))
     };
-    regions.iter().filter_map(stack).collect()
+    members.into_iter().filter_map(stack).collect()
+}
+
+/// The stack that a projection of attention belongs to, its layer, and its place in the layer.
+fn projection(name: &str) -> Option<(String, usize, usize)> {
+    let (name, parameter) = name.rsplit_once('.')?;
+    let (layer, projection) = name.rsplit_once(".attention.self.")?;
+    let (encoder, layer) = layer.rsplit_once(".layer.")?;
+    let place = PROJECTIONS.iter().position(|known| *known == projection)?;
+    Some((format!("{encoder}.{STACKED}.{parameter}"), layer.parse().ok()?, place))
 }
 
 /// Whether a tensor has weight decay: biases and layer norms have none.
@@ -305,22 +326,24 @@ mod tests {
 
     #[test]
     fn projections_are_stacked_where_they_follow_each_other() {
-        let stacked = |sizes: [usize; 3]| {
+        let stacked = |layers: usize, sizes: &[usize]| {
             let mut end = 0;
-            let region = |(projection, rows): (&str, usize)| {
-                let region = Region { start: end, shape: vec![rows, 3] };
+            let places = (0..layers).flat_map(|layer| PROJECTIONS.map(|name| (layer, name)));
+            let region = |((layer, projection), rows): ((usize, &str), &usize)| {
+                let region = Region { start: end, shape: vec![*rows, 3] };
                 end = (end + region.len()).next_multiple_of(ALIGNMENT);
-                (format!("0.self.{projection}_proj.weight"), region)
+                (format!("e.layer.{layer}.attention.self.{projection}.weight"), region)
             };
-            let names = ["key", "query", "value"];
-            let regions = names.into_iter().zip(sizes).map(region).collect();
+            let regions = places.zip(sizes).map(region).collect();
             let stacks = super::stacks(&regions).into_iter();
             stacks.map(|(name, region)| (name, region.start, region.shape)).collect::<Vec<_>>()
         };
-        let name = format!("0.self.{STACKED}.weight");
-        assert_eq!(stacked([16, 16, 16]), [(name, 0, vec![48, 3])]);
-        assert_eq!(stacked([5, 5, 5]), [], "there is a gap between them");
-        assert_eq!(stacked([16, 16, 8]), [], "they are not of one shape");
+        let name = format!("e.{STACKED}.weight");
+        assert_eq!(stacked(1, &[16; 3]), [(name.clone(), 0, vec![1, 48, 3])]);
+        assert_eq!(stacked(11, &[16; 33]), [(name, 0, vec![11, 48, 3])], "layer 2 precedes 10");
+        assert_eq!(stacked(1, &[5; 3]), [], "there is a gap between them");
+        assert_eq!(stacked(1, &[16, 16, 8]), [], "they are not of one shape");
+        assert_eq!(stacked(2, &[16; 5]), [], "one is missing");
     }
 
     #[test]

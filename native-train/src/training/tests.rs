@@ -248,7 +248,7 @@ fn a_step_of_twelve_layers_takes_so_many_launches() {
     let listed: Vec<String> =
         step.iter().map(|(name, count)| format!("{count:4} {name}")).collect();
     let total: u64 = step.iter().map(|(_, count)| count).sum();
-    assert_eq!(total, 483, "\n{}", listed.join("\n"));
+    assert_eq!(total, 321, "\n{}", listed.join("\n"));
 }
 
 /// Without dropout, whose masks are another part's, the parts of a batch sum up to the batch.

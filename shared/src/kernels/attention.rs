@@ -25,7 +25,7 @@ pub(super) mod types;
 
 use std::ops::Range;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::matmul::{Matrix, MatrixMut, Threads, multiply};
@@ -179,30 +179,37 @@ impl Attention {
     /// [`forward`](Self::forward), where the operands are blocks of columns.
     pub fn forward_stacked(&self, stacked: &Stacked) -> Result<(Tensor, Saved)> {
         let blocks = stacked.operands()?;
-        match cuda::takes(&stacked.rows) {
+        match cuda::takes(&stacked.positions) {
             true => self.forward(&blocks),
             false => self.forward(&blocks.map(|block| Ok(block.contiguous()?))?),
         }
     }
 
-    /// [`backward`](Self::backward), where the operands and their gradients are blocks of columns.
+    /// [`backward`](Self::backward), where the operands and their gradients are blocks of columns. `positions` has the
+    /// gradients of layers that have been here before; it is changed.
     pub fn backward_stacked(
         &self,
         gradient: &Tensor,
         stacked: &Stacked,
         saved: &Saved,
+        positions: Option<Tensor>,
     ) -> Result<Stacked> {
         if let Saved::OnDevice(saved) = saved {
-            return cuda::attention::backward_stacked(self, gradient, stacked, saved);
+            return cuda::attention::backward_stacked(self, gradient, stacked, saved, positions);
         }
         let blocks = stacked.operands()?.map(|block| Ok(block.contiguous()?))?;
         let found = self.backward(gradient, &blocks, saved)?;
-        let positions: Vec<&Tensor> =
-            found.position_key.iter().chain(&found.position_query).collect();
-        Ok(Stacked {
-            rows: Tensor::cat(&[&found.key, &found.query, &found.value], 1)?.contiguous()?,
-            positions: Tensor::cat(&positions, 1)?.contiguous()?,
-        })
+        let rows = match stacked.rows.len() {
+            1 => vec![Tensor::cat(&[&found.query, &found.key, &found.value], 1)?],
+            _ => vec![found.query, Tensor::cat(&[&found.key, &found.value], 1)?],
+        };
+        let all = positions.map_or_else(|| stacked.positions.zeros_like(), Ok)?;
+        let (width, end) = (blocks.query.dim(1)?, all.dim(1)?);
+        let [begin, next] = [stacked.layer, stacked.layer + 1].map(|layer| 2 * layer * width);
+        let (before, after) = (all.narrow(1, 0, begin)?, all.narrow(1, next, end - next)?);
+        let [query, key] = [found.position_query, found.position_key].map(|x| x.expect("stacked"));
+        let positions = Tensor::cat(&[&before, &query, &key, &after], 1)?;
+        Ok(Stacked { rows, positions, layer: stacked.layer })
     }
 
     /// The texts in groups, one a task.
@@ -354,14 +361,6 @@ impl PositionTables {
     /// positions that a batch can reach.
     pub fn are_read_beside(tensor: &Tensor) -> bool {
         !cuda::takes(tensor)
-    }
-}
-
-impl Stacked {
-    /// Whether training on `device` is faster with the projections of a layer as one product: fewer and
-    /// larger products suit a GPU, while the CPU's kernels would copy the blocks.
-    pub fn is_faster_on(device: &Device) -> bool {
-        cuda::runs_on(device)
     }
 }
 

@@ -33,6 +33,7 @@ pub mod packed;
 pub mod random;
 pub mod rows;
 pub mod scalar;
+pub mod stack;
 mod target;
 mod tasks;
 mod tensors;

@@ -7,7 +7,8 @@ use crate::Result;
 
 /// The f32 tensor to which an operation writes the gradient of a parameter.
 pub struct Target {
-    /// The contiguous tensor that is changed, of the parameter's shape.
+    /// The tensor that is changed, of the parameter's shape. It is contiguous unless the parameter is some rows of each
+    /// layer of a stack.
     pub tensor: Tensor,
     /// Whether the gradient replaces its values.
     pub write: WriteMode,

@@ -3,13 +3,17 @@
 //! Mirrors `DisentangledSelfAttention`:
 //! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L141-L349>.
 
+use candle_core::Tensor;
+
 use super::config::DebertaConfig;
 use super::relative_position::Reach;
 use crate::Result;
 use crate::autograd::{Tape, Value};
 use crate::kernels::attention::{Attention, Operands, PositionTables, Queries, Stacked};
-use crate::kernels::{CumulativeSeqLengths, Indices, rows};
-use crate::nn::{Dropout, Linear, Weights, select_rows};
+use crate::kernels::random::DropoutMask;
+use crate::kernels::{CumulativeSeqLengths, Indices};
+use crate::nn::dropout::masked;
+use crate::nn::{Dropout, Linear, LinearStack, Weights, select_rows};
 
 #[derive(Clone)]
 pub(super) struct SelfAttention {
@@ -20,24 +24,33 @@ pub(super) struct SelfAttention {
     position_key: Option<Linear>,
     /// The projection of relative embeddings to queries, for p2c; with `share_att_key` it is `query`.
     position_query: Option<Linear>,
-    /// Keys, queries and values of content as one layer, where the weights come stacked. Its first two
-    /// thirds are the positions' layer.
-    stacked: Option<Linear>,
+    stacked: Option<StackedProjections>,
     position_dropout: Dropout,
     dropout: Dropout,
     heads: usize,
     scale: f32,
 }
 
-/// Names the layer that has the rows of `key_proj`, `query_proj` and `value_proj`, in this order: its weight is
-/// [3 * hidden_size, hidden_size], its bias [3 * hidden_size]. A model whose weights hold such a layer computes
-/// the three projections as one product.
-pub const STACKED: &str = "key_query_value";
+/// The projections of content as fewer layers, where the weights come stacked.
+#[derive(Clone)]
+struct StackedProjections {
+    query_key_value: Linear,
+    query: Linear,
+    key_value: Linear,
+}
+
+/// Names the stack of all layers' `query_proj`, `key_proj` and `value_proj`, in this order: its weight is
+/// [num_hidden_layers, 3 * hidden_size, hidden_size], its bias [num_hidden_layers, 3 * hidden_size]. A model whose
+/// weights hold such a stack computes a layer's three projections as one product, and the positions' projections of all
+/// layers as another.
+pub const STACKED: &str = "query_key_value";
 
 /// The relative-position rows that one forward pass uses.
 pub(super) enum Positions<'a> {
-    /// Embeddings [rows, hidden_size] that every layer projects for itself.
-    Embedded { embeddings: &'a Value, expansion: Option<&'a Indices> },
+    /// Embeddings [rows, hidden_size] that every layer projects for itself, under a mask of its own.
+    Embedded { embeddings: &'a Value, expansion: Option<&'a Indices>, mask: Option<DropoutMask> },
+    /// Position queries and keys of all layers, [distances, num_hidden_layers * 2 * hidden_size], and this layer's number.
+    Stacked { projections: &'a Value, layer: usize },
     /// This layer's projections of the whole table, and the row of each distance.
     Projected { table: &'a ProjectedPositions, reach: &'a Reach },
     /// A model without relative attention.
@@ -58,7 +71,12 @@ pub struct ContentProjections {
 pub(super) struct ProjectedPositions(PositionTables);
 
 impl SelfAttention {
-    pub fn new(config: &DebertaConfig, weights: &Weights<'_>) -> Result<Self> {
+    /// `stack` is that of all layers, and this layer's number.
+    pub fn new(
+        config: &DebertaConfig,
+        weights: &Weights<'_>,
+        stack: Option<(&LinearStack, usize)>,
+    ) -> Result<Self> {
         let linear =
             |name| Linear::new(&weights.part(name), config.hidden_size, config.hidden_size);
         let (query, key) = (linear("query_proj")?, linear("key_proj")?);
@@ -67,13 +85,7 @@ impl SelfAttention {
             (true, true) => Ok(Some(shared.clone())),
             (true, false) => linear(own).map(Some),
         };
-        let both = config.has_c2p() && config.has_p2c() && config.share_att_key;
-        let width = config.hidden_size;
-        let has_stack = ["weight", "bias"].into_iter().all(|kind| weights.part(STACKED).has(kind));
-        let stacked = match both && has_stack {
-            true => Some(Linear::new(&weights.part(STACKED), width, 3 * width)?),
-            false => None,
-        };
+        let stacked = stack.map(|(stack, n)| StackedProjections::new(stack, n, config.hidden_size));
         let scale = 1.0 / ((config.head_dim() * config.score_terms()) as f32).sqrt();
         Ok(Self {
             value: linear("value_proj")?,
@@ -81,12 +93,38 @@ impl SelfAttention {
             position_query: position(config.has_p2c(), &query, "pos_query_proj")?,
             query,
             key,
-            stacked,
+            stacked: stacked.transpose()?,
             position_dropout: Dropout(config.hidden_dropout_prob),
             dropout: Dropout(config.attention_probs_dropout_prob),
             heads: config.num_attention_heads,
             scale,
         })
+    }
+
+    /// The mask of the relative embeddings, which every layer draws for itself.
+    pub fn position_mask(&self, tape: Option<&Tape>) -> Option<DropoutMask> {
+        self.position_dropout.mask(tape)
+    }
+
+    /// The mask of the attention probabilities.
+    pub fn probability_mask(&self, tape: Option<&Tape>) -> Option<DropoutMask> {
+        self.dropout.mask(tape)
+    }
+
+    /// The extent of an attention over some texts.
+    pub fn over(
+        &self,
+        cumulative_seq_lengths: &CumulativeSeqLengths,
+        queries: Queries,
+        mask: Option<DropoutMask>,
+    ) -> Attention {
+        Attention {
+            cumulative_seq_lengths: cumulative_seq_lengths.clone(),
+            heads: self.heads,
+            queries,
+            scale: self.scale,
+            mask,
+        }
     }
 
     /// Attends from `query_rows` [queries, hidden_size] to x [tokens, hidden_size]: -> [queries, hidden_size],
@@ -95,40 +133,28 @@ impl SelfAttention {
         &self,
         x: &Value,
         query_rows: &Value,
-        queries: Queries,
-        cumulative_seq_lengths: &CumulativeSeqLengths,
+        attention: Attention,
         positions: &Positions<'_>,
         tape: Option<&Tape>,
     ) -> Result<Value> {
-        if let Positions::Projected { table, reach } = positions {
-            return self.infer(x, query_rows, queries, cumulative_seq_lengths, table, reach);
-        }
-        if let (Some(stacked), Queries::All, Positions::Embedded { embeddings, expansion }) =
-            (&self.stacked, queries, positions)
-        {
-            return self.forward_stacked(
-                stacked,
-                x,
-                cumulative_seq_lengths,
-                embeddings,
-                *expansion,
-                tape,
-            );
-        }
-        let (position_key, position_query) = self.positions(positions, tape)?;
+        let (position_key, position_query) = match positions {
+            Positions::Unused => (None, None),
+            Positions::Embedded { embeddings, expansion, mask } => {
+                self.positions(embeddings, *expansion, *mask, tape)?
+            }
+            Positions::Stacked { projections, layer } => {
+                return self.forward_stacked(x, query_rows, attention, projections, *layer, tape);
+            }
+            Positions::Projected { table, reach } => {
+                return self.infer(x, query_rows, &attention, table, reach);
+            }
+        };
         let operands = Operands {
             query: self.query.forward(query_rows, tape)?,
             key: self.key.forward(x, tape)?,
             value: self.value.forward(x, tape)?,
             position_key,
             position_query,
-        };
-        let attention = Attention {
-            cumulative_seq_lengths: cumulative_seq_lengths.clone(),
-            heads: self.heads,
-            queries,
-            scale: self.scale,
-            mask: self.dropout.mask(tape),
         };
         let tensors = operands.map(|value| Ok(value.tensor().clone()))?;
         let (context, probabilities) = attention.forward(&tensors)?;
@@ -149,44 +175,43 @@ impl SelfAttention {
         }))
     }
 
-    /// [`forward`](Self::forward) by the layer that computes all projections.
+    /// [`forward`](Self::forward) by stacked projections.
     fn forward_stacked(
         &self,
-        stacked: &Linear,
         x: &Value,
-        cumulative_seq_lengths: &CumulativeSeqLengths,
-        embeddings: &Value,
-        expansion: Option<&Indices>,
+        query_rows: &Value,
+        attention: Attention,
+        positions: &Value,
+        layer: usize,
         tape: Option<&Tape>,
     ) -> Result<Value> {
-        let format = stacked.format();
-        let embeddings = self.position_dropout.forward(embeddings, tape)?;
-        let of_positions = stacked.first_outputs(2 * embeddings.tensor().dim(1)?)?;
-        let (operand, content) = stacked.apply(format, x)?;
-        let (position_operand, reached) = of_positions.apply(format, &embeddings)?;
-        let reached_rows = reached.dim(0)?;
-        let positions = match expansion {
-            None => reached,
-            Some(indices) => rows::gather(&reached, indices)?,
+        let stacked = self.stacked.as_ref().expect("positions are stacked as the layers are");
+        let projections = match attention.queries {
+            Queries::All => vec![(stacked.query_key_value.clone(), x.clone())],
+            Queries::First => {
+                vec![
+                    (stacked.query.clone(), query_rows.clone()),
+                    (stacked.key_value.clone(), x.clone()),
+                ]
+            }
         };
-        let attention = Attention {
-            cumulative_seq_lengths: cumulative_seq_lengths.clone(),
-            heads: self.heads,
-            queries: Queries::All,
-            scale: self.scale,
-            mask: self.dropout.mask(tape),
-        };
-        let products = Stacked { rows: content, positions };
-        let (context, saved) = attention.forward_stacked(&products)?;
-        let (x, stacked, expansion) = (x.clone(), stacked.clone(), expansion.cloned());
+        let products = projections.iter().map(|(linear, x)| linear.apply(linear.format(), x));
+        let (inputs, rows) = products.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let inputs: Vec<Tensor> = inputs;
+        let operands = Stacked { rows, positions: positions.tensor().clone(), layer };
+        let (context, saved) = attention.forward_stacked(&operands)?;
+        let positions = positions.clone();
         Ok(Value::output(tape, context, move |gradient, gradients| {
-            let found = attention.backward_stacked(&gradient, &products, &saved)?;
-            stacked.backward(&x, &operand, &found.rows, gradients)?;
-            let by_reached = match &expansion {
-                None => found.positions,
-                Some(indices) => rows::scattered(&found.positions, indices, reached_rows, None)?,
-            };
-            of_positions.backward(&embeddings, &position_operand, &by_reached, gradients)
+            let mut by_rows = Vec::new();
+            gradients.update(&positions, |so_far| {
+                let found = attention.backward_stacked(&gradient, &operands, &saved, so_far)?;
+                by_rows = found.rows;
+                Ok(found.positions)
+            })?;
+            for (((linear, x), input), by_rows) in projections.iter().zip(&inputs).zip(&by_rows) {
+                linear.backward(x, input, by_rows, gradients)?;
+            }
+            Ok(())
         }))
     }
 
@@ -220,18 +245,10 @@ impl SelfAttention {
         &self,
         x: &Value,
         query_rows: &Value,
-        queries: Queries,
-        cumulative_seq_lengths: &CumulativeSeqLengths,
+        attention: &Attention,
         positions: &ProjectedPositions,
         reach: &Reach,
     ) -> Result<Value> {
-        let attention = Attention {
-            cumulative_seq_lengths: cumulative_seq_lengths.clone(),
-            heads: self.heads,
-            queries,
-            scale: self.scale,
-            mask: None,
-        };
         let query = self.query.forward(query_rows, None)?;
         let key = self.key.forward(x, None)?;
         let value = self.value.forward(x, None)?;
@@ -243,24 +260,30 @@ impl SelfAttention {
     /// Returns position keys and queries [distances, hidden_size], the largest distance first.
     fn positions(
         &self,
-        positions: &Positions<'_>,
+        embeddings: &Value,
+        expansion: Option<&Indices>,
+        mask: Option<DropoutMask>,
         tape: Option<&Tape>,
     ) -> Result<(Option<Value>, Option<Value>)> {
-        match positions {
-            Positions::Unused => Ok((None, None)),
-            Positions::Projected { .. } => unreachable!("`infer` takes projected positions"),
-            Positions::Embedded { embeddings, expansion } => {
-                let embeddings = self.position_dropout.forward(embeddings, tape)?;
-                let project = |linear: &Option<Linear>| -> Result<Option<Value>> {
-                    let Some(linear) = linear else { return Ok(None) };
-                    let rows = linear.forward(&embeddings, tape)?;
-                    match expansion {
-                        None => Ok(Some(rows)),
-                        Some(indices) => select_rows(&rows, indices, tape).map(Some),
-                    }
-                };
-                Ok((project(&self.position_key)?, project(&self.position_query)?))
+        let embeddings = masked(embeddings, mask, tape)?;
+        let project = |linear: &Option<Linear>| -> Result<Option<Value>> {
+            let Some(linear) = linear else { return Ok(None) };
+            let rows = linear.forward(&embeddings, tape)?;
+            match expansion {
+                None => Ok(Some(rows)),
+                Some(indices) => select_rows(&rows, indices, tape).map(Some),
             }
-        }
+        };
+        Ok((project(&self.position_key)?, project(&self.position_query)?))
+    }
+}
+
+impl StackedProjections {
+    fn new(stack: &LinearStack, layer: usize, width: usize) -> Result<Self> {
+        Ok(Self {
+            query_key_value: stack.layer(layer, 0..3 * width)?,
+            query: stack.layer(layer, 0..width)?,
+            key_value: stack.layer(layer, width..3 * width)?,
+        })
     }
 }

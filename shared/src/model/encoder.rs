@@ -4,7 +4,7 @@
 //! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L420-L450>,
 //! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L571-L686>.
 
-use super::attention::{ContentProjections, Positions, ProjectedPositions, SelfAttention};
+use super::attention::{ContentProjections, Positions, ProjectedPositions, STACKED, SelfAttention};
 use super::config::{DebertaConfig, NormRelEbd};
 use super::relative_position::Reach;
 use crate::Result;
@@ -12,13 +12,16 @@ use crate::autograd::{Tape, Value};
 use crate::batch::Batch;
 use crate::kernels::Indices;
 use crate::kernels::attention::{PositionTables, Queries};
-use crate::nn::{Dropout, Embedding, LayerNorm, Linear, Weights, select_rows};
+use crate::kernels::random::DropoutMask;
+use crate::nn::{Dropout, Embedding, LayerNorm, Linear, LinearStack, Weights, select_rows};
 
 #[derive(Clone)]
 pub(super) struct Encoder {
     config: DebertaConfig,
     layers: Vec<Layer>,
     relative: Option<RelativeEmbeddings>,
+    /// The projections of relative embeddings to position queries and keys, of all layers at once.
+    positions: Option<LinearStack>,
 }
 
 #[derive(Clone)]
@@ -32,6 +35,23 @@ struct Layer {
     dropout: Dropout,
 }
 
+/// The dropout masks of one layer.
+#[derive(Clone, Copy)]
+struct Masks {
+    positions: Option<DropoutMask>,
+    probabilities: Option<DropoutMask>,
+    attended: Option<DropoutMask>,
+    output: Option<DropoutMask>,
+}
+
+/// The relative positions of one pass, before a layer takes its part of them.
+enum AllPositions<'a> {
+    Embedded(Value),
+    Stacked(Value),
+    Projected(&'a [ProjectedPositions]),
+    Unused,
+}
+
 #[derive(Clone)]
 struct RelativeEmbeddings {
     table: Embedding,
@@ -40,14 +60,22 @@ struct RelativeEmbeddings {
 
 impl Encoder {
     pub fn new(config: &DebertaConfig, weights: &Weights<'_>) -> Result<Self> {
-        let layers = (0..config.num_hidden_layers)
-            .map(|n| Layer::new(config, &weights.part("layer").part(n)))
-            .collect::<Result<_>>()?;
+        let (count, width) = (config.num_hidden_layers, config.hidden_size);
+        let stack = match config.has_c2p() && config.has_p2c() && config.share_att_key {
+            true => LinearStack::find(&weights.part(STACKED), count, width, 3 * width)?,
+            false => None,
+        };
+        let layer = |n| {
+            let stack = stack.as_ref().map(|stack| (stack, n));
+            Layer::new(config, &weights.part("layer").part(n), stack)
+        };
+        let layers = (0..count).map(layer).collect::<Result<_>>()?;
         let relative = match config.relative_attention {
             true => Some(RelativeEmbeddings::new(config, weights)?),
             false => None,
         };
-        Ok(Self { config: config.clone(), layers, relative })
+        let positions = stack.map(|stack| stack.of_each(0..2 * width)).transpose()?;
+        Ok(Self { config: config.clone(), layers, relative, positions })
     }
 
     /// x [tokens, hidden_size] -> the last hidden state of the `[CLS]` tokens [texts, hidden_size].
@@ -61,22 +89,14 @@ impl Encoder {
         tape: Option<&Tape>,
     ) -> Result<Value> {
         let reach = Reach::new(&self.config, batch.longest());
-        let embeddings = match (&self.relative, projected) {
-            (Some(relative), None) => Some(relative.forward(&reach.rows, tape)?),
-            _ => None,
-        };
+        let masks = self.masks(tape);
+        let positions = self.positions(&reach, projected, &masks, tape)?;
         let mut x = x;
-        for (n, layer) in self.layers.iter().enumerate() {
-            let positions = match (&embeddings, projected) {
-                (_, Some(tables)) => Positions::Projected { table: &tables[n], reach: &reach },
-                (Some(embeddings), None) => {
-                    Positions::Embedded { embeddings, expansion: reach.expansion.as_ref() }
-                }
-                (None, None) => Positions::Unused,
-            };
+        for (n, (layer, masks)) in self.layers.iter().zip(&masks).enumerate() {
+            let positions = positions.of_layer(n, &reach, masks);
             let last = n + 1 == self.layers.len();
             let queries = if last { Queries::First } else { Queries::All };
-            x = layer.forward(&x, batch, queries, &positions, tape)?;
+            x = layer.forward(&x, batch, queries, &positions, masks, tape)?;
         }
         Ok(x)
     }
@@ -89,17 +109,48 @@ impl Encoder {
         tape: Option<&Tape>,
     ) -> Result<Vec<Value>> {
         let reach = Reach::new(&self.config, batch.longest());
-        let relative = self.relative.as_ref();
-        let embeddings = relative.map(|table| table.forward(&reach.rows, tape)).transpose()?;
-        let positions = embeddings.as_ref().map_or(Positions::Unused, |embeddings| {
-            Positions::Embedded { embeddings, expansion: reach.expansion.as_ref() }
-        });
+        let masks = self.masks(tape);
+        let positions = self.positions(&reach, None, &masks, tape)?;
         let mut states = vec![x];
-        for layer in &self.layers {
+        for (n, (layer, masks)) in self.layers.iter().zip(&masks).enumerate() {
+            let positions = positions.of_layer(n, &reach, masks);
             let x = states.last().expect("begins with the embeddings");
-            states.push(layer.forward(x, batch, Queries::All, &positions, tape)?);
+            states.push(layer.forward(x, batch, Queries::All, &positions, masks, tape)?);
         }
         Ok(states)
+    }
+
+    /// Draws the masks of all layers, in the order in which the layers come to them: positions may need those of all
+    /// layers before the first.
+    fn masks(&self, tape: Option<&Tape>) -> Vec<Masks> {
+        let relative = self.relative.is_some();
+        self.layers.iter().map(|layer| layer.masks(relative, tape)).collect()
+    }
+
+    /// Returns what of the relative positions is computed before the first layer.
+    fn positions<'a>(
+        &self,
+        reach: &Reach,
+        projected: Option<&'a [ProjectedPositions]>,
+        masks: &[Masks],
+        tape: Option<&Tape>,
+    ) -> Result<AllPositions<'a>> {
+        let Some(relative) = &self.relative else {
+            return Ok(AllPositions::Unused);
+        };
+        if let Some(projected) = projected {
+            return Ok(AllPositions::Projected(projected));
+        }
+        let embeddings = relative.forward(&reach.rows, tape)?;
+        let Some(stack) = &self.positions else {
+            return Ok(AllPositions::Embedded(embeddings));
+        };
+        let masks: Vec<_> = masks.iter().map(|masks| masks.positions).collect();
+        let rows = stack.forward(&embeddings, &masks, tape)?;
+        match &reach.expansion {
+            None => Ok(AllPositions::Stacked(rows)),
+            Some(indices) => select_rows(&rows, indices, tape).map(AllPositions::Stacked),
+        }
     }
 
     /// The queries, keys and values of a layer whose input is x [tokens, hidden_size].
@@ -127,8 +178,26 @@ impl Encoder {
     }
 }
 
+impl AllPositions<'_> {
+    fn of_layer<'a>(&'a self, layer: usize, reach: &'a Reach, masks: &Masks) -> Positions<'a> {
+        match self {
+            Self::Embedded(embeddings) => {
+                let expansion = reach.expansion.as_ref();
+                Positions::Embedded { embeddings, expansion, mask: masks.positions }
+            }
+            Self::Stacked(projections) => Positions::Stacked { projections, layer },
+            Self::Projected(tables) => Positions::Projected { table: &tables[layer], reach },
+            Self::Unused => Positions::Unused,
+        }
+    }
+}
+
 impl Layer {
-    fn new(config: &DebertaConfig, weights: &Weights<'_>) -> Result<Self> {
+    fn new(
+        config: &DebertaConfig,
+        weights: &Weights<'_>,
+        stack: Option<(&LinearStack, usize)>,
+    ) -> Result<Self> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let norm = |weights: Weights<'_>| {
             LayerNorm::new(&weights.part("LayerNorm"), hidden, config.layer_norm_eps)
@@ -138,7 +207,7 @@ impl Layer {
         };
         let attention = weights.part("attention");
         Ok(Self {
-            attention: SelfAttention::new(config, &attention.part("self"))?,
+            attention: SelfAttention::new(config, &attention.part("self"), stack)?,
             attention_output: dense(attention.part("output"), hidden, hidden)?,
             attention_norm: norm(attention.part("output"))?,
             intermediate: dense(weights.part("intermediate"), hidden, inner)?,
@@ -148,29 +217,40 @@ impl Layer {
         })
     }
 
+    fn masks(&self, relative: bool, tape: Option<&Tape>) -> Masks {
+        Masks {
+            positions: if relative { self.attention.position_mask(tape) } else { None },
+            probabilities: self.attention.probability_mask(tape),
+            attended: self.dropout.mask(tape),
+            output: self.dropout.mask(tape),
+        }
+    }
+
     fn forward(
         &self,
         x: &Value,
         batch: &Batch,
         queries: Queries,
         positions: &Positions<'_>,
+        masks: &Masks,
         tape: Option<&Tape>,
     ) -> Result<Value> {
         let query_rows = match queries {
             Queries::All => x.clone(),
             Queries::First => select_rows(x, batch.first_tokens(), tape)?,
         };
-        let bounds = batch.cumulative_seq_lengths();
-        let context = self.attention.forward(x, &query_rows, queries, bounds, positions, tape)?;
+        let texts = batch.cumulative_seq_lengths();
+        let attention = self.attention.over(texts, queries, masks.probabilities);
+        let context = self.attention.forward(x, &query_rows, attention, positions, tape)?;
         let attended = self.attention_norm.sublayer(
             &self.attention_output,
-            self.dropout,
+            masks.attended,
             &context,
             &query_rows,
             tape,
         )?;
         let inner = self.intermediate.forward_gelu(&attended, tape)?;
-        self.output_norm.sublayer(&self.output, self.dropout, &inner, &attended, tape)
+        self.output_norm.sublayer(&self.output, masks.output, &inner, &attended, tape)
     }
 }
 

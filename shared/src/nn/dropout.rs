@@ -20,14 +20,19 @@ impl Dropout {
 
     /// x, with elements zeroed and the others scaled up if there is a tape.
     pub fn forward(self, x: &Value, tape: Option<&Tape>) -> Result<Value> {
-        let Some(mask) = self.mask(tape) else {
-            return Ok(x.clone());
-        };
-        let (output, half) = elementwise::dropout(x.tensor(), mask, x.half_format())?;
-        let x = x.clone();
-        let backward = move |gradient: Tensor, gradients: &mut Gradients<'_>| {
-            gradients.add(&x, elementwise::dropout(&gradient, mask, None)?.0)
-        };
-        Ok(Value::output(tape, output, backward).with_half(half))
+        masked(x, self.mask(tape), tape)
     }
+}
+
+/// x under a mask that was drawn before.
+pub(crate) fn masked(x: &Value, mask: Option<DropoutMask>, tape: Option<&Tape>) -> Result<Value> {
+    let Some(mask) = mask else {
+        return Ok(x.clone());
+    };
+    let (output, half) = elementwise::dropout(x.tensor(), mask, x.half_format())?;
+    let x = x.clone();
+    let backward = move |gradient: Tensor, gradients: &mut Gradients<'_>| {
+        gradients.add(&x, elementwise::dropout(&gradient, mask, None)?.0)
+    };
+    Ok(Value::output(tape, output, backward).with_half(half))
 }

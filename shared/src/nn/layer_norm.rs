@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Dropout, Linear, Weights};
+use super::{Linear, Weights};
 use crate::Result;
 use crate::autograd::{Gradients, Parameter, Tape, Value};
 use crate::kernels::Target;
@@ -42,17 +42,16 @@ impl LayerNorm {
         Ok(Value::output(tape, y, backward).with_half(half))
     }
 
-    /// norm(dropout(dense(x)) + residual): x [rows, inputs], residual [rows, width].
+    /// norm(dropout(dense(x)) + residual): x [rows, inputs], residual [rows, width]. The dropout's mask is given.
     pub fn sublayer(
         &self,
         dense: &Linear,
-        dropout: Dropout,
+        mask: Option<DropoutMask>,
         x: &Value,
         residual: &Value,
         tape: Option<&Tape>,
     ) -> Result<Value> {
         let (operand, product) = dense.product(x)?;
-        let mask = dropout.mask(tape);
         let summed =
             Summed::Sublayer { bias: dense.bias().tensor(), residual: residual.tensor(), mask };
         let Output { y, half, normalised } = self.norm(&product, summed)?;

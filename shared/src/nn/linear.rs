@@ -38,11 +38,9 @@ impl Linear {
         matches!(&self.weight, LinearWeight::Packed(weight) if weight.is_integer())
     }
 
-    /// The first outputs alone; their gradients add to those of the whole layer.
-    pub(crate) fn first_outputs(&self, outputs: usize) -> Result<Self> {
-        let bias = self.bias.as_ref().map(|bias| bias.first_rows(outputs)).transpose()?;
-        let weight = LinearWeight::Parameter(self.parameter().first_rows(outputs)?);
-        Ok(Self { weight, bias })
+    /// The layer of these parameters.
+    pub(super) fn of_parameters(weight: Parameter, bias: Parameter) -> Self {
+        Self { weight: LinearWeight::Parameter(weight), bias: Some(bias) }
     }
 
     /// x [rows, inputs] -> [rows, outputs], in the format of the product's weight.

@@ -6,6 +6,7 @@ pub mod embedding;
 pub mod layer_norm;
 pub mod linear;
 pub mod quantized_embedding;
+pub mod stack;
 pub mod weights;
 
 pub use dropout::Dropout;
@@ -14,6 +15,7 @@ pub use embedding::select_rows;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use quantized_embedding::QuantizedEmbedding;
+pub use stack::LinearStack;
 pub use weights::{Prepared, Weights};
 
 use crate::Result;

@@ -170,21 +170,40 @@ fn gradients_are_the_slopes() {
 }
 
 #[test]
-fn blocks_of_two_matrices_give_the_same_bits() {
-    let attention = attention(Queries::All, Some(DropoutMask::new(0.3, RandomKey::new(1, 1))));
-    let x = tensors(&operands(Queries::All));
+fn blocks_of_larger_matrices_give_the_same_bits() {
     let beside = |blocks: &[&Tensor]| Tensor::cat(blocks, 1).unwrap().contiguous().unwrap();
-    let stack = |x: &Operands<Tensor>| Stacked {
-        rows: beside(&[&x.key, &x.query, &x.value]),
-        positions: beside(&[x.position_key.as_ref().unwrap(), x.position_query.as_ref().unwrap()]),
-    };
-    let (context, saved) = attention.forward(&x).unwrap();
-    let stacked = stack(&x);
-    let (stacked_context, stacked_saved) = attention.forward_stacked(&stacked).unwrap();
-    assert_eq!(*values(&stacked_context).unwrap(), *values(&context).unwrap());
+    for queries in [Queries::All, Queries::First] {
+        let attention = attention(queries, Some(DropoutMask::new(0.3, RandomKey::new(1, 1))));
+        let x = tensors(&operands(queries));
+        let stack = |x: &Operands<Tensor>, other: &Tensor| Stacked {
+            rows: match queries {
+                Queries::All => vec![beside(&[&x.query, &x.key, &x.value])],
+                Queries::First => vec![x.query.clone(), beside(&[&x.key, &x.value])],
+            },
+            positions: beside(&[
+                other,
+                other,
+                x.position_query.as_ref().unwrap(),
+                x.position_key.as_ref().unwrap(),
+            ]),
+            layer: 1,
+        };
+        let (context, saved) = attention.forward(&x).unwrap();
+        let other = x.position_key.as_ref().unwrap();
+        let stacked = stack(&x, other);
+        let (stacked_context, stacked_saved) = attention.forward_stacked(&stacked).unwrap();
+        assert_eq!(*values(&stacked_context).unwrap(), *values(&context).unwrap());
 
-    let expected = stack(&attention.backward(&context, &x, &saved).unwrap());
-    let found = attention.backward_stacked(&context, &stacked, &stacked_saved).unwrap();
-    assert_eq!(*values(&found.rows).unwrap(), *values(&expected.rows).unwrap());
-    assert_eq!(*values(&found.positions).unwrap(), *values(&expected.positions).unwrap());
+        let expected = attention.backward(&context, &x, &saved).unwrap();
+        for before in [None, Some(stacked.positions.clone())] {
+            let of_other = before.as_ref().map_or(other.zeros_like().unwrap(), |_| other.clone());
+            let expected = stack(&expected, &of_other);
+            let found =
+                attention.backward_stacked(&context, &stacked, &stacked_saved, before).unwrap();
+            for (found, expected) in found.rows.iter().zip(&expected.rows) {
+                assert_eq!(*values(found).unwrap(), *values(expected).unwrap());
+            }
+            assert_eq!(*values(&found.positions).unwrap(), *values(&expected.positions).unwrap());
+        }
+    }
 }

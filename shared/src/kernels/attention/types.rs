@@ -48,12 +48,14 @@ pub struct Operands<T> {
     pub position_query: Option<T>,
 }
 
-/// The operands as blocks of columns of two matrices, each the output of one product.
+/// The operands as blocks of columns of larger matrices, each the output of one product.
 pub struct Stacked {
-    /// Keys, queries and values [tokens, 3 * width].
-    pub rows: Tensor,
-    /// Position keys and position queries [2 * longest - 1, 2 * width].
+    /// Queries, keys and values: [tokens, 3 * width], or queries [texts, width] and the others [tokens, 2 * width].
+    pub rows: Vec<Tensor>,
+    /// The position queries and position keys of several layers [2 * longest - 1, layers * 2 * width].
     pub positions: Tensor,
+    /// The layer whose positions count.
+    pub layer: usize,
 }
 
 /// The rows of one text.
@@ -84,14 +86,18 @@ impl<T> Operands<T> {
 impl Stacked {
     /// Views of the blocks of columns.
     pub(in crate::kernels) fn operands(&self) -> Result<Operands<Tensor>> {
-        let width = self.positions.dim(1)? / 2;
+        let width = self.rows.iter().map(|rows| rows.dims()[1]).sum::<usize>() / 3;
         let block = |matrix: &Tensor, place| matrix.narrow(1, place * width, width);
+        let blocks =
+            self.rows.iter().map(|rows| (0..rows.dims()[1] / width).map(|n| block(rows, n)));
+        let blocks: Vec<Tensor> = blocks.flatten().collect::<candle_core::Result<_>>()?;
+        let [query, key, value] = blocks.try_into().expect("three blocks");
         Ok(Operands {
-            key: block(&self.rows, 0)?,
-            query: block(&self.rows, 1)?,
-            value: block(&self.rows, 2)?,
-            position_key: Some(block(&self.positions, 0)?),
-            position_query: Some(block(&self.positions, 1)?),
+            query,
+            key,
+            value,
+            position_query: Some(block(&self.positions, 2 * self.layer)?),
+            position_key: Some(block(&self.positions, 2 * self.layer + 1)?),
         })
     }
 }

@@ -2,18 +2,20 @@
 
 use candle_core::{DType, Tensor};
 
-use super::columns::sum_partials;
-use super::launch::{empty, optional_pointer, pointer, suffix, vector};
+use super::launch::{counters, empty, optional_pointer, pointer, suffix, vector};
 use super::types::{Arg, Launch};
 use crate::Result;
+use crate::kernels::WriteMode;
 use crate::kernels::add_norm::types::{ParameterTargets, Summed};
 use crate::kernels::random::DropoutMask;
 
 /// Neighbouring elements of one thread.
 const EACH: usize = 4;
 
-/// The most blocks of the backward pass, whose sums over rows are added up in a second pass.
+/// The most blocks of the backward pass, and the blocks whose sums over rows the last of them adds up, as `add_norm.cu`
+/// has it.
 const BLOCKS: usize = 256;
+const GROUP: usize = 16;
 
 /// The normalised rows, which [`backward`] needs: (s - mean) / deviation [rows, width], 1 / deviation `[rows]`.
 pub struct Normalised {
@@ -89,13 +91,13 @@ pub fn backward(
     let by_sum = empty((rows, width), DType::F32, device)?;
     let (mask, x_format) = sublayer.unwrap_or((None, DType::F32));
     let by_x = sublayer.map(|_| empty((rows, width), x_format, device)).transpose()?;
-    let mut all = vec![targets.gamma, targets.beta];
-    if sublayer.is_some() {
-        all.push(targets.bias.expect("a sublayer has a bias"));
-    }
+    let targets = [Some(targets.gamma), Some(targets.beta), targets.bias];
+    assert_eq!(targets[2].is_some(), sublayer.is_some(), "a sublayer has a bias");
+    let vectors = targets.iter().flatten().count();
     let rows_a_block = rows.div_ceil(BLOCKS).max(4);
     let blocks = rows.div_ceil(rows_a_block);
-    let partial = empty((blocks, all.len() * width), DType::F32, device)?;
+    let groups = blocks.div_ceil(GROUP);
+    let partial = empty((blocks + groups, vectors * width), DType::F32, device)?;
     let arrays = [
         pointer(gradient)?,
         pointer(&normalised.values)?,
@@ -104,15 +106,20 @@ pub fn backward(
         optional_pointer(by_x.as_ref())?,
     ];
     let [g, hat, gamma, to_sum, to_x] = arrays;
+    let places = targets.map(|target| optional_pointer(target.map(|target| &target.tensor)));
+    let places = places.into_iter().collect::<Result<Vec<_>>>()?;
+    let adds = targets.map(|target| Arg::flag(target.is_some_and(|t| t.write == WriteMode::Add)));
     let args = [
         &[g, hat, pointer(&normalised.inverse_deviation)?, gamma][..],
         &Arg::mask(mask),
-        &[to_sum, to_x, pointer(&partial)?, Arg::size(rows), Arg::size(width)],
+        &[to_sum, to_x],
+        &places,
+        &adds,
+        &[pointer(&partial)?, counters(1 + groups, device)?, Arg::size(rows), Arg::size(width)],
         &[Arg::size(rows_a_block), vector(&arrays, width, EACH)],
     ]
     .concat();
     let function = format!("add_norm_backward_{}", suffix(x_format));
     launch(function, blocks, width, 4 * width).run(device, &args)?;
-    sum_partials(&partial, &all)?;
     Ok((by_sum, by_x))
 }

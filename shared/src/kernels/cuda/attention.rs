@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::launch::{empty, optional_pointer, pointer, strided_pointer, suffix, vector};
+use super::launch::{empty, optional_pointer, pointer, strided_pointer, suffix, vector, zeros};
 use super::types::{Arg, Launch};
 use crate::Result;
 use crate::kernels::attention::types::{Attention, Operands, Queries, Stacked};
@@ -179,15 +179,23 @@ fn backward_into(
     backward_tiled(attention, gradient, operands, saved, outputs, tile)
 }
 
-/// [`backward`], where the operands and their gradients are blocks of columns.
+/// [`backward`], where the operands and their gradients are blocks of columns. `positions` has the gradients of the
+/// layers so far.
 pub fn backward_stacked(
     attention: &Attention,
     gradient: &Tensor,
     stacked: &Stacked,
     saved: &Saved,
+    positions: Option<Tensor>,
 ) -> Result<Stacked> {
-    let like = |tensor: &Tensor| empty(tensor.shape(), tensor.dtype(), tensor.device());
-    let outputs = Stacked { rows: like(&stacked.rows)?, positions: like(&stacked.positions)? };
+    let all = &stacked.positions;
+    let rows = stacked.rows.iter().map(|rows| empty(rows.shape(), rows.dtype(), rows.device()));
+    let outputs = Stacked {
+        rows: rows.collect::<Result<_>>()?,
+        // A layer that takes no part in the loss keeps these.
+        positions: positions.map_or_else(|| zeros(all.shape(), all.dtype(), all.device()), Ok)?,
+        layer: stacked.layer,
+    };
     let operands = stacked.operands()?;
     backward_into(attention, gradient, &operands, saved, &outputs.operands()?)?;
     Ok(outputs)

@@ -2,17 +2,16 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::launch::{empty, pointer, vector};
+use super::launch::{counters, empty, pointer};
 use super::types::{Arg, Launch};
 use crate::Result;
-use crate::kernels::{Target, WriteMode};
 
 /// Threads of a block; neighbouring columns of one thread, and columns of a block.
 const BLOCK: u32 = 256;
 pub(super) const EACH: usize = 4;
 const COLUMNS: usize = 32 * EACH;
 
-/// The most chunks of rows, whose sums are added up in a second pass.
+/// The most chunks of rows, whose sums the last of them adds up.
 const CHUNKS: usize = 64;
 
 /// The rows of a block in work on single elements, and the fewest in sums.
@@ -42,26 +41,11 @@ impl Chunks {
         Launch { module, function, grid, block: BLOCK, shared_bytes: 0 }
     }
 
-    /// Allocates the sums of each chunk: f32 [chunks, vectors * width].
-    pub fn partial(&self, vectors: usize, width: usize, device: &Device) -> Result<Tensor> {
-        empty((self.count, vectors * width), DType::F32, device)
+    /// Returns the scratch of `finish_sums` for sums over rows of this width: the sums of each chunk, f32 [chunks,
+    /// width], and counters.
+    pub fn scratch(&self, width: usize, device: &Device) -> Result<(Tensor, [Arg; 2])> {
+        let partial = empty((self.count, width), DType::F32, device)?;
+        let args = [pointer(&partial)?, counters(width.div_ceil(COLUMNS), device)?];
+        Ok((partial, args))
     }
-}
-
-/// Adds up the chunks of `partial` [chunks, targets * width] into the targets, each `[width]`.
-pub(super) fn sum_partials(partial: &Tensor, targets: &[&Target]) -> Result<()> {
-    let (chunks, all) = partial.dims2()?;
-    let width = all / targets.len();
-    let from = pointer(partial)?;
-    let mut args = vec![from, Arg::size(chunks), Arg::size(width), Arg::size(targets.len())];
-    for place in 0..3 {
-        args.push(targets.get(place).map_or(Ok(Arg::NULL), |target| pointer(&target.tensor))?);
-    }
-    for place in 0..3 {
-        let adds = targets.get(place).is_some_and(|target| target.write == WriteMode::Add);
-        args.push(Arg::flag(adds));
-    }
-    args.push(vector(&[from], all, EACH));
-    let one = Chunks { rows: chunks, count: 1 };
-    one.launch("linear", "sum_partials".into(), all).run(partial.device(), &args)
 }

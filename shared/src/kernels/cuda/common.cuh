@@ -126,6 +126,34 @@ __device__ __forceinline__ T block_sum(T value) {
   return values[0];
 }
 
+// Whether this block is the last of `blocks` that come here; what the others wrote before is then there
+// for `load_fresh`. `arrived` counts them; it is zero before and after.
+__device__ __forceinline__ bool is_last(u32* arrived, u32 blocks) {
+  __shared__ u32 last;
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    last = atomicAdd(arrived, 1) + 1 == blocks;
+    if (last) *arrived = 0;
+  }
+  __syncthreads();
+  __threadfence();
+  return last;
+}
+
+// `load` of f32 that other blocks of this launch have written: past the cache of this processor.
+template <int N>
+__device__ __forceinline__ void load_fresh(float (&values)[N], const float* from, size_t i,
+                                           size_t end, bool vector) {
+  static_assert(N == 4, "one word");
+  if (vector && i + N <= end) {
+    float4 word = __ldcg(reinterpret_cast<const float4*>(from + i));
+    values[0] = word.x, values[1] = word.y, values[2] = word.z, values[3] = word.w;
+  } else {
+    for (int k = 0; k < N; ++k) values[k] = i + k < end ? __ldcg(from + i + k) : 0.0f;
+  }
+}
+
 // Random numbers by counting, bit for bit those of random.rs.
 __device__ __forceinline__ u32 hash32(u32 x) {
   x = (x ^ (x >> 16)) * 0x21f0aaadu;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_longlong, c_void};
 use std::sync::Arc;
 
 use candle_core::cuda_backend::cudarc::cublas::{result as cublas, sys as cublas_sys};
@@ -14,9 +14,9 @@ use candle_core::cuda_backend::cudarc::driver::{
 };
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::cuda_backend::{CudaStorageSlice, DeviceId};
-use candle_core::{CudaDevice, CudaStorage, DType, Error};
+use candle_core::{CudaDevice, CudaStorage, DType, Device, Error, Tensor};
 
-use super::types::{Arg, Launch, Operand, Product};
+use super::types::{Arg, Launch, Operand, Product, distances};
 use crate::Result;
 use crate::kernels::WriteMode;
 
@@ -28,6 +28,7 @@ const PLAIN_SHARED_BYTES: u32 = 48 << 10;
 struct Loaded {
     modules: HashMap<&'static str, Arc<CudaModule>>,
     kernels: HashMap<String, Kernel>,
+    counters: Option<Tensor>,
 }
 
 /// A kernel, and the dynamic shared memory that it is allowed.
@@ -110,6 +111,17 @@ pub fn launch(launch: &Launch, device: &CudaDevice, args: &[Arg]) -> Result<()> 
     })
 }
 
+/// Returns the counters of this thread's kernels on `device`, u32 `[count]`, which they leave as they find them: zero.
+pub fn counters(count: usize, device: &CudaDevice) -> Result<Tensor> {
+    LOADED.with_borrow_mut(|loaded| {
+        let counters = &mut loaded.entry(device.id()).or_default().counters;
+        if counters.is_none() {
+            *counters = Some(Tensor::zeros(count, DType::U32, &Device::Cuda(device.clone()))?);
+        }
+        Ok(counters.clone().expect("made above"))
+    })
+}
+
 /// Returns the address of a storage's first element.
 pub fn address(storage: &CudaStorage) -> u64 {
     fn of<T>(slice: &CudaSlice<T>, device: &CudaDevice) -> u64 {
@@ -144,11 +156,13 @@ pub fn multiply(product: &Product<'_>, device: &CudaDevice, addresses: [u64; 3])
         false => cublas_sys::cublasOperation_t::CUBLAS_OP_N,
         true => cublas_sys::cublasOperation_t::CUBLAS_OP_T,
     };
+    let [(b_matrix, b_row), (a_matrix, a_row), (output_matrix, output_row)] =
+        [product.b.tensor, product.a.tensor, product.output].map(distances);
     let blas = device.cublas_handle();
     #[expect(unsafe_code, reason = "a call of cuBLAS")]
-    // SAFETY: the shapes have been checked against each other, and the tensors are contiguous.
+    // SAFETY: the shapes have been checked against each other, and the distances are the tensors' own.
     unsafe {
-        cublas::gemm_ex(
+        cublas::gemm_strided_batched_ex(
             *blas.handle(),
             operation(&product.b),
             operation(&product.a),
@@ -158,14 +172,18 @@ pub fn multiply(product: &Product<'_>, device: &CudaDevice, addresses: [u64; 3])
             (&raw const alpha).cast::<c_void>(),
             b as *const c_void,
             format(product.b.tensor.dtype()),
-            product.b.stride() as c_int,
+            b_row as c_int,
+            b_matrix as c_longlong,
             a as *const c_void,
             format(product.a.tensor.dtype()),
-            product.a.stride() as c_int,
+            a_row as c_int,
+            a_matrix as c_longlong,
             (&raw const beta).cast::<c_void>(),
             output as *mut c_void,
             format(product.output.dtype()),
-            product.columns as c_int,
+            output_row as c_int,
+            output_matrix as c_longlong,
+            product.count as c_int,
             // Never TF32: f32 is asked for where its precision is wanted.
             cublas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
             cublas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,

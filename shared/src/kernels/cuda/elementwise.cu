@@ -38,10 +38,53 @@ __device__ void dropout(const X* x, X* y, H* half, Mask mask, u32 n, bool vector
   if (half) store(half, v, i, n, vector);
 }
 
-KERNEL(256) zero(u32* words, u32 n) {
+// x [rows, width] of n elements -> y [rows, masks * width]: beside each other x under each of the masks, whose
+// keys are [masks, 2]. The grid is (elements, masks).
+template <class Y>
+__device__ void dropout_each(const float* x, Y* y, const u32* keys, u32 threshold, float scale,
+                             u32 n, u32 width, bool vector) {
   size_t i = first_element();
-  for (int k = 0; k < EACH; ++k)
-    if (i + k < n) words[i + k] = 0;
+  u32 which = blockIdx.y, masks = gridDim.y;
+  Mask mask{keys[2 * which], keys[2 * which + 1], threshold, scale};
+  float v[EACH];
+  load(v, x, i, n, vector);
+  for (int k = 0; k < EACH; ++k) v[k] *= mask.factor(u32(i) + k);
+  if (vector) {
+    // All in one row.
+    if (i < n) store(y + (i / width * masks + which) * width, v, i % width, width, true);
+  } else {
+    for (size_t k = 0; k < EACH && i + k < n; ++k)
+      y[((i + k) / width * masks + which) * width + (i + k) % width] = from_float<Y>(v[k]);
+  }
+}
+
+// The sum of the gradients of the blocks of y that dropout_each gave, that of the last mask first: gradient
+// [rows, masks * width] -> by_x [rows, width] of n elements.
+KERNEL(256) dropout_each_backward(const float* gradient, float* by_x, const u32* keys, u32 masks,
+                                  u32 threshold, float scale, u32 n, u32 width, u32 vector) {
+  size_t i = first_element();
+  if (i >= n) return;
+  float sums[EACH] = {};
+  for (u32 which = masks; which-- > 0;) {
+    Mask mask{keys[2 * which], keys[2 * which + 1], threshold, scale};
+    float v[EACH];
+    if (vector) {
+      load(v, gradient + (i / width * masks + which) * width, i % width, width, true);
+    } else {
+      for (size_t k = 0; k < EACH; ++k) {
+        size_t at = min(u32(i + k), n - 1);
+        v[k] = gradient[(at / width * masks + which) * width + at % width];
+      }
+    }
+    for (int k = 0; k < EACH; ++k) sums[k] += v[k] * mask.factor(u32(i) + k);
+  }
+  store(by_x, sums, i, n, vector);
+}
+REGISTER(dropout_each_backward)
+
+KERNEL(256) zero(float* values, u32 n, u32 vector) {
+  float v[EACH] = {};
+  store(values, v, first_element(), n, vector);
 }
 REGISTER(zero)
 
@@ -49,7 +92,12 @@ REGISTER(zero)
   KERNEL(256) sigmoid_##format(const T* x, float* y, u32 n, u32 vector) {                      \
     map(x, y, n, vector, [](float v) { return 1.0f / (1.0f + expf(-v)); });                    \
   }                                                                                            \
-  REGISTER(sigmoid_##format)
+  REGISTER(sigmoid_##format)                                                                   \
+  KERNEL(256) dropout_each_##format(const float* x, T* y, const u32* keys, u32 threshold,      \
+                                    float scale, u32 n, u32 width, u32 vector) {               \
+    dropout_each<T>(x, y, keys, threshold, scale, n, width, vector);                           \
+  }                                                                                            \
+  REGISTER(dropout_each_##format)
 FORMATS(ELEMENTWISE)
 
 #define ELEMENTWISE_PAIR(X, x_format, Y, y_format)                                             \

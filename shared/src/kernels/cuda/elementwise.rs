@@ -1,6 +1,6 @@
 //! `kernels::elementwise` on a GPU. The formats of operands may differ, unless a function says otherwise.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::launch::{empty, optional_pointer, pointer, suffix, vector};
 use super::types::{Arg, Launch};
@@ -68,7 +68,61 @@ pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
 /// Sets an f32 tensor to zero.
 pub fn zero(tensor: &Tensor) -> Result<()> {
     assert_eq!(tensor.dtype(), DType::F32, "zeroed are gradients");
-    let elements = tensor.elem_count();
-    let args = [pointer(tensor)?, Arg::size(elements)];
-    launch("zero".into(), elements).run(tensor.device(), &args)
+    run("zero".into(), tensor, &[pointer(tensor)?], &[])
+}
+
+/// Masks of one probability, one for each of several copies of a matrix; or none, and the copies are equal.
+pub struct Masks {
+    /// The keys of the masks, u32 [masks, 2].
+    keys: Tensor,
+    threshold: Arg,
+    scale: Arg,
+}
+
+impl Masks {
+    /// Brings masks to `device`.
+    pub fn new(masks: &[Option<DropoutMask>], device: &Device) -> Result<Self> {
+        let [.., threshold, scale] = Arg::mask(masks.iter().copied().next().flatten());
+        let keys = masks.iter().flat_map(|mask| mask.map_or([0, 0], |mask| mask.parts().0));
+        let keys = Tensor::from_vec(keys.collect(), (masks.len(), 2), device)?;
+        Ok(Self { keys, threshold, scale })
+    }
+
+    fn count(&self) -> usize {
+        self.keys.dims()[0]
+    }
+}
+
+/// Returns `x` under each of the masks, beside each other: f32 [rows, width] -> [rows, masks * width] in `format`.
+pub fn dropout_each(x: &Tensor, masks: &Masks, format: DType) -> Result<Tensor> {
+    let ((rows, width), count) = (x.dims2()?, masks.count());
+    let y = empty((rows, count * width), format, x.device())?;
+    let arrays = [pointer(x)?, pointer(&y)?];
+    let args = [
+        &arrays[..],
+        &[pointer(&masks.keys)?, masks.threshold, masks.scale],
+        &[Arg::size(rows * width), Arg::size(width), vector(&arrays, width, EACH)],
+    ]
+    .concat();
+    let mut launch = launch(format!("dropout_each_{}", suffix(format)), rows * width);
+    launch.grid[1] = count as u32;
+    launch.run(x.device(), &args)?;
+    Ok(y)
+}
+
+/// Returns the gradient of [`dropout_each`] by x, [rows, width], that of the last mask being added first: gradient
+/// [rows, masks * width], both f32.
+pub fn dropout_each_backward(gradient: &Tensor, masks: &Masks) -> Result<Tensor> {
+    let ((rows, all), count) = (gradient.dims2()?, masks.count());
+    let width = all / count;
+    let by_x = empty((rows, width), DType::F32, gradient.device())?;
+    let arrays = [pointer(gradient)?, pointer(&by_x)?];
+    let args = [
+        &arrays[..],
+        &[pointer(&masks.keys)?, Arg::size(count), masks.threshold, masks.scale],
+        &[Arg::size(rows * width), Arg::size(width), vector(&arrays, width, EACH)],
+    ]
+    .concat();
+    launch("dropout_each_backward".into(), rows * width).run(gradient.device(), &args)?;
+    Ok(by_x)
 }

@@ -1,9 +1,9 @@
 //! The emulator, which runs the kernels on the CPU for tests: their sources compiled as C++ (`emulator/`).
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::{CString, c_char};
 
-use candle_core::{CpuStorage, DType, Storage, Tensor};
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
 use super::types::{Arg, Launch};
 use crate::Result;
@@ -26,6 +26,18 @@ pub const SHARED_BYTES: u32 = 232_448;
 
 thread_local! {
     static EMULATING: Cell<bool> = const { Cell::new(false) };
+    static COUNTERS: OnceCell<Tensor> = const { OnceCell::new() };
+}
+
+/// Returns this thread's counters, u32 `[count]`, which kernels leave as they find them: zero.
+pub(super) fn counters(count: usize) -> Result<Tensor> {
+    COUNTERS.with(|counters| {
+        if counters.get().is_none() {
+            let zeros = Tensor::zeros(count, DType::U32, &Device::Cpu)?;
+            counters.set(zeros).expect("just seen to be empty");
+        }
+        Ok(counters.get().expect("set above").clone())
+    })
 }
 
 /// Runs `work`, in which this thread's operations on CPU tensors are done by the emulated kernels.

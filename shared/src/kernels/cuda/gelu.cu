@@ -30,12 +30,12 @@ __device__ void gelu_forward(const T* product, const float* bias, T* y, u32 rows
   }
 }
 
-// gradient [rows, width] of y -> by_product [rows, width] and, a chunk of rows at a time, the sums
-// of its columns [chunks, width]: the gradient of the bias.
+// gradient [rows, width] of y -> by_product [rows, width] and the sums of its columns: the gradient of the
+// bias.
 template <class T>
 __device__ void gelu_backward(const T* gradient, const T* product, const float* bias,
-                              T* by_product, float* partial, u32 rows, u32 width,
-                              u32 rows_a_chunk, bool vector) {
+                              T* by_product, const Sums& by_bias, float* partial, u32* arrived,
+                              u32 rows, u32 width, u32 rows_a_chunk, bool vector) {
   u32 column = first_column();
   float b[COLUMNS], sums[COLUMNS] = {};
   load(b, bias, column, width, vector);
@@ -53,10 +53,7 @@ __device__ void gelu_backward(const T* gradient, const T* product, const float* 
     }
     store(by_product + at, v, column, width, vector);
   }
-  sum_over_warps(sums);
-  if (threadIdx.x < 32)
-    for (int k = 0; k < COLUMNS && column + k < width; ++k)
-      partial[size_t(blockIdx.y) * width + column + k] = sums[k];
+  finish_sums(sums, by_bias, partial, arrived, width, vector);
 }
 
 #define GELU(T, format)                                                                        \
@@ -66,10 +63,12 @@ __device__ void gelu_backward(const T* gradient, const T* product, const float* 
   }                                                                                            \
   REGISTER(gelu_forward_##format)                                                              \
   KERNEL(256) gelu_backward_##format(const T* gradient, const T* product, const float* bias,   \
-                                     T* by_product, float* partial, u32 rows, u32 width,       \
-                                     u32 rows_a_chunk, u32 vector) {                           \
-    gelu_backward<T>(gradient, product, bias, by_product, partial, rows, width, rows_a_chunk,  \
-                     vector);                                                                  \
+                                     T* by_product, float* by_bias, u32 add, float* partial,   \
+                                     u32* arrived, u32 rows, u32 width, u32 rows_a_chunk,      \
+                                     u32 vector) {                                             \
+    gelu_backward<T>(gradient, product, bias, by_product,                                      \
+                     Sums{by_bias, width, width, add != 0}, partial, arrived, rows, width,     \
+                     rows_a_chunk, vector);                                                    \
   }                                                                                            \
   REGISTER(gelu_backward_##format)
 FORMATS(GELU)

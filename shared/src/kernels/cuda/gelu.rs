@@ -2,11 +2,11 @@
 
 use candle_core::Tensor;
 
-use super::columns::{self, Chunks, sum_partials};
+use super::columns::{self, Chunks};
 use super::launch::{empty, pointer, suffix, vector};
 use super::types::Arg;
 use crate::Result;
-use crate::kernels::Target;
+use crate::kernels::{Target, WriteMode};
 
 /// Returns GELU(product + bias) [rows, width] in the format of the product: product [rows, width], bias f32 `[width]`.
 pub fn forward(product: &Tensor, bias: &Tensor) -> Result<Tensor> {
@@ -41,22 +41,18 @@ pub fn backward(
     let device = product.device();
     let by_product = empty((rows, width), product.dtype(), device)?;
     let chunks = Chunks::to_sum(rows);
-    let partial = chunks.partial(1, width, device)?;
+    let (_partial, scratch) = chunks.scratch(width, device)?;
     let arrays = [pointer(gradient)?, pointer(product)?, pointer(bias)?, pointer(&by_product)?];
     let [g, x, b, to] = arrays;
     let args = [
-        g,
-        x,
-        b,
-        to,
-        pointer(&partial)?,
-        Arg::size(rows),
-        Arg::size(width),
-        Arg::size(chunks.rows),
-        vector(&arrays, width, columns::EACH),
-    ];
+        &[g, x, b, to, pointer(&by_bias.tensor)?][..],
+        &[Arg::flag(by_bias.write == WriteMode::Add)],
+        &scratch,
+        &[Arg::size(rows), Arg::size(width), Arg::size(chunks.rows)],
+        &[vector(&arrays, width, columns::EACH)],
+    ]
+    .concat();
     let function = format!("gelu_backward_{}", suffix(product.dtype()));
     chunks.launch("gelu", function, width).run(device, &args)?;
-    sum_partials(&partial, &[by_bias])?;
     Ok(by_product)
 }

@@ -11,6 +11,9 @@ use crate::Result;
 
 static LAUNCHES: AtomicU64 = AtomicU64::new(0);
 
+/// The counters that a device has: one for each block of columns of the widest matrix.
+const COUNTERS: usize = 1024;
+
 /// Returns the number of kernels and products that this process has started.
 pub fn launches() -> u64 {
     LAUNCHES.load(Ordering::Relaxed)
@@ -83,9 +86,14 @@ pub(super) fn strided_pointer(matrix: &Tensor) -> Result<(Arg, Arg)> {
 }
 
 fn address(tensor: &Tensor) -> Arg {
+    Arg::Pointer(first_element(tensor))
+}
+
+/// Returns the address of the first element, whatever the distances between the others.
+pub(super) fn first_element(tensor: &Tensor) -> u64 {
     let (storage, layout) = tensor.storage_and_layout();
     let start = layout.start_offset() * tensor.dtype().size_in_bytes();
-    Arg::Pointer(address_of(&storage) + start as u64)
+    address_of(&storage) + start as u64
 }
 
 fn address_of(storage: &Storage) -> u64 {
@@ -115,6 +123,26 @@ pub(super) fn empty(shape: impl Into<Shape>, format: DType, device: &Device) -> 
         super::emulator::spoil(&tensor);
     }
     Ok(tensor)
+}
+
+/// Allocates a tensor of zeros.
+pub(super) fn zeros(shape: impl Into<Shape>, format: DType, device: &Device) -> Result<Tensor> {
+    count_launch("zeros");
+    Ok(Tensor::zeros(shape, format, device)?)
+}
+
+/// Returns counters for a kernel whose blocks wait for each other's sums (`is_last` of `common.cuh`): `count` of u32,
+/// zero whenever a kernel begins, as each leaves them so and one runs after the other.
+pub(super) fn counters(count: usize, device: &Device) -> Result<Arg> {
+    assert!(count <= COUNTERS, "{count} counters");
+    let all = match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => super::driver::counters(COUNTERS, device)?,
+        #[cfg(feature = "cuda-emulator")]
+        Device::Cpu => super::emulator::counters(COUNTERS)?,
+        _ => unreachable!("`takes` has refused this device"),
+    };
+    pointer(&all)
 }
 
 /// Returns the end of a kernel's name that stands for a format.

@@ -2,9 +2,9 @@
 
 use candle_core::{DType, Tensor};
 
-use super::columns::{self, Chunks, sum_partials};
+use super::columns::{self, Chunks};
 use super::gemm::multiply;
-use super::launch::{empty, pointer, suffix, vector};
+use super::launch::{empty, first_element, pointer, suffix, vector};
 use super::types::{Arg, Operand};
 use crate::Result;
 use crate::kernels::{Target, WriteMode};
@@ -26,20 +26,33 @@ pub fn forward(
     Ok(y)
 }
 
-fn add_bias(y: &Tensor, bias: &Tensor) -> Result<()> {
+/// Adds a bias f32 `[width]`, or [blocks, width / blocks], to the rows of y [rows, width].
+pub(super) fn add_bias(y: &Tensor, bias: &Tensor) -> Result<()> {
     let (rows, width) = y.dims2()?;
     let chunks = Chunks::to_map(rows);
-    let (to, from) = (pointer(y)?, pointer(bias)?);
+    let to = pointer(y)?;
+    let [from, block, distance] = blocks(bias)?;
     let args = [
         to,
         from,
+        block,
+        distance,
         Arg::size(rows),
         Arg::size(width),
         Arg::size(chunks.rows),
-        vector(&[to, from], width, columns::EACH),
+        vector(&[to], width, columns::EACH),
     ];
     let function = format!("add_bias_{}", suffix(y.dtype()));
     chunks.launch("linear", function, width).run(y.device(), &args)
+}
+
+/// Returns the address of a vector, or of several of one length, with that length and the distance between two.
+fn blocks(vectors: &Tensor) -> Result<[Arg; 3]> {
+    let (length, distance) = match *vectors.dims() {
+        [length] => (length, length),
+        _ => (vectors.dims2()?.1, vectors.stride()[0]),
+    };
+    Ok([Arg::Pointer(first_element(vectors)), Arg::size(length), Arg::size(distance)])
 }
 
 /// Returns the gradient of [`forward`] by x, `g w` [rows, inputs], in the format `output`, which is that of
@@ -66,28 +79,22 @@ pub fn backward_weight(gradient: &Tensor, x: &Tensor, target: &Target) -> Result
     multiply(Operand::transposed(gradient), Operand::new(x), &target.tensor, target.write)
 }
 
-/// Writes the sums over the rows of `gradient` [rows, columns] to `target`: f32 `[columns]`.
+/// Writes the sums over the rows of `gradient` [rows, columns] to `target`: f32 `[columns]`, or [blocks, columns /
+/// blocks].
 pub fn column_sums(gradient: &Tensor, target: &Target) -> Result<()> {
-    let (rows, width) = gradient.dims2()?;
+    let ((rows, width), device) = (gradient.dims2()?, gradient.device());
     let chunks = Chunks::to_sum(rows);
     let from = pointer(gradient)?;
-    let sum = |to: &Tensor, write| {
-        let args = [
-            from,
-            pointer(to)?,
-            Arg::size(rows),
-            Arg::size(width),
-            Arg::size(chunks.rows),
-            Arg::flag(write == WriteMode::Add),
-            vector(&[from], width, columns::EACH),
-        ];
-        let function = format!("column_sums_{}", suffix(gradient.dtype()));
-        chunks.launch("linear", function, width).run(gradient.device(), &args)
-    };
-    if chunks.count == 1 {
-        return sum(&target.tensor, target.write);
-    }
-    let partial = chunks.partial(1, width, gradient.device())?;
-    sum(&partial, WriteMode::Replace)?;
-    sum_partials(&partial, &[target])
+    let (_partial, scratch) = chunks.scratch(width, device)?;
+    let args = [
+        &[from][..],
+        &blocks(&target.tensor)?,
+        &[Arg::flag(target.write == WriteMode::Add)],
+        &scratch,
+        &[Arg::size(rows), Arg::size(width), Arg::size(chunks.rows)],
+        &[vector(&[from], width, columns::EACH)],
+    ]
+    .concat();
+    let function = format!("column_sums_{}", suffix(gradient.dtype()));
+    chunks.launch("linear", function, width).run(device, &args)
 }

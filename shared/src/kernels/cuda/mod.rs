@@ -27,6 +27,7 @@ pub(super) mod linear;
 pub(super) mod loss;
 pub(super) mod optimizer;
 pub(super) mod rows;
+pub(super) mod stack;
 mod types;
 
 #[cfg(feature = "cuda")]

@@ -66,7 +66,6 @@ KERNEL(256) unscale_and_clip(const float* gradients, double* partial, double* st
                              double max_norm, double beta1, double beta2, double growth,
                              double backoff, u32 interval, u32 dynamic, float* norm,
                              u32 vector) {
-  __shared__ u32 finished;
   double squares = 0;
   size_t step = size_t(gridDim.x) * blockDim.x * EACH;
 #pragma unroll 4
@@ -76,23 +75,14 @@ KERNEL(256) unscale_and_clip(const float* gradients, double* partial, double* st
     for (int k = 0; k < EACH; ++k) squares += double(g[k]) * double(g[k]);
   }
   squares = block_sum(squares);
-  u32* counter = reinterpret_cast<u32*>(partial + gridDim.x);
-  if (threadIdx.x == 0) {
-    partial[blockIdx.x] = squares;
-    __threadfence();
-    finished = atomicAdd(counter, 1) + 1;
-  }
-  __syncthreads();
-  if (finished < gridDim.x) return;
-  __threadfence();
+  if (threadIdx.x == 0) partial[blockIdx.x] = squares;
+  if (!is_last(reinterpret_cast<u32*>(partial + gridDim.x), gridDim.x)) return;
   double sum = 0;
   for (u32 block = threadIdx.x; block < gridDim.x; block += blockDim.x)
-    sum += *const_cast<volatile double*>(partial + block);
+    sum += __ldcg(partial + block);
   sum = block_sum(sum);
-  if (threadIdx.x == 0) {
+  if (threadIdx.x == 0)
     update_state(sum, state, max_norm, beta1, beta2, growth, backoff, interval, dynamic, norm);
-    *counter = 0;
-  }
 }
 REGISTER(unscale_and_clip)
 

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::elementwise::zero;
-use super::launch::{empty, pointer, suffix, vector};
+use super::launch::{empty, pointer, suffix, vector, zeros};
 use super::types::{Arg, Launch};
 use crate::Result;
 use crate::kernels::{Indices, Target, WriteMode};
@@ -60,7 +60,7 @@ pub fn scatter_add_value(
 ) -> Result<Tensor> {
     let sum = match so_far {
         Some(sum) => sum,
-        None => Tensor::zeros((n, rows.dim(1)?), rows.dtype(), rows.device())?,
+        None => zeros((n, rows.dim(1)?), rows.dtype(), rows.device())?,
     };
     add_rows(rows, indices, None, &sum)?;
     Ok(sum)

@@ -46,14 +46,15 @@ impl Arg {
     }
 }
 
-/// A matrix of a product, as stored or transposed.
+/// A matrix of a product, as stored or transposed; or one for each of several products, [products, rows, columns].
+/// Rows, and matrices, may be any distance apart.
 pub(super) struct Operand<'a> {
     pub tensor: &'a Tensor,
     pub transposed: bool,
 }
 
-/// The product of a [rows, depth] and b [depth, columns], which replaces output [rows, columns] or is added to it.
-/// Sums are in f32.
+/// The product of a [rows, depth] and b [depth, columns], which replaces output [rows, columns] or is added to it;
+/// or `count` such products, each of matrices of its own. Sums are in f32.
 pub(super) struct Product<'a> {
     pub a: Operand<'a>,
     pub b: Operand<'a>,
@@ -62,6 +63,7 @@ pub(super) struct Product<'a> {
     pub rows: usize,
     pub columns: usize,
     pub depth: usize,
+    pub count: usize,
 }
 
 impl<'a> Operand<'a> {
@@ -73,14 +75,26 @@ impl<'a> Operand<'a> {
         Self { tensor, transposed: true }
     }
 
-    /// Returns the columns as stored.
-    pub fn stride(&self) -> usize {
-        self.tensor.dims()[1]
+    /// Returns the number of matrices, and the rows and columns of each as used.
+    pub fn extent(&self) -> Result<(usize, usize, usize)> {
+        let (count, rows, columns) = matrices(self.tensor)?;
+        Ok(if self.transposed { (count, columns, rows) } else { (count, rows, columns) })
     }
+}
 
-    /// Returns the rows and columns as used.
-    pub fn extent(&self) -> Result<(usize, usize)> {
-        let (rows, columns) = self.tensor.dims2()?;
-        Ok(if self.transposed { (columns, rows) } else { (rows, columns) })
+/// Returns the number of matrices in [rows, columns] or [matrices, rows, columns], and the extent of each.
+pub(super) fn matrices(tensor: &Tensor) -> Result<(usize, usize, usize)> {
+    match *tensor.dims() {
+        [rows, columns] => Ok((1, rows, columns)),
+        _ => Ok(tensor.dims3()?),
+    }
+}
+
+/// Returns the distance between matrices, 0 for a single one, and that between their rows.
+pub(super) fn distances(tensor: &Tensor) -> (usize, usize) {
+    match *tensor.stride() {
+        [row, _] => (0, row),
+        [matrix, row, _] => (matrix, row),
+        _ => unreachable!("`matrices` has refused these dimensions"),
     }
 }

@@ -308,6 +308,13 @@ inline bf16 round_to(float x, bf16) { return bf16{emulator::bf16_bits(x)}; }
 inline void __syncthreads() { emulator::Machine::mine().barrier(); }
 inline void __syncwarp() { emulator::Machine::mine().exchange(0, 0); }
 inline void __threadfence() {}
+struct float4 {
+  float x, y, z, w;
+};
+template <class T>
+T __ldcg(const T* from) {
+  return *from;
+}
 template <class T>
 T __shfl_xor_sync(unsigned, T value, unsigned mask) {
   emulator::Machine& machine = emulator::Machine::mine();
