@@ -193,6 +193,11 @@ impl Parameter {
         Ok(Self { name: self.name.clone(), tensor, half, part: Some((self.tensor.clone(), part)) })
     }
 
+    /// Returns the copy in half precision, if there is one.
+    pub(crate) fn half(&self) -> Option<&Tensor> {
+        self.half.as_ref()
+    }
+
     /// Returns the operand of products: the copy in half precision, if there is one, or else the tensor.
     pub(crate) fn operand(&self) -> &Tensor {
         self.half.as_ref().unwrap_or(&self.tensor)
@@ -315,5 +320,50 @@ impl Gradients<'_> {
     /// Returns the target of a contribution to the gradient of a parameter, to be written at once.
     pub(crate) fn target(&mut self, parameter: &Parameter) -> Result<Target> {
         self.parameters.target(parameter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// A stack of two layers of three rows.
+    fn stack() -> Parameter {
+        let tensor = Tensor::zeros((2, 3, 4), DType::F32, &Device::Cpu).unwrap();
+        Parameter::new("stack", tensor, None)
+    }
+
+    fn part(layer: Option<usize>, rows: Range<usize>) -> Parameter {
+        stack().part(Part { layer, rows }).unwrap()
+    }
+
+    #[test]
+    fn parts_are_replaced_once_and_then_added_to() {
+        let mut gradients = ParameterGradients::default();
+        for parameter in [part(Some(0), 0..3), part(Some(1), 0..1), part(Some(1), 1..3)] {
+            let target = gradients.target(&parameter).unwrap();
+            assert_eq!(target.write, WriteMode::Replace);
+            assert_eq!(target.tensor.dims(), parameter.tensor().dims());
+            let ones = target.tensor.ones_like().unwrap();
+            elementwise::copy_into(&target.tensor, &ones).unwrap();
+        }
+        let of_both = gradients.target(&part(None, 0..2)).unwrap();
+        assert_eq!((of_both.tensor.dims(), of_both.write), (&[2, 2, 4][..], WriteMode::Add));
+        assert_eq!(of_both.tensor.sum_all().unwrap().to_scalar::<f32>().unwrap(), 16.0);
+
+        gradients.clear();
+        assert!(gradients.get("stack").is_none());
+        let again = gradients.target(&part(None, 0..2)).unwrap();
+        assert_eq!(again.write, WriteMode::Replace);
+    }
+
+    #[test]
+    #[should_panic(expected = "parts of a gradient")]
+    fn what_is_partly_written_is_not_added_to() {
+        let mut gradients = ParameterGradients::default();
+        gradients.target(&part(Some(0), 0..3)).unwrap();
+        let _ = gradients.target(&part(None, 0..2));
     }
 }

@@ -11,6 +11,8 @@ use shared::tokenizer::Tokenizer;
 
 use super::{Imitation, Lesson, Model, Shape, Wishes, initial_weights};
 use crate::run::tensors::Tensors;
+#[cfg(feature = "cuda-emulator")]
+use crate::training::{Compute, Precision, optimizer::Optimizer};
 use crate::training::{MicroBatch, Objective};
 
 const TEXTS: [&str; 4] = ["the cat sat on the mat", "a cat and a hat", "that hat!", "cats, mats"];
@@ -152,6 +154,44 @@ fn gradients_are_the_slopes_of_the_loss() {
         let slope = (at(STEP) - at(-STEP)) / f64::from(2.0 * STEP);
         let error = (slope - f64::from(*largest)).abs();
         assert!(error < 0.03 * slope.abs() + 1e-3, "{name}: {largest}, slope {slope}");
+    }
+}
+
+/// Where the weights come stacked, as on a GPU. The last layer's projections have two gradients: of its output, and of the
+/// relations.
+#[cfg(feature = "cuda-emulator")]
+#[test]
+fn gradients_on_a_gpu_are_those_on_the_cpu() {
+    use shared::kernels::cuda::emulate;
+
+    let classroom = Classroom::new();
+    let student = classroom.student(NARROW, |id| id % 2 == 0);
+    let compute = Compute { device: Device::Cpu, precision: Precision::F32 };
+    let gradients = || {
+        let mut optimizer = Optimizer::new(&student.weights, &compute, 0.0).unwrap();
+        let teacher =
+            Model { config: &classroom.config, weights: Weights::new(&classroom.weights) };
+        let model = Model { config: &student.config, weights: optimizer.weights() };
+        let objective =
+            Imitation::new(teacher, model, &student.shape, &student.lesson, &ROWS).unwrap();
+        for _ in 0..2 {
+            let scaler = GradScaler::disabled(&Device::Cpu).unwrap();
+            let of_step = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
+            let loss = Target { tensor: of_step, write: WriteMode::Replace };
+            let (tape, scaler) = (Tape::new(0), &scaler);
+            let micro_batch = MicroBatch { rows: &ROWS, batch_rows: &ROWS, tape, scaler, loss };
+            objective.backward(micro_batch, optimizer.gradients()).unwrap();
+        }
+        optimizer.arena().gradients().unwrap()
+    };
+    let (expected, found) = (gradients(), emulate(gradients));
+    for name in student.weights.keys() {
+        let (found, expected) = (numbers(&found[name]), numbers(&expected[name]));
+        let largest = expected.iter().fold(0f32, |max, x| max.max(x.abs()));
+        assert!(largest > 0.0, "{name}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-4 * largest, "{name}: {found}, {expected}");
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The linear map `x w^T + bias` and its gradients: the bulk of all work.
 
+pub(super) mod types;
+
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
@@ -9,13 +11,14 @@ use super::{
     Target, WriteMode, cuda, rows_per_task, simd, sum_in_order, tensor_in, update, values,
 };
 use crate::Result;
+pub use types::Bias;
 
 /// Returns `x w^T + bias` [rows, outputs] in `output_format`: x [rows, inputs] and weight [outputs, inputs] of one
-/// format, bias f32 `[outputs]`.
+/// format.
 pub fn forward(
     x: &Tensor,
     weight: &Tensor,
-    bias: Option<&Tensor>,
+    bias: Option<Bias<'_>>,
     output_format: DType,
 ) -> Result<Tensor> {
     if cuda::takes(x) {
@@ -28,7 +31,7 @@ pub fn forward(
     let write = match bias {
         None => WriteMode::Replace,
         Some(bias) => {
-            let bias = values(bias)?;
+            let bias = values(bias.exact)?;
             output.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(&bias));
             WriteMode::Add
         }
@@ -77,18 +80,26 @@ pub fn backward_input(
     }
 }
 
-/// Writes the gradient of [`forward`] by the weight, `g^T x` [outputs, inputs], to `target`: gradient g
-/// [rows, outputs], x [rows, inputs].
-pub fn backward_weight(gradient: &Tensor, x: &Tensor, target: &Target) -> Result<()> {
+/// Writes the gradient of [`forward`] by the weight, `g^T x` [outputs, inputs], to `by_weight`, and that by the bias as
+/// [`column_sums`] to `by_bias`: gradient g [rows, outputs], x [rows, inputs].
+pub fn backward_parameters(
+    gradient: &Tensor,
+    x: &Tensor,
+    by_weight: &Target,
+    by_bias: Option<&Target>,
+) -> Result<()> {
     if cuda::takes(gradient) {
-        return cuda::linear::backward_weight(gradient, x, target);
+        return cuda::linear::backward_parameters(gradient, x, by_weight, by_bias);
+    }
+    if let Some(by_bias) = by_bias {
+        column_sums(gradient, by_bias)?;
     }
     let (rows, outputs) = gradient.dims2()?;
     let (_, inputs) = x.dims2()?;
     let (gradient, x) = (values(gradient)?, values(x)?);
     let a = Matrix::new(&gradient, rows, outputs).transposed();
     let b = Matrix::new(&x, rows, inputs);
-    product(a, b, target)
+    product(a, b, by_weight)
 }
 
 fn product(a: Matrix<'_>, b: Matrix<'_>, target: &Target) -> Result<()> {
@@ -130,7 +141,7 @@ mod tests {
         let b = tensor(random(outputs, 5), outputs).unwrap();
         let g = tensor(random(rows * outputs, 6), (rows, outputs)).unwrap();
 
-        let y = forward(&x, &w, Some(&b), DType::F32).unwrap();
+        let y = forward(&x, &w, Some((&b).into()), DType::F32).unwrap();
         let expected = x.matmul(&w.t().unwrap()).unwrap().broadcast_add(&b).unwrap();
         assert_close(&values(&y).unwrap(), &values(&expected).unwrap(), 1e-5);
 
@@ -140,12 +151,11 @@ mod tests {
         assert_close(&values(&twice).unwrap(), &values(&expected).unwrap(), 1e-5);
 
         let by_weight = target((outputs, inputs));
-        backward_weight(&g, &x, &by_weight).unwrap();
+        let by_bias = target(outputs);
+        backward_parameters(&g, &x, &by_weight, Some(&by_bias)).unwrap();
         let expected = g.t().unwrap().matmul(&x).unwrap();
         assert_close(&values(&by_weight.tensor).unwrap(), &values(&expected).unwrap(), 1e-5);
 
-        let by_bias = target(outputs);
-        column_sums(&g, &by_bias).unwrap();
         let expected = g.sum(0).unwrap();
         assert_close(&values(&by_bias.tensor).unwrap(), &values(&expected).unwrap(), 1e-5);
 

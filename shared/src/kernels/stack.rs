@@ -40,7 +40,7 @@ pub fn forward(
         let dropped = mask.map_or_else(|| Ok(x.clone()), |mask| dropped(x, mask))?;
         let input = elementwise::cast(&dropped, format)?;
         let (weight, bias) = (weight.get(layer)?, bias.get(layer)?);
-        outputs.push(linear::forward(&input, &weight, Some(&bias), format)?);
+        outputs.push(linear::forward(&input, &weight, Some((&bias).into()), format)?);
         inputs.push((input, mask));
     }
     Ok((Tensor::cat(&outputs, 1)?.contiguous()?, Saved::Inputs(inputs)))
@@ -68,8 +68,8 @@ pub fn backward(
             Ok(Target { tensor: target.tensor.get(layer)?, write: target.write })
         };
         let gradient = gradient.narrow(1, layer * outputs, outputs)?.contiguous()?;
-        linear::column_sums(&gradient, &of_layer(by_bias)?)?;
-        linear::backward_weight(&gradient, input, &of_layer(by_weight)?)?;
+        let (by_weight, by_bias) = (of_layer(by_weight)?, of_layer(by_bias)?);
+        linear::backward_parameters(&gradient, input, &by_weight, Some(&by_bias))?;
         let by_input = linear::backward_input(&gradient, &weight.get(layer)?, None, DType::F32)?;
         let by_x = mask.map_or_else(|| Ok(by_input.clone()), |mask| dropped(&by_input, mask))?;
         sum = Some(match sum {

@@ -24,6 +24,7 @@ pub(super) struct SelfAttention {
     position_key: Option<Linear>,
     /// The projection of relative embeddings to queries, for p2c; with `share_att_key` it is `query`.
     position_query: Option<Linear>,
+    /// Several of these as one layer, where the weights come stacked.
     stacked: Option<StackedProjections>,
     position_dropout: Dropout,
     dropout: Dropout,
@@ -31,11 +32,9 @@ pub(super) struct SelfAttention {
     scale: f32,
 }
 
-/// The projections of content as fewer layers, where the weights come stacked.
 #[derive(Clone)]
 struct StackedProjections {
     query_key_value: Linear,
-    query: Linear,
     key_value: Linear,
 }
 
@@ -79,21 +78,33 @@ impl SelfAttention {
     ) -> Result<Self> {
         let linear =
             |name| Linear::new(&weights.part(name), config.hidden_size, config.hidden_size);
-        let (query, key) = (linear("query_proj")?, linear("key_proj")?);
+        let width = config.hidden_size;
+        let [query, key, value] = match stack {
+            None => [linear("query_proj")?, linear("key_proj")?, linear("value_proj")?],
+            Some((stack, layer)) => {
+                let part = |place: usize| stack.layer(layer, place * width..(place + 1) * width);
+                [part(0)?, part(1)?, part(2)?]
+            }
+        };
+        let stacked = |(stack, layer): (&LinearStack, usize)| -> Result<_> {
+            Ok(StackedProjections {
+                query_key_value: stack.layer(layer, 0..3 * width)?,
+                key_value: stack.layer(layer, width..3 * width)?,
+            })
+        };
         let position = |used: bool, shared: &Linear, own| match (used, config.share_att_key) {
             (false, _) => Ok(None),
             (true, true) => Ok(Some(shared.clone())),
             (true, false) => linear(own).map(Some),
         };
-        let stacked = stack.map(|(stack, n)| StackedProjections::new(stack, n, config.hidden_size));
         let scale = 1.0 / ((config.head_dim() * config.score_terms()) as f32).sqrt();
         Ok(Self {
-            value: linear("value_proj")?,
             position_key: position(config.has_c2p(), &key, "pos_key_proj")?,
             position_query: position(config.has_p2c(), &query, "pos_query_proj")?,
             query,
             key,
-            stacked: stacked.transpose()?,
+            value,
+            stacked: stack.map(stacked).transpose()?,
             position_dropout: Dropout(config.hidden_dropout_prob),
             dropout: Dropout(config.attention_probs_dropout_prob),
             heads: config.num_attention_heads,
@@ -190,7 +201,7 @@ impl SelfAttention {
             Queries::All => vec![(stacked.query_key_value.clone(), x.clone())],
             Queries::First => {
                 vec![
-                    (stacked.query.clone(), query_rows.clone()),
+                    (self.query.clone(), query_rows.clone()),
                     (stacked.key_value.clone(), x.clone()),
                 ]
             }
@@ -275,15 +286,5 @@ impl SelfAttention {
             }
         };
         Ok((project(&self.position_key)?, project(&self.position_query)?))
-    }
-}
-
-impl StackedProjections {
-    fn new(stack: &LinearStack, layer: usize, width: usize) -> Result<Self> {
-        Ok(Self {
-            query_key_value: stack.layer(layer, 0..3 * width)?,
-            query: stack.layer(layer, 0..width)?,
-            key_value: stack.layer(layer, width..3 * width)?,
-        })
     }
 }

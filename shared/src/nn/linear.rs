@@ -5,8 +5,9 @@ use candle_core::{DType, Tensor};
 use super::weights::{LinearWeight, Weights};
 use crate::Result;
 use crate::autograd::{Gradients, Parameter, Tape, Value};
+use crate::kernels::linear::{self, Bias};
 use crate::kernels::packed::Activation;
-use crate::kernels::{elementwise, gelu, linear};
+use crate::kernels::{Target, elementwise, gelu};
 
 /// w [outputs, inputs], b `[outputs]`.
 #[derive(Clone)]
@@ -65,7 +66,7 @@ impl Linear {
     /// x as an operand, and the output, for an operation that calls [`backward`](Self::backward) in
     /// its own.
     pub(crate) fn apply(&self, format: DType, x: &Value) -> Result<(Tensor, Tensor)> {
-        self.multiply(x, self.bias.as_ref().map(Parameter::tensor), format)
+        self.multiply(x, self.bias.as_ref(), format)
     }
 
     /// Hands on the `gradient` of what [`apply`](Self::apply) returned.
@@ -76,10 +77,8 @@ impl Linear {
         gradient: &Tensor,
         gradients: &mut Gradients<'_>,
     ) -> Result<()> {
-        if let Some(bias) = &self.bias {
-            linear::column_sums(gradient, &gradients.target(bias)?)?;
-        }
-        self.product_backward(x, operand, gradient, gradients)
+        let by_bias = self.bias.as_ref().map(|bias| gradients.target(bias)).transpose()?;
+        self.hand_on(x, operand, gradient, by_bias, gradients)
     }
 
     /// Does what [`forward`](Self::forward) does, followed by GELU.
@@ -109,15 +108,18 @@ impl Linear {
     fn multiply(
         &self,
         x: &Value,
-        bias: Option<&Tensor>,
+        bias: Option<&Parameter>,
         format: DType,
     ) -> Result<(Tensor, Tensor)> {
         let operand = x.operand(self.format())?;
         let output = match &self.weight {
             LinearWeight::Parameter(weight) => {
+                let bias = bias.map(|bias| Bias { exact: bias.tensor(), half: bias.half() });
                 linear::forward(&operand, weight.operand(), bias, format)?
             }
-            LinearWeight::Packed(weight) => weight.forward(&operand, bias, Activation::Identity)?,
+            LinearWeight::Packed(weight) => {
+                weight.forward(&operand, bias.map(Parameter::tensor), Activation::Identity)?
+            }
         };
         Ok((operand, output))
     }
@@ -129,12 +131,30 @@ impl Linear {
         gradient: &Tensor,
         gradients: &mut Gradients<'_>,
     ) -> Result<()> {
+        self.hand_on(x, operand, gradient, None, gradients)
+    }
+
+    fn hand_on(
+        &self,
+        x: &Value,
+        operand: &Tensor,
+        gradient: &Tensor,
+        by_bias: Option<Target>,
+        gradients: &mut Gradients<'_>,
+    ) -> Result<()> {
         let weight = self.parameter();
-        let gradient = match gradient.dtype() == self.format() {
-            true => gradient.clone(),
-            false => elementwise::cast(gradient, self.format())?,
+        let (gradient, by_bias) = match gradient.dtype() == self.format() {
+            true => (gradient.clone(), by_bias),
+            false => {
+                // The bias' gradient is summed before the other is rounded.
+                if let Some(by_bias) = by_bias {
+                    linear::column_sums(gradient, &by_bias)?;
+                }
+                (elementwise::cast(gradient, self.format())?, None)
+            }
         };
-        linear::backward_weight(&gradient, operand, &gradients.target(weight)?)?;
+        let by_weight = gradients.target(weight)?;
+        linear::backward_parameters(&gradient, operand, &by_weight, by_bias.as_ref())?;
         gradients.update(x, |so_far| {
             let format = x.tensor().dtype();
             linear::backward_input(&gradient, weight.operand(), so_far, format)

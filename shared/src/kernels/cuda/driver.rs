@@ -16,7 +16,8 @@ use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::cuda_backend::{CudaStorageSlice, DeviceId};
 use candle_core::{CudaDevice, CudaStorage, DType, Device, Error, Tensor};
 
-use super::types::{Arg, Launch, Operand, Product, distances};
+use super::epilogue::Epilogues;
+use super::types::{Arg, Epilogue, Launch, Operand, Product, distances};
 use crate::Result;
 use crate::kernels::WriteMode;
 
@@ -29,6 +30,7 @@ struct Loaded {
     modules: HashMap<&'static str, Arc<CudaModule>>,
     kernels: HashMap<String, Kernel>,
     counters: Option<Tensor>,
+    epilogues: Option<Epilogues>,
 }
 
 /// A kernel, and the dynamic shared memory that it is allowed.
@@ -156,41 +158,97 @@ pub fn multiply(product: &Product<'_>, device: &CudaDevice, addresses: [u64; 3])
         false => cublas_sys::cublasOperation_t::CUBLAS_OP_N,
         true => cublas_sys::cublasOperation_t::CUBLAS_OP_T,
     };
-    let [(b_matrix, b_row), (a_matrix, a_row), (output_matrix, output_row)] =
-        [product.b.tensor, product.a.tensor, product.output].map(distances);
+    let matrices = [product.b.tensor, product.a.tensor, product.output];
+    let formats = matrices.map(|matrix| format(matrix.dtype()));
+    let [of_b, of_a, of_output] = matrices.map(|matrix| {
+        let (matrix, row) = distances(matrix);
+        (row as c_int, matrix as c_longlong)
+    });
+    let extent = [product.columns, product.rows, product.depth].map(|extent| extent as c_int);
+    // Never TF32: f32 is asked for where its precision is wanted.
+    let arithmetic = cublas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
+    let algorithm = cublas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT;
     let blas = device.cublas_handle();
-    #[expect(unsafe_code, reason = "a call of cuBLAS")]
+    let handle = *blas.handle();
+    let (first, second) = (operation(&product.b), operation(&product.a));
+    let [columns, rows, depth] = extent;
+    let (alpha, beta) = ((&raw const alpha).cast::<c_void>(), (&raw const beta).cast::<c_void>());
+    let (a, b, output) = (a as *const c_void, b as *const c_void, output as *mut c_void);
+    #[expect(unsafe_code, reason = "calls of cuBLAS")]
     // SAFETY: the shapes have been checked against each other, and the distances are the tensors' own.
-    unsafe {
-        cublas::gemm_strided_batched_ex(
-            *blas.handle(),
-            operation(&product.b),
-            operation(&product.a),
-            product.columns as c_int,
-            product.rows as c_int,
-            product.depth as c_int,
-            (&raw const alpha).cast::<c_void>(),
-            b as *const c_void,
-            format(product.b.tensor.dtype()),
-            b_row as c_int,
-            b_matrix as c_longlong,
-            a as *const c_void,
-            format(product.a.tensor.dtype()),
-            a_row as c_int,
-            a_matrix as c_longlong,
-            (&raw const beta).cast::<c_void>(),
-            output as *mut c_void,
-            format(product.output.dtype()),
-            output_row as c_int,
-            output_matrix as c_longlong,
-            product.count as c_int,
-            // Never TF32: f32 is asked for where its precision is wanted.
-            cublas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-            cublas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
-        )
-    }
-    .map_err(Error::wrap)?;
+    let done = match product.count {
+        1 => unsafe {
+            cublas::gemm_ex(
+                handle,
+                first,
+                second,
+                columns,
+                rows,
+                depth,
+                alpha,
+                b,
+                formats[0],
+                of_b.0,
+                a,
+                formats[1],
+                of_a.0,
+                beta,
+                output,
+                formats[2],
+                of_output.0,
+                arithmetic,
+                algorithm,
+            )
+        },
+        count => unsafe {
+            cublas::gemm_strided_batched_ex(
+                handle,
+                first,
+                second,
+                columns,
+                rows,
+                depth,
+                alpha,
+                b,
+                formats[0],
+                of_b.0,
+                of_b.1,
+                a,
+                formats[1],
+                of_a.0,
+                of_a.1,
+                beta,
+                output,
+                formats[2],
+                of_output.0,
+                of_output.1,
+                count as c_int,
+                arithmetic,
+                algorithm,
+            )
+        },
+    };
+    done.map_err(Error::wrap)?;
     Ok(())
+}
+
+/// Computes a product and its epilogue, whose vector is at the address `vector`, by cuBLASLt; or returns `false` where that
+/// has no algorithm for both.
+pub fn multiply_with(
+    product: &Product<'_>,
+    epilogue: &Epilogue<'_>,
+    device: &CudaDevice,
+    addresses: [u64; 3],
+    vector: u64,
+) -> Result<bool> {
+    LOADED.with_borrow_mut(|loaded| {
+        let epilogues = &mut loaded.entry(device.id()).or_default().epilogues;
+        if epilogues.is_none() {
+            *epilogues = Some(Epilogues::new(device)?);
+        }
+        let epilogues = epilogues.as_mut().expect("made above");
+        epilogues.multiply(product, epilogue, device, addresses, vector)
+    })
 }
 
 fn format(format: DType) -> cublas_sys::cudaDataType {

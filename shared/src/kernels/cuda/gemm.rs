@@ -1,9 +1,9 @@
 //! Matrix products of whole tensors, by cuBLAS or, in the emulator, by the CPU.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::launch::{count_launch, first_element};
-use super::types::{Operand, Product, distances, matrices};
+use super::types::{Epilogue, Operand, Product, distances, matrices};
 use crate::Result;
 use crate::kernels::WriteMode;
 
@@ -17,26 +17,71 @@ pub(super) fn multiply(
     output: &Tensor,
     write: WriteMode,
 ) -> Result<()> {
-    let ((count, rows, depth), (of_b, inner, columns)) = (a.extent()?, b.extent()?);
-    assert_eq!(
-        (depth, of_b, matrices(output)?),
-        (inner, count, (count, rows, columns)),
-        "shapes of a product"
-    );
-    for tensor in [a.tensor, b.tensor, output] {
-        let (_, _, stored) = matrices(tensor)?;
-        let adjacent = stored == 1 || tensor.stride().last() == Some(&1);
-        assert!(adjacent && distances(tensor).1 >= stored, "rows of a product");
-    }
-    let product = Product { a, b, output, write, rows, columns, depth, count };
-    let addresses = [product.a.tensor, product.b.tensor, output].map(first_element);
+    let product = Product::new(a, b, output, write)?;
+    let addresses = product.addresses();
     count_launch("product");
     match output.device() {
         #[cfg(feature = "cuda")]
-        candle_core::Device::Cuda(device) => super::driver::multiply(&product, device, addresses),
+        Device::Cuda(device) => super::driver::multiply(&product, device, addresses),
         #[cfg(feature = "cuda-emulator")]
-        candle_core::Device::Cpu => on_cpu::multiply(&product, addresses),
+        Device::Cpu => on_cpu::multiply(&product, None, addresses),
         _ => unreachable!("`takes` has refused this device: {addresses:?}"),
+    }
+}
+
+/// Computes a single product that replaces `output`, and its epilogue; or returns `false`, where the library does not do
+/// both at once, and has done nothing.
+pub(super) fn multiply_with(
+    a: Operand<'_>,
+    b: Operand<'_>,
+    output: &Tensor,
+    epilogue: &Epilogue<'_>,
+) -> Result<bool> {
+    let product = Product::new(a, b, output, WriteMode::Replace)?;
+    let addresses = product.addresses();
+    let done = match output.device() {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => {
+            let (Epilogue::Bias(vector) | Epilogue::RowSums(vector)) = epilogue;
+            let vector = first_element(vector);
+            super::driver::multiply_with(&product, epilogue, device, addresses, vector)?
+        }
+        #[cfg(feature = "cuda-emulator")]
+        Device::Cpu if on_cpu::refuses(&product) => false,
+        #[cfg(feature = "cuda-emulator")]
+        Device::Cpu => {
+            on_cpu::multiply(&product, Some(epilogue), addresses)?;
+            true
+        }
+        _ => unreachable!("`takes` has refused this device: {addresses:?}"),
+    };
+    if done {
+        count_launch(match epilogue {
+            Epilogue::Bias(_) => "product_bias",
+            Epilogue::RowSums(_) => "product_row_sums",
+        });
+    }
+    Ok(done)
+}
+
+impl<'a> Product<'a> {
+    fn new(a: Operand<'a>, b: Operand<'a>, output: &'a Tensor, write: WriteMode) -> Result<Self> {
+        let ((count, rows, depth), (of_b, inner, columns)) = (a.extent()?, b.extent()?);
+        assert_eq!(
+            (depth, of_b, matrices(output)?),
+            (inner, count, (count, rows, columns)),
+            "shapes of a product"
+        );
+        for tensor in [a.tensor, b.tensor, output] {
+            let (_, _, stored) = matrices(tensor)?;
+            let adjacent = stored == 1 || tensor.stride().last() == Some(&1);
+            assert!(adjacent && distances(tensor).1 >= stored, "rows of a product");
+        }
+        Ok(Product { a, b, output, write, rows, columns, depth, count })
+    }
+
+    fn addresses(&self) -> [u64; 3] {
+        [self.a.tensor, self.b.tensor, self.output].map(first_element)
     }
 }
 
@@ -49,10 +94,21 @@ mod on_cpu {
 
     use crate::Result;
     use crate::kernels::WriteMode;
-    use crate::kernels::cuda::types::{Operand, Product, distances};
+    use crate::kernels::cuda::launch::first_element;
+    use crate::kernels::cuda::types::{Epilogue, Operand, Product, distances};
     use crate::kernels::matmul::{Matrix, MatrixMut, Threads, multiply as multiply_f32};
 
-    pub fn multiply(product: &Product<'_>, [_, _, output]: [u64; 3]) -> Result<()> {
+    /// Whether a product is computed without its epilogue. NVIDIA's library decides by rules of its own; here tests come
+    /// by both.
+    pub fn refuses(product: &Product<'_>) -> bool {
+        product.columns % 2 == 1
+    }
+
+    pub fn multiply(
+        product: &Product<'_>,
+        epilogue: Option<&Epilogue<'_>>,
+        [_, _, output]: [u64; 3],
+    ) -> Result<()> {
         let (rows, columns) = (product.rows, product.columns);
         let (matrix_distance, row_distance) = distances(product.output);
         for n in 0..product.count {
@@ -70,6 +126,11 @@ mod on_cpu {
                 WriteMode::Add,
                 Threads::All,
             );
+            match epilogue {
+                None => {}
+                Some(Epilogue::Bias(bias)) => add_bias(&mut sums, bias)?,
+                Some(Epilogue::RowSums(to)) => write_row_sums(&product.a, to)?,
+            }
             for (row, sums) in sums.chunks_exact(columns).enumerate() {
                 let at = n * matrix_distance + row * row_distance;
                 #[expect(unsafe_code, reason = "a tensor is written in place, as the kernels do")]
@@ -92,6 +153,26 @@ mod on_cpu {
     fn values(tensor: &Tensor, n: usize) -> Result<Vec<f32>> {
         let matrix = if tensor.rank() == 3 { tensor.get(n)? } else { tensor.clone() };
         Ok(matrix.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+    }
+
+    fn add_bias(sums: &mut [f32], bias: &Tensor) -> Result<()> {
+        let bias: Vec<f32> = bias.to_dtype(DType::F32)?.to_vec1()?;
+        for row in sums.chunks_exact_mut(bias.len()) {
+            row.iter_mut().zip(&bias).for_each(|(sum, bias)| *sum += bias);
+        }
+        Ok(())
+    }
+
+    fn write_row_sums(a: &Operand<'_>, to: &Tensor) -> Result<()> {
+        let a = if a.transposed { a.tensor.t()? } else { a.tensor.clone() };
+        let rows: Vec<Vec<f32>> = a.to_dtype(DType::F32)?.to_vec2()?;
+        let sums: Vec<f32> = rows.iter().map(|row| row.iter().sum()).collect();
+        #[expect(unsafe_code, reason = "a tensor is written in place, as the kernels do")]
+        // SAFETY: the tensor has an f32 for each row, and nothing borrows its values now.
+        unsafe {
+            write(first_element(to) as *mut f32, 0, &sums, |x| x);
+        }
+        Ok(())
     }
 
     fn matrix<'a>(operand: &Operand<'_>, values: &'a [f32]) -> Matrix<'a> {

@@ -3,25 +3,33 @@
 use candle_core::{DType, Tensor};
 
 use super::columns::{self, Chunks};
-use super::gemm::multiply;
+use super::gemm::{multiply, multiply_with};
 use super::launch::{empty, first_element, pointer, suffix, vector};
-use super::types::{Arg, Operand};
+use super::types::{Arg, Epilogue, Operand};
 use crate::Result;
+use crate::kernels::linear::types::Bias;
 use crate::kernels::{Target, WriteMode};
 
 /// Returns `x w^T + bias` [rows, outputs] in the format `output`: x [rows, inputs] and w [outputs, inputs] of one
-/// format, bias f32 `[outputs]`.
+/// format. A bias in the output's format is added in the product's pass, before it is rounded.
 pub fn forward(
     x: &Tensor,
     weight: &Tensor,
-    bias: Option<&Tensor>,
+    bias: Option<Bias<'_>>,
     output: DType,
 ) -> Result<Tensor> {
-    let shape = (x.dim(0)?, weight.dim(0)?);
-    let y = empty(shape, output, x.device())?;
-    multiply(Operand::new(x), Operand::transposed(weight), &y, WriteMode::Replace)?;
+    let y = empty((x.dim(0)?, weight.dim(0)?), output, x.device())?;
+    let operands = || (Operand::new(x), Operand::transposed(weight));
+    if let Some(bias) = bias.and_then(|bias| bias.in_format(output)) {
+        let (a, b) = operands();
+        if multiply_with(a, b, &y, &Epilogue::Bias(bias))? {
+            return Ok(y);
+        }
+    }
+    let (a, b) = operands();
+    multiply(a, b, &y, WriteMode::Replace)?;
     if let Some(bias) = bias {
-        add_bias(&y, bias)?;
+        add_bias(&y, bias.exact)?;
     }
     Ok(y)
 }
@@ -74,9 +82,26 @@ pub fn backward_input(
     Ok(by_x)
 }
 
-/// Writes the gradient of [`forward`] by w, `g^T x`, to `target`: f32 [outputs, inputs].
-pub fn backward_weight(gradient: &Tensor, x: &Tensor, target: &Target) -> Result<()> {
-    multiply(Operand::transposed(gradient), Operand::new(x), &target.tensor, target.write)
+/// Writes the gradient of [`forward`] by w, `g^T x`, to `by_weight`: f32 [outputs, inputs], and that by the bias, the sums
+/// of g over its rows.
+pub fn backward_parameters(
+    gradient: &Tensor,
+    x: &Tensor,
+    by_weight: &Target,
+    by_bias: Option<&Target>,
+) -> Result<()> {
+    let operands = || (Operand::transposed(gradient), Operand::new(x));
+    if let Some(by_bias) = by_bias {
+        if [by_weight, by_bias].iter().all(|target| target.write == WriteMode::Replace) {
+            let (a, b) = operands();
+            if multiply_with(a, b, &by_weight.tensor, &Epilogue::RowSums(&by_bias.tensor))? {
+                return Ok(());
+            }
+        }
+        column_sums(gradient, by_bias)?;
+    }
+    let (a, b) = operands();
+    multiply(a, b, &by_weight.tensor, by_weight.write)
 }
 
 /// Writes the sums over the rows of `gradient` [rows, columns] to `target`: f32 `[columns]`, or [blocks, columns /

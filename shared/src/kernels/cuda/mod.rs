@@ -1,4 +1,5 @@
-//! The operations of [`kernels`](super) on an NVIDIA GPU: CUDA kernels of this crate, and products by cuBLAS.
+//! The operations of [`kernels`](super) on an NVIDIA GPU: CUDA kernels of this crate, and products by cuBLAS
+//! and cuBLASLt.
 //!
 //! Each file has the host side of one operation; the `.cu` file of the same name has its kernels. An
 //! operation of `kernels` asks `takes` whether its tensors belong here. Formats are those of `kernels`:
@@ -34,6 +35,8 @@ mod types;
 mod driver;
 #[cfg(feature = "cuda-emulator")]
 mod emulator;
+#[cfg(feature = "cuda")]
+mod epilogue;
 #[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
 #[cfg(test)]
 mod tests;

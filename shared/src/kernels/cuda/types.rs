@@ -66,6 +66,14 @@ pub(super) struct Product<'a> {
     pub count: usize,
 }
 
+/// What one call computes together with a single product.
+pub(super) enum Epilogue<'a> {
+    /// A bias `[columns]`, in the format of the output, is added to each row before it is rounded.
+    Bias(&'a Tensor),
+    /// The sums of the rows of a, over the depth, go to f32 `[rows]`.
+    RowSums(&'a Tensor),
+}
+
 impl<'a> Operand<'a> {
     pub fn new(tensor: &'a Tensor) -> Self {
         Self { tensor, transposed: false }

@@ -5,6 +5,7 @@ use candle_core::DType;
 use super::{FORMATS, Input, TargetCheck, close, device_test, epsilon, reference, same_bits};
 use crate::kernels::WriteMode;
 use crate::kernels::cuda::linear;
+use crate::kernels::linear::Bias;
 
 const SHAPES: [(usize, usize, usize); 4] = [(1, 1, 1), (2, 33, 5), (37, 24, 19), (129, 64, 132)];
 
@@ -23,7 +24,8 @@ device_test! {
                 let b = Input::random(outputs, 3, DType::F32, device);
                 for output in [format, DType::F32] {
                     for bias in [None, Some(&b)] {
-                        let y = linear::forward(&x.device, &w.device, bias.map(|b| &b.device), output);
+                        let bias_there = bias.map(|bias| (&bias.device).into());
+                        let y = linear::forward(&x.device, &w.device, bias_there, output);
                         let y = y.unwrap();
                         assert_eq!(y.dtype(), output);
                         let expected = reference::linear(&x.cpu, &w.cpu, bias.map(|b| &b.cpu));
@@ -32,6 +34,25 @@ device_test! {
                         close(&format!("linear {format:?}"), &y, &expected, tolerance);
                     }
                 }
+            }
+        }
+    }
+}
+
+device_test! {
+    /// A bias in the output's format is added to the sums in f32, and the result rounded once.
+    fn a_bias_in_half_precision_is_added_before_rounding(device) {
+        for (rows, inputs, outputs) in SHAPES {
+            for format in [DType::F16, DType::BF16] {
+                let x = Input::random((rows, inputs), 1, format, device);
+                let w = Input::random((outputs, inputs), 2, format, device);
+                let b = Input::random(outputs, 3, format, device);
+                let exact = b.device.to_dtype(DType::F32).unwrap();
+                let bias = Bias { exact: &exact, half: Some(&b.device) };
+                let y = linear::forward(&x.device, &w.device, Some(bias), format).unwrap();
+                let expected = reference::linear(&x.cpu, &w.cpu, Some(&b.cpu));
+                // Where the library does not add it, the product is rounded first.
+                close(&format!("biased {format:?}"), &y, &expected, tolerance(format));
             }
         }
     }
@@ -59,9 +80,13 @@ device_test! {
                 }
                 for write in [WriteMode::Replace, WriteMode::Add] {
                     let by_w = TargetCheck::new((outputs, inputs), write, 4, device);
-                    linear::backward_weight(&g.device, &x.device, &by_w.target).unwrap();
+                    let by_b = TargetCheck::new(outputs, write, 5, device);
+                    let targets = (&by_w.target, Some(&by_b.target));
+                    linear::backward_parameters(&g.device, &x.device, targets.0, targets.1).unwrap();
                     let expected = reference::linear_backward_weight(&g.cpu, &x.cpu);
                     by_w.check(&format!("by w {format:?}"), &expected, tolerance(DType::F32));
+                    let expected = reference::column_sums(&g.cpu);
+                    by_b.check(&format!("by b {format:?}"), &expected, tolerance(DType::F32));
                 }
             }
         }

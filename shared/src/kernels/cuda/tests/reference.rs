@@ -21,7 +21,7 @@ fn put(shape: impl Into<candle_core::Shape>, f: impl FnOnce(&Target) -> Result<(
 }
 
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Vec<f32> {
-    read(&natively(|| linear::forward(x, weight, bias, DType::F32)).unwrap())
+    read(&natively(|| linear::forward(x, weight, bias.map(Into::into), DType::F32)).unwrap())
 }
 
 pub fn linear_backward_input(gradient: &Tensor, weight: &Tensor) -> Vec<f32> {
@@ -31,7 +31,7 @@ pub fn linear_backward_input(gradient: &Tensor, weight: &Tensor) -> Vec<f32> {
 
 pub fn linear_backward_weight(gradient: &Tensor, x: &Tensor) -> Vec<f32> {
     let shape = (gradient.dim(1).unwrap(), x.dim(1).unwrap());
-    read(&put(shape, |target| linear::backward_weight(gradient, x, target)))
+    read(&put(shape, |target| linear::backward_parameters(gradient, x, target, None)))
 }
 
 pub fn column_sums(x: &Tensor) -> Vec<f32> {
