@@ -206,7 +206,7 @@ impl Parameter {
     /// Returns the ranges of its elements in the whole tensor, which is contiguous.
     fn elements(&self) -> Vec<Range<usize>> {
         let Some((whole, part)) = &self.part else {
-            return vec![0..self.tensor.elem_count()];
+            return std::iter::once(0..self.tensor.elem_count()).collect();
         };
         let [layers, rows, ..] = *whole.dims() else { unreachable!("a stack has layers and rows") };
         let row = whole.elem_count() / (layers * rows);

@@ -237,7 +237,7 @@ fn stacks(regions: &BTreeMap<String, Region>) -> BTreeMap<String, Region> {
         });
         let shape = [&[layers, 3 * first.shape[0]], &first.shape[1..]].concat();
         let complete = members.keys().copied().eq(expected);
-        (adjacent && complete).then(|| (name, Region { start: first.start, shape }))
+        (adjacent && complete).then_some((name, Region { start: first.start, shape }))
     };
     members.into_iter().filter_map(stack).collect()
 }

@@ -1,6 +1,8 @@
 //! Matrix products of whole tensors, by cuBLAS or, in the emulator, by the CPU.
 
-use candle_core::{Device, Tensor};
+#[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
+use candle_core::Device;
+use candle_core::Tensor;
 
 use super::launch::{count_launch, first_element};
 use super::types::{Epilogue, Operand, Product, distances, matrices};
@@ -37,24 +39,7 @@ pub(super) fn multiply_with(
     output: &Tensor,
     epilogue: &Epilogue<'_>,
 ) -> Result<bool> {
-    let product = Product::new(a, b, output, WriteMode::Replace)?;
-    let addresses = product.addresses();
-    let done = match output.device() {
-        #[cfg(feature = "cuda")]
-        Device::Cuda(device) => {
-            let (Epilogue::Bias(vector) | Epilogue::RowSums(vector)) = epilogue;
-            let vector = first_element(vector);
-            super::driver::multiply_with(&product, epilogue, device, addresses, vector)?
-        }
-        #[cfg(feature = "cuda-emulator")]
-        Device::Cpu if on_cpu::refuses(&product) => false,
-        #[cfg(feature = "cuda-emulator")]
-        Device::Cpu => {
-            on_cpu::multiply(&product, Some(epilogue), addresses)?;
-            true
-        }
-        _ => unreachable!("`takes` has refused this device: {addresses:?}"),
-    };
+    let done = run_with(&Product::new(a, b, output, WriteMode::Replace)?, epilogue)?;
     if done {
         count_launch(match epilogue {
             Epilogue::Bias(_) => "product_bias",
@@ -62,6 +47,30 @@ pub(super) fn multiply_with(
         });
     }
     Ok(done)
+}
+
+#[cfg_attr(
+    not(any(feature = "cuda", feature = "cuda-emulator")),
+    expect(unused_variables, reason = "nothing to run it on")
+)]
+fn run_with(product: &Product<'_>, epilogue: &Epilogue<'_>) -> Result<bool> {
+    let addresses = product.addresses();
+    match product.output.device() {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => {
+            let (Epilogue::Bias(vector) | Epilogue::RowSums(vector)) = epilogue;
+            let vector = first_element(vector);
+            super::driver::multiply_with(product, epilogue, device, addresses, vector)
+        }
+        #[cfg(feature = "cuda-emulator")]
+        Device::Cpu if on_cpu::refuses(product) => Ok(false),
+        #[cfg(feature = "cuda-emulator")]
+        Device::Cpu => {
+            on_cpu::multiply(product, Some(epilogue), addresses)?;
+            Ok(true)
+        }
+        _ => unreachable!("`takes` has refused this device: {addresses:?}"),
+    }
 }
 
 impl<'a> Product<'a> {

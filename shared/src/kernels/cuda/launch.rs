@@ -14,12 +14,13 @@ static LAUNCHES: AtomicU64 = AtomicU64::new(0);
 /// The counters that a device has: one for each block of columns of the widest matrix.
 const COUNTERS: usize = 1024;
 
-/// Returns the number of kernels and products that this process has started.
+/// Returns the number of kernels, products and fills with zero that this process has started.
 pub fn launches() -> u64 {
     LAUNCHES.load(Ordering::Relaxed)
 }
 
-/// The number of launches of each kernel by its name; products are called `product`.
+/// The number of launches of each kernel by its name. Products are called `product`, or with an epilogue `product_bias`
+/// and `product_row_sums`, fills `zeros`.
 pub type LaunchesByName = BTreeMap<String, u64>;
 
 thread_local! {
@@ -135,14 +136,17 @@ pub(super) fn zeros(shape: impl Into<Shape>, format: DType, device: &Device) -> 
 /// zero whenever a kernel begins, as each leaves them so and one runs after the other.
 pub(super) fn counters(count: usize, device: &Device) -> Result<Arg> {
     assert!(count <= COUNTERS, "{count} counters");
-    let all = match device {
+    pointer(&counters_of(device)?)
+}
+
+fn counters_of(device: &Device) -> Result<Tensor> {
+    match device {
         #[cfg(feature = "cuda")]
-        Device::Cuda(device) => super::driver::counters(COUNTERS, device)?,
+        Device::Cuda(device) => super::driver::counters(COUNTERS, device),
         #[cfg(feature = "cuda-emulator")]
-        Device::Cpu => super::emulator::counters(COUNTERS)?,
+        Device::Cpu => super::emulator::counters(COUNTERS),
         _ => unreachable!("`takes` has refused this device"),
-    };
-    pointer(&all)
+    }
 }
 
 /// Returns the end of a kernel's name that stands for a format.
