@@ -49,7 +49,7 @@ impl Launch {
     /// The tensors behind the pointers must be alive until this returns.
     #[cfg_attr(
         not(any(feature = "cuda", feature = "cuda-emulator")),
-        expect(unused_variables, clippy::unused_self, reason = "nothing to run it on")
+        expect(unused_variables, reason = "nothing to run it on")
     )]
     pub fn run(&self, device: &Device, args: &[Arg]) -> Result<()> {
         count_launch(&self.function);
