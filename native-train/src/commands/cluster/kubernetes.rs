@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Jobs;
+use super::jobs::Jobs;
 
 /// A shell script that applies both jobs.
 pub fn script(jobs: &Jobs) -> String {

@@ -1,6 +1,6 @@
 //! Slurm: an array with a task for each fold, and a job that gathers when all have ended.
 
-use super::Jobs;
+use super::jobs::Jobs;
 
 /// A shell script that submits both jobs.
 pub fn script(jobs: &Jobs) -> String {
