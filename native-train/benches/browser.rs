@@ -59,6 +59,7 @@ fn main() -> Result<()> {
         encoding: arguments.encoding,
         hot_rows: None,
         folds: (0..arguments.folds).collect(),
+        final_model: false,
     };
     let mut folder = BundleFolder::open(&arguments.output)?;
     let manifest = write(

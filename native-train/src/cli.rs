@@ -141,8 +141,8 @@ pub enum Scheduler {
 /// Each student learns from one of the teacher's folds: the labels of its training rows, the teacher's
 /// probabilities for them, and the teacher's probabilities for texts that no one has labelled. Texts that
 /// a student's fold holds out are kept from it, so its scores are as honest as the teacher's. Then a final
-/// model learns from the whole ensemble on all rows and texts: one model for the browser
-/// (`export --only final`). RUN is an ordinary run.
+/// model learns from the whole ensemble on all rows and texts: the one that a browser loads first.
+/// RUN is an ordinary run.
 #[derive(Debug, Args)]
 #[command(after_help = DISTIL_EXAMPLES, mut_args = of_students)]
 pub struct DistilArgs {
@@ -405,12 +405,13 @@ pub struct ExportArgs {
     #[arg(display_order = 3)]
     pub folds: FoldChoice,
 
-    /// Export the one model that `distil` taught on all rows
+    /// Export only the folds, or only the one model that `distil` taught on all rows [default: both]
     ///
-    /// It has held out no rows, so the bundle's scores are those of the students, which learned likewise
+    /// With both, a page answers by the final model at once and asks before it loads the folds. The final
+    /// model has held out no rows, so the bundle's scores are those of the students, which learned likewise
     /// from fewer rows.
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["soup", "folds"], display_order = 3)]
-    pub only: Option<OnlyModel>,
+    #[arg(long, value_name = "MODELS", conflicts_with = "soup", display_order = 3)]
+    pub only: Option<OnlyModels>,
 
     /// Title that the page shows [default: the name of the run folder]
     #[arg(long, value_name = "TEXT", display_order = 4)]
@@ -436,7 +437,9 @@ pub struct ExportArgs {
 
 /// The value of `--only`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OnlyModel {
+pub enum OnlyModels {
+    /// The folds
+    Folds,
     /// The final model of `distil`
     Final,
 }

@@ -17,6 +17,7 @@ use shared::tokenizer::Tokenizer;
 use shared::{Error, LabelSet, Thresholds};
 use web::api::Answer;
 use web::failure::Failure;
+use web::models::Models;
 use web::worker::session::Session;
 
 const CONFIG: &str = r#"{
@@ -58,6 +59,7 @@ impl Sample {
             encoding,
             hot_rows,
             folds: (0..FOLDS).collect(),
+            final_model: false,
         };
         let mut files = BTreeMap::new();
         let shapes: BTreeMap<_, _> = contents.config.tensor_shapes(2).into_iter().collect();
@@ -268,9 +270,17 @@ fn the_package_answers_with_the_mean_the_decision_and_the_spread() {
     let manifest = Sample::new(Format::F32.into()).manifest;
     let said = |joy, fear, truncated| TextAnswer { probabilities: vec![joy, fear], truncated };
     let (first, second) = (said(0.25, 0.5, false), said(0.5, 0.5, true));
-    let answer = serde_json::to_string(&Answer::new(&manifest, &[&first, &second])).unwrap();
+    let answer = Answer::new(&manifest, Models::Folds, &[&first, &second]);
+    let answer = serde_json::to_string(&answer).unwrap();
     let joy = r#"{"probability":0.375,"threshold":0.5,"on":false,"lowest":0.25,"highest":0.5,"folds":[0.25,0.5]}"#;
     let fear = r#"{"probability":0.5,"threshold":0.5,"on":true,"lowest":0.5,"highest":0.5,"folds":[0.5,0.5]}"#;
-    let expected = format!(r#"{{"labels":{{"joy":{joy},"fear":{fear}}},"truncated":true}}"#);
+    let expected =
+        format!(r#"{{"labels":{{"joy":{joy},"fear":{fear}}},"models":"folds","truncated":true}}"#);
     assert_eq!(answer, expected);
+
+    let answer = Answer::new(&manifest, Models::Final, &[&first]);
+    let answer: serde_json::Value = serde_json::to_value(&answer).unwrap();
+    assert_eq!(answer["models"], "final");
+    assert_eq!(answer["labels"]["joy"]["probability"], 0.25);
+    assert_eq!(answer["labels"]["joy"]["folds"], serde_json::json!([]), "no fold has answered");
 }

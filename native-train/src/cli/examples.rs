@@ -43,8 +43,8 @@ Examples:
     native-train distil --run runs/base --model mini --baseline --output runs/small --dry-run
   Continue after an interruption:
     native-train distil --output runs/small --resume
-  The one model that learned from all, for the browser:
-    native-train export --run runs/small --only final --output static/bundle";
+  For the browser: the one model that learned from all, and the five when a visitor asks for them:
+    native-train export --run runs/small --encoding int8 --output static/bundle";
 
 pub const PREDICT_EXAMPLES: &str = "\
 Examples:

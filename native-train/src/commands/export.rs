@@ -14,14 +14,16 @@ use shared::words::{bytes, counted};
 use super::inspect::bundle;
 use super::stdout::print;
 use crate::{
-    cli::{EncodingChoice, ExportArgs, OnlyModel},
+    cli::{EncodingChoice, ExportArgs, OnlyModels},
     config::set_threads,
     data::{Dataset, FileOptions, LabelChoice, TextStream, Texts},
     error::UserError,
     export::{
         BundleFolder, Models, Reference, Source,
         candidates::{self, Candidate},
-        hot_rows, verify,
+        hot_rows,
+        source::FoldChoice,
+        verify,
     },
     grid::Targets,
     progress::Progress,
@@ -35,13 +37,14 @@ use crate::{
 pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
     set_threads(args.threads)?;
     let mut source = Source::open(&args.run, &args.folds, args.train_csv.as_deref(), progress)?;
-    let models = match args.only {
-        Some(OnlyModel::Final) => Models::Final,
-        None if args.soup => Models::Soup,
-        None => Models::Folds,
-    };
-    if models == Models::Final {
-        source.open_final()?;
+    let models = chosen(args, &source)?;
+    match models {
+        Models::Final => source.open_final()?,
+        Models::Both => source.open_final().map_err(|error| {
+            UserError::new(format!("{error:#}"))
+                .hint("`--only folds` exports the run without its final model")
+        })?,
+        Models::Folds | Models::Soup => {}
     }
     let tokenizer = source.tokenizer.compact().map_err(|error| {
         UserError::new(format!("`{}`: {error}", args.run.display()))
@@ -72,9 +75,24 @@ pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
     if let EncodingChoice::This(encoding) = args.encoding {
         verify::check(&found, encoding)?;
     }
-    let manifest = chosen.manifest.verified(found);
+    let manifest = chosen.manifest.verified(found.models, found.final_model);
     folder.publish(&manifest)?;
     print(&export.account(&manifest, table))
+}
+
+/// The models that a bundle of the run gets.
+fn chosen(args: &ExportArgs, source: &Source) -> Result<Models> {
+    match args.only {
+        Some(OnlyModels::Final) if args.folds != FoldChoice::All => {
+            Err(UserError::new("`--only final` exports no folds, but `--folds` names some")
+                .hint("leave one of them out")
+                .into())
+        }
+        Some(OnlyModels::Final) => Ok(Models::Final),
+        None if args.soup => Ok(Models::Soup),
+        None if source.has_final() => Ok(Models::Both),
+        Some(OnlyModels::Folds) | None => Ok(Models::Folds),
+    }
 }
 
 /// A run and its predictions, which are computed once.
@@ -93,6 +111,7 @@ impl Export<'_> {
     fn tokenizers(&self) -> Vec<CompactTokenizer> {
         let models = match self.models {
             Models::Folds => self.source.folds.len(),
+            Models::Both => self.source.folds.len() + 1,
             Models::Soup | Models::Final => 1,
         };
         vec![self.tokenizer.clone(); models]
@@ -107,7 +126,7 @@ impl Export<'_> {
                 args.candidates.is_empty() || args.candidates.iter().any(|it| it.has_deltas())
             }
         };
-        let several = self.models == Models::Folds && self.source.folds.len() > 1;
+        let several = self.models.have_folds() && self.source.folds.len() > 1;
         if !(may_have_deltas && several) {
             return Ok(());
         }
@@ -125,7 +144,7 @@ impl Export<'_> {
     /// The encodings that `auto` measures. Deltas to the folds' mean cannot be measured: see
     /// [`Base::Mean`].
     fn candidates(&self, progress: &Progress) -> Vec<Encoding> {
-        let several = self.models == Models::Folds && self.source.folds.len() > 1;
+        let several = self.models.have_folds() && self.source.folds.len() > 1;
         let mut encodings = match self.args.candidates.is_empty() {
             true => candidates::usual(),
             false => self.args.candidates.clone(),
@@ -197,9 +216,11 @@ impl Export<'_> {
                 progress.tensor(name);
                 match (whose, self.models) {
                     (Whose::Base, _) => source.read_ancestor(name, rows),
-                    (Whose::Fold(place), Models::Folds) => source.read(place, name, rows).map(Some),
                     (Whose::Fold(_), Models::Soup) => source.read_soup(name, rows).map(Some),
-                    (Whose::Fold(_), Models::Final) => source.read_final(name, rows).map(Some),
+                    (Whose::Fold(_), Models::Final) | (Whose::Final, _) => {
+                        source.read_final(name, rows).map(Some)
+                    }
+                    (Whose::Fold(place), _) => source.read(place, name, rows).map(Some),
                 }
             },
             |shard, bytes| folder.add(shard, &bytes),
@@ -245,6 +266,7 @@ impl Export<'_> {
         let folds = counted(self.source.folds.len(), "fold");
         match self.models {
             Models::Folds => folds,
+            Models::Both => format!("{folds} and the final model"),
             Models::Soup => format!("the averaged weights of {folds}"),
             Models::Final => "the final model".to_owned(),
         }
@@ -252,7 +274,10 @@ impl Export<'_> {
 
     fn model(&self, place: usize) -> String {
         match self.models {
-            Models::Folds => format!("fold {}", self.source.folds[place]),
+            Models::Folds | Models::Both => match self.source.folds.get(place) {
+                Some(fold) => format!("fold {fold}"),
+                None => "the final model".to_owned(),
+            },
             Models::Soup | Models::Final => "the model".to_owned(),
         }
     }
@@ -268,6 +293,7 @@ impl Export<'_> {
             counted(manifest.shards().len(), "shard"),
             bytes(manifest.download_bytes()),
         ));
+        bundle::beginning(manifest).into_iter().for_each(&mut line);
         bundle::hot_rows(manifest).into_iter().for_each(&mut line);
         bundle::verification(manifest).into_iter().for_each(&mut line);
         account

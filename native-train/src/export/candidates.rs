@@ -5,7 +5,7 @@ use anyhow::Result;
 use shared::bundle::{Encoding, Manifest, Verification};
 
 use super::BundleFolder;
-use super::verify::macro_f1_drop;
+use super::verify::{Found, macro_f1_drop};
 use crate::error::UserError;
 
 /// The encodings that are tried unless others are named, from the most likely to be chosen. What is larger than one that will
@@ -35,15 +35,16 @@ const MOST_MOVED: f64 = 0.02;
 pub struct Candidate {
     pub manifest: Manifest,
     /// `None` if it was not compared with the run.
-    pub found: Option<Verification>,
+    pub found: Option<Found>,
 }
 
 impl Candidate {
     fn will_do(&self, max_f1_drop: f64) -> bool {
-        self.found.as_ref().is_some_and(|found| {
+        let is_near = |found: &Verification| {
             macro_f1_drop(found) <= max_f1_drop
                 && found.mean_fold_probability_difference <= MOST_MOVED
-        })
+        };
+        self.found.as_ref().is_some_and(|found| found.all().all(is_near))
     }
 }
 
@@ -86,8 +87,9 @@ pub fn choose(
 
 fn none_will_do(candidates: &[Candidate], max_f1_drop: f64) -> UserError {
     let moved = |found: &Verification| found.mean_fold_probability_difference;
-    let compared =
-        candidates.iter().filter_map(|it| Some((it.manifest.encoding(), it.found.as_ref()?)));
+    let compared = candidates
+        .iter()
+        .filter_map(|it| Some((it.manifest.encoding(), &it.found.as_ref()?.models)));
     let nearest = compared.min_by(|(_, a), (_, b)| moved(a).total_cmp(&moved(b)));
     let hint = nearest.map_or_else(
         || "name encodings without deltas as `--candidates`".to_owned(),
@@ -128,7 +130,7 @@ pub fn table(candidates: &[Candidate], chosen: usize) -> String {
             format!("{:.1}", manifest.download_bytes() as f64 / 1e6),
         ];
         match found {
-            Some(found) => row.extend(figures(found)),
+            Some(found) => row.extend(figures(&found.models)),
             None => row.resize(head.len(), "-".to_owned()),
         }
         row

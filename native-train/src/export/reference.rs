@@ -22,9 +22,19 @@ const SAMPLE_ROWS: usize = 500;
 
 /// The run's answers.
 pub struct Reference {
-    /// The answers of each model that goes into the bundle.
-    pub judged: Vec<Judged>,
+    /// The answers of the folds, or of the one model that goes into the bundle.
+    pub models: Answers,
+    /// The answers of the final model, where it goes into the bundle beside the folds.
+    pub final_model: Option<Answers>,
     pub common: Common,
+}
+
+/// The answers of one model, or of several whose mean is the answer.
+pub struct Answers {
+    /// What each of them says of the texts that it is judged by.
+    pub judged: Vec<Judged>,
+    /// Their mean for the common texts.
+    pub mean: Vec<f32>,
 }
 
 /// Labelled texts and one model's answers.
@@ -40,8 +50,6 @@ pub struct Common {
     pub input_ids: Vec<Vec<u32>>,
     pub targets: Option<Targets>,
     pub seen_in_training: bool,
-    /// The mean over the models that go into the bundle.
-    pub bundled: Vec<f32>,
     /// The mean over the run's folds.
     pub folds: Vec<f32>,
 }
@@ -68,26 +76,27 @@ impl Reference {
         for place in 0..source.folds.len() {
             let model =
                 inference::load_fold(&source.fold_folder(place), &source.labels, &Device::Cpu)?;
-            if models == Models::Folds {
+            if models.have_folds() {
                 judged.push(Judged::new(source, &source.held_out(place), &model)?);
             }
             folds.push(probabilities(&logits(&model, &input_ids, source)?));
             done(source.folds[place]);
         }
         let folds = ensemble::mean(&folds);
-        let bundled = match models {
-            Models::Folds => folds.clone(),
-            Models::Soup | Models::Final => {
-                let one = match models {
-                    Models::Final => source.final_model()?,
-                    _ => source.soup()?,
-                };
-                judged.push(Judged::new(source, &sample(source), &one)?);
-                probabilities(&logits(&one, &input_ids, source)?)
-            }
+        let one = |model: FrozenClassifier| -> Result<Answers> {
+            let judged = vec![Judged::new(source, &sample(source), &model)?];
+            let mean = probabilities(&logits(&model, &input_ids, source)?);
+            Ok(Answers { judged, mean })
         };
-        let common = Common { texts, input_ids, targets, seen_in_training, bundled, folds };
-        Ok(Self { judged, common })
+        let of_folds = Answers { judged, mean: folds.clone() };
+        let (models, final_model) = match models {
+            Models::Folds => (of_folds, None),
+            Models::Both => (of_folds, Some(one(source.final_model()?)?)),
+            Models::Soup => (one(source.soup()?)?, None),
+            Models::Final => (one(source.final_model()?)?, None),
+        };
+        let common = Common { texts, input_ids, targets, seen_in_training, folds };
+        Ok(Self { models, final_model, common })
     }
 }
 

@@ -60,6 +60,15 @@ pub enum Models {
     Soup,
     /// The one model that learned from all rows.
     Final,
+    /// The model of each fold, and beside them the one that learned from all rows.
+    Both,
+}
+
+impl Models {
+    /// Whether the folds are among them.
+    pub fn have_folds(self) -> bool {
+        matches!(self, Self::Folds | Self::Both)
+    }
 }
 
 impl Source {
@@ -106,6 +115,11 @@ impl Source {
             ancestor: None,
             summary,
         })
+    }
+
+    /// Whether the run has a model that learned from all rows.
+    pub fn has_final(&self) -> bool {
+        self.run.final_model().has_model()
     }
 
     /// Opens the model that learned from all rows.
@@ -263,9 +277,10 @@ impl Source {
             encoding,
             hot_rows,
             folds: match models {
-                Models::Folds => self.folds.clone(),
+                Models::Folds | Models::Both => self.folds.clone(),
                 Models::Soup | Models::Final => vec![0],
             },
+            final_model: models == Models::Both,
         }
     }
 
@@ -278,7 +293,7 @@ impl Source {
             seed: self.summary.seed,
             run_folds: self.summary.folds,
             averaged_folds: match models {
-                Models::Folds | Models::Final => None,
+                Models::Folds | Models::Final | Models::Both => None,
                 Models::Soup => Some(self.folds.clone()),
             },
             final_model: models == Models::Final,

@@ -5,7 +5,7 @@ use shared::bundle::{Encoding, EnsembleScores, FoldModel, FoldScores, Manifest, 
 use shared::ensemble;
 use shared::quant::Format;
 
-use super::reference::{Reference, logits, probabilities};
+use super::reference::{Answers, Common, Reference, logits, probabilities};
 use super::{BundleFolder, Source};
 use crate::evaluation::{Decisions, Scores, decide};
 use crate::grid::{Grid, Probabilities, Targets};
@@ -35,6 +35,22 @@ impl Tolerance {
     }
 }
 
+/// The comparison of a bundle with its run.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Of the folds, or of the bundle's one model.
+    pub models: Verification,
+    /// Of the final model, where it is beside the folds.
+    pub final_model: Option<Verification>,
+}
+
+impl Found {
+    /// Both comparisons, as far as they were made.
+    pub fn all(&self) -> impl Iterator<Item = &Verification> {
+        std::iter::once(&self.models).chain(&self.final_model)
+    }
+}
+
 /// Loads every model of the bundle and compares it with the run's. `done` is called with the index of each that is finished.
 ///
 /// # Errors
@@ -45,32 +61,53 @@ pub fn compare(
     manifest: &Manifest,
     folder: &BundleFolder,
     mut done: impl FnMut(usize),
-) -> Result<Verification> {
-    let common = &reference.common;
-    let (mut rows, mut models) = (Judgement::default(), Vec::new());
-    for (place, judged) in reference.judged.iter().enumerate() {
+) -> Result<Found> {
+    let mut load = |place: usize| {
         let model = load(manifest, folder, place)?;
-        check_tokenizer(&model, reference, source)?;
+        check_tokenizer(&model, &reference.common, source)?;
+        done(place);
+        Ok(model)
+    };
+    let encoding = manifest.encoding();
+    let models = compare_models(source, &reference.common, &reference.models, encoding, &mut load)?;
+    let final_model = reference.final_model.as_ref().zip(manifest.final_model());
+    let final_model = final_model.map(|(answers, place)| {
+        compare_models(source, &reference.common, answers, encoding, |_| load(place))
+    });
+    Ok(Found { models, final_model: final_model.transpose()? })
+}
+
+/// Compares one model, or several and their mean, with the answers of the run's. `load` gives each of them by its place in the
+/// answers.
+fn compare_models(
+    source: &Source,
+    common: &Common,
+    answers: &Answers,
+    encoding: Encoding,
+    mut load: impl FnMut(usize) -> Result<FoldModel>,
+) -> Result<Verification> {
+    let (mut rows, mut models) = (Judgement::default(), Vec::new());
+    for (place, judged) in answers.judged.iter().enumerate() {
+        let model = load(place)?;
         let ours = logits(model.classifier(), &judged.input_ids, source)?;
         rows.add(source, &judged.targets, &ours, &judged.logits);
         models.push(probabilities(&logits(model.classifier(), &common.input_ids, source)?));
-        done(place);
     }
     let ours = ensemble::mean(&models);
-    let of_ensemble = Differences::of(&ours, &common.bundled);
+    let of_ensemble = Differences::of(&ours, &answers.mean);
     let (macro_f1_run, macro_f1_bundle) = rows.macro_f1();
     Ok(Verification {
         rows: rows.targets.len() / source.labels.len(),
         logit_difference: rows.logits.largest,
         fold_probability_difference: rows.probabilities.largest,
         probability_difference: of_ensemble.largest,
-        tolerance: Tolerance::of(manifest.encoding()).probability,
+        tolerance: Tolerance::of(encoding).probability,
         mean_fold_probability_difference: rows.probabilities.mean(),
         mean_probability_difference: of_ensemble.mean(),
         macro_f1_run,
         macro_f1_bundle,
         folds: rows.folds,
-        ensemble: ensemble_scores(source, reference, ours),
+        ensemble: ensemble_scores(source, common, ours),
     })
 }
 
@@ -78,17 +115,25 @@ pub fn compare(
 ///
 /// # Errors
 /// If it differs from the run by more.
-pub fn check(found: &Verification, encoding: Encoding) -> Result<()> {
+pub fn check(found: &Found, encoding: Encoding) -> Result<()> {
+    check_models("the bundle", &found.models, encoding)?;
+    match &found.final_model {
+        Some(found) => check_models("the bundle's final model", found, encoding),
+        None => Ok(()),
+    }
+}
+
+fn check_models(which: &str, found: &Verification, encoding: Encoding) -> Result<()> {
     let Tolerance { probability, macro_f1 } = Tolerance::of(encoding);
     let difference = found.probability_difference;
     ensure!(
         difference <= probability,
-        "the bundle differs from the run: a probability by {difference:.2e}, and {encoding} allows \
+        "{which} differs from the run: a probability by {difference:.2e}, and {encoding} allows \
          {probability:.0e}; nothing was published"
     );
     ensure!(
         macro_f1_drop(found) <= macro_f1,
-        "the bundle is worse than the run: macro-F1 {:.4} instead of {:.4}, and {encoding} \
+        "{which} is worse than the run: macro-F1 {:.4} instead of {:.4}, and {encoding} \
          allows {macro_f1} less; nothing was published",
         found.macro_f1_bundle,
         found.macro_f1_run
@@ -107,8 +152,7 @@ fn load(manifest: &Manifest, folder: &BundleFolder, fold: usize) -> Result<FoldM
 }
 
 /// Checks that the run's tokenizer and the bundle's give the common texts the same ids.
-fn check_tokenizer(model: &FoldModel, reference: &Reference, source: &Source) -> Result<()> {
-    let common = &reference.common;
+fn check_tokenizer(model: &FoldModel, common: &Common, source: &Source) -> Result<()> {
     for (row, (text, input_ids)) in common.texts.iter().zip(&common.input_ids).enumerate() {
         ensure!(
             model.tokenizer().encode(text, source.config.max_len).input_ids == *input_ids,
@@ -118,8 +162,8 @@ fn check_tokenizer(model: &FoldModel, reference: &Reference, source: &Source) ->
     Ok(())
 }
 
-fn ensemble_scores(source: &Source, reference: &Reference, ours: Vec<f32>) -> EnsembleScores {
-    let (common, labels) = (&reference.common, source.labels.len());
+fn ensemble_scores(source: &Source, common: &Common, ours: Vec<f32>) -> EnsembleScores {
+    let labels = source.labels.len();
     let decided = |probabilities: &[f32]| {
         decide(&Probabilities::new(labels, probabilities.to_vec()), &source.thresholds)
     };

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::SystemTime;
 
+use serde_json::{Value, json};
+
 use super::Folder;
 use super::training::trained;
 
@@ -173,6 +175,85 @@ fn the_final_model_is_exported_alone() {
     ");
     let both = folder.run("export --run student --output other --only final --soup");
     assert!(both.starts_with("exit code: 2\n"), "{both}");
+}
+
+fn manifest(folder: &Folder, bundle: &str) -> Value {
+    serde_json::from_str(&folder.read(&format!("{bundle}/manifest.json"))).unwrap()
+}
+
+#[test]
+fn folds_and_final_model_are_exported_together_and_verified() {
+    let folder = distilled("--quiet");
+    let said = folder.run("export --run student --output both --encoding f32 --quiet");
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
+    assert!(said.contains("\n  2 folds and the final model as f32: "), "{said}");
+    let beginning = "\n  a page answers by the final model at first, which is ";
+    assert!(said.contains(beginning) && said.contains(", and asks before it loads the 2 folds: "));
+    assert!(said.contains("\n  the final model:\n    probabilities differ"), "{said}");
+    let both = manifest(&folder, "both");
+    assert_eq!((&both["folds"], both["provenance"].get("final_model")), (&json!([0, 1]), None));
+    for verification in [&both["verification"], &both["final_model"]["verification"]] {
+        // The weights are those of the run, to the bit.
+        assert!(verification["logit_difference"].as_f64().unwrap() < 1e-5, "{verification}");
+    }
+    let inspected = folder.run("inspect both");
+    assert!(
+        inspected.contains("  folds 0, 1 and a final model of 2, trained from mini"),
+        "{inspected}"
+    );
+
+    // Each half alone is what it is beside the other.
+    folder.run("export --run student --output alone --only final --encoding f32 --quiet");
+    assert_eq!(manifest(&folder, "alone")["verification"], both["final_model"]["verification"]);
+    let said =
+        folder.run("export --run student --output folds --only folds --encoding f32 --quiet");
+    assert!(said.contains("\n  2 folds as f32: ") && !said.contains("final model"), "{said}");
+    let folds = manifest(&folder, "folds");
+    assert!(folds.get("final_model").is_none());
+    assert_eq!(folds["verification"], both["verification"]);
+}
+
+#[test]
+fn an_encoding_is_chosen_for_folds_and_final_model_together() {
+    let folder = distilled("--quiet");
+    let said = folder.run(
+        "export --run student --output bundle --encoding auto --candidates int16,int4 \
+         --max-f1-drop 1 --quiet",
+    );
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
+    let found = manifest(&folder, "bundle");
+    let moved = |found: &Value| found["mean_fold_probability_difference"].as_f64().unwrap();
+    assert!(moved(&found["verification"]) <= 0.02, "{found}");
+    assert!(moved(&found["final_model"]["verification"]) <= 0.02, "{found}");
+    let deltas = "export --run student --output deltas --encoding int8+4/4 --quiet";
+    assert!(folder.run(deltas).starts_with("exit code: 0\n"));
+    let found = &manifest(&folder, "deltas")["final_model"]["verification"];
+    assert!(moved(found) < 0.02, "{found}");
+}
+
+#[test]
+fn a_final_model_that_cannot_be_used_is_named_and_can_be_left_out() {
+    let folder = distilled("--quiet");
+    let config = folder.read("student/final/config.json");
+    folder.write(
+        "student/final/config.json",
+        config.replace("\"layer_norm_eps\": 1e-7", "\"layer_norm_eps\": 1e-6"),
+    );
+    insta::assert_snapshot!(folder.run("export --run student --output bundle --quiet"), @r"
+    exit code: 2
+    --- stderr
+    error: `student/final/config.json` is damaged: it is not the config of fold 0
+    hint: `--only folds` exports the run without its final model
+    ");
+    let said = folder.run("export --run student --output bundle --only folds --quiet");
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
+    let both = "export --run student --output bundle --only final --folds 0";
+    insta::assert_snapshot!(folder.run(both), @r"
+    exit code: 2
+    --- stderr
+    error: `--only final` exports no folds, but `--folds` names some
+    hint: leave one of them out
+    ");
 }
 
 /// With a weight of 0 the teacher says nothing, so its students are those that never had one.

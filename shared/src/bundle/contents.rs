@@ -40,4 +40,6 @@ pub struct Contents {
     pub hot_rows: Option<usize>,
     /// The numbers that the folds have in their run.
     pub folds: Vec<usize>,
+    /// Whether a model that learned from all rows is beside the folds.
+    pub final_model: bool,
 }

@@ -59,7 +59,7 @@ pub(super) fn write<E: From<Error>, F: FnMut(&Shard, Vec<u8>) -> Result<(), E>>(
     Ok(())
 }
 
-/// The folds' mean, summed in f64: the mean of equal numbers is that number.
+/// The mean of models, summed in f64: the mean of equal numbers is that number.
 pub(super) fn mean(versions: &[Vec<f32>]) -> Vec<f32> {
     let folds = versions.len() as f64;
     let at = |place| versions.iter().map(|version| f64::from(version[place])).sum::<f64>();

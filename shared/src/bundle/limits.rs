@@ -6,7 +6,7 @@ use super::account::Scores;
 use super::contents::Contents;
 use super::encoding::{Encoding, Residency};
 use super::names::refuse;
-use super::shard::{LARGEST_SHARD, Shard};
+use super::shard::{FinalShards, LARGEST_SHARD, Shard};
 use super::sink::flat;
 use crate::model::{DebertaConfig, WORD_EMBEDDINGS};
 use crate::quant::{Format, Operand};
@@ -39,12 +39,16 @@ pub(super) fn check_contents(contents: &Contents) -> Result<()> {
     check_geometry(contents)?;
     check_hot_rows(contents)?;
     check_folds(&contents.folds)?;
+    let models = contents.folds.len() + usize::from(contents.final_model);
     match &contents.about.provenance.averaged_folds {
-        Some(averaged) if contents.folds.len() > 1 || averaged.len() > FOLDS => {
+        Some(averaged) if models > 1 || averaged.len() > FOLDS => {
             refuse("`averaged_folds` is for a bundle of one model, averaged over at most 64 folds")
         }
-        _ if contents.about.provenance.final_model && contents.folds.len() > 1 => {
-            refuse("`final_model` is for a bundle of one model")
+        _ if contents.about.provenance.final_model && models > 1 => {
+            refuse("`final_model` in `provenance` is for a bundle of one model")
+        }
+        _ if models > FOLDS => {
+            refuse(format!("there are more than {FOLDS} models, the final model counted"))
         }
         _ => Ok(()),
     }
@@ -129,43 +133,69 @@ fn check_folds(folds: &[usize]) -> Result<()> {
     Ok(())
 }
 
-/// Checks that a bundle of these contents may have these shards.
-pub(super) fn check_shards(contents: &Contents, shards: &[Shard]) -> Result<()> {
-    if shards.len() > SHARDS {
+/// Checks that a bundle of these contents may have these shards: those of its folds, and those of its final model.
+pub(super) fn check_shards(
+    contents: &Contents,
+    shards: &[Shard],
+    final_shards: &FinalShards,
+) -> Result<()> {
+    let FinalShards { shared, own } = final_shards;
+    if shards.len() + own.len() > SHARDS {
         return refuse(format!("there are more than {SHARDS} shards"));
     }
     let folds = contents.folds.len();
-    shards.iter().try_for_each(|shard| shard.check(folds))?;
-    let distinct: BTreeSet<&str> = shards.iter().map(|shard| &*shard.sha256).collect();
-    if distinct.len() != shards.len() {
+    shards.iter().chain(own).try_for_each(Shard::check)?;
+    shards.iter().try_for_each(|shard| shard.check_folds(folds))?;
+    if own.iter().any(|shard| !shard.folds.is_empty()) {
+        return refuse("a shard in `final_model` lists `folds`: it belongs into `shards`");
+    }
+    let distinct: BTreeSet<&str> = shards.iter().chain(own).map(|shard| &*shard.sha256).collect();
+    if distinct.len() != shards.len() + own.len() {
         return refuse("a shard is listed twice");
     }
-    if !shards.is_sorted_by_key(|shard| shard.cold) {
+    let cold_last = |shards: &[Shard]| shards.is_sorted_by_key(|shard| shard.cold);
+    if !cold_last(shards) || !cold_last(own) {
         return refuse("cold shards must be listed after all others");
     }
-    let (hot, cold) = stored_bytes(contents);
+    let most = stored_bytes(contents);
     for fold in 0..folds {
-        let bytes = |cold: bool| -> u64 {
-            let of_fold = shards.iter().filter(|shard| shard.folds.contains(&fold));
-            of_fold.filter(|shard| shard.cold == cold).map(|shard| shard.bytes).sum()
-        };
-        check_bytes(fold, "", bytes(false), Some(hot))?;
-        check_bytes(fold, "cold ", bytes(true), cold)?;
+        let of_fold = shards.iter().filter(|shard| shard.folds.contains(&fold));
+        check_bytes(&format!("fold {fold}"), of_fold, most)?;
     }
-    Ok(())
+    if !contents.final_model {
+        return Ok(());
+    }
+    let ascending = shared.is_sorted_by(|a, b| a < b);
+    if !ascending || shared.last().is_some_and(|&last| last >= shards.len()) {
+        return refuse(format!(
+            "`shared_shards` must be ascending indices of the bundle's {} shards",
+            shards.len()
+        ));
+    }
+    let of_final = shared.iter().map(|&index| &shards[index]).chain(own);
+    check_bytes("the final model", of_final, most)
 }
 
-/// `most`: `None` if there must be no bytes.
-fn check_bytes(fold: usize, kind: &str, bytes: u64, most: Option<u64>) -> Result<()> {
-    let expected = match most {
-        None if bytes == 0 => return Ok(()),
-        Some(most) if (1..=most).contains(&bytes) => return Ok(()),
-        None => "none".to_owned(),
-        Some(most) => format!("1 to {most}"),
-    };
-    refuse(format!(
-        "the {kind}shards of fold {fold} have {bytes} bytes, its model needs {expected}"
-    ))
+/// Checks a model's bytes. `most` are those of hot and cold shards; `None` if there must be no cold ones.
+fn check_bytes<'s>(
+    whose: &str,
+    shards: impl Iterator<Item = &'s Shard>,
+    most: (u64, Option<u64>),
+) -> Result<()> {
+    let (cold, hot): (Vec<&Shard>, Vec<&Shard>) = shards.partition(|shard| shard.cold);
+    for (kind, shards, most) in [("", hot, Some(most.0)), ("cold ", cold, most.1)] {
+        let bytes: u64 = shards.iter().map(|shard| shard.bytes).sum();
+        let expected = match most {
+            None if bytes == 0 => continue,
+            Some(most) if (1..=most).contains(&bytes) => continue,
+            None => "none".to_owned(),
+            Some(most) => format!("1 to {most}"),
+        };
+        return refuse(format!(
+            "the {kind}shards of {whose} have {bytes} bytes, its model needs {expected}"
+        ));
+    }
+    Ok(())
 }
 
 /// Bytes that loading and keeping one fold takes, where no matrix has outliers: linear weights as f32 or integers, word embeddings as they are stored, the
@@ -206,7 +236,7 @@ pub(super) fn common_bytes(config: &DebertaConfig, labels: usize, encoding: Enco
     shared.map(|(name, shape)| base_bytes(&name, &shape, encoding)).fold(0, u64::saturating_add)
 }
 
-/// The most bytes of one fold's hot shards, each tensor in a shard of its own if need be; and of its cold shards, if the bundle
+/// The most bytes of one model's hot shards, each tensor in a shard of its own if need be; and of its cold shards, if the bundle
 /// has cold rows.
 fn stored_bytes(contents: &Contents) -> (u64, Option<u64>) {
     let Contents { config, encoding, hot_rows, .. } = contents;

@@ -19,7 +19,7 @@ use crate::quant::{Format, QuantizedRows};
 use crate::tokenizer::CompactTokenizer;
 use crate::{Error, Result};
 
-/// Takes the shards that make one fold answer, in any order, and becomes its model.
+/// Takes the shards that make one fold or the final model answer, in any order, and becomes its model.
 ///
 /// A shard can be dropped once it was taken. After an error the loader is of no more use.
 pub struct FoldLoader {
@@ -52,7 +52,7 @@ struct StoredTensor {
 
 impl FoldLoader {
     /// # Panics
-    /// If the bundle has no such fold.
+    /// If the bundle has no such model.
     pub fn new(manifest: &Manifest, fold: usize) -> Self {
         let hot_rows = manifest.hot_rows().unwrap_or(manifest.config().vocab_size);
         Self::of(manifest, fold, manifest.hot_shards_of(fold), 0..hot_rows)
@@ -64,7 +64,7 @@ impl FoldLoader {
         shards: Vec<usize>,
         words: Range<usize>,
     ) -> Self {
-        assert!(fold < manifest.folds(), "the bundle has {} folds", manifest.folds());
+        assert!(fold < manifest.models(), "the bundle has {} models", manifest.models());
         let hash = |index: usize| (index, manifest.shards()[index].sha256.clone());
         let (config, labels) = (manifest.config(), manifest.labels().len());
         Self {

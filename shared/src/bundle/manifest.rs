@@ -8,7 +8,7 @@ use super::contents::{About, Contents};
 use super::encoding::Encoding;
 use super::limits;
 use super::names::refuse;
-use super::shard::Shard;
+use super::shard::{FinalShards, Shard};
 use crate::model::DebertaConfig;
 use crate::{Error, LabelSet, Result, Thresholds};
 
@@ -29,7 +29,17 @@ pub struct Manifest {
     encoding: Encoding,
     hot_rows: Option<usize>,
     folds: Vec<usize>,
+    /// Those of the folds, and then those that only the final model needs.
     shards: Vec<Shard>,
+    final_model: Option<FinalModel>,
+    verification: Option<Verification>,
+}
+
+/// The model that learned from all rows, beside the folds.
+#[derive(Debug, Clone, PartialEq)]
+struct FinalModel {
+    /// Its shards, as indices into those of the manifest.
+    shards: Vec<usize>,
     verification: Option<Verification>,
 }
 
@@ -50,6 +60,16 @@ struct Document {
     config: Value,
     verification: Option<Verification>,
     shards: Vec<Shard>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    final_model: Option<FinalDocument>,
+}
+
+/// The final model in the file. A reader that does not know it finds the folds as in every other bundle.
+#[derive(Serialize, Deserialize)]
+struct FinalDocument {
+    shared_shards: Vec<usize>,
+    shards: Vec<Shard>,
+    verification: Option<Verification>,
 }
 
 /// The fields that are read before the others, which another version may have changed.
@@ -91,19 +111,41 @@ impl Manifest {
             encoding: document.encoding,
             hot_rows: document.hot_rows,
             folds: document.folds,
+            final_model: document.final_model.is_some(),
         };
-        let mut manifest = Self::new(contents, document.shards)?;
+        let (final_shards, final_verification) = match document.final_model {
+            Some(FinalDocument { shared_shards: shared, shards: own, verification }) => {
+                (FinalShards { shared, own }, verification)
+            }
+            None => (FinalShards::default(), None),
+        };
+        let mut manifest = Self::new(contents, document.shards, final_shards)?;
         manifest.verification = document.verification;
+        if let Some(final_model) = &mut manifest.final_model {
+            final_model.verification = final_verification;
+        }
         Ok(manifest)
     }
 
     /// # Errors
     /// If contents and shards do not make a sound bundle.
-    pub(super) fn new(contents: Contents, shards: Vec<Shard>) -> Result<Self> {
+    pub(super) fn new(
+        contents: Contents,
+        mut shards: Vec<Shard>,
+        final_shards: FinalShards,
+    ) -> Result<Self> {
         limits::check_contents(&contents)?;
-        limits::check_shards(&contents, &shards)?;
-        let Contents { about, config, labels, thresholds, max_len, encoding, hot_rows, folds } =
+        limits::check_shards(&contents, &shards, &final_shards)?;
+        let Contents { about, config, labels, thresholds, max_len, encoding, hot_rows, .. } =
             contents;
+        let FinalShards { shared, own } = final_shards;
+        let own_indices = shards.len()..shards.len() + own.len();
+        shards.extend(own);
+        let final_model = contents.final_model.then(|| FinalModel {
+            shards: shared.into_iter().chain(own_indices).collect(),
+            verification: None,
+        });
+        let folds = contents.folds;
         Ok(Self {
             about,
             config,
@@ -114,14 +156,16 @@ impl Manifest {
             hot_rows,
             folds,
             shards,
+            final_model,
             verification: None,
         })
     }
 
-    /// The manifest of a bundle that has been compared with its run.
+    /// The manifest of a bundle that has been compared with its run: the folds, and the final model if it has one.
     #[must_use]
-    pub fn verified(self, verification: Verification) -> Self {
-        Self { verification: Some(verification), ..self }
+    pub fn verified(self, folds: Verification, final_model: Option<Verification>) -> Self {
+        let verified = |model: FinalModel| FinalModel { verification: final_model, ..model };
+        Self { verification: Some(folds), final_model: self.final_model.map(verified), ..self }
     }
 
     /// The text of `manifest.json`.
@@ -139,7 +183,17 @@ impl Manifest {
             folds: self.folds.clone(),
             config: config.expect("a config writes JSON"),
             verification: self.verification.clone(),
-            shards: self.shards.clone(),
+            shards: self.fold_shards().cloned().collect(),
+            final_model: self.final_model.as_ref().map(|model| FinalDocument {
+                shared_shards: self.shared_with_final(model),
+                shards: self
+                    .shards
+                    .iter()
+                    .filter(|shard| shard.folds.is_empty())
+                    .cloned()
+                    .collect(),
+                verification: model.verification.clone(),
+            }),
         };
         let mut json = serde_json::to_string_pretty(&document).expect("string keys and numbers");
         json.push('\n');
@@ -166,9 +220,24 @@ impl Manifest {
         &self.about.scores
     }
 
-    /// The comparison of the bundle with its run; absent only while the bundle is being made.
+    /// The shards that folds need.
+    fn fold_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter(|shard| !shard.folds.is_empty())
+    }
+
+    fn shared_with_final(&self, model: &FinalModel) -> Vec<usize> {
+        let is_shared = |&index: &usize| !self.shards[index].folds.is_empty();
+        model.shards.iter().copied().filter(is_shared).collect()
+    }
+
+    /// The comparison of the folds with those of the run; absent only while the bundle is being made.
     pub fn verification(&self) -> Option<&Verification> {
         self.verification.as_ref()
+    }
+
+    /// The comparison of the final model with that of the run.
+    pub fn final_verification(&self) -> Option<&Verification> {
+        self.final_model.as_ref()?.verification.as_ref()
     }
 
     /// The ordered label names.
@@ -181,9 +250,19 @@ impl Manifest {
         &self.thresholds
     }
 
-    /// The number of folds. A fold is named by its index, from 0.
+    /// The number of folds. A model is named by its index: the folds from 0, and then the final model.
     pub fn folds(&self) -> usize {
         self.folds.len()
+    }
+
+    /// The index of the final model, if there is one beside the folds.
+    pub fn final_model(&self) -> Option<usize> {
+        self.final_model.as_ref().map(|_| self.folds.len())
+    }
+
+    /// The number of folds and final model.
+    pub fn models(&self) -> usize {
+        self.folds.len() + usize::from(self.final_model.is_some())
     }
 
     /// The numbers that the folds have in their run.
@@ -206,39 +285,51 @@ impl Manifest {
         self.hot_rows
     }
 
-    /// The architecture that all folds share.
+    /// The architecture that all models share.
     pub fn config(&self) -> &DebertaConfig {
         &self.config
     }
 
-    /// All shards, cold ones last.
+    /// All shards: those of the folds, of which cold ones are last, and then likewise those of the final model alone.
     pub fn shards(&self) -> &[Shard] {
         &self.shards
     }
 
-    /// The shards of a fold: indices into [`shards`](Self::shards), in the order to load them.
-    pub fn shards_of(&self, fold: usize) -> Vec<usize> {
-        let needed = |&shard: &usize| self.shards[shard].folds.contains(&fold);
-        (0..self.shards.len()).filter(needed).collect()
+    /// The shards of a model: indices into [`shards`](Self::shards), in the order to load them.
+    pub fn shards_of(&self, model: usize) -> Vec<usize> {
+        match &self.final_model {
+            Some(final_model) if model == self.folds.len() => final_model.shards.clone(),
+            _ => {
+                let needed = |&shard: &usize| self.shards[shard].folds.contains(&model);
+                (0..self.shards.len()).filter(needed).collect()
+            }
+        }
     }
 
-    /// The shards of [`shards_of`](Self::shards_of) that a fold needs before it answers.
-    pub fn hot_shards_of(&self, fold: usize) -> Vec<usize> {
-        let mut shards = self.shards_of(fold);
+    /// The shards of [`shards_of`](Self::shards_of) that a model needs before it answers.
+    pub fn hot_shards_of(&self, model: usize) -> Vec<usize> {
+        let mut shards = self.shards_of(model);
         shards.retain(|&shard| !self.shards[shard].cold);
         shards
     }
 
     /// The shards of [`shards_of`](Self::shards_of) that hold the cold rows of the word embeddings.
-    pub fn cold_shards_of(&self, fold: usize) -> Vec<usize> {
-        let mut shards = self.shards_of(fold);
+    pub fn cold_shards_of(&self, model: usize) -> Vec<usize> {
+        let mut shards = self.shards_of(model);
         shards.retain(|&shard| self.shards[shard].cold);
         shards
     }
 
-    /// Bytes that are downloaded before the first fold answers.
+    /// Bytes that are downloaded before the first model answers: the final model, else fold 0.
     pub fn first_answer_bytes(&self) -> u64 {
-        self.hot_shards_of(0).into_iter().map(|shard| self.shards[shard].bytes).sum()
+        let first = self.final_model().unwrap_or(0);
+        self.hot_shards_of(first).into_iter().map(|shard| self.shards[shard].bytes).sum()
+    }
+
+    /// Bytes of all shards of the final model; `None` if there is none.
+    pub fn final_bytes(&self) -> Option<u64> {
+        let shards = self.shards_of(self.final_model()?);
+        Some(shards.into_iter().map(|shard| self.shards[shard].bytes).sum())
     }
 
     /// Bytes of all shards together.
@@ -246,12 +337,12 @@ impl Manifest {
         self.shards.iter().map(|shard| shard.bytes).sum()
     }
 
-    /// The part of [`resident_bytes`](Self::resident_bytes) that folds in one memory share.
+    /// The part of [`resident_bytes`](Self::resident_bytes) that models in one memory share.
     pub fn common_bytes(&self) -> u64 {
         limits::common_bytes(&self.config, self.labels.len(), self.encoding)
     }
 
-    /// Roughly the bytes of memory that loading and keeping one fold takes.
+    /// Roughly the bytes of memory that loading and keeping one model takes.
     pub fn resident_bytes(&self) -> u64 {
         limits::resident_bytes(&self.config, self.labels.len(), self.encoding)
     }

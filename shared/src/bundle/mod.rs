@@ -56,6 +56,13 @@
 //! most one delta over all shards of a fold, and none if it has hardly moved. Rows far from the base, such as those of a
 //! head that each fold began with other random numbers, are stored for each fold, in the formats before the `+`.
 //!
+//! **The final model.** Beside its folds a bundle may hold one model that learned from all rows, in the same architecture,
+//! encoding and labels, decided at the same thresholds. `final_model` (optional) has its shards: `shared_shards` are indices of
+//! `shards`, `shards` are those that no fold needs, listed without `folds`, and `verification` is the comparison with the run. All
+//! of these together are a model as those of a fold are. With deltas it has its own to the same base. A reader may answer by the
+//! final model alone until it has all folds. It is no part of the ensemble: an answer is either the final model's or the mean of
+//! the folds. A reader that does not know `final_model` finds a bundle of folds.
+//!
 //! # Trust
 //!
 //! Manifest and shards may come from anywhere. [`Manifest::from_json`] refuses what would make a reader allocate without bound or

@@ -18,11 +18,21 @@ pub struct Shard {
     pub sha256: String,
     /// The size of the file in bytes.
     pub bytes: u64,
-    /// The folds that need it: indices into the manifest's `folds`, ascending.
+    /// The folds that need it: indices into the manifest's `folds`, ascending. None: only the final model needs it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folds: Vec<usize>,
     /// Whether it holds cold rows of the word embeddings and nothing else. A fold answers most texts without it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cold: bool,
+}
+
+/// The shards of the final model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct FinalShards {
+    /// Shards that folds need, too, by their indices.
+    pub shared: Vec<usize>,
+    /// Shards that no fold needs.
+    pub own: Vec<Shard>,
 }
 
 /// The contents of a shard, known to match the manifest and to be a safetensors file.
@@ -75,7 +85,7 @@ impl Shard {
     }
 
     /// Checks what a manifest from elsewhere says: the sha256 goes into a path, the size is allocated.
-    pub(super) fn check(&self, folds: usize) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         if self.sha256.len() != 64 || !self.sha256.bytes().all(hexadecimal) {
             return refuse("the `sha256` of a shard is not 64 lower-case hexadecimal digits");
@@ -86,6 +96,11 @@ impl Shard {
                 self.sha256, self.bytes
             ));
         }
+        Ok(())
+    }
+
+    /// Checks the list of folds that need it.
+    pub(super) fn check_folds(&self, folds: usize) -> Result<()> {
         let ascending = self.folds.is_sorted_by(|a, b| a < b);
         if !ascending || self.folds.last().is_none_or(|&last| last >= folds) {
             return refuse(format!(

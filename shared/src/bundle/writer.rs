@@ -1,6 +1,6 @@
-//! Writes the folds of a run as shards. Tensors are quantized, what folds share is found (equal rows here, a common base
-//! in `deltas`), and each set of folds gets shards of what just these folds share. A few rows of all folds are in memory at
-//! a time, and one unfinished shard for each set of folds. The same run gives the same bytes.
+//! Writes the folds of a run, and its final model, as shards. Tensors are quantized, what models share is found (equal rows here,
+//! a common base in `deltas`), and each set of models gets shards of what just these models share. A few rows of all models are in
+//! memory at a time, and one unfinished shard for each set of models. The same run gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use super::contents::Contents;
 use super::encoding::is_shared_by_row;
 use super::manifest::Manifest;
 use super::packing::{FoldSet, Packer};
-use super::shard::Shard;
+use super::shard::{FinalShards, Shard};
 use super::sink::flat;
 use super::{deltas, limits};
 use crate::model::WORD_EMBEDDINGS;
@@ -26,6 +26,8 @@ const BLOCK_NUMBERS: usize = 4 << 20;
 pub enum Whose {
     /// The tensors of the fold at this index of [`Contents::folds`].
     Fold(usize),
+    /// The tensors of the final model.
+    Final,
     /// The tensors of the folds' common [`Base`].
     Base,
 }
@@ -43,8 +45,8 @@ pub enum Base {
 /// Writes a bundle's shards and returns the manifest that lists them, which has no verification yet.
 ///
 /// `read` returns rows [rows, width] of a tensor, given whose it is, its name and which rows; each row of a vector is one
-/// number. A fold must have every tensor, the base need not. `emit` takes the bytes of each shard as soon as it is full. There
-/// is one tokenizer for each fold.
+/// number. A model must have every tensor, the base need not. `emit` takes the bytes of each shard as soon as it is full. There
+/// is one tokenizer for each fold, and the last one is the final model's, if there is one.
 ///
 /// # Errors
 /// Those of `read` and `emit`; if a tensor does not have the size that the config asks for or cannot be encoded; if
@@ -57,7 +59,9 @@ pub fn write<E: From<Error>>(
     emit: impl FnMut(&Shard, Vec<u8>) -> Result<(), E>,
 ) -> Result<Manifest, E> {
     let (folds, encoding) = (contents.folds.len(), contents.encoding);
-    assert_eq!(tokenizers.len(), folds, "a tokenizer for each fold");
+    let whose: Vec<Whose> =
+        (0..folds).map(Whose::Fold).chain(contents.final_model.then_some(Whose::Final)).collect();
+    assert_eq!(tokenizers.len(), whose.len(), "a tokenizer for each model");
     limits::check_contents(&contents)?;
     let mut packer = Packer::new(emit);
     for (set, tensor) in shared_tables(tokenizers) {
@@ -71,9 +75,9 @@ pub fn write<E: From<Error>>(
         let cold_blocks = (hot..all).step_by(step).map(|first| first..all.min(first + step));
         for rows in hot_blocks.chain(cold_blocks) {
             let cold = rows.start >= hot;
-            let mut versions = Vec::with_capacity(folds);
-            for fold in 0..folds {
-                let version = read(Whose::Fold(fold), &name, rows.clone())?;
+            let mut versions = Vec::with_capacity(whose.len());
+            for &whose in &whose {
+                let version = read(whose, &name, rows.clone())?;
                 versions.push(version.ok_or_else(|| Error::MissingTensor { name: name.clone() })?);
             }
             let block = Block { name: &name, shape: &shape, rows, cold, versions };
@@ -81,7 +85,7 @@ pub fn write<E: From<Error>>(
             let common = match base {
                 _ if !encoding.has_base(&name, &shape) => None,
                 Base::Ancestor => read(Whose::Base, &name, block.rows.clone())?,
-                Base::Mean => Some(deltas::mean(&block.versions)),
+                Base::Mean => Some(deltas::mean(&block.versions[..folds])),
             };
             match common {
                 Some(common) => {
@@ -97,7 +101,25 @@ pub fn write<E: From<Error>>(
             }
         }
     }
-    Ok(Manifest::new(contents, packer.finish()?)?)
+    let (shards, final_shards) = split(packer.finish()?, folds);
+    Ok(Manifest::new(contents, shards, final_shards)?)
+}
+
+/// The shards of the folds, and those of the final model, which the writer counts as one more fold.
+fn split(shards: Vec<Shard>, folds: usize) -> (Vec<Shard>, FinalShards) {
+    let (mut of_folds, mut of_final) = (Vec::new(), FinalShards::default());
+    for mut shard in shards {
+        let is_final = shard.folds.pop_if(|last| *last == folds).is_some();
+        if shard.folds.is_empty() {
+            of_final.own.push(shard);
+            continue;
+        }
+        if is_final {
+            of_final.shared.push(of_folds.len());
+        }
+        of_folds.push(shard);
+    }
+    (of_folds, of_final)
 }
 
 /// The tables of all tokenizers, each with the set of folds that have it.

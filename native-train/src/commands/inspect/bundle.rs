@@ -40,6 +40,9 @@ fn lines(manifest: &Manifest) -> Vec<String> {
             "{} of {}, trained from {}, seed {}",
             match &provenance.averaged_folds {
                 None if provenance.final_model => "a final model beside the folds".to_owned(),
+                None if manifest.final_model().is_some() => {
+                    format!("folds {} and a final model", joined(manifest.fold_numbers()))
+                }
                 None => format!("folds {}", joined(manifest.fold_numbers())),
                 Some(folds) => format!("the averaged weights of folds {}", joined(folds)),
             },
@@ -63,12 +66,24 @@ fn lines(manifest: &Manifest) -> Vec<String> {
         ),
         format!("cross-validated macro-F1 at 0.5: {:.4}", scores.macro_f1_at_half),
     ];
+    lines.extend(beginning(manifest));
     lines.extend(hot_rows(manifest));
     if let Some(honest) = scores.macro_f1_cross_fitted {
         lines.push(format!("cross-validated macro-F1 with cross-fitted thresholds: {honest:.4}"));
     }
     lines.extend(verification(manifest));
     lines
+}
+
+/// A line on what a page loads first and what it asks about, if the bundle has a final model beside its folds.
+pub fn beginning(manifest: &Manifest) -> Option<String> {
+    let first = manifest.final_bytes()?;
+    Some(format!(
+        "a page answers by the final model at first, which is {}, and asks before it loads the {}: {} more",
+        bytes(first),
+        counted(manifest.folds(), "fold"),
+        bytes(manifest.download_bytes() - first)
+    ))
 }
 
 /// A line on hot rows, if the bundle has them.
@@ -83,6 +98,18 @@ pub fn hot_rows(manifest: &Manifest) -> Option<String> {
 /// The lines of a bundle's comparison with its run; none if it was not compared.
 pub fn verification(manifest: &Manifest) -> Vec<String> {
     let Some(found) = manifest.verification() else { return Vec::new() };
+    let provenance = manifest.provenance();
+    // Of a model that has held out no rows.
+    let is_one = provenance.averaged_folds.is_some() || provenance.final_model;
+    let mut lines = comparison(found, is_one);
+    if let Some(found) = manifest.final_verification() {
+        lines.push("the final model:".to_owned());
+        lines.extend(comparison(found, true).into_iter().map(|line| format!("  {line}")));
+    }
+    lines
+}
+
+fn comparison(found: &Verification, is_one: bool) -> Vec<String> {
     let mut lines = vec![
         format!(
             "probabilities differ from the run's by at most {:.1e} (limit {:.0e}), a single fold's by {:.1e}",
@@ -94,9 +121,6 @@ pub fn verification(manifest: &Manifest) -> Vec<String> {
         ),
         format!("logits differ by at most {:.1e}", found.logit_difference),
     ];
-    let provenance = manifest.provenance();
-    // Of a model that has held out no rows.
-    let is_one = provenance.averaged_folds.is_some() || provenance.final_model;
     lines.push(match is_one {
         false => format!(
             "macro-F1 at the thresholds, on {} held-out rows: {:.4}, the run's is {:.4}",

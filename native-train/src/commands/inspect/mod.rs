@@ -78,7 +78,7 @@ fn run_folder(path: &Path) -> Result<String> {
         writeln!(answer, "  thresholds: {}", pairs.join(", "))?;
     }
     if run.final_model().has_model() {
-        writeln!(answer, "  beside them a final model of all rows, for `export --only final`")?;
+        writeln!(answer, "  beside them a final model of all rows, which `export` takes along")?;
     }
     if run.summary_json().is_file() {
         let summary = read_json::<Summary>(&run.summary_json())?;

@@ -134,7 +134,7 @@ fn the_manifest_reads_back() {
             macro_f1_bundle: None,
         },
     };
-    for manifest in [manifest.clone(), manifest.verified(verification)] {
+    for manifest in [manifest.clone(), manifest.verified(verification, None)] {
         assert_eq!(Manifest::from_json(manifest.to_json().as_bytes()).unwrap(), manifest);
     }
 }

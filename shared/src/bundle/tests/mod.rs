@@ -2,6 +2,7 @@
 
 mod deltas;
 mod earlier;
+mod final_model;
 mod format;
 mod hot;
 mod lies;
@@ -99,6 +100,7 @@ fn contents(encoding: impl Into<Encoding>, config: DebertaConfig, folds: usize) 
         encoding: encoding.into(),
         hot_rows: None,
         folds: (0..folds).map(|fold| fold + 1).collect(),
+        final_model: false,
     }
 }
 
@@ -162,6 +164,7 @@ fn rows_of(
     let range = rows.start * width..rows.end * width;
     match whose {
         Whose::Fold(fold) => Some(folds[fold][name][range].to_vec()),
+        Whose::Final => Some(folds.last().unwrap()[name][range].to_vec()),
         Whose::Base if name.starts_with("pooler") => None,
         Whose::Base => Some(tensors(config)[0][name][range].to_vec()),
     }

@@ -43,6 +43,7 @@ fn read(whose: Whose, name: &str, width: usize, rows: Range<usize>) -> Option<Ve
     let own = match whose {
         Whose::Base if is_head => return None,
         Whose::Base => None,
+        Whose::Final => unreachable!("these bundles have none"),
         Whose::Fold(fold) => Some(RandomKey::new(2 + fold as u64, site)),
     };
     let value = |place: usize| match own {
