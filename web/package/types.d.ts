@@ -8,29 +8,37 @@ export interface Progress {
 export interface LoadOptions {
   /** Called as bytes arrive, a few times a second. */
   onProgress?: (progress: Progress) => void;
+  /**
+   * The models to load. Where the bundle has a final model beside its folds, `"final"` loads that one alone, and
+   * `"final-then-folds"` answers by it until all folds are loaded. Without a final model, `"final"` rejects with the code
+   * `"bundle"`, and `"final-then-folds"` is `"folds"`, which is the default.
+   */
+  models?: "folds" | "final" | "final-then-folds";
   /** Stops loading when aborted. What has been downloaded is kept for the next time. */
   signal?: AbortSignal;
 }
 
-/** The ensemble's answer for one label. */
+/** The answer for one label. */
 export interface LabelAnswer {
-  /** The mean of the folds' probabilities, from 0 to 1. */
+  /** The mean of the folds' probabilities, or that of the final model, from 0 to 1. */
   probability: number;
   /** The lowest probability at which the label is on; tuned on texts that the models had not seen. */
   threshold: number;
   /** Whether the text has the label: `probability >= threshold`. */
   on: boolean;
-  /** The lowest and the highest of the folds' probabilities. */
+  /** The lowest and the highest of the folds' probabilities; of the final model both are `probability`. */
   lowest: number;
   highest: number;
-  /** The probability from each fold, in their order. */
+  /** The probability from each fold, in their order; none if the final model answers. */
   folds: number[];
 }
 
-/** The ensemble's answer to one text. */
+/** The answer to one text. */
 export interface Answer {
   /** The answer for each label by its name, in the order of {@link Ensemble.labels}. */
   labels: Record<string, LabelAnswer>;
+  /** The models whose answer this is: the mean of the folds, or the final model alone. It is never a part of the mean. */
+  models: "folds" | "final";
   /** Whether the text was longer than the models read; they ignored the rest. */
   truncated: boolean;
 }
@@ -57,14 +65,23 @@ export interface Ensemble {
   readonly labels: string[];
   /** The threshold of each label. */
   readonly thresholds: number[];
-  /** The number of models. */
+  /** The number of folds of the bundle. */
   readonly folds: number;
+  /** Whether the bundle has a final model beside its folds. */
+  readonly hasFinalModel: boolean;
+  /** The models that would answer now. */
+  readonly models: "folds" | "final";
   /** Why the models are not kept for the next visit; `undefined` if they are. */
   readonly notCached: string | undefined;
   /** Classifies a text. Nothing leaves the browser. */
   classify(text: string): Promise<Answer>;
   /** Classifies texts; the answers are in their order. */
   classify(texts: readonly string[]): Promise<Answer[]>;
+  /**
+   * Loads the folds besides the final model, and resolves when they answer from now on; at once if they do already. If they
+   * cannot be loaded it rejects, the final model goes on answering, and the next call tries again.
+   */
+  loadFolds(): Promise<void>;
   /** Ends the workers and frees their memory. Unanswered calls of `classify` reject. */
   dispose(): void;
 }

@@ -6,10 +6,13 @@ use serde::{Serialize, Serializer};
 use shared::bundle::{Manifest, TextAnswer};
 use shared::ensemble;
 
+use crate::models::Models;
+
 /// The answer to a text; serialises to the package's type `Answer`.
 #[derive(Debug, Serialize)]
 pub struct Answer<'a> {
     labels: Labels<'a>,
+    models: Models,
     truncated: bool,
 }
 
@@ -28,29 +31,31 @@ struct Label {
 }
 
 impl<'a> Answer<'a> {
-    /// Combines the folds' answers: their mean, compared with the bundle's thresholds.
-    pub fn new(manifest: &'a Manifest, folds: &[&TextAnswer]) -> Self {
+    /// Combines the answers of these models, the folds or the final model alone: their mean, compared with the
+    /// bundle's thresholds.
+    pub fn new(manifest: &'a Manifest, models: Models, answers: &[&TextAnswer]) -> Self {
         let probabilities: Vec<Vec<f32>> =
-            folds.iter().map(|answer| answer.probabilities.clone()).collect();
+            answers.iter().map(|answer| answer.probabilities.clone()).collect();
         let means = ensemble::mean(&probabilities);
         let thresholds = manifest.thresholds();
         let decisions: Vec<bool> = thresholds.apply(&means).collect();
         let names = manifest.labels().names().iter().enumerate();
         let labels = names.map(|(index, name)| {
-            let folds: Vec<f32> = probabilities.iter().map(|fold| fold[index]).collect();
+            let all: Vec<f32> = probabilities.iter().map(|model| model[index]).collect();
             let label = Label {
                 probability: means[index],
                 threshold: thresholds.values()[index],
                 on: decisions[index],
-                lowest: folds.iter().copied().fold(f32::INFINITY, f32::min),
-                highest: folds.iter().copied().fold(f32::NEG_INFINITY, f32::max),
-                folds,
+                lowest: all.iter().copied().fold(f32::INFINITY, f32::min),
+                highest: all.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+                folds: if models == Models::Final { Vec::new() } else { all },
             };
             (name.as_str(), label)
         });
         Self {
             labels: Labels(labels.collect()),
-            truncated: folds.iter().any(|answer| answer.truncated),
+            models,
+            truncated: answers.iter().any(|answer| answer.truncated),
         }
     }
 }

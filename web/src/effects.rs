@@ -14,9 +14,11 @@ use web_sys::{Blob, BlobPropertyBag, Clipboard, HtmlAnchorElement, ServiceWorker
 use crate::cache;
 use crate::chosen_file;
 use crate::manifest::fetch_manifest;
+use crate::models::Models;
 use crate::pool::{Pool, PoolEvent};
+use crate::preference;
 use crate::state::{
-    BundleSummary, ComposerEvent, Effect, Event, LARGEST_FILE, ManyEvent, ModelEvent,
+    BundleSummary, ComposerEvent, Effect, Event, FoldsToLoad, LARGEST_FILE, ManyEvent, ModelEvent,
 };
 use crate::store::Store;
 
@@ -36,10 +38,12 @@ impl EffectRunner {
             Effect::FetchManifest => self.fetch_manifest(store),
             Effect::WatchShell => watch_shell(store),
             Effect::StartPool => self.start_pool(store),
+            Effect::LoadFolds => self.with_pool(Pool::load_folds),
+            Effect::RememberModels { chosen } => preference::write(BUNDLE, chosen),
             Effect::CancelLoading => self.with_pool(Pool::cancel_loading),
             Effect::RetryLoading => self.with_pool(Pool::retry),
-            Effect::Classify { request, texts } => {
-                self.with_pool(|pool| pool.classify(request, texts));
+            Effect::Classify { request, texts, models } => {
+                self.with_pool(|pool| pool.classify(request, texts, models));
             }
             Effect::CancelRequest { request } => self.with_pool(|pool| pool.cancel(request)),
             Effect::Wait { timer, sequence, milliseconds } => set_timeout(
@@ -66,10 +70,9 @@ impl EffectRunner {
         spawn_local(async move {
             let event = match fetch_manifest(BUNDLE).await {
                 Ok(manifest) => {
-                    let event = ModelEvent::ManifestArrived {
-                        bundle: Box::new(BundleSummary::from(&manifest)),
-                        to_download: to_download(&manifest).await,
-                    };
+                    let (to_download, then) = to_download(&manifest).await;
+                    let bundle = Box::new(BundleSummary::from(&manifest));
+                    let event = ModelEvent::ManifestArrived { bundle, to_download, then };
                     *runner.manifest.borrow_mut() = Some(Rc::new(manifest));
                     event
                 }
@@ -81,7 +84,8 @@ impl EffectRunner {
 
     fn start_pool(&self, store: Store) {
         let manifest = self.manifest.borrow().clone().expect("started after the manifest came");
-        let started = Pool::start(BUNDLE.to_owned(), manifest, move |event| {
+        // The folds of a bundle with a final model follow when they are wanted.
+        let started = Pool::start(BUNDLE.to_owned(), manifest, Models::Final, move |event| {
             store.send(translated(event));
         });
         match started {
@@ -115,11 +119,19 @@ fn now() -> f64 {
     window().performance().map_or_else(js_sys::Date::now, |clock| clock.now())
 }
 
-/// The bytes of the shards that are not in the cache.
-async fn to_download(manifest: &Manifest) -> u64 {
+/// The bytes that are not in the cache of the models that the page begins with; and the folds, if these are not
+/// the folds.
+async fn to_download(manifest: &Manifest) -> (u64, Option<FoldsToLoad>) {
     let cached = cache::present(manifest.shards()).await;
-    let shards = manifest.shards().iter().zip(cached);
-    shards.filter(|(_, is_cached)| !is_cached).map(|(shard, _)| shard.bytes).sum()
+    let first = manifest.final_model().map(|model| manifest.shards_of(model));
+    let (mut to_download, mut bytes) = (0, 0);
+    for (index, shard) in manifest.shards().iter().enumerate().filter(|&(index, _)| !cached[index])
+    {
+        let is_first = first.as_ref().is_none_or(|first| first.contains(&index));
+        *if is_first { &mut to_download } else { &mut bytes } += shard.bytes;
+    }
+    let then = first.map(|_| FoldsToLoad { bytes, chosen: preference::read(BUNDLE) });
+    (to_download, then)
 }
 
 /// Reports when the service worker is active, as it has then saved the page itself.

@@ -15,6 +15,7 @@ use web_sys::{ErrorEvent, MessageEvent};
 use crate::browser;
 use crate::cache;
 use crate::failure::Failure;
+use crate::models::Models;
 use crate::protocol::{self, ToWorker};
 
 mod event;
@@ -32,20 +33,22 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts to load the ensemble whose manifest was fetched from the folder `base_url` (see
-    /// [`fetch_manifest`](crate::manifest::fetch_manifest)). No event is reported within this call.
+    /// Starts to load models whose manifest was fetched from the folder `base_url` (see
+    /// [`fetch_manifest`](crate::manifest::fetch_manifest)). No event is reported within this call. With both, the
+    /// final model comes first. A bundle without a final model has folds alone.
     ///
     /// # Errors
     /// If this browser cannot run the ensemble.
     pub fn start(
         base_url: String,
         manifest: Rc<Manifest>,
+        models: Models,
         on_event: impl Fn(PoolEvent) + 'static,
     ) -> Result<Self, Failure> {
         support::check()?;
         let base_url = browser::folder_url(&base_url)?;
         let runtime = Rc::new(Runtime {
-            scheduler: RefCell::new(scheduler(&manifest)),
+            scheduler: RefCell::new(scheduler(&manifest, models)),
             manifest: manifest.to_json(),
             base_url,
             on_event: Box::new(on_event),
@@ -63,10 +66,15 @@ impl Pool {
         Ok(Self { runtime })
     }
 
-    /// Asks every fold. Each answers by an event of its own, once it is loaded. Requests of one text go before
+    /// Loads the folds, too, after the final model.
+    pub fn load_folds(&self) {
+        self.runtime.step(Scheduler::load_folds);
+    }
+
+    /// Asks these models. Each answers by an event of its own, once it is loaded. Requests of one text go before
     /// longer ones.
-    pub fn classify(&self, request: u32, texts: Vec<String>) {
-        self.runtime.step(|scheduler| scheduler.classify(request, texts));
+    pub fn classify(&self, request: u32, texts: Vec<String>, models: Models) {
+        self.runtime.step(|scheduler| scheduler.classify(request, texts, models));
     }
 
     /// Drops a request: no event about it follows. A worker finishes the few texts that it is classifying.
@@ -204,15 +212,26 @@ impl Drop for RunningWorker {
 /// The file of the worker's module, beside the page's (see `bin/worker.rs`).
 const SCRIPT: &str = "worker_loader.js";
 
-fn scheduler(manifest: &Manifest) -> Scheduler {
-    let folds = 0..manifest.folds();
-    let resident = vec![manifest.resident_bytes(); folds.len()];
-    let shards_of = folds.map(|fold| ShardsOfFold {
+fn scheduler(manifest: &Manifest, models: Models) -> Scheduler {
+    let (one, common) = (manifest.resident_bytes(), manifest.common_bytes());
+    let resident = vec![one; manifest.folds()];
+    let final_model = manifest.final_model().filter(|_| models != Models::Folds);
+    let shards_of = (0..manifest.folds()).chain(final_model).map(|fold| ShardsOfFold {
         hot: manifest.hot_shards_of(fold),
         cold: manifest.cold_shards_of(fold),
     });
-    let bytes: Vec<u64> = manifest.shards().iter().map(|shard| shard.bytes).collect();
     let machine = Machine::here();
-    let shares = plan::plan(&resident, manifest.common_bytes(), &machine);
-    Scheduler::new(shares, machine.cores, shards_of.collect(), &bytes)
+    let shares = match final_model {
+        Some(_) => plan::with_final_model(&resident, one, common, &machine),
+        None => plan::plan(&resident, common, &machine),
+    };
+    let bytes: Vec<u64> = manifest.shards().iter().map(|shard| shard.bytes).collect();
+    let mut scheduler = Scheduler::new(shares, machine.cores, shards_of.collect(), &bytes);
+    if final_model.is_some() {
+        scheduler = scheduler.with_final_model();
+    }
+    if models == Models::Both {
+        scheduler.load_folds();
+    }
+    scheduler
 }

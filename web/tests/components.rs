@@ -17,7 +17,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use web::app::Page;
 use web::failure::Failure;
-use web::state::{BundleSummary, Card, Effect, Event, ModelEvent, State, Timer};
+use web::state::{BundleSummary, Card, Effect, Event, FoldsToLoad, ModelEvent, State, Timer};
 use web::store::Store;
 use web_sys::{HtmlElement, HtmlInputElement, HtmlTextAreaElement};
 
@@ -58,7 +58,11 @@ impl Mounted {
     /// A page whose models are ready.
     async fn ready(folds: usize) -> Self {
         let page = Self::new();
-        page.model(ModelEvent::ManifestArrived { bundle: Box::new(bundle(folds)), to_download: 0 });
+        page.model(ModelEvent::ManifestArrived {
+            bundle: Box::new(bundle(folds)),
+            to_download: 0,
+            then: None,
+        });
         page.model(ModelEvent::ShellKept);
         for fold in 0..folds {
             page.model(ModelEvent::FoldReady { fold });
@@ -153,6 +157,7 @@ fn bundle(folds: usize) -> BundleSummary {
         folds,
         max_len: 256,
         download_bytes: 2_400_000,
+        final_bytes: None,
         has_cold_rows: false,
         card: Card {
             title: "A test".to_owned(),
@@ -177,6 +182,7 @@ fn bundle(folds: usize) -> BundleSummary {
                 per_label: names.iter().map(per_label).collect(),
             },
             verification: None,
+            final_verification: None,
         },
         labels: LabelSet::new(names).unwrap(),
     }
@@ -189,6 +195,7 @@ async fn asks_before_a_large_download() {
     page.model(ModelEvent::ManifestArrived {
         bundle: Box::new(bundle(2)),
         to_download: 184_000_000,
+        then: None,
     });
     page.settle().await;
     assert_eq!(page.attribute("#download", "data-phase").unwrap(), "asking");
@@ -201,7 +208,11 @@ async fn asks_before_a_large_download() {
 #[wasm_bindgen_test]
 async fn shows_progress_and_can_be_cancelled_and_continued() {
     let page = Mounted::new();
-    page.model(ModelEvent::ManifestArrived { bundle: Box::new(bundle(2)), to_download: 0 });
+    page.model(ModelEvent::ManifestArrived {
+        bundle: Box::new(bundle(2)),
+        to_download: 0,
+        then: None,
+    });
     for (received, now) in [(0, 0.0), (1_000_000, 1_000.0)] {
         page.model(ModelEvent::Progress { received, total: 2_000_000, now });
     }
@@ -240,6 +251,43 @@ async fn shows_a_row_a_label_and_the_folds_that_answered() {
     let meter = page.find("#results [data-label=joy] [role=meter]");
     assert_eq!(meter.get_attribute("aria-valuenow").unwrap(), "0.500");
     assert!(meter.get_attribute("aria-valuetext").unwrap().contains("threshold of 50%"));
+}
+
+#[wasm_bindgen_test]
+async fn one_model_answers_and_five_are_offered() {
+    let page = Mounted::new();
+    let bundle = Box::new(BundleSummary { final_bytes: Some(800_000), ..bundle(5) });
+    let then = Some(FoldsToLoad { bytes: 1_600_000, chosen: None });
+    page.model(ModelEvent::ManifestArrived { bundle, to_download: 800_000, then });
+    page.model(ModelEvent::FoldReady { fold: 5 });
+    page.type_text("hello").await;
+    assert!(!page.has("#speaker"), "nobody has answered");
+    page.answer(5, &[[0.75, 0.125]]).await;
+    assert_eq!(page.text("#speaker"), "One model's answer.");
+    assert_eq!(page.attribute("#results", "data-models").unwrap(), "final");
+    assert_eq!(page.attribute("#results", "data-state").unwrap(), "complete");
+    assert!(!page.has("[data-fold]"), "no marks of models that are not loaded");
+    let meter = page.find("#results [data-label=joy] [role=meter]");
+    assert!(meter.get_attribute("aria-valuetext").unwrap().ends_with("; one model's answer"));
+    let offer = page.text("#offer");
+    assert!(offer.contains("Five models together are more exact"), "{offer}");
+    assert!(offer.contains("1.6 MB more to download"), "{offer}");
+    page.click("#decline-folds").await;
+    assert!(!page.has("#decline-folds"));
+    page.click("#load-folds").await;
+    assert!(!page.has("#offer"));
+    assert!(page.effects.borrow().contains(&Effect::LoadFolds));
+    assert_eq!(page.attribute("#download", "data-phase").unwrap(), "loading");
+    for fold in 0..5 {
+        assert_eq!(page.attribute("#results", "data-models").unwrap(), "final");
+        page.model(ModelEvent::FoldReady { fold });
+        page.answer(fold, &[[0.25, 0.25]]).await;
+    }
+    assert_eq!(page.attribute("#results", "data-models").unwrap(), "folds");
+    assert_eq!(page.attribute("#results [data-label=joy]", "data-probability").unwrap(), "0.25");
+    assert_eq!(page.text("#speaker"), "The mean of 5 models.");
+    let about = page.text("#about");
+    assert!(about.contains("It is no part of the mean"), "{about}");
 }
 
 #[wasm_bindgen_test]

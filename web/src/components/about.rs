@@ -53,9 +53,11 @@ fn TheModels(bundle: BundleSummary) -> impl IntoView {
         begun(bundle.folds, "DeBERTa-v3 model")
     );
     let verified = verification.map(|found| view! { <Verified found /> });
+    let beginning = bundle.final_bytes.map(|_| view! { <FinalModel bundle=bundle.clone() /> });
     view! {
         <h3>"The models"</h3>
         <p>{told}</p>
+        {beginning}
         <h3>"Measured scores"</h3>
         <ScoreTable bundle=bundle.clone() />
         {verified}
@@ -64,12 +66,40 @@ fn TheModels(bundle: BundleSummary) -> impl IntoView {
     }
 }
 
+/// The model that answers until the folds are in.
+#[component]
+fn FinalModel(bundle: BundleSummary) -> impl IntoView {
+    let alike = bundle.card.final_verification.map_or_else(String::new, |found| {
+        let texts = match found.ensemble.seen_in_training {
+            true => "training texts",
+            false => "other texts",
+        };
+        format!(
+            " It decides {:.1}% as the others together do, on {} {texts}.",
+            100.0 * found.ensemble.agreement,
+            found.ensemble.rows
+        )
+    });
+    let told = format!(
+        "Beside these, one final model learned from all texts, which left none to score it: the scores below are \
+         those of the others, its thresholds are theirs.{alike} The page begins with it. The others are downloaded \
+         when you ask for them. Until all of them have answered a text, the answer is the final model's and says so; \
+         then their mean replaces it, and the final model leaves memory. It is no part of the mean."
+    );
+    view! { <p>{told}</p> }
+}
+
 #[component]
 fn Provenance(bundle: BundleSummary) -> impl IntoView {
     let card = bundle.card;
     let origin = card.provenance;
     let versions: Vec<String> =
         origin.versions.iter().map(|(program, version)| format!("{program} {version}")).collect();
+    let all = bytes(bundle.download_bytes);
+    let size = match bundle.final_bytes {
+        Some(first) => format!("{} for the final model, {all} for all models", bytes(first)),
+        None => all,
+    };
     let facts = [
         ("Name", card.title),
         ("Base model", origin.model),
@@ -92,7 +122,7 @@ fn Provenance(bundle: BundleSummary) -> impl IntoView {
             },
         ),
         ("Reads", format!("the first {} tokens of a text", bundle.max_len)),
-        ("Download", format!("{}, weights as {}", bytes(bundle.download_bytes), card.encoding)),
+        ("Download", format!("{size}, weights as {}", card.encoding)),
         ("License of the weights", card.license.unwrap_or_else(|| "not stated".to_owned())),
         ("Made with", versions.join(", ")),
     ];

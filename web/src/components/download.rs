@@ -4,9 +4,9 @@ use leptos::prelude::*;
 use shared::words::bytes;
 
 use crate::failure::Failure;
-use crate::state::{ColdRows, Event, Meter, ModelEvent, Phase, Saved};
+use crate::state::{ColdRows, Event, FoldStatus, Meter, ModelEvent, Offer, Phase, Saved};
 use crate::store::Store;
-use crate::words::duration;
+use crate::words::{begun, duration};
 
 #[component]
 pub fn Download() -> impl IntoView {
@@ -82,11 +82,17 @@ fn Asking(bytes: u64) -> impl IntoView {
 #[component]
 fn Loading() -> impl IntoView {
     let store = Store::of_component();
-    let first = store.part(|state| state.model.ready_folds() == 0);
-    let hint = move || match first.get() {
-        true => "You can already type: the first model answers as soon as it is loaded.",
-        false => "The loaded models already answer; the others will join in.",
-    };
+    let hint = store.part(|state| {
+        let model = &state.model;
+        match model.ready_folds() {
+            _ if model.final_model == Some(FoldStatus::Ready) => {
+                "One model already answers; the mean of the others will replace its answer."
+            }
+            0 => "You can already type: the first model answers as soon as it is loaded.",
+            _ => "The loaded models already answer; the others will join in.",
+        }
+    });
+    let hint = move || hint.get();
     view! { <Progress told=told hint /> }
 }
 
@@ -196,17 +202,22 @@ fn Ready() -> impl IntoView {
     let store = Store::of_component();
     let saved = store.part(|state| state.model.saved.clone());
     let is_offline = store.part(|state| state.model.is_ready_offline());
+    // Only the final model is loaded where the folds are not wanted.
+    let what = store.part(|state| match state.model.wants_folds() {
+        true => "the models are",
+        false => "the model that answers is",
+    });
     let said = move || {
         match saved.get() {
         Saved::Yes if !is_offline.get() => {
-            view! { <p>"Ready: the models are on this device."</p> }.into_any()
+            view! { <p>{format!("Ready: {} on this device.", what.get())}</p> }.into_any()
         }
         Saved::Yes => view! {
             <p id="offline-ready">
                 <span class="tick" aria-hidden="true">
                     "\u{2713}"
                 </span>
-                "Ready, even offline: the models are on this device."
+                {format!("Ready, even offline: {} on this device.", what.get())}
             </p>
         }
         .into_any(),
@@ -227,6 +238,61 @@ fn Ready() -> impl IntoView {
         <div class="row">
             {said} <Cache />
         </div>
+        <FoldsOffer />
+    }
+}
+
+/// The offer to load the folds besides the final model: what one gains by them, and how much they are.
+#[component]
+fn FoldsOffer() -> impl IntoView {
+    let store = Store::of_component();
+    let offer = store.part(|state| state.model.offer);
+    let folds = store.part(|state| state.model.folds.len());
+    move || {
+        let (bytes, is_declined) = match offer.get() {
+            Offer::None => return ().into_any(),
+            Offer::Open { bytes } => (bytes, false),
+            Offer::Declined { bytes } => (bytes, true),
+        };
+        let folds = folds.get();
+        let more = begun(folds, "model");
+        let size = match bytes {
+            0 => "they are on this device already".to_owned(),
+            bytes => format!("{} more to download", shared::words::bytes(bytes)),
+        };
+        let told = match (is_declined, folds) {
+            (true, _) => format!("One model answers. {more} can be loaded besides: {size}."),
+            (false, 1) => format!(
+                "One model answers, which has no score of its own. The one whose scores are below can be loaded \
+                 instead: {size}."
+            ),
+            (false, _) => format!(
+                "One model answers. {more} together are more exact, and show how far models agree: {size}. The \
+                 choice is remembered on this device."
+            ),
+        };
+        let keep = (!is_declined).then(|| {
+            plain(store, "decline-folds", ModelEvent::FoldsDeclined, "Keep one model".to_owned())
+        });
+        let load = format!("Load {}", more.to_lowercase());
+        view! {
+            <div id="offer" class="row offer" data-bytes=bytes.to_string()>
+                <p class="quiet">{told}</p>
+                <div class="buttons">
+                    {keep} {plain(store, "load-folds", ModelEvent::FoldsAsked, load)}
+                </div>
+            </div>
+        }
+        .into_any()
+    }
+}
+
+fn plain(store: Store, id: &'static str, event: ModelEvent, words: String) -> impl IntoView {
+    let send = move |_| store.send(Event::Model(event.clone()));
+    view! {
+        <button id=id type="button" class="plain" on:click=send>
+            {words}
+        </button>
     }
 }
 

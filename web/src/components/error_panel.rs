@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::failure::Failure;
-use crate::state::{Event, ModelEvent, Phase};
+use crate::state::{Event, FoldStatus, ModelEvent, Phase};
 use crate::store::Store;
 
 #[component]
@@ -13,14 +13,20 @@ pub fn ErrorPanel() -> impl IntoView {
         Phase::Failed(failure) => Some(failure.clone()),
         _ => None,
     });
-    let rest = store.part(|state| (state.model.ready_folds(), state.model.folds.len()));
-    view! { {move || failure.get().map(|failure| panel(store, &failure, rest.get()))} }
+    let still = store.part(|state| {
+        let (ready, folds) = (state.model.ready_folds(), state.model.folds.len());
+        match &state.model.final_model {
+            Some(FoldStatus::Ready) if ready < folds => {
+                Some("One model works and answers.".to_owned())
+            }
+            _ => (ready > 0).then(|| format!("{ready} of {folds} models work and answer.")),
+        }
+    });
+    view! { {move || failure.get().map(|failure| panel(store, &failure, still.get()))} }
 }
 
-fn panel(store: Store, failure: &Failure, (ready, folds): (usize, usize)) -> impl IntoView + use<> {
-    let still = (ready > 0).then(|| {
-        view! { <p>{format!("{ready} of {folds} models work and answer.")}</p> }
-    });
+fn panel(store: Store, failure: &Failure, still: Option<String>) -> impl IntoView + use<> {
+    let still = still.map(|still| view! { <p>{still}</p> });
     view! {
         <section id="error" class="card error" role="alert" data-failure=failure.code()>
             <h2>{format!("{}.", failure.message())}</h2>

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::css::{DARK, LIGHT};
+use crate::models::Models;
 use crate::palette::tone;
 use crate::state::{Event, ExplanationEvent, MOST_WORDS, State, Word};
 use crate::store::Store;
@@ -61,6 +62,7 @@ fn Open() -> impl IntoView {
     let is_done = store.part(|state| state.explanation.is_done());
     let count = store.part(|state| state.explanation.progress().map_or(0, |(_, words)| words));
     let is_cut = store.part(|state| state.explanation.is_cut());
+    let is_of_one = store.part(|state| state.explanation.models() == Some(Models::Final));
     let words = move || (0..count.get()).map(|index| view! { <WordMark index /> }).collect_view();
     view! {
         <div
@@ -99,6 +101,9 @@ fn Open() -> impl IntoView {
                 </span>
             </p>
             <Told />
+            <Show when=move || is_of_one.get()>
+                <p class="quiet">"One model's answer is explained."</p>
+            </Show>
             <Show when=move || is_cut.get()>
                 <p class="quiet">
                     {format!("Only the first {MOST_WORDS} words are examined.")}

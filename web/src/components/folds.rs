@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::models::Models;
 use crate::state::{FoldStatus, State};
 use crate::store::Store;
 use crate::words::begun;
@@ -9,15 +10,19 @@ use crate::words::begun;
 #[component]
 pub fn Folds() -> impl IntoView {
     let store = Store::of_component();
-    let folds = store.part(|state| state.model.folds.len());
+    let has_models = store.part(|state| state.model.bundle.is_some());
+    let folds =
+        store.part(|state| if state.model.wants_folds() { state.model.folds.len() } else { 0 });
     let marks = move || (0..folds.get()).map(|fold| view! { <Mark fold /> }).collect_view();
     let told = store.part(told);
     view! {
-        <Show when=move || { folds.get() > 0 }>
+        <Show when=move || has_models.get()>
             <section class="folds-panel" aria-label="The models' answers">
-                <ul id="folds" class="folds">
-                    {marks}
-                </ul>
+                <Show when=move || { folds.get() > 0 }>
+                    <ul id="folds" class="folds">
+                        {marks}
+                    </ul>
+                </Show>
                 <p class="quiet">{told}</p>
             </section>
         </Show>
@@ -47,7 +52,7 @@ fn standing(state: &State, fold: usize) -> &'static str {
         Some(FoldStatus::Failed(_)) => "failed",
         Some(FoldStatus::Ready) if has_answered() => "answered",
         Some(FoldStatus::Ready) => "ready",
-        Some(FoldStatus::Waiting) | None => "loading",
+        Some(FoldStatus::Waiting | FoldStatus::Unasked) | None => "loading",
     }
 }
 
@@ -67,6 +72,21 @@ fn told(state: &State) -> String {
         state.model.folds.iter().filter(|fold| matches!(fold, FoldStatus::Failed(_))).count();
     let shown = state.composer.shown().filter(|_| !state.composer.is_stale());
     let answered = shown.map_or(0, |reading| reading.gathering.answered());
+    let speaks = shown.and_then(|reading| reading.gathering.speaker());
+    match (state.model.wants_folds(), speaks) {
+        (false, Some(_)) => return "The final model has answered, one model alone.".to_owned(),
+        (false, None) => {
+            return "One model reads each text: the final model, which learned from all texts."
+                .to_owned();
+        }
+        (true, Some(Models::Final)) => {
+            return format!(
+                "One model has answered. The mean of {folds} others will replace its answer: {answered} of \
+                 {folds} have answered."
+            );
+        }
+        (true, _) => {}
+    }
     if answered == 0 {
         return match folds {
             1 => "One model reads each text.".to_owned(),

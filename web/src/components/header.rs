@@ -10,11 +10,14 @@ use crate::words::begun;
 pub fn Header() -> impl IntoView {
     let store = Store::of_component();
     let labels = store.part(|state| state.model.label_names().to_vec());
-    let folds = store.part(|state| state.model.bundle.as_ref().map(|bundle| bundle.folds));
+    let models = store.part(|state| {
+        let folds = state.model.bundle.as_ref()?.folds;
+        Some(if state.model.wants_folds() { folds } else { 1 })
+    });
     let is_online = store.part(|state| state.model.online);
-    let line = move || match folds.get() {
-        Some(folds) => {
-            let (models, labels) = (begun(folds, "model"), listed(&labels.get()));
+    let line = move || match models.get() {
+        Some(models) => {
+            let (models, labels) = (begun(models, "model"), listed(&labels.get()));
             format!("{models} looking for {labels} in your words, on your own device.")
         }
         None => "Emotions in a sentence, found on your own device.".to_owned(),

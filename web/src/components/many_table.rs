@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use shared::words::counted;
 
 use super::css::{DARK, LIGHT, css_percent};
+use crate::models::Models;
 use crate::palette::tone;
 use crate::state::{Event, Job, ManyEvent};
 use crate::store::Store;
@@ -36,15 +37,20 @@ fn Table() -> impl IntoView {
         Job::Stopped(_) => "stopped",
         Job::Done(_) | Job::Idle => "done",
     });
+    let by = store.part(|state| {
+        let table = state.many.job.table();
+        let is_of_one = table.is_some_and(|table| table.models() == Models::Final);
+        if is_of_one { " by one model" } else { "" }
+    });
     let rows = move || (0..counts.get().1.min(MOST_ROWS)).collect::<Vec<usize>>();
     let caption = move || {
-        let (answered, all) = counts.get();
+        let ((answered, all), by) = (counts.get(), by.get());
         match all > MOST_ROWS {
             true => format!(
-                "{answered} of {} classified; the first {MOST_ROWS} are shown, the download has all of them.",
+                "{answered} of {} classified{by}; the first {MOST_ROWS} are shown, the download has all of them.",
                 counted(all, "text")
             ),
-            false => format!("{answered} of {} classified.", counted(all, "text")),
+            false => format!("{answered} of {} classified{by}.", counted(all, "text")),
         }
     };
     let head = move || {

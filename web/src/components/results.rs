@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::css::{DARK, LIGHT, css_percent};
+use crate::models::Models;
 use crate::palette::tone;
 use crate::state::{LabelResult, State};
 use crate::store::Store;
@@ -15,6 +16,9 @@ pub fn Results() -> impl IntoView {
     let standing = store.part(standing);
     let answered = store
         .part(|state| state.composer.shown().map_or(0, |reading| reading.gathering.answered()));
+    let speaker = store.part(speaker);
+    let is_one = move || speaker.get() == Some(Models::Final);
+    let said = store.part(said);
     let rows = move || (0..labels.get()).map(|label| view! { <Label label /> }).collect_view();
     view! {
         <section
@@ -23,8 +27,12 @@ pub fn Results() -> impl IntoView {
             aria-labelledby="results-title"
             data-state=standing
             data-answered=move || answered.get().to_string()
+            data-models=move || {
+                speaker.get().map(|models| if models == Models::Final { "final" } else { "folds" })
+            }
         >
             <h2 id="results-title">"What the models find"</h2>
+            {move || said.get().map(|said| view! { <p id="speaker" class="quiet">{said}</p> })}
             <Show
                 when=move || { labels.get() > 0 }
                 fallback=|| view! { <p class="quiet">"Nothing yet: the models are not loaded."</p> }
@@ -35,10 +43,12 @@ pub fn Results() -> impl IntoView {
                         <i class="key-tick" aria-hidden="true"></i>
                         "threshold"
                     </span>
-                    <span>
-                        <i class="key-spread" aria-hidden="true"></i>
-                        "from the lowest to the highest model"
-                    </span>
+                    <Show when=move || !is_one()>
+                        <span>
+                            <i class="key-spread" aria-hidden="true"></i>
+                            "from the lowest to the highest model"
+                        </span>
+                    </Show>
                 </p>
             </Show>
         </section>
@@ -52,16 +62,34 @@ fn standing(state: &State) -> &'static str {
         None if !composer.has_text() => "empty",
         None => "waiting",
         Some(_) if composer.is_stale() => "stale",
-        Some(reading) if reading.gathering.is_settled(&state.model.expected_folds()) => {
-            // Models that are still being loaded, or have failed, are missing.
-            if reading.gathering.answered() == state.model.folds.len() {
-                "complete"
-            } else {
-                "partial"
-            }
+        Some(reading) if reading.gathering.has_all_folds() => "complete",
+        // No other model is to come, unless the visitor asks for it.
+        Some(_) if speaker(state) == Some(Models::Final) && !state.model.wants_folds() => {
+            "complete"
         }
+        // Models that are still being loaded, or have failed, are missing.
         Some(_) => "partial",
     }
+}
+
+/// The models whose answer is shown.
+fn speaker(state: &State) -> Option<Models> {
+    state.composer.shown()?.gathering.speaker()
+}
+
+/// Whose answer is shown, in words, where that is not the same for all answers of the page.
+fn said(state: &State) -> Option<String> {
+    state.model.final_model.as_ref()?;
+    let folds = state.model.folds.len();
+    let reading = state.composer.shown()?;
+    Some(match reading.gathering.speaker()? {
+        Models::Final => "One model's answer.".to_owned(),
+        _ if reading.gathering.has_all_folds() => match folds {
+            1 => "The answer of the model that was tested on other texts.".to_owned(),
+            _ => format!("The mean of {folds} models."),
+        },
+        _ => format!("The mean of {} of {folds} models.", reading.gathering.answered()),
+    })
 }
 
 /// The content of one row.
@@ -70,6 +98,8 @@ struct Shown {
     name: String,
     threshold: f64,
     result: Option<LabelResult>,
+    /// Whether one model answers, and so no models can differ.
+    is_one: bool,
 }
 
 impl Shown {
@@ -81,6 +111,7 @@ impl Shown {
             name: bundle.labels.names().get(label)?.clone(),
             threshold: *bundle.thresholds.values().get(label)?,
             result,
+            is_one: speaker(state) == Some(Models::Final),
         })
     }
 
@@ -104,13 +135,12 @@ impl Shown {
             return format!("no answer yet; the threshold is {threshold}");
         }
         let side = if self.is_on() { "on: at or above" } else { "off: below" };
+        let told = format!("{}, {side} its threshold of {threshold}", percent(self.probability()));
+        if self.is_one {
+            return format!("{told}; one model's answer");
+        }
         let (low, high) = self.spread();
-        format!(
-            "{}, {side} its threshold of {threshold}; the models range from {} to {}",
-            percent(self.probability()),
-            percent(low),
-            percent(high)
-        )
+        format!("{told}; the models range from {} to {}", percent(low), percent(high))
     }
 }
 

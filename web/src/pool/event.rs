@@ -4,7 +4,7 @@ use shared::bundle::TextAnswer;
 
 use crate::failure::Failure;
 
-/// News of the pool. Folds are counted from 0.
+/// News of the pool. Folds are counted from 0; the one after the last is the final model.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PoolEvent {
     /// The bytes of distinct shards that are here, of all that the ensemble needs. `received` never falls.

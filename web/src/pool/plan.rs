@@ -48,12 +48,31 @@ impl Machine {
 /// workers back until then.) There are fewer workers if they can hold more folds at a time, as each needs the
 /// common bytes. If the memory does not hold all folds, they take turns. At least one fold is always tried.
 pub fn plan(resident_bytes: &[u64], common_bytes: u64, machine: &Machine) -> Vec<Share> {
+    within(machine.budget(), resident_bytes, common_bytes, machine.cores)
+}
+
+/// Distributes the folds like [`plan`], and adds a worker of its own for the final model, the model after the last fold.
+/// Its memory counts beside that of the folds, although it gives it back when they are in.
+pub fn with_final_model(
+    resident_bytes: &[u64],
+    final_bytes: u64,
+    common_bytes: u64,
+    machine: &Machine,
+) -> Vec<Share> {
+    let budget = machine.budget().saturating_sub(final_bytes);
+    let alone = Share { folds: vec![resident_bytes.len()], capacity: 1 };
+    let folds = within(budget, resident_bytes, common_bytes, machine.cores);
+    // The worker that is dispatched to first.
+    std::iter::once(alone).chain(folds).collect()
+}
+
+fn within(budget: u64, resident_bytes: &[u64], common_bytes: u64, cores: usize) -> Vec<Share> {
     let own: Vec<u64> = resident_bytes.iter().map(|all| all.saturating_sub(common_bytes)).collect();
     let fitting = |workers: usize| {
         let common = common_bytes.saturating_mul(workers as u64);
-        folds_within(machine.budget().saturating_sub(common), &own)
+        folds_within(budget.saturating_sub(common), &own)
     };
-    let (folds, cores) = (own.len(), machine.cores.max(1));
+    let (folds, cores) = (own.len(), cores.max(1));
     let possible = 1..=if folds > cores { cores + folds % cores } else { folds };
     let holding = possible.map(|workers| (fitting(workers), workers));
     // A worker without a fold would only hold the common bytes.
@@ -122,6 +141,19 @@ mod tests {
         assert_eq!(shares(5, 700, 8, 4), [(vec![0, 2, 4], 1), (vec![1, 3], 1)]);
         // None fits: one is tried all the same.
         assert_eq!(shares(3, 900, 8, 1), [(vec![0, 1, 2], 1)]);
+    }
+
+    #[test]
+    fn the_final_model_has_a_worker_of_its_own_and_counts() {
+        let machine = Machine { cores: 8, memory_bytes: 4 * GIB };
+        let with = |folds: usize, mib: u64| {
+            let shares = with_final_model(&vec![mib * MIB; folds], mib * MIB, 0, &machine);
+            shares.into_iter().map(|share| (share.folds, share.capacity)).collect::<Vec<_>>()
+        };
+        assert_eq!(with(2, 300), [(vec![2], 1), (vec![0], 1), (vec![1], 1)]);
+        // 1.6 GiB of 4 hold five of 320 MiB, the final model among them.
+        assert_eq!(shares(5, 320, 8, 4).len(), 5);
+        assert_eq!(with(5, 320)[1..].iter().map(|(_, capacity)| capacity).sum::<usize>(), 4);
     }
 
     #[test]

@@ -10,13 +10,18 @@
 //!   for long.
 //! - No more workers work than there are cores, so that the first answers come early. When each remaining
 //!   fold has a free worker, all of them work, so that no core idles at the end.
+//! - Where there is a final model, it is loaded first, in a worker of its own, and the folds only when they are
+//!   asked for. When all of them are in and no request waits for the final model, its worker ends, which gives its
+//!   memory back. To the scheduler it is one more fold, the last one.
 //! - A worker that cannot hold all of its folds drops one that has nothing left to answer for one that has.
 
 use super::event::PoolEvent;
 use crate::failure::Failure;
+use crate::models::Models;
 use crate::protocol::{FromWorker, ToWorker};
 
 mod cold;
+mod final_model;
 mod loading;
 mod queue;
 mod shards;
@@ -25,13 +30,30 @@ mod state;
 mod tests;
 
 pub use state::{Action, Scheduler, ShardsOfFold};
-use state::{Cold, Residence, WorkerPhase};
+use state::{Cold, FoldState, Residence, WorkerPhase};
 
 impl Scheduler {
     /// Starts the workers. `cached` says of each shard whether the cache has it.
     pub fn start(&mut self, cached: Vec<bool>) -> Vec<Action> {
+        self.is_started = true;
         for shard in (0..cached.len()).filter(|&shard| cached[shard]) {
             self.shards.take(shard, true);
+        }
+        self.report(self.shards.progress());
+        self.spawn_needed();
+        self.proceed()
+    }
+
+    /// Loads the folds, where only the final model was loaded before.
+    pub fn load_folds(&mut self) -> Vec<Action> {
+        for fold in &mut self.folds {
+            if fold.residence == Residence::Unasked {
+                fold.residence = Residence::Waiting;
+            }
+        }
+        self.shards.want_all();
+        if !self.is_started {
+            return Vec::new();
         }
         self.report(self.shards.progress());
         self.spawn_needed();
@@ -89,15 +111,18 @@ impl Scheduler {
         self.proceed()
     }
 
-    /// Adds a request. Without texts it is answered at once.
-    pub fn classify(&mut self, request: u32, texts: Vec<String>) -> Vec<Action> {
+    /// Adds a request to these models. Without texts it is answered at once.
+    pub fn classify(&mut self, request: u32, texts: Vec<String>, models: Models) -> Vec<Action> {
+        let count = self.fold_count();
         if texts.is_empty() {
-            for fold in 0..self.folds.len() {
+            for fold in (0..self.folds.len()).filter(|&fold| models.have(fold, count)) {
                 self.report(PoolEvent::Answer { request, fold, answers: Vec::new() });
             }
         } else {
-            self.queue.add(request, texts);
+            let asked = (0..self.folds.len()).map(|fold| models.have(fold, count)).collect();
+            self.queue.add(request, texts, asked);
         }
+        self.recall_final_model();
         self.proceed()
     }
 
@@ -203,14 +228,14 @@ impl Scheduler {
 
     /// Gives each idle worker something to do, if there is anything.
     fn proceed(&mut self) -> Vec<Action> {
-        let failed: Vec<bool> =
-            self.folds.iter().map(|fold| fold.residence == Residence::Failed).collect();
-        self.queue.forget_finished(&failed);
+        let out: Vec<bool> = self.folds.iter().map(FoldState::is_out).collect();
+        self.queue.forget_finished(&out);
+        self.dismiss_final_model();
         for worker in 0..self.workers.len() {
             self.dispatch(worker);
         }
         self.load_next_cold();
-        for fold in 0..self.folds.len() {
+        for fold in self.in_order() {
             self.load_if_due(fold);
         }
         self.load_cached_cold();

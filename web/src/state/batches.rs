@@ -9,6 +9,7 @@ use shared::bundle::TextAnswer;
 
 use super::effect::{Effect, Requests};
 use super::gathering::Gathering;
+use crate::models::Models;
 
 /// Batches under way at a time, not counting those that wait for cold rows. With two, the models find
 /// the next batch when they have answered one.
@@ -20,6 +21,7 @@ pub struct Batches {
     texts: Vec<String>,
     size: usize,
     folds: usize,
+    models: Models,
     /// The index of the first text that has not been sent.
     next: usize,
     sent: VecDeque<Batch>,
@@ -43,9 +45,15 @@ pub struct Answered {
 }
 
 impl Batches {
-    /// Divides the texts into batches of `size`, each to be answered by `folds` models.
-    pub fn new(texts: Vec<String>, size: usize, folds: usize) -> Self {
-        Self { texts, size, folds, next: 0, sent: VecDeque::new() }
+    /// Divides the texts into batches of `size`, all to be answered by these models of a bundle of so many folds. They
+    /// are the same from first to last, whatever is loaded meanwhile.
+    pub fn new(texts: Vec<String>, size: usize, folds: usize, models: Models) -> Self {
+        Self { texts, size, folds, models, next: 0, sent: VecDeque::new() }
+    }
+
+    /// The models that answer.
+    pub fn models(&self) -> Models {
+        self.models
     }
 
     pub fn texts(&self) -> &[String] {
@@ -72,7 +80,7 @@ impl Batches {
             let gathering = Gathering::new(request, self.folds);
             self.sent.push_back(Batch { start: self.next, len, gathering, needs_cold: false });
             self.next += len;
-            effects.push(Effect::Classify { request, texts });
+            effects.push(Effect::Classify { request, texts, models: self.models });
         }
         effects
     }
@@ -90,7 +98,7 @@ impl Batches {
         }
     }
 
-    /// Removes and returns the answers of the batches that all of the `expected` folds have answered.
+    /// Removes and returns the answers of the batches that all of the `expected` models have answered.
     pub fn settle(&mut self, expected: &[usize]) -> Vec<Answered> {
         let mut answered = Vec::new();
         self.sent.retain(|batch| {
@@ -131,7 +139,7 @@ mod tests {
         effects
             .iter()
             .filter_map(|effect| match effect {
-                Effect::Classify { request, texts } => Some((*request, texts.len())),
+                Effect::Classify { request, texts, .. } => Some((*request, texts.len())),
                 _ => None,
             })
             .collect()
@@ -141,7 +149,7 @@ mod tests {
     fn sends_two_batches_and_the_next_when_one_is_settled() {
         let mut requests = Requests::default();
         let texts = (0..7).map(|number| number.to_string()).collect();
-        let mut batches = Batches::new(texts, 3, 2);
+        let mut batches = Batches::new(texts, 3, 2, Models::Folds);
         assert_eq!(requests_of(&batches.send(&mut requests)), [(1, 3), (2, 3)]);
         assert!(batches.send(&mut requests).is_empty());
 
@@ -159,7 +167,7 @@ mod tests {
     #[test]
     fn a_batch_that_needs_cold_rows_does_not_hold_up_the_next() {
         let mut requests = Requests::default();
-        let mut batches = Batches::new(vec![String::new(); 4], 1, 1);
+        let mut batches = Batches::new(vec![String::new(); 4], 1, 1, Models::Folds);
         assert_eq!(requests_of(&batches.send(&mut requests)), [(1, 1), (2, 1)]);
         batches.note_needs_cold(1);
         assert_eq!(requests_of(&batches.send(&mut requests)), [(3, 1)]);
@@ -171,7 +179,7 @@ mod tests {
     #[test]
     fn cancelling_cancels_the_batches_under_way() {
         let mut requests = Requests::default();
-        let mut batches = Batches::new(vec![String::new(); 50], 16, 1);
+        let mut batches = Batches::new(vec![String::new(); 50], 16, 1, Models::Folds);
         batches.send(&mut requests);
         let cancelled = [1, 2].map(|request| Effect::CancelRequest { request });
         assert_eq!(batches.cancel(), cancelled);

@@ -13,6 +13,8 @@ pub struct BundleSummary {
     pub max_len: usize,
     /// The size of all distinct shards.
     pub download_bytes: u64,
+    /// The size of the final model's shards, if there is one beside the folds.
+    pub final_bytes: Option<u64>,
     /// Whether the embeddings of rare words are downloaded after the models.
     pub has_cold_rows: bool,
     pub card: Card,
@@ -27,6 +29,8 @@ pub struct Card {
     pub provenance: Provenance,
     pub scores: Scores,
     pub verification: Option<Verification>,
+    /// The comparison of the final model.
+    pub final_verification: Option<Verification>,
 }
 
 impl From<&Manifest> for BundleSummary {
@@ -37,6 +41,7 @@ impl From<&Manifest> for BundleSummary {
             folds: manifest.folds(),
             max_len: manifest.max_len(),
             download_bytes: manifest.download_bytes(),
+            final_bytes: manifest.final_bytes(),
             has_cold_rows: manifest.hot_rows().is_some(),
             card: Card {
                 title: manifest.title().to_owned(),
@@ -45,6 +50,7 @@ impl From<&Manifest> for BundleSummary {
                 provenance: manifest.provenance().clone(),
                 scores: manifest.scores().clone(),
                 verification: manifest.verification().cloned(),
+                final_verification: manifest.final_verification().cloned(),
             },
         }
     }

@@ -5,6 +5,7 @@ use shared::bundle::TextAnswer;
 use super::bundle_summary::BundleSummary;
 use super::effect::Effect;
 use super::gathering::Gathering;
+use crate::models::Models;
 
 /// Sentences to click, for those who do not know what to type.
 pub const EXAMPLES: [&str; 5] = [
@@ -33,17 +34,18 @@ pub struct Composer {
 pub struct Reading {
     pub text: String,
     pub gathering: Gathering,
-    /// The folds that wait for cold rows before they answer.
+    /// The models that wait for cold rows before they answer.
     needs_cold: Vec<usize>,
-    pub(super) is_announced: bool,
+    /// The models whose answer was announced.
+    pub(super) announced: Option<Models>,
 }
 
-/// The ensemble's answer for one label.
+/// The answer for one label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelResult {
     pub name: String,
     pub probability: f32,
-    /// The lowest and the highest probability of the folds.
+    /// The lowest and the highest probability of the models whose answer it is.
     pub spread: (f32, f32),
     pub threshold: f64,
     pub is_on: bool,
@@ -52,7 +54,7 @@ pub struct LabelResult {
 impl Composer {
     /// The newest reading that has an answer.
     pub fn shown(&self) -> Option<&Reading> {
-        let current = self.current.as_ref().filter(|reading| reading.gathering.answered() > 0);
+        let current = self.current.as_ref().filter(|reading| reading.gathering.has_answer());
         current.or(self.previous.as_ref())
     }
 
@@ -69,9 +71,10 @@ impl Composer {
         self.current.as_ref().is_some_and(|reading| reading.gathering.request == request)
     }
 
-    /// Whether a fold waits for cold rows before it answers about the newest text.
+    /// Whether a model waits for cold rows before it answers about the newest text.
     pub fn waits_for_cold(&self) -> bool {
-        self.current.as_ref().is_some_and(|reading| {
+        let is_open = |reading: &&Reading| !reading.gathering.has_all_folds();
+        self.current.as_ref().filter(is_open).is_some_and(|reading| {
             reading.needs_cold.iter().any(|&fold| !reading.gathering.has_answer_of(fold))
         })
     }
@@ -90,13 +93,13 @@ impl Composer {
         }
     }
 
-    /// Cancels the current request, unless the `expected` folds have answered it. Its answers so far stay
+    /// Cancels the current request, unless the `expected` models have answered it. Its answers so far stay
     /// on show.
     pub fn withdraw(&mut self, expected: &[usize]) -> Option<Effect> {
         let reading = self.current.take()?;
         let request = reading.gathering.request;
         let is_settled = reading.gathering.is_settled(expected);
-        if reading.gathering.answered() > 0 {
+        if reading.gathering.has_answer() {
             self.previous = Some(reading);
         }
         (!is_settled).then_some(Effect::CancelRequest { request })
@@ -105,7 +108,7 @@ impl Composer {
 
 impl Reading {
     pub fn new(text: String, gathering: Gathering) -> Self {
-        Self { text, gathering, needs_cold: Vec::new(), is_announced: false }
+        Self { text, gathering, needs_cold: Vec::new(), announced: None }
     }
 
     /// One result for each label, in the order of the labels.

@@ -1,18 +1,28 @@
 //! The effects that the state asks the browser for. Plain data; [`EffectRunner`](crate::effects::EffectRunner)
 //! carries it out.
 
+use crate::models::Models;
+
 /// Something for the browser to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     FetchManifest,
     /// Wait until the service worker has saved the page itself.
     WatchShell,
+    /// Start to load the final model, or the folds where there is none.
     StartPool,
+    /// Load the folds besides the final model.
+    LoadFolds,
+    /// Remember on this device which models the visitor wants, or nothing.
+    RememberModels {
+        chosen: Option<Models>,
+    },
     CancelLoading,
     RetryLoading,
     Classify {
         request: u32,
         texts: Vec<String>,
+        models: Models,
     },
     CancelRequest {
         request: u32,

@@ -4,6 +4,7 @@ use shared::bundle::TextAnswer;
 
 use super::bundle_summary::BundleSummary;
 use super::effect::Timer;
+use super::model::FoldsToLoad;
 use crate::failure::Failure;
 
 /// Something that happened.
@@ -13,7 +14,7 @@ pub enum Event {
     Composer(ComposerEvent),
     Many(ManyEvent),
     Explanation(ExplanationEvent),
-    /// A fold's answers to the texts of a request, in their order.
+    /// The answers of a fold, or of the final model after them, to the texts of a request, in their order.
     Answer {
         request: u32,
         fold: usize,
@@ -36,12 +37,19 @@ pub enum Event {
 pub enum ModelEvent {
     ManifestArrived {
         bundle: Box<BundleSummary>,
+        /// The bytes of the models that the page begins with which are not in the browser's cache.
         to_download: u64,
+        /// The folds, if the page begins with a final model.
+        then: Option<FoldsToLoad>,
     },
     /// The manifest could not be loaded, or the workers not be started.
     StartFailed(Failure),
     /// The visitor agreed to a large download.
     Accepted,
+    /// The visitor wants the folds besides the final model.
+    FoldsAsked,
+    /// The visitor is content with the final model.
+    FoldsDeclined,
     Progress {
         received: u64,
         total: u64,

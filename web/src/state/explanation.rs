@@ -8,6 +8,7 @@ use shared::words::counted;
 
 use super::batches::Batches;
 use super::effect::{Effect, Requests};
+use crate::models::Models;
 
 /// Texts in a request: few enough that the highlighting grows before the visitor's eyes.
 const BATCH: usize = 8;
@@ -42,8 +43,14 @@ pub struct Word {
 }
 
 impl Explanation {
-    /// Begins an explanation of the text, if it has words; a previous one ends.
-    pub fn begin(&mut self, text: &str, folds: usize, requests: &mut Requests) -> Vec<Effect> {
+    /// Begins an explanation of the text by these models, if it has words; a previous one ends.
+    pub fn begin(
+        &mut self,
+        text: &str,
+        folds: usize,
+        models: Models,
+        requests: &mut Requests,
+    ) -> Vec<Effect> {
         let words = words_of(text);
         if words.is_empty() {
             return Vec::new();
@@ -52,7 +59,7 @@ impl Explanation {
         let mut texts = vec![text.to_owned()];
         texts.extend(words.iter().map(|word| without(text, word)));
         let answers = vec![None; texts.len()];
-        let mut batches = Batches::new(texts, BATCH, folds);
+        let mut batches = Batches::new(texts, BATCH, folds, models);
         effects.extend(batches.send(requests));
         self.explained = Some(Explained { text: text.to_owned(), words, answers, batches });
         effects
@@ -73,13 +80,18 @@ impl Explanation {
         }
     }
 
-    /// Notes what every expected fold has answered, and sends more.
+    /// Notes what every expected model has answered, and sends more.
     pub fn settle(&mut self, expected: &[usize], requests: &mut Requests) -> Vec<Effect> {
         let Some(explained) = &mut self.explained else { return Vec::new() };
         for answered in explained.batches.settle(expected) {
             explained.answers[answered.index] = Some(answered.probabilities);
         }
         explained.batches.send(requests)
+    }
+
+    /// The models whose answer is explained; `None` if there is no explanation.
+    pub fn models(&self) -> Option<Models> {
+        self.explained.as_ref().map(|explained| explained.batches.models())
     }
 
     pub fn is_open(&self) -> bool {

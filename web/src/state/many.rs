@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::batches::{Answered, Batches};
 use super::bundle_summary::BundleSummary;
+use crate::models::Models;
 use crate::texts_file::{self, Problem, Row, TextsFile};
 
 /// Bytes of the largest file; `native-train predict` is for larger ones.
@@ -79,11 +80,16 @@ impl Table {
         self.batches.texts()
     }
 
+    /// The models that answer.
+    pub fn models(&self) -> Models {
+        self.batches.models()
+    }
+
     pub fn rows(&self) -> &[Option<Row>] {
         &self.rows
     }
 
-    /// Fills in the rows of the texts that all of the `expected` folds have answered.
+    /// Fills in the rows of the texts that all of the `expected` models have answered.
     pub fn settle(&mut self, expected: &[usize], bundle: &BundleSummary) {
         for Answered { index, probabilities, truncated } in self.batches.settle(expected) {
             let is_on = bundle.thresholds.apply(&probabilities).collect();

@@ -29,6 +29,6 @@ pub use event::{ComposerEvent, Event, ExplanationEvent, ManyEvent, ModelEvent};
 pub use explanation::{Explanation, MOST_WORDS, Word};
 pub use many::{Job, LARGEST_FILE, Many, Table};
 pub use meter::Meter;
-pub use model::{ASK_ABOVE, ColdRows, FoldStatus, Model, Phase, Saved};
+pub use model::{ASK_ABOVE, ColdRows, FoldStatus, FoldsToLoad, Model, Offer, Phase, Saved};
 pub use page::State;
 pub use update::{start, update};

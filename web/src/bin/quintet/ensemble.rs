@@ -1,4 +1,4 @@
-//! A loaded ensemble: its requests are pending until every fold has answered.
+//! A loaded ensemble: its requests are pending until every fold has answered, or the final model, where that answers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use js_sys::{Array, Function, JSON, Object, Promise};
 use shared::bundle::{Manifest, TextAnswer};
 use wasm_bindgen::prelude::*;
 use web::api::Answer;
+use web::models::Models;
 use web::pool::{Pool, PoolEvent};
 
 use crate::js::{Settle, disposed, error, set};
@@ -47,6 +48,23 @@ impl JsEnsemble {
         self.inner.manifest.folds()
     }
 
+    #[wasm_bindgen(getter, js_name = hasFinalModel)]
+    pub fn has_final_model(&self) -> bool {
+        self.inner.manifest.final_model().is_some()
+    }
+
+    /// The models that would answer now.
+    #[wasm_bindgen(getter)]
+    pub fn models(&self) -> String {
+        let name = if self.inner.speaker() == Models::Final { "final" } else { "folds" };
+        name.to_owned()
+    }
+
+    #[wasm_bindgen(js_name = loadFolds)]
+    pub fn load_folds(&self) -> Promise {
+        self.inner.load_folds()
+    }
+
     #[wasm_bindgen(getter, js_name = notCached)]
     pub fn not_cached(&self) -> Option<String> {
         self.inner.not_cached.borrow().clone()
@@ -78,9 +96,17 @@ pub struct Inner {
     on_progress: Option<Function>,
     /// `None` before the start and after the end.
     pool: RefCell<Option<Pool>>,
+    /// Waits for the models that `load` was called for.
     loading: RefCell<Option<Settle>>,
+    /// Waits for the folds beside a final model that answers already.
+    loading_folds: RefCell<Vec<Settle>>,
+    /// The models that the pool has begun with.
+    models: Models,
+    /// Whether each fold is ready, and after them the final model.
     ready: RefCell<Vec<bool>>,
     failed: RefCell<Option<JsValue>>,
+    /// Whether the folds could not be loaded beside the final model.
+    folds_failed: Cell<bool>,
     /// The error of cold rows that could not be loaded; texts with rare words are rejected with it.
     cold_failed: RefCell<Option<JsValue>>,
     not_cached: RefCell<Option<String>>,
@@ -94,18 +120,30 @@ struct Pending {
     is_list: bool,
     /// Whether a text waits for a fold's cold rows.
     needs_cold: bool,
-    folds: Vec<Option<Vec<TextAnswer>>>,
+    /// The models that answer: the folds, or the final model.
+    models: Models,
+    /// One for each of these.
+    answers: Vec<Option<Vec<TextAnswer>>>,
 }
 
 impl Inner {
-    /// `loading` is resolved when every fold is ready, and rejected when one fails.
-    pub fn new(manifest: Rc<Manifest>, on_progress: Option<Function>, loading: Settle) -> Self {
+    /// `loading` is resolved when every fold is ready, or the final model if `models` have it, and rejected when one
+    /// fails.
+    pub fn new(
+        manifest: Rc<Manifest>,
+        models: Models,
+        on_progress: Option<Function>,
+        loading: Settle,
+    ) -> Self {
         Self {
             on_progress,
             pool: RefCell::default(),
             loading: RefCell::new(Some(loading)),
-            ready: RefCell::new(vec![false; manifest.folds()]),
+            loading_folds: RefCell::default(),
+            models,
+            ready: RefCell::new(vec![false; manifest.models()]),
             failed: RefCell::default(),
+            folds_failed: Cell::default(),
             cold_failed: RefCell::default(),
             not_cached: RefCell::default(),
             pending: RefCell::default(),
@@ -124,13 +162,23 @@ impl Inner {
             PoolEvent::Progress { received, total } => self.report(received, total),
             PoolEvent::FoldReady { fold } => {
                 self.ready.borrow_mut()[fold] = true;
-                if self.ready.borrow().iter().all(|&ready| ready)
+                if (self.has_folds() || self.manifest.final_model() == Some(fold))
                     && let Some(loading) = self.loading.borrow_mut().take()
                 {
                     loading.resolve(&JsValue::UNDEFINED);
                 }
+                if self.has_folds() {
+                    let waiting = std::mem::take(&mut *self.loading_folds.borrow_mut());
+                    waiting.iter().for_each(|loading| loading.resolve(&JsValue::UNDEFINED));
+                }
             }
             PoolEvent::Answer { request, fold, answers } => self.answer(request, fold, answers),
+            // The final model goes on answering, and the caller can try again.
+            PoolEvent::FoldFailed { fold, failure }
+                if fold < self.manifest.folds() && self.speaker() == Models::Final =>
+            {
+                self.fail_folds(&error(&failure));
+            }
             // Fewer folds would give other probabilities without the caller noticing.
             PoolEvent::FoldFailed { failure, .. } => self.end(&error(&failure)),
             PoolEvent::NotCached { reason } => *self.not_cached.borrow_mut() = Some(reason),
@@ -147,15 +195,16 @@ impl Inner {
         let (request, settle) = (self.next_request.get(), Settle::new());
         self.next_request.set(request.wrapping_add(1));
         let promise = settle.promise.clone();
-        let folds = vec![None; self.manifest.folds()];
-        self.pending
-            .borrow_mut()
-            .insert(request, Pending { settle, is_list, needs_cold: false, folds });
+        let models = self.speaker();
+        let count = if models == Models::Final { 1 } else { self.manifest.folds() };
+        let pending =
+            Pending { settle, is_list, needs_cold: false, models, answers: vec![None; count] };
+        self.pending.borrow_mut().insert(request, pending);
         if let Some(pool) = &*self.pool.borrow() {
             if self.cold_failed.borrow_mut().take().is_some() {
                 pool.retry();
             }
-            pool.classify(request, texts);
+            pool.classify(request, texts, models);
         }
         promise
     }
@@ -183,26 +232,64 @@ impl Inner {
         }
     }
 
-    fn answer(&self, request: u32, fold: usize, answers: Vec<TextAnswer>) {
-        let mut all = self.pending.borrow_mut();
-        let Some(pending) = all.get_mut(&request) else { return };
-        pending.folds[fold] = Some(answers);
-        if pending.folds.iter().all(Option::is_some) {
-            let pending = all.remove(&request).expect("found above");
-            pending.settle.resolve(&self.combined(&pending.folds, pending.is_list));
+    /// Whether every fold is ready.
+    fn has_folds(&self) -> bool {
+        self.ready.borrow()[..self.manifest.folds()].iter().all(|&ready| ready)
+    }
+
+    /// The models that answer: the folds, unless the final model came before them and they are not all ready.
+    fn speaker(&self) -> Models {
+        if self.models == Models::Folds || self.has_folds() { Models::Folds } else { Models::Final }
+    }
+
+    fn load_folds(&self) -> Promise {
+        if let Some(error) = &*self.failed.borrow() {
+            return Promise::reject(error);
+        }
+        if self.has_folds() {
+            return Promise::resolve(&JsValue::UNDEFINED);
+        }
+        let loaded = Settle::new();
+        let promise = loaded.promise.clone();
+        self.loading_folds.borrow_mut().push(loaded);
+        if let Some(pool) = &*self.pool.borrow() {
+            pool.load_folds();
+            if self.folds_failed.take() {
+                pool.retry();
+            }
+        }
+        promise
+    }
+
+    /// Rejects the calls that wait for the folds. The next call tries again.
+    fn fail_folds(&self, error: &JsValue) {
+        self.folds_failed.set(true);
+        for loading in std::mem::take(&mut *self.loading_folds.borrow_mut()) {
+            loading.reject(error);
         }
     }
 
-    fn combined(&self, folds: &[Option<Vec<TextAnswer>>], is_list: bool) -> JsValue {
-        let folds: Vec<&Vec<TextAnswer>> = folds.iter().flatten().collect();
-        let answers = (0..folds[0].len()).map(|text| {
-            let of_text: Vec<&TextAnswer> = folds.iter().map(|fold| &fold[text]).collect();
-            let answer = Answer::new(&self.manifest, &of_text);
+    fn answer(&self, request: u32, fold: usize, answers: Vec<TextAnswer>) {
+        let mut all = self.pending.borrow_mut();
+        let Some(pending) = all.get_mut(&request) else { return };
+        let place = if pending.models == Models::Final { 0 } else { fold };
+        pending.answers[place] = Some(answers);
+        if pending.answers.iter().all(Option::is_some) {
+            let pending = all.remove(&request).expect("found above");
+            pending.settle.resolve(&self.combined(&pending));
+        }
+    }
+
+    fn combined(&self, pending: &Pending) -> JsValue {
+        let models: Vec<&Vec<TextAnswer>> = pending.answers.iter().flatten().collect();
+        let answers = (0..models[0].len()).map(|text| {
+            let of_text: Vec<&TextAnswer> = models.iter().map(|model| &model[text]).collect();
+            let answer = Answer::new(&self.manifest, pending.models, &of_text);
             let json = serde_json::to_string(&answer).expect("an answer is plain data");
             JSON::parse(&json).expect("serde_json writes JSON")
         });
         let answers: Array = answers.collect();
-        if is_list { answers.into() } else { answers.get(0) }
+        if pending.is_list { answers.into() } else { answers.get(0) }
     }
 
     fn report(&self, received: u64, total: u64) {
@@ -222,6 +309,7 @@ impl Inner {
         if let Some(loading) = self.loading.borrow_mut().take() {
             loading.reject(error);
         }
+        self.fail_folds(error);
         for pending in std::mem::take(&mut *self.pending.borrow_mut()).into_values() {
             pending.settle.reject(error);
         }

@@ -7,7 +7,9 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
+use web::failure::Failure;
 use web::manifest::fetch_manifest;
+use web::models::Models;
 use web::pool::Pool;
 use web_sys::AbortSignal;
 
@@ -29,14 +31,23 @@ pub async fn load(url: String, options: JsValue) -> Result<JsEnsemble, JsValue> 
     let signal: Option<AbortSignal> =
         property(&options, "signal").and_then(|it| it.dyn_into().ok());
     throw_if_aborted(signal.as_ref())?;
+    let wanted = wanted(&options)?;
     let manifest = Rc::new(fetch_manifest(&url).await.map_err(|failure| error(&failure))?);
     throw_if_aborted(signal.as_ref())?;
 
+    let models = match (wanted, manifest.final_model()) {
+        (Models::Final, None) => {
+            let reason = "it has no final model".to_owned();
+            return Err(error(&Failure::Bundle { reason }));
+        }
+        (_, None) => Models::Folds,
+        (models, Some(_)) => models,
+    };
     let loaded = Settle::new();
     let promise = loaded.promise.clone();
-    let inner = Rc::new(Inner::new(Rc::clone(&manifest), on_progress, loaded));
+    let inner = Rc::new(Inner::new(Rc::clone(&manifest), models, on_progress, loaded));
     let listening = Rc::downgrade(&inner);
-    let pool = Pool::start(url, manifest, move |event| {
+    let pool = Pool::start(url, manifest, models, move |event| {
         if let Some(inner) = listening.upgrade() {
             inner.receive(event);
         }
@@ -52,6 +63,20 @@ pub async fn load(url: String, options: JsValue) -> Result<JsEnsemble, JsValue> 
     });
     JsFuture::from(promise).await?;
     Ok(JsEnsemble::new(inner))
+}
+
+/// The option `models`.
+fn wanted(options: &JsValue) -> Result<Models, JsValue> {
+    let Some(wanted) = property(options, "models") else { return Ok(Models::Folds) };
+    match wanted.as_string().as_deref() {
+        Some("folds") => Ok(Models::Folds),
+        Some("final") => Ok(Models::Final),
+        Some("final-then-folds") => Ok(Models::Both),
+        _ => Err(js_sys::TypeError::new(
+            "the option `models` is \"folds\", \"final\" or \"final-then-folds\"",
+        )
+        .into()),
+    }
 }
 
 #[wasm_bindgen(js_name = cacheSize, skip_typescript)]

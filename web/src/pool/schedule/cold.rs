@@ -11,7 +11,7 @@ impl Scheduler {
     /// Downloads cold rows of folds that are ready, before another fold is downloaded. Folds that take turns
     /// load theirs while they are in memory, even from the cache.
     pub(super) fn load_next_cold(&mut self) {
-        for fold in 0..self.folds.len() {
+        for fold in self.in_order() {
             let is_cached = self.shards.are_cached(&self.folds[fold].cold_shards);
             let may_start = if is_cached { self.takes_turns(fold) } else { !self.is_downloading() };
             if may_start {
@@ -22,7 +22,7 @@ impl Scheduler {
 
     /// Loads cached cold rows in workers that have loaded their folds.
     pub(super) fn load_cached_cold(&mut self) {
-        for fold in 0..self.folds.len() {
+        for fold in self.in_order() {
             if self.shards.are_cached(&self.folds[fold].cold_shards) {
                 self.load_cold_if_due(fold);
             }

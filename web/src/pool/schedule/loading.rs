@@ -12,7 +12,7 @@ impl Scheduler {
         let is_due = match residence {
             Residence::Waiting => self.may_download(fold),
             Residence::Parked => self.has_work(fold) || self.is_next_for_cold(fold),
-            Residence::Loading | Residence::Resident | Residence::Failed => false,
+            _ => false,
         };
         let state = &self.workers[worker];
         if !is_due || state.phase != WorkerPhase::Up || state.is_loading() {
@@ -108,10 +108,10 @@ impl Scheduler {
 
     /// Whether a fold that is loaded, or takes turns, has cold rows still to download.
     fn is_cold_unfinished(&self, fold: usize) -> bool {
-        let FoldState { residence, cold, ref cold_shards, .. } = self.folds[fold];
-        residence != Residence::Failed
-            && matches!(cold, Cold::Waiting | Cold::Loading)
-            && !self.shards.are_cached(cold_shards)
+        let fold = &self.folds[fold];
+        !fold.is_out()
+            && matches!(fold.cold, Cold::Waiting | Cold::Loading)
+            && !self.shards.are_cached(&fold.cold_shards)
     }
 
     pub(super) fn fail(&mut self, fold: usize, failure: Failure) {

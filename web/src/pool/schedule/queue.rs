@@ -24,8 +24,8 @@ const SLICE: usize = 8;
 const SLICE_BYTES: usize = 2048;
 
 /// The requests, oldest first.
+#[derive(Default)]
 pub struct Queue {
-    folds: usize,
     requests: Vec<Queued>,
     next_ticket: u32,
 }
@@ -43,8 +43,8 @@ struct Queued {
 }
 
 /// A fold's progress with a request.
-#[derive(Clone)]
 struct FoldProgress {
+    /// None if the fold is not asked.
     texts: Vec<TextState>,
     /// The texts that its worker was given last.
     slice: Vec<usize>,
@@ -59,16 +59,14 @@ enum TextState {
 }
 
 impl Queue {
-    pub fn new(folds: usize) -> Self {
-        Self { folds, requests: Vec::new(), next_ticket: 0 }
-    }
-
-    /// Adds a request; an earlier one with the same number is dropped.
-    pub fn add(&mut self, request: u32, texts: Vec<String>) {
+    /// Adds a request to the folds that are `asked`; an earlier one with the same number is dropped.
+    pub fn add(&mut self, request: u32, texts: Vec<String>, asked: Vec<bool>) {
         self.cancel(request);
-        let progress =
-            FoldProgress { texts: vec![TextState::Open; texts.len()], slice: Vec::new() };
-        let folds = vec![progress; self.folds];
+        let folds = asked.into_iter().map(|is_asked| FoldProgress {
+            texts: vec![TextState::Open; if is_asked { texts.len() } else { 0 }],
+            slice: Vec::new(),
+        });
+        let folds = folds.collect();
         let mut numbered: Vec<(usize, String)> = texts.into_iter().enumerate().collect();
         numbered.sort_by_key(|(_, text)| text.len());
         let (places, texts) = numbered.into_iter().unzip();
@@ -83,6 +81,14 @@ impl Queue {
     /// Whether a fold has texts left to answer; those that need cold rows count if it has them.
     pub fn is_pending(&self, fold: usize, has_cold: bool) -> bool {
         self.requests.iter().any(|queued| queued.folds[fold].left(has_cold).next().is_some())
+    }
+
+    /// Whether a request that is for this fold alone waits for it.
+    pub fn has_only(&self, fold: usize) -> bool {
+        self.requests.iter().any(|queued| {
+            let mut others = queued.folds.iter().enumerate().filter(|&(other, _)| other != fold);
+            !queued.folds[fold].is_finished() && others.all(|(_, other)| other.texts.is_empty())
+        })
     }
 
     /// Whether a text waits for the fold's cold rows.
@@ -145,14 +151,14 @@ impl Queue {
         Some(PoolEvent::Answer { request, fold, answers })
     }
 
-    /// Drops requests that every fold has answered or failed. The newest is kept for failed folds, so that they
-    /// answer it after a retry.
-    pub fn forget_finished(&mut self, failed: &[bool]) {
+    /// Drops requests that every fold has answered, but for those that are `out`: failed, say. The newest is kept
+    /// for these, so that they answer it after a retry.
+    pub fn forget_finished(&mut self, out: &[bool]) {
         let newest = self.requests.last().map(|queued| queued.ticket);
         self.requests.retain(|queued| {
             let is_newest = Some(queued.ticket) == newest;
-            let mut folds = queued.folds.iter().zip(failed);
-            folds.any(|(progress, failed)| !progress.is_finished() && (is_newest || !failed))
+            let mut folds = queued.folds.iter().zip(out);
+            folds.any(|(progress, out)| !progress.is_finished() && (is_newest || !out))
         });
     }
 }

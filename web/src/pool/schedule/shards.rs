@@ -2,19 +2,33 @@
 
 use crate::pool::event::PoolEvent;
 
-/// The progress of all shards of the bundle, in its order.
+/// The progress of all shards of the bundle, in its order. Those that are not wanted yet do not count.
 pub struct Shards(Vec<ShardProgress>);
 
 struct ShardProgress {
     bytes: u64,
     received: u64,
     is_cached: bool,
+    is_wanted: bool,
 }
 
 impl Shards {
     pub fn new(bytes: &[u64]) -> Self {
-        let shard = |&bytes| ShardProgress { bytes, received: 0, is_cached: false };
+        let shard =
+            |&bytes| ShardProgress { bytes, received: 0, is_cached: false, is_wanted: true };
         Self(bytes.iter().map(shard).collect())
+    }
+
+    /// Wants these shards and no others.
+    pub fn want_only(&mut self, wanted: &[usize]) {
+        for (index, shard) in self.0.iter_mut().enumerate() {
+            shard.is_wanted = wanted.contains(&index);
+        }
+    }
+
+    /// Wants every shard.
+    pub fn want_all(&mut self) {
+        self.0.iter_mut().for_each(|shard| shard.is_wanted = true);
     }
 
     /// Notes the bytes received of a shard. Returns whether they are more than before: a download that starts
@@ -35,8 +49,9 @@ impl Shards {
     }
 
     pub fn progress(&self) -> PoolEvent {
-        let received = self.0.iter().map(|shard| shard.received).sum();
-        let total = self.0.iter().map(|shard| shard.bytes).sum();
+        let wanted = || self.0.iter().filter(|shard| shard.is_wanted);
+        let received = wanted().map(|shard| shard.received).sum();
+        let total = wanted().map(|shard| shard.bytes).sum();
         PoolEvent::Progress { received, total }
     }
 

@@ -29,7 +29,12 @@ pub enum Action {
 
 /// The pool's decisions as a state machine; `schedule.rs` has its steps.
 pub struct Scheduler {
+    /// The folds, and after them the final model, if it is loaded, too.
     pub(super) folds: Vec<FoldState>,
+    /// The index of the final model in `folds`.
+    pub(super) final_model: Option<usize>,
+    /// Whether `start` was called.
+    pub(super) is_started: bool,
     pub(super) workers: Vec<WorkerState>,
     pub(super) cores: usize,
     pub(super) shards: Shards,
@@ -55,6 +60,8 @@ pub struct FoldState {
 /// The place of a fold's hot rows and layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Residence {
+    /// The visitor has not asked for the fold.
+    Unasked,
     /// The rows are not loaded yet.
     Waiting,
     Loading,
@@ -63,6 +70,8 @@ pub enum Residence {
     /// The rows are in the cache alone, and loaded again when there is something to answer.
     Parked,
     Failed,
+    /// The final model has left memory, as the folds are in.
+    Dismissed,
 }
 
 /// The place of a fold's cold rows.
@@ -127,6 +136,9 @@ impl Scheduler {
             is_announced: false,
         });
         let folds: Vec<FoldState> = folds.collect();
+        let shards_of = |fold: &FoldState| [&fold.hot_shards[..], &fold.cold_shards].concat();
+        let mut shards = Shards::new(shard_bytes);
+        shards.want_only(&folds.iter().flat_map(shards_of).collect::<Vec<_>>());
         let workers = shares.into_iter().map(|Share { folds, capacity }| WorkerState {
             folds,
             capacity,
@@ -137,14 +149,38 @@ impl Scheduler {
             was_restarted: false,
         });
         Self {
-            queue: Queue::new(folds.len()),
+            queue: Queue::default(),
             folds,
+            final_model: None,
+            is_started: false,
             workers: workers.collect(),
             cores: cores.max(1),
-            shards: Shards::new(shard_bytes),
+            shards,
             is_uncached: false,
             actions: Vec::new(),
         }
+    }
+
+    /// Takes the last of the folds for the final model: it is loaded alone, until [`load_folds`](Self::load_folds).
+    pub fn with_final_model(mut self) -> Self {
+        let last = self.folds.len() - 1;
+        self.final_model = Some(last);
+        for fold in &mut self.folds[..last] {
+            fold.residence = Residence::Unasked;
+        }
+        let FoldState { hot_shards, cold_shards, .. } = &self.folds[last];
+        self.shards.want_only(&[&hot_shards[..], cold_shards].concat());
+        self
+    }
+
+    /// The number of folds, the final model not counted.
+    pub(super) fn fold_count(&self) -> usize {
+        self.final_model.unwrap_or(self.folds.len())
+    }
+
+    /// Folds and final model in the order in which they are loaded: the final model first.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = usize> + use<> {
+        self.final_model.into_iter().chain(0..self.fold_count())
     }
 
     pub(super) fn send(&mut self, worker: usize, message: ToWorker) {
@@ -157,6 +193,11 @@ impl Scheduler {
 }
 
 impl FoldState {
+    /// Whether it neither is nor will be loaded before someone asks for it, or tries again.
+    pub fn is_out(&self) -> bool {
+        matches!(self.residence, Residence::Unasked | Residence::Failed | Residence::Dismissed)
+    }
+
     pub fn has_cold(&self) -> bool {
         self.cold == Cold::Here
     }

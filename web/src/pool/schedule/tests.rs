@@ -1,6 +1,7 @@
 //! Stories about the pool's decisions: messages in, actions out.
 
 mod cold;
+mod final_model;
 
 use shared::bundle::TextAnswer;
 
@@ -88,7 +89,7 @@ fn nothing_is_sent_before_a_worker_listens() {
     let actions = scheduler.start(vec![false; 2]);
     let progress = PoolEvent::Progress { received: 0, total: 2 * SHARD };
     assert_eq!(actions, [Action::Report(progress), Action::Spawn { worker: 0 }]);
-    assert_eq!(scheduler.classify(7, texts(1)), []);
+    assert_eq!(scheduler.classify(7, texts(1), Models::Folds), []);
     let actions = scheduler.message(0, FromWorker::Ready);
     let load = ToWorker::Load { fold: 0 };
     assert_eq!(actions, [Action::Open { worker: 0 }, Action::Send { worker: 0, message: load }]);
@@ -97,7 +98,7 @@ fn nothing_is_sent_before_a_worker_listens() {
 #[test]
 fn downloads_follow_each_other_and_the_first_fold_answers_meanwhile() {
     let mut scheduler = listening(2);
-    scheduler.classify(7, texts(1));
+    scheduler.classify(7, texts(1), Models::Folds);
     assert!(loads(&scheduler.message(0, FromWorker::Taken { shard: 0, cached: true })).is_empty());
     // Fold 0 is being decoded now and needs the network no more.
     let actions = scheduler.message(0, FromWorker::Taken { shard: 1, cached: true });
@@ -142,8 +143,8 @@ fn progress_counts_a_shared_shard_once_and_never_goes_back() {
 fn a_long_request_goes_in_slices_and_a_single_text_goes_first() {
     let mut scheduler = listening(1);
     load(&mut scheduler, 0, 0);
-    assert_eq!(questions(&scheduler.classify(1, texts(20))), [(0, 0, 0, 8)]);
-    assert_eq!(scheduler.classify(2, texts(1)), []);
+    assert_eq!(questions(&scheduler.classify(1, texts(20), Models::Folds)), [(0, 0, 0, 8)]);
+    assert_eq!(scheduler.classify(2, texts(1), Models::Folds), []);
     let answer = |ticket, count| FromWorker::Answer { ticket, fold: 0, answers: said(count) };
     assert_eq!(questions(&scheduler.message(0, answer(0, 8))), [(0, 1, 0, 1)]);
     assert_eq!(questions(&scheduler.message(0, answer(1, 1))), [(0, 0, 0, 8)]);
@@ -160,7 +161,7 @@ fn texts_go_by_length_and_come_back_in_their_order() {
     let lengths = [3, 2000, 1, 2500, 2];
     let request: Vec<String> = lengths.iter().map(|&length| "x".repeat(length)).collect();
     let says = |length: usize| TextAnswer { probabilities: vec![length as f32], truncated: false };
-    let mut actions = scheduler.classify(1, request);
+    let mut actions = scheduler.classify(1, request, Models::Folds);
     let mut slices = Vec::new();
     let answered = loop {
         let Some((ticket, texts)) = actions.iter().find_map(|action| match action {
@@ -184,10 +185,10 @@ fn texts_go_by_length_and_come_back_in_their_order() {
 fn a_cancelled_request_is_not_heard_of_again_even_if_its_number_is() {
     let mut scheduler = listening(1);
     load(&mut scheduler, 0, 0);
-    scheduler.classify(1, texts(1));
+    scheduler.classify(1, texts(1), Models::Folds);
     assert_eq!(scheduler.cancel(1), []);
     // The worker is still at it.
-    assert_eq!(scheduler.classify(1, texts(1)), []);
+    assert_eq!(scheduler.classify(1, texts(1), Models::Folds), []);
     let late = FromWorker::Answer { ticket: 0, fold: 0, answers: said(1) };
     let actions = scheduler.message(0, late);
     assert_eq!(questions(&actions), [(0, 1, 0, 1)]);
@@ -197,7 +198,7 @@ fn a_cancelled_request_is_not_heard_of_again_even_if_its_number_is() {
 #[test]
 fn a_request_without_texts_is_answered_at_once() {
     let expected = PoolEvent::Answer { request: 3, fold: 0, answers: Vec::new() };
-    assert_eq!(reports(listening(1).classify(3, Vec::new())), [expected]);
+    assert_eq!(reports(listening(1).classify(3, Vec::new(), Models::Folds)), [expected]);
 }
 
 #[test]
@@ -213,7 +214,7 @@ fn folds_take_turns_where_memory_is_short() {
     assert!(loads(&load(&mut scheduler, 0, 1)).is_empty());
 
     // Fold 1 is in memory and answers first; only then fold 0 comes back.
-    assert_eq!(questions(&scheduler.classify(5, texts(1))), [(0, 0, 1, 1)]);
+    assert_eq!(questions(&scheduler.classify(5, texts(1), Models::Folds)), [(0, 0, 1, 1)]);
     let answer = FromWorker::Answer { ticket: 0, fold: 1, answers: said(1) };
     assert_eq!(loads(&scheduler.message(0, answer)), [0]);
     let loaded = scheduler.message(0, FromWorker::Loaded { fold: 0 });
@@ -239,7 +240,7 @@ fn folds_do_not_take_turns_without_a_cache() {
 fn a_worker_that_dies_is_started_again_once_and_answers_what_it_was_asked() {
     let mut scheduler = listening(1);
     load(&mut scheduler, 0, 0);
-    scheduler.classify(1, texts(1));
+    scheduler.classify(1, texts(1), Models::Folds);
     let actions = scheduler.worker_died(0, Failure::WorkerDied);
     let restarted = Action::Report(PoolEvent::WorkerRestarted { fold: 0 });
     assert_eq!(actions, [Action::Spawn { worker: 0 }, restarted]);
@@ -292,8 +293,8 @@ fn a_missing_file_fails_its_fold_and_a_lost_connection_all_that_load() {
 #[test]
 fn failed_folds_keep_no_request_alive_but_the_newest() {
     let mut scheduler = listening(1);
-    scheduler.classify(1, texts(1));
-    scheduler.classify(2, texts(1));
+    scheduler.classify(1, texts(1), Models::Folds);
+    scheduler.classify(2, texts(1), Models::Folds);
     let failure = Failure::NotFound { file: "x".to_owned() };
     scheduler.message(0, FromWorker::Failed { fold: 0, failure });
     scheduler.retry();
@@ -318,7 +319,10 @@ fn cores_take_turns_and_share_the_last_one() {
     for (worker, fold) in [(0, 0), (0, 3), (1, 1), (1, 4), (2, 2)] {
         load(&mut scheduler, worker, fold);
     }
-    assert_eq!(questions(&scheduler.classify(1, texts(1))), [(0, 0, 0, 1), (1, 0, 1, 1)]);
+    assert_eq!(
+        questions(&scheduler.classify(1, texts(1), Models::Folds)),
+        [(0, 0, 0, 1), (1, 0, 1, 1)]
+    );
     let mut answered = |worker, fold| {
         let message = FromWorker::Answer { ticket: 0, fold, answers: said(1) };
         questions(&scheduler.message(worker, message))

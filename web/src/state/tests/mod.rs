@@ -2,6 +2,7 @@
 
 mod composer;
 mod explanation;
+mod final_model;
 mod many;
 mod model;
 
@@ -13,6 +14,7 @@ use shared::{LabelSet, Thresholds};
 
 use super::*;
 use crate::failure::Failure;
+use crate::models::Models;
 use crate::texts_file::Row;
 
 /// A page whose models are ready.
@@ -28,7 +30,7 @@ fn ready(folds: usize) -> State {
 fn loading(folds: usize) -> State {
     let mut state = State::default();
     let bundle = Box::new(bundle(folds));
-    let arrived = ModelEvent::ManifestArrived { bundle, to_download: 0 };
+    let arrived = ModelEvent::ManifestArrived { bundle, to_download: 0, then: None };
     update(&mut state, Event::Model(arrived));
     state
 }
@@ -41,6 +43,7 @@ fn bundle(folds: usize) -> BundleSummary {
         folds,
         max_len: 256,
         download_bytes: 1_000,
+        final_bytes: None,
         has_cold_rows: false,
         card: Card {
             title: "Test".to_owned(),
@@ -65,6 +68,7 @@ fn bundle(folds: usize) -> BundleSummary {
                 per_label: Vec::new(),
             },
             verification: None,
+            final_verification: None,
         },
     }
 }
@@ -73,7 +77,7 @@ fn bundle(folds: usize) -> BundleSummary {
 fn ready_without_cold(folds: usize) -> State {
     let mut state = State::default();
     let bundle = Box::new(BundleSummary { has_cold_rows: true, ..bundle(folds) });
-    model(&mut state, ModelEvent::ManifestArrived { bundle, to_download: 0 });
+    model(&mut state, ModelEvent::ManifestArrived { bundle, to_download: 0, then: None });
     for fold in 0..folds {
         model(&mut state, ModelEvent::FoldReady { fold });
     }
@@ -118,7 +122,7 @@ fn asked(effects: &[Effect]) -> Vec<(u32, Vec<String>)> {
     effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Classify { request, texts } => Some((*request, texts.clone())),
+            Effect::Classify { request, texts, .. } => Some((*request, texts.clone())),
             _ => None,
         })
         .collect()

@@ -1,7 +1,7 @@
 use super::*;
 
 fn manifest(to_download: u64) -> ModelEvent {
-    ModelEvent::ManifestArrived { bundle: Box::new(bundle(2)), to_download }
+    ModelEvent::ManifestArrived { bundle: Box::new(bundle(2)), to_download, then: None }
 }
 
 #[test]
@@ -61,7 +61,8 @@ fn a_cleared_cache_works_on_but_not_offline() {
     let mut state = ready(1);
     model(&mut state, ModelEvent::ShellKept);
     assert_eq!(model(&mut state, ModelEvent::ClearCache), [Effect::ClearCache]);
-    assert_eq!(model(&mut state, ModelEvent::CacheCleared), [Effect::ReadCacheSize]);
+    let forget = Effect::RememberModels { chosen: None };
+    assert_eq!(model(&mut state, ModelEvent::CacheCleared), [Effect::ReadCacheSize, forget]);
     assert_eq!(state.model.phase, Phase::Ready);
     assert!(!state.model.is_ready_offline());
 }
@@ -114,7 +115,7 @@ fn a_restarted_worker_is_waited_for() {
     let mut state = ready(2);
     model(&mut state, ModelEvent::WorkerRestarted { fold: 1 });
     assert_eq!(state.model.phase, Phase::Loading);
-    assert_eq!(state.model.expected_folds(), [0, 1]);
+    assert_eq!(state.model.expected(Models::Folds), [0, 1]);
     model(&mut state, ModelEvent::FoldReady { fold: 1 });
     assert_eq!(state.model.phase, Phase::Ready);
 }

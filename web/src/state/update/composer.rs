@@ -4,6 +4,7 @@ use shared::bundle::TextAnswer;
 use shared::words::listed;
 
 use crate::fragment;
+use crate::models::Models;
 use crate::state::composer::{EXAMPLES, Reading};
 use crate::state::effect::{Effect, Timer};
 use crate::state::event::ComposerEvent;
@@ -59,7 +60,7 @@ fn change_text(state: &mut State, text: String, pause: u32) -> Vec<Effect> {
         let (timer, sequence) = (Timer::Classify, composer.sequence);
         effects.push(Effect::Wait { timer, sequence, milliseconds: pause });
     } else {
-        effects.extend(composer.withdraw(&state.model.expected_folds()));
+        effects.extend(composer.withdraw(&state.model.expected(Models::Both)));
         composer.previous = None;
     }
     effects
@@ -85,9 +86,10 @@ pub fn ask(state: &mut State) -> Vec<Effect> {
         return Vec::new();
     }
     let request = state.requests.next();
-    let cancelled = composer.withdraw(&state.model.expected_folds());
+    let cancelled = composer.withdraw(&state.model.expected(Models::Both));
     let text = composer.text.clone();
-    let classify = Effect::Classify { request, texts: vec![text.clone()] };
+    let models = state.model.asked();
+    let classify = Effect::Classify { request, texts: vec![text.clone()], models };
     composer.current = Some(Reading::new(text, Gathering::new(request, bundle.folds)));
     cancelled.into_iter().chain([classify]).collect()
 }
@@ -97,16 +99,26 @@ pub fn take(state: &mut State, fold: usize, answers: Vec<TextAnswer>) -> Vec<Eff
     settle(state)
 }
 
-/// Plans the announcement once every expected fold has answered. It is made if the text does not change
-/// before.
+/// Asks the folds about the text that the final model was asked about before they were wanted.
+pub fn ask_folds(state: &State) -> Vec<Effect> {
+    let Some(reading) = &state.composer.current else { return Vec::new() };
+    let has_final = reading.gathering.speaker() == Some(Models::Final);
+    let models = if has_final { Models::Folds } else { Models::Both };
+    // The pool drops the earlier request of this number.
+    let request = reading.gathering.request;
+    vec![Effect::Classify { request, texts: vec![reading.text.clone()], models }]
+}
+
+/// Plans the announcement once the final model or every expected fold has answered, and again when the folds' answer
+/// replaces the final model's. It is made if the text does not change before.
 pub fn settle(state: &mut State) -> Vec<Effect> {
-    let expected = state.model.expected_folds();
     let sequence = state.composer.sequence;
     let Some(reading) = &mut state.composer.current else { return Vec::new() };
-    if reading.is_announced || !reading.gathering.is_settled(&expected) {
+    let speaker = reading.gathering.speaker();
+    if reading.announced == speaker || !state.model.is_settled(&reading.gathering) {
         return Vec::new();
     }
-    reading.is_announced = true;
+    reading.announced = speaker;
     vec![Effect::Wait { timer: Timer::Announce, sequence, milliseconds: ANNOUNCE_PAUSE }]
 }
 
@@ -126,7 +138,9 @@ fn announce(state: &mut State) -> Vec<Effect> {
         said => format!("Found: {}.", listed(said)),
     };
     let answered = reading.gathering.answered();
-    if answered < bundle.folds {
+    if reading.gathering.speaker() == Some(Models::Final) {
+        state.status += " One model answered.";
+    } else if answered < bundle.folds {
         state.status += &format!(" {answered} of {} models answered.", bundle.folds);
     }
     Vec::new()

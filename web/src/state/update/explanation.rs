@@ -25,7 +25,8 @@ fn explain(state: &mut State) -> Vec<Effect> {
     if let Some(reading) = state.composer.shown() {
         state.explanation.label = strongest(&reading.gathering.mean(0));
     }
-    state.explanation.begin(&state.composer.text, bundle.folds, &mut state.requests)
+    let models = state.model.for_jobs();
+    state.explanation.begin(&state.composer.text, bundle.folds, models, &mut state.requests)
 }
 
 pub fn take(state: &mut State, request: u32, fold: usize, answers: Vec<TextAnswer>) -> Vec<Effect> {
@@ -33,13 +34,13 @@ pub fn take(state: &mut State, request: u32, fold: usize, answers: Vec<TextAnswe
     settle(state)
 }
 
-/// Notes what every expected fold has answered and sends more; announces the sentence at the end.
+/// Notes what every expected model has answered and sends more; announces the sentence at the end.
 pub fn settle(state: &mut State) -> Vec<Effect> {
     let explanation = &mut state.explanation;
-    if explanation.is_done() {
+    let Some(models) = explanation.models().filter(|_| !explanation.is_done()) else {
         return Vec::new();
-    }
-    let effects = explanation.settle(&state.model.expected_folds(), &mut state.requests);
+    };
+    let effects = explanation.settle(&state.model.expected(models), &mut state.requests);
     if explanation.is_done()
         && let Some(label) = state.model.label_names().get(explanation.label)
     {

@@ -58,7 +58,7 @@ fn run(state: &mut State) -> Vec<Effect> {
         Some(file) => (file.ids.clone(), file.texts.clone()),
         None => (None, texts_file::lines(&many.lines).map(str::to_owned).collect()),
     };
-    let mut batches = Batches::new(texts, BATCH, bundle.folds);
+    let mut batches = Batches::new(texts, BATCH, bundle.folds, state.model.for_jobs());
     let effects = batches.send(&mut state.requests);
     many.job = Job::Running(Table::new(ids, batches));
     effects
@@ -94,11 +94,11 @@ pub fn note_needs_cold(state: &mut State, request: u32) -> Vec<Effect> {
     settle(state)
 }
 
-/// Moves what every expected fold has answered into the table, and sends more.
+/// Moves what every expected model has answered into the table, and sends more.
 pub fn settle(state: &mut State) -> Vec<Effect> {
-    let expected = state.model.expected_folds();
     let Some(bundle) = &state.model.bundle else { return Vec::new() };
     let Job::Running(table) = &mut state.many.job else { return Vec::new() };
+    let expected = state.model.expected(table.models());
     table.settle(&expected, bundle);
     let effects = table.batches.send(&mut state.requests);
     if table.batches.is_done()

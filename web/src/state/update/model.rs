@@ -2,22 +2,29 @@
 //! its failures.
 
 use super::{composer, explanation, many};
+use crate::models::Models;
 use crate::state::effect::Effect;
 use crate::state::event::ModelEvent;
 use crate::state::meter::Meter;
-use crate::state::model::{ASK_ABOVE, ColdRows, FoldStatus, Phase, Saved};
+use crate::state::model::{
+    ASK_ABOVE, ColdRows, FoldStatus, FoldsToLoad, Model, Offer, Phase, Saved,
+};
 use crate::state::page::State;
 
 pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
     let model = &mut state.model;
     match event {
-        ModelEvent::ManifestArrived { bundle, to_download } => {
-            model.folds = vec![FoldStatus::Waiting; bundle.folds];
-            model.has_cold = vec![!bundle.has_cold_rows; bundle.folds];
-            if bundle.has_cold_rows {
-                model.cold_rows = ColdRows::Awaited;
-            }
+        ModelEvent::ManifestArrived { bundle, to_download, then } => {
+            let has_final = then.is_some();
+            let folds = if has_final { FoldStatus::Unasked } else { FoldStatus::Waiting };
+            model.folds = vec![folds; bundle.folds];
+            model.final_model = has_final.then_some(FoldStatus::Waiting);
+            model.has_cold = vec![!bundle.has_cold_rows; bundle.folds + usize::from(has_final)];
             model.bundle = Some(*bundle);
+            note_cold(model);
+            if let Some(then) = then {
+                offer(model, then);
+            }
             if to_download <= ASK_ABOVE {
                 return start_pool(state);
             }
@@ -27,19 +34,25 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
             return start_pool(state);
         }
         ModelEvent::Accepted => {}
+        ModelEvent::FoldsAsked => return load_folds(state),
+        ModelEvent::FoldsDeclined => {
+            if let Offer::Open { bytes } = model.offer {
+                model.offer = Offer::Declined { bytes };
+                return vec![Effect::RememberModels { chosen: Some(Models::Final) }];
+            }
+        }
         ModelEvent::StartFailed(failure) => {
             model.is_started = false;
             model.phase = Phase::Failed(failure);
         }
         ModelEvent::Progress { received, total, now } => model.meter.take(received, total, now),
         ModelEvent::FoldReady { fold } => {
-            model.folds[fold] = FoldStatus::Ready;
+            set(model, fold, FoldStatus::Ready);
             return folds_changed(state);
         }
         ModelEvent::ColdLoaded { fold } => {
             model.has_cold[fold] = true;
-            if !model.has_cold.contains(&false) {
-                model.cold_rows = ColdRows::Here;
+            if note_cold(model) {
                 "The models know rare words too.".clone_into(&mut state.status);
                 return vec![Effect::ReadCacheSize];
             }
@@ -48,18 +61,16 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
         ModelEvent::FoldFailed { fold, failure } => {
             // After a cancel every unfinished fold reports `Cancelled`, which is no failure.
             if model.phase != Phase::Cancelled {
-                model.folds[fold] = FoldStatus::Failed(failure);
+                set(model, fold, FoldStatus::Failed(failure));
             }
             return folds_changed(state);
         }
         ModelEvent::WorkerRestarted { fold } => {
-            model.folds[fold] = FoldStatus::Waiting;
+            set(model, fold, FoldStatus::Waiting);
             model.phase = Phase::Loading;
             if model.bundle.as_ref().is_some_and(|bundle| bundle.has_cold_rows) {
                 model.has_cold[fold] = false;
-                if model.cold_rows == ColdRows::Here {
-                    model.cold_rows = ColdRows::Awaited;
-                }
+                note_cold(model);
             }
         }
         ModelEvent::NotCached { reason } => model.saved = Saved::No { reason },
@@ -70,7 +81,8 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
         ModelEvent::CacheCleared => {
             model.saved = Saved::Removed;
             "The saved models were removed from this device.".clone_into(&mut state.status);
-            return vec![Effect::ReadCacheSize];
+            // What was chosen goes with what was kept by that choice.
+            return vec![Effect::ReadCacheSize, Effect::RememberModels { chosen: None }];
         }
         ModelEvent::ShellKept => model.is_shell_kept = true,
         ModelEvent::Online(online) => model.online = online,
@@ -83,24 +95,85 @@ fn start_pool(state: &mut State) -> Vec<Effect> {
     state.model.is_started = true;
     state.model.meter = Meter::default();
     let mut effects = vec![Effect::StartPool];
+    if state.model.final_model.is_some() && state.model.wants_folds() {
+        effects.push(Effect::LoadFolds);
+    }
     effects.extend(composer::ask(state));
     effects
+}
+
+/// Wants the folds, too, or offers them.
+fn offer(model: &mut Model, then: FoldsToLoad) {
+    let bytes = then.bytes;
+    model.offer = match then.chosen {
+        _ if then.are_wanted() => {
+            model.folds.fill(FoldStatus::Waiting);
+            Offer::None
+        }
+        Some(Models::Final) => Offer::Declined { bytes },
+        _ => Offer::Open { bytes },
+    };
+}
+
+/// Loads the folds, once the final model is here.
+fn load_folds(state: &mut State) -> Vec<Effect> {
+    let model = &mut state.model;
+    if model.offer == Offer::None || model.phase != Phase::Ready {
+        return Vec::new();
+    }
+    model.offer = Offer::None;
+    model.folds.fill(FoldStatus::Waiting);
+    model.phase = Phase::Loading;
+    model.meter = Meter::default();
+    note_cold(model);
+    let remember = Effect::RememberModels { chosen: Some(Models::Folds) };
+    let mut effects = vec![remember, Effect::LoadFolds];
+    effects.extend(composer::ask_folds(state));
+    effects
+}
+
+fn set(model: &mut Model, index: usize, status: FoldStatus) {
+    if let Some(place) = model.status_of(index) {
+        *place = status;
+    }
+}
+
+/// Updates whether the models that are wanted have their cold rows, unless these have failed: the folds, or the final
+/// model until the folds are wanted. Returns whether they have.
+fn note_cold(model: &mut Model) -> bool {
+    let folds = model.folds.len();
+    let wanted = if model.wants_folds() { Models::Folds } else { Models::Final };
+    let mut wanted = (0..model.has_cold.len()).filter(|&index| wanted.have(index, folds));
+    let are_here = wanted.all(|index| model.has_cold[index]);
+    if are_here {
+        model.cold_rows = ColdRows::Here;
+    } else if model.cold_rows == ColdRows::Here {
+        model.cold_rows = ColdRows::Awaited;
+    }
+    are_here
 }
 
 /// Updates the phase after a fold has become ready or failed, and settles whatever waited for that fold.
 fn folds_changed(state: &mut State) -> Vec<Effect> {
     let model = &mut state.model;
-    let failure = model.folds.iter().find_map(|fold| match fold {
+    // Once the folds are in, the final model is not needed.
+    let of_final = model.final_model.iter().filter(|_| !model.has_all_folds());
+    let wanted: Vec<&FoldStatus> = model.folds.iter().chain(of_final).collect();
+    let failure = wanted.iter().find_map(|fold| match fold {
         FoldStatus::Failed(failure) => Some(failure.clone()),
-        FoldStatus::Waiting | FoldStatus::Ready => None,
+        FoldStatus::Unasked | FoldStatus::Waiting | FoldStatus::Ready => None,
     });
-    let is_waiting = model.folds.contains(&FoldStatus::Waiting);
+    let is_waiting = wanted.contains(&&FoldStatus::Waiting);
     let mut effects = Vec::new();
     if !is_waiting {
         model.phase = failure.map_or(Phase::Ready, Phase::Failed);
         effects.push(Effect::ReadCacheSize);
         if model.phase == Phase::Ready {
-            "The models are ready.".clone_into(&mut state.status);
+            let said = match model.for_jobs() {
+                Models::Final => "The model is ready.",
+                _ => "The models are ready.",
+            };
+            said.clone_into(&mut state.status);
         }
     }
     effects.extend(composer::settle(state));
@@ -143,7 +216,7 @@ fn retry(state: &mut State) -> Vec<Effect> {
     if !model.is_started {
         return start_pool(state);
     }
-    for fold in &mut model.folds {
+    for fold in model.folds.iter_mut().chain(&mut model.final_model) {
         if matches!(fold, FoldStatus::Failed(_)) {
             *fold = FoldStatus::Waiting;
         }

@@ -85,14 +85,14 @@ fn cached_cold_rows_do_not_wait_for_other_workers() {
 fn a_text_with_a_rare_word_waits_and_holds_up_no_other() {
     let mut scheduler = listening_with_cold(&[(&[0], 1)]);
     load(&mut scheduler, 0, 0);
-    assert_eq!(questions(&scheduler.classify(1, texts(3))), [(0, 0, 0, 3)]);
+    assert_eq!(questions(&scheduler.classify(1, texts(3), Models::Folds)), [(0, 0, 0, 3)]);
     let mut slice = said(3);
     slice[1] = None;
     let actions = scheduler.message(0, FromWorker::Answer { ticket: 0, fold: 0, answers: slice });
     assert_eq!(questions(&actions), [], "it is not asked again");
     assert_eq!(reports(actions), [PoolEvent::NeedsCold { request: 1, fold: 0 }]);
 
-    assert_eq!(questions(&scheduler.classify(2, texts(1))), [(0, 1, 0, 1)]);
+    assert_eq!(questions(&scheduler.classify(2, texts(1), Models::Folds)), [(0, 1, 0, 1)]);
     let answer = FromWorker::Answer { ticket: 1, fold: 0, answers: said(1) };
     let expected = PoolEvent::Answer { request: 2, fold: 0, answers: answers(1) };
     assert_eq!(reports(scheduler.message(0, answer)), [expected]);
@@ -110,7 +110,7 @@ fn answers_that_came_before_the_rare_word_keep_their_places() {
     load(&mut scheduler, 0, 0);
     let says = |number: f32| TextAnswer { probabilities: vec![number], truncated: false };
     let request: Vec<String> = ["ccc", "a", "bb"].map(str::to_owned).to_vec();
-    scheduler.classify(1, request);
+    scheduler.classify(1, request, Models::Folds);
     // By length: a, bb, ccc; of which bb is rare.
     let slice = vec![Some(says(1.0)), None, Some(says(3.0))];
     scheduler.message(0, FromWorker::Answer { ticket: 0, fold: 0, answers: slice });
@@ -125,7 +125,7 @@ fn answers_that_came_before_the_rare_word_keep_their_places() {
 fn cold_rows_that_come_while_a_slice_is_at_the_worker_do_not_mix_it_up() {
     let mut scheduler = listening_with_cold(&[(&[0], 1)]);
     load(&mut scheduler, 0, 0);
-    scheduler.classify(1, texts(10));
+    scheduler.classify(1, texts(10), Models::Folds);
     let mut slice = said(8);
     slice[0] = None;
     let next = scheduler.message(0, FromWorker::Answer { ticket: 0, fold: 0, answers: slice });
@@ -141,13 +141,13 @@ fn cold_rows_that_come_while_a_slice_is_at_the_worker_do_not_mix_it_up() {
 fn cold_rows_that_fail_leave_the_fold_answering_until_a_retry() {
     let mut scheduler = listening_with_cold(&[(&[0], 1)]);
     load(&mut scheduler, 0, 0);
-    scheduler.classify(1, texts(1));
+    scheduler.classify(1, texts(1), Models::Folds);
     scheduler.message(0, FromWorker::Answer { ticket: 0, fold: 0, answers: vec![None] });
     let failure = Failure::NotFound { file: "x".to_owned() };
     let failed = FromWorker::ColdFailed { fold: 0, failure: failure.clone() };
     let actions = scheduler.message(0, failed);
     assert_eq!(actions, [Action::Report(PoolEvent::ColdFailed { fold: 0, failure })]);
-    assert_eq!(questions(&scheduler.classify(2, texts(1))), [(0, 1, 0, 1)]);
+    assert_eq!(questions(&scheduler.classify(2, texts(1), Models::Folds)), [(0, 1, 0, 1)]);
     scheduler.message(0, FromWorker::Answer { ticket: 1, fold: 0, answers: said(1) });
     assert_eq!(cold_loads(&scheduler.retry()), [0]);
     assert_eq!(questions(&load_cold(&mut scheduler, 0, 0, 1)), [(0, 0, 0, 1)]);
@@ -162,7 +162,7 @@ fn a_lost_connection_fails_what_is_not_here_and_no_fold_that_is() {
         scheduler.message(0, FromWorker::ColdFailed { fold: 0, failure: failure.clone() });
     let failed = PoolEvent::FoldFailed { fold: 1, failure: failure.clone() };
     assert_eq!(reports(actions), [PoolEvent::ColdFailed { fold: 0, failure }, failed]);
-    assert_eq!(questions(&scheduler.classify(1, texts(1))), [(0, 0, 0, 1)]);
+    assert_eq!(questions(&scheduler.classify(1, texts(1), Models::Folds)), [(0, 0, 0, 1)]);
     let actions = scheduler.retry();
     assert_eq!((cold_loads(&actions), loads(&actions)), (vec![0], vec![]));
 }
@@ -220,7 +220,7 @@ fn folds_that_take_turns_get_their_cold_rows_before_they_go() {
     assert_eq!(reports(actions), [PoolEvent::ColdLoaded { fold: 1 }]);
 
     // Fold 1 answers, with its cold rows; fold 0 comes in again and needs them only for a rare word.
-    scheduler.classify(1, texts(1));
+    scheduler.classify(1, texts(1), Models::Folds);
     let answer = |fold, answers| FromWorker::Answer { ticket: 0, fold, answers };
     assert_eq!(loads(&scheduler.message(0, answer(1, said(1)))), [0]);
     let actions = load(&mut scheduler, 0, 0);
@@ -249,7 +249,7 @@ fn folds_that_take_turns_are_loaded_again_for_cold_rows_that_failed() {
 #[test]
 fn a_fold_whose_cold_rows_failed_makes_room_for_others() {
     let mut scheduler = listening_with_cold(&[(&[0, 1], 1)]);
-    scheduler.classify(1, texts(1));
+    scheduler.classify(1, texts(1), Models::Folds);
     assert_eq!(cold_loads(&load(&mut scheduler, 0, 0)), [0]);
     let rare = FromWorker::Answer { ticket: 0, fold: 0, answers: vec![None] };
     assert!(loads(&scheduler.message(0, rare)).is_empty());

@@ -1,0 +1,55 @@
+//! The visitor's choice of models, which this device remembers for the next visit. It is no cookie: no server sees it.
+
+use wasm_bindgen::prelude::*;
+
+use crate::browser;
+use crate::models::Models;
+
+#[wasm_bindgen]
+extern "C" {
+    type Storage;
+
+    #[wasm_bindgen(method, catch, js_name = getItem)]
+    fn get_item(this: &Storage, key: &str) -> Result<Option<String>, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = setItem)]
+    fn set_item(this: &Storage, key: &str, value: &str) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = removeItem)]
+    fn remove_item(this: &Storage, key: &str) -> Result<(), JsValue>;
+}
+
+const FINAL: &str = "final";
+const FOLDS: &str = "folds";
+
+/// The models that the visitor chose of the bundle in this folder; `None` without a choice, or where nothing can be
+/// remembered.
+pub fn read(bundle: &str) -> Option<Models> {
+    match &*storage()?.get_item(&key(bundle)).ok()?? {
+        FINAL => Some(Models::Final),
+        FOLDS => Some(Models::Folds),
+        _ => None,
+    }
+}
+
+/// Remembers the choice, or forgets it. Where the browser refuses, the next visit asks again.
+pub fn write(bundle: &str, chosen: Option<Models>) {
+    let Some(storage) = storage() else { return };
+    let key = key(bundle);
+    drop(match chosen {
+        Some(Models::Final) => storage.set_item(&key, FINAL),
+        Some(_) => storage.set_item(&key, FOLDS),
+        None => storage.remove_item(&key),
+    });
+}
+
+/// `None` where the visitor's settings forbid it.
+fn storage() -> Option<Storage> {
+    browser::global("localStorage").map(JsCast::unchecked_into)
+}
+
+/// A key for each folder, as several pages may be on one site.
+fn key(bundle: &str) -> String {
+    let folder = browser::folder_url(bundle).unwrap_or_default();
+    format!("quintet-models {folder}")
+}
