@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use fs_err as fs;
 
 use crate::shell::{self, Shell};
 use crate::workspace::{Workspace, remove_folder};
@@ -19,6 +20,16 @@ pub const DELTAS: &str = "int8+4/4";
 /// Stands for an encoding: a bundle in the default encoding with cold rows.
 pub const COLD_ROWS: &str = "cold-rows";
 
+/// Stands for an encoding: a bundle in int8 of a run of the built-in model `small` that `distil` left, with its final model
+/// beside the folds.
+pub const LIGHT: &str = "light";
+
+/// Stands for an encoding: the final model of that run alone, in int8.
+pub const FINAL_ALONE: &str = "final-alone";
+
+/// Every so many rows are those that its models learn from: enough to have different answers, and soon learned.
+const ROWS_OF_LIGHT: usize = 15;
+
 /// Its hot rows: a third of the small run's vocabulary of 3,009.
 const HOT_ROWS: &str = "1000";
 
@@ -32,6 +43,8 @@ pub struct Site {
     pub run: PathBuf,
     /// A run that begins with a fold of that one.
     pub related_run: PathBuf,
+    /// A run of students with a final model.
+    pub light_run: PathBuf,
     /// Pictures of the page, named after what they show.
     pub screenshots: PathBuf,
     scratch: PathBuf,
@@ -45,12 +58,14 @@ impl Site {
             package: workspace.target.join("package"),
             run: scratch.join("run"),
             related_run: scratch.join("related-run"),
+            light_run: scratch.join("light-run"),
             screenshots: workspace.target.join("screenshots"),
             scratch,
         }
     }
 
-    /// The bundle of the small run in `encoding`, in [`DELTAS`] of the related one, or the one with [`COLD_ROWS`].
+    /// The bundle of the small run in `encoding`, in [`DELTAS`] of the related one, the one with [`COLD_ROWS`], or one with a
+    /// final model: [`LIGHT`] or [`FINAL_ALONE`].
     pub fn bundle(&self, encoding: &str) -> PathBuf {
         self.scratch.join(format!("bundle-{}", encoding.replace('/', "-")))
     }
@@ -66,7 +81,29 @@ impl Site {
             self.export(workspace, &self.run, encoding, &["--encoding", encoding])?;
         }
         self.export(workspace, &self.run, COLD_ROWS, &["--hot-rows", HOT_ROWS])?;
-        self.export(workspace, &self.related_run, DELTAS, &["--encoding", DELTAS])
+        self.export(workspace, &self.related_run, DELTAS, &["--encoding", DELTAS])?;
+        self.distil(workspace)?;
+        let int8 = ["--encoding", "int8"];
+        self.export(workspace, &self.light_run, LIGHT, &int8)?;
+        let alone = [&int8[..], &["--only", "final"]].concat();
+        self.export(workspace, &self.light_run, FINAL_ALONE, &alone)
+    }
+
+    /// Makes the run with a final model, from a teacher that has learned as little.
+    fn distil(&self, workspace: &Workspace) -> Result<()> {
+        let data = fs::read_to_string(workspace.root.join(DATA))?;
+        let (header, rows) = data.split_once('\n').context("the demo's table has a header")?;
+        let rows: Vec<&str> = rows.lines().step_by(ROWS_OF_LIGHT).collect();
+        let few = self.scratch.join("few.csv");
+        fs::write(&few, format!("{header}\n{}\n", rows.join("\n")))?;
+        let teacher = self.scratch.join("teacher");
+        let native_train = || Shell::new(workspace).command(workspace.program("native-train"));
+        let mut train = native_train();
+        train.args(["train", "--quiet", "--model", "mini", "--epochs", "1", "--train-csv"]);
+        shell::run(train.arg(&few).arg("--output").arg(&teacher), REMEDY)?;
+        let mut distil = native_train();
+        distil.args(["distil", "--quiet", "--model", "small", "--epochs", "1", "--run"]);
+        shell::run(distil.arg(&teacher).arg("--output").arg(&self.light_run), REMEDY)
     }
 
     fn export(

@@ -20,21 +20,63 @@ const CONTROLS: [&str; 9] = [
 #[ignore = "needs the built site: cargo xtask test"]
 fn every_control_has_a_name() {
     let visitor = Visitor::settled();
-    visitor.open_everything();
-    let tree = visitor.session.devtools("Accessibility.getFullAXTree", json!({}));
-    let nodes = tree["nodes"].as_array().unwrap();
-    let controls = nodes.iter().filter(|node| {
-        node["ignored"] != true
-            && CONTROLS.contains(&node["role"]["value"].as_str().unwrap_or_default())
-    });
-    let mut count = 0;
-    for node in controls {
-        count += 1;
-        let name = node["name"]["value"].as_str().unwrap_or_default();
-        assert!(!name.trim().is_empty(), "a {} has no name: {node:#}", node["role"]["value"]);
-    }
-    assert!(count >= 8, "only {count} controls");
+    visitor.assert_controls_have_names();
     visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn every_control_has_a_name_where_the_page_offers_more_models() {
+    let visitor = Visitor::with_a_final_model();
+    visitor.wait_for("#offer");
+    visitor.assert_controls_have_names();
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_offer_of_more_models_can_be_read_and_is_not_cut_off() {
+    let visitor = Visitor::with_a_final_model();
+    visitor.write("I love this, but I am afraid it will not last.");
+    visitor.wait_until("document.querySelector('#results').dataset.state === 'complete'");
+    visitor.wait_for("#offer");
+    visitor.open_everything();
+    for scheme in ["light", "dark"] {
+        visitor.prefer("prefers-color-scheme", scheme);
+        visitor.wait_for_stillness();
+        let faint = visitor.session.run(CONTRAST, Value::Null);
+        assert_eq!(faint, json!([]), "{scheme}");
+    }
+    for width in [320, 390, 1280] {
+        visitor.resize(width, 800);
+        visitor.wait_until(&format!("matchMedia('(width: {width}px)').matches"));
+        visitor.wait_for_stillness();
+        let overflow = visitor.ask(OVERFLOW);
+        assert!(
+            overflow.as_i64().unwrap() <= 0,
+            "at {width} pixels the page is {overflow} too wide"
+        );
+    }
+    visitor.leave();
+}
+
+impl Visitor {
+    fn assert_controls_have_names(&self) {
+        self.open_everything();
+        let tree = self.session.devtools("Accessibility.getFullAXTree", json!({}));
+        let nodes = tree["nodes"].as_array().unwrap();
+        let controls = nodes.iter().filter(|node| {
+            node["ignored"] != true
+                && CONTROLS.contains(&node["role"]["value"].as_str().unwrap_or_default())
+        });
+        let mut count = 0;
+        for node in controls {
+            count += 1;
+            let name = node["name"]["value"].as_str().unwrap_or_default();
+            assert!(!name.trim().is_empty(), "a {} has no name: {node:#}", node["role"]["value"]);
+        }
+        assert!(count >= 8, "only {count} controls");
+    }
 }
 
 #[test]

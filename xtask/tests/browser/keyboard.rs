@@ -6,7 +6,7 @@ use crate::webdriver::keys::{ENTER, SHIFT, TAB};
 
 impl Visitor {
     /// Presses Tab until the element has the focus.
-    fn tab_to(&self, selector: &str) {
+    pub fn tab_to(&self, selector: &str) {
         for _ in 0..60 {
             if self.says(&format!("document.activeElement.matches({selector:?})")) {
                 return;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use xtask::docs;
 use xtask::server::Fault;
+use xtask::site::LIGHT;
 use xtask::workspace::Workspace;
 
 use crate::visitor::{Files, Visit, Visitor};
@@ -60,6 +61,92 @@ fn the_package_loads_classifies_explains_its_errors_and_lets_go() {
     assert_eq!(told["disposed"], "disposed");
     assert!(told["kept"].as_f64().unwrap() > 0.0);
     assert_eq!(told["left"], 0);
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
+    let visit = Visit { files: Files::Package, encoding: LIGHT, ..Visit::default() };
+    let visitor = Visitor::ready_for(&visit);
+    visitor.session.open(&format!("{}README.md", visitor.url()));
+    let told = visitor.session.run(
+        "return (async () => {
+            const { load } = await import('./quintet.js');
+            const one = await load('bundle/', { models: 'final' });
+            const before = [one.hasFinalModel, one.models, one.folds];
+            return [before, await one.classify('I am so happy.')];
+        })()",
+        Value::Null,
+    );
+    assert_eq!(told[0], json!([true, "final", 5]));
+    let by_one = &told[1];
+    assert_eq!(
+        (&by_one["models"], &by_one["labels"]["joy"]["folds"]),
+        (&json!("final"), &json!([]))
+    );
+    let (of_folds, of_final) = visitor.shards_beside_the_final_model();
+    assert_eq!(visitor.requested_of(&of_folds), [""; 0]);
+    assert_eq!(visitor.requested_of(&of_final), of_final);
+
+    let told = visitor.session.run(
+        "return (async () => {
+            const { load, clearCache } = await import('./quintet.js');
+            const first = await load('bundle/', { models: 'final-then-folds' });
+            const early = await first.classify('I am so happy.');
+            const steps = [first.models];
+            await first.loadFolds();
+            steps.push(first.models);
+            const late = await first.classify('I am so happy.');
+            await first.loadFolds();
+            first.dispose();
+            await clearCache();
+            return { early, late, steps };
+        })()",
+        Value::Null,
+    );
+    assert_eq!(told["early"], *by_one);
+    assert_eq!(told["steps"], json!(["final", "folds"]));
+    let late = &told["late"];
+    assert_eq!(late["models"], "folds");
+    assert_eq!(late["labels"]["joy"]["folds"].as_array().unwrap().len(), 5);
+
+    let own = of_final.last().unwrap();
+    let of_own = |visitor: &Visitor| {
+        visitor.server.log().iter().filter(|asked| asked.target == *own).count()
+    };
+    let before = of_own(&visitor);
+    let told = visitor.session.run(
+        "return (async () => {
+            const { load } = await import('./quintet.js');
+            const folds = await load('bundle/');
+            const wrong = await load('bundle/', { models: 'three' }).catch(error => error.name);
+            return [await folds.classify('I am so happy.'), folds.models, wrong];
+        })()",
+        Value::Null,
+    );
+    assert_eq!(told, json!([late, "folds", "TypeError"]));
+    assert_eq!(of_own(&visitor), before, "the folds alone need no shard of the final model");
+    // Chromium requests an icon, which the package does not have.
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_package_says_that_a_bundle_has_no_final_model() {
+    let visitor = ready();
+    visitor.session.open(&format!("{}README.md", visitor.url()));
+    let told = visitor.session.run(
+        "return (async () => {
+            const { load } = await import('./quintet.js');
+            const code = await load('bundle/', { models: 'final' }).catch(error => error.code);
+            const folds = await load('bundle/', { models: 'final-then-folds' });
+            return [code, folds.hasFinalModel, (await folds.classify('I am so happy.')).models];
+        })()",
+        Value::Null,
+    );
+    assert_eq!(told, json!(["bundle", false, "folds"]));
+    // Chromium requests an icon, which the package does not have.
     visitor.leave_a_broken_host();
 }
 

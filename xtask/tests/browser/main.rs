@@ -14,6 +14,7 @@ mod webdriver;
 
 mod accessibility;
 mod explanation;
+mod final_model;
 mod first_visit;
 mod hosts;
 mod keyboard;

@@ -2,10 +2,10 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use xtask::shell::{self, Shell};
-use xtask::site::{DATA, DELTAS};
+use xtask::site::{DATA, DELTAS, LIGHT};
 use xtask::workspace::Workspace;
 
 use crate::downloads::read_csv;
@@ -62,10 +62,25 @@ fn a_bundle_of_deltas_answers_nearly_like_native_train() {
     compare(DELTAS, TOLERANCE_OF_DELTAS);
 }
 
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn folds_beside_a_final_model_answer_nearly_like_native_train() {
+    let visitor = Visitor::ready_for(&Visit { encoding: LIGHT, ..Visit::default() });
+    visitor.arrive();
+    visitor.click("#load-folds");
+    visitor.wait_for_all_folds();
+    compare_with(visitor, LIGHT, INT8_TOLERANCE);
+}
+
 fn compare(encoding: &str, tolerance: f64) {
     let visitor = Visitor::ready_for(&Visit { encoding, ..Visit::default() });
     visitor.arrive();
     visitor.wait_for_all_folds();
+    compare_with(visitor, encoding, tolerance);
+}
+
+/// Compares the table of a page whose folds are loaded with what `native-train predict` writes.
+fn compare_with(visitor: Visitor, encoding: &str, tolerance: f64) {
     let texts = texts();
     let table = write_csv(&texts);
     visitor.choose_texts("texts.csv", &table);
@@ -78,7 +93,11 @@ fn compare(encoding: &str, tolerance: f64) {
     let shell = Shell::new(&workspace);
     let mut predict = shell.command(workspace.program("native-train"));
     let site = &visitor.site;
-    let run = if encoding == DELTAS { &site.related_run } else { &site.run };
+    let run: &Path = match encoding {
+        DELTAS => &site.related_run,
+        LIGHT => &site.light_run,
+        _ => &site.run,
+    };
     predict.args(["predict", "--quiet", "--probabilities", "--run"]).arg(run);
     shell::run(predict.arg("--input").arg(&input).arg("--output").arg(&output), "").unwrap();
     let native = read_csv(&output);

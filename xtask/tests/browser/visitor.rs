@@ -144,6 +144,44 @@ impl Visitor {
         self.shards().iter().filter(cold).map(|shard| self.path_of(shard)).collect()
     }
 
+    /// The paths on the server of the shards that folds need and the final model does not, and of all that it needs.
+    pub fn shards_beside_the_final_model(&self) -> (Vec<String>, Vec<String>) {
+        let manifest = self.manifest();
+        let list = |value: &Value| value.as_array().unwrap().clone();
+        let (shards, own) = (list(&manifest["shards"]), list(&manifest["final_model"]["shards"]));
+        let shared = list(&manifest["final_model"]["shared_shards"]);
+        let is_shared = |index: usize| shared.contains(&Value::from(index));
+        let (of_final, of_folds): (Vec<_>, Vec<_>) =
+            shards.iter().enumerate().partition(|(index, _)| is_shared(*index));
+        let of_folds = of_folds.into_iter().map(|(_, shard)| self.path_of(shard));
+        let of_final = of_final.into_iter().map(|(_, shard)| shard).chain(&own);
+        (of_folds.collect(), of_final.map(|shard| self.path_of(shard)).collect())
+    }
+
+    /// The paths among these that the host was asked for.
+    pub fn requested_of(&self, paths: &[String]) -> Vec<String> {
+        let log = self.server.log();
+        paths
+            .iter()
+            .filter(|path| log.iter().any(|asked| asked.target == **path))
+            .cloned()
+            .collect()
+    }
+
+    /// The file that the host serves at this path.
+    pub fn served(&self, path: &str) -> PathBuf {
+        match path.strip_prefix(&self.bundle) {
+            Some(name) => self.folder.join(name),
+            None if path == "/" => self.site.dist.join("index.html"),
+            None => self.site.dist.join(path.trim_start_matches('/')),
+        }
+    }
+
+    /// The browser's profile, by which its processes are told from others.
+    pub fn profile(&self) -> PathBuf {
+        self.scratch.join("profile")
+    }
+
     fn shard(&self, is_wanted: impl Fn(&Vec<usize>) -> bool) -> String {
         let shards = self.shards();
         let shard = shards
@@ -158,9 +196,12 @@ impl Visitor {
     }
 
     fn shards(&self) -> Vec<Value> {
+        serde_json::from_value(self.manifest()["shards"].take()).unwrap()
+    }
+
+    pub fn manifest(&self) -> Value {
         let manifest = fs::read_to_string(self.folder.join("manifest.json")).unwrap();
-        let mut manifest: Value = serde_json::from_str(&manifest).unwrap();
-        serde_json::from_value(manifest["shards"].take()).unwrap()
+        serde_json::from_str(&manifest).unwrap()
     }
 
     pub fn downloads(&self) -> PathBuf {
