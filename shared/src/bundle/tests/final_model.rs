@@ -160,7 +160,11 @@ fn every_kind_of_lie_about_the_final_model_is_refused() {
         ("/final_model/shards", json!([outside]), "is not 64 lower-case hexadecimal digits"),
         ("/final_model/shards", json!([bare]), "a shard is listed twice"),
         ("/final_model/shards", json!([own[1], own[0]]), "cold shards must be listed after"),
-        ("/final_model/shards", json!([own[0]]), "the cold shards of the final model have"),
+        (
+            "/final_model",
+            json!({"shards": [own[0]], "shared_shards": []}),
+            "the cold shards of the final model have 0 bytes",
+        ),
         (
             "/final_model",
             json!({"shards": [], "shared_shards": []}),
