@@ -212,6 +212,7 @@ impl Bench {
         let folder = self.folder.join(format!("fold-{fold}"));
         fs::create_dir_all(&folder)?;
         let files = Files {
+            lease: None,
             checkpoint: &folder.join("checkpoint"),
             checkpoint_interval: Duration::ZERO,
             metrics: &folder.join("metrics.jsonl"),
