@@ -38,9 +38,25 @@ extern "C" bool quintet_emulator_launch(const char* name, const uint32_t* grid, 
   if (found == emulator::registry().end()) return false;
   const emulator::Entry& entry = found->second;
   if (entry.kinds.size() != count) return false;
+  if (threads > entry.max_threads) emulator::fail("more threads than the launch bounds allow");
   for (uint32_t i = 0; i < count; ++i)
     if (kinds[i] != entry.kinds[i]) return false;
   emulator::Machine::mine().launch(emulator::Dim{grid[0], grid[1], grid[2]}, threads, shared_bytes,
                                    [&] { entry.call(arguments); });
+  return true;
+}
+
+// What a kernel takes; false if there is none of this name.
+extern "C" bool quintet_emulator_signature(const char* name, const char** module,
+                                           uint32_t* max_threads, const uint32_t** kinds,
+                                           uint32_t* count) {
+  static_assert(sizeof(emulator::Kind) == sizeof(uint32_t));
+  auto found = emulator::registry().find(name);
+  if (found == emulator::registry().end()) return false;
+  const emulator::Entry& entry = found->second;
+  *module = entry.module.c_str();
+  *max_threads = entry.max_threads;
+  *kinds = reinterpret_cast<const uint32_t*>(entry.kinds.data());
+  *count = entry.kinds.size();
   return true;
 }

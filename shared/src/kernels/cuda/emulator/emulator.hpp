@@ -24,6 +24,8 @@
 #include <utility>
 #include <vector>
 
+#include "halves.hpp"
+
 namespace emulator {
 
 struct Dim {
@@ -188,8 +190,10 @@ class Machine {
   }
 };
 
-// A kernel and what arguments it takes.
+// A kernel, what arguments it takes, and the most threads of a block.
 struct Entry {
+  std::string module;  // its source, without the ending
+  unsigned max_threads;
   std::vector<Kind> kinds;
   std::function<void(const uint64_t*)> call;
 };
@@ -215,12 +219,27 @@ A argument(uint64_t slot) {
   return value;
 }
 
+// The launch bounds of the kernel that follows.
+struct Bounds {
+  Bounds(unsigned threads, unsigned = 1) { latest() = threads; }
+  static unsigned& latest() {
+    static unsigned threads = 0;
+    return threads;
+  }
+};
+
+inline std::string stem(const std::string& path) {
+  size_t begin = path.rfind('/') + 1;
+  return path.substr(begin, path.rfind('.') - begin);
+}
+
 struct Registered {
   template <class... A>
-  Registered(const char* name, void (*function)(A...)) {
-    registry()[name] = Entry{{kind<A>()...}, [function](const uint64_t* slots) {
-                               call(function, slots, std::index_sequence_for<A...>{});
-                             }};
+  Registered(const char* name, const char* file, void (*function)(A...)) {
+    registry()[name] =
+        Entry{stem(file), Bounds::latest(), {kind<A>()...}, [function](const uint64_t* slots) {
+                call(function, slots, std::index_sequence_for<A...>{});
+              }};
   }
 
   template <class... A, size_t... I>
@@ -228,56 +247,6 @@ struct Registered {
     function(argument<A>(slots[I])...);
   }
 };
-
-// Rounds to the nearest, ties to even; overflow becomes infinite.
-inline uint16_t f16_bits(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, 4);
-  uint32_t sign = bits >> 16 & 0x8000;
-  bits &= 0x7fffffff;
-  if (bits > 0x7f800000) return sign | 0x7e00;
-  if (bits >= 0x477ff000) return sign | 0x7c00;
-  if (bits < 0x38800000) {
-    // Below the normal numbers: adding one half lets f32 round at the last place of f16.
-    float magnitude;
-    memcpy(&magnitude, &bits, 4);
-    magnitude += 0.5f;
-    memcpy(&bits, &magnitude, 4);
-    return sign | (bits - 0x3f000000);
-  }
-  bits += 0xfff + (bits >> 13 & 1);
-  return sign | ((bits - 0x38000000) >> 13);
-}
-
-inline float f16_value(uint16_t half) {
-  uint32_t sign = (half & 0x8000u) << 16, magnitude = half & 0x7fff, bits;
-  if (magnitude >= 0x7c00) {
-    bits = 0x7f800000 | (magnitude & 0x3ff) << 13;
-  } else if (magnitude >= 0x400) {
-    bits = (magnitude << 13) + 0x38000000;
-  } else {
-    float value = magnitude * 0x1p-24f;
-    memcpy(&bits, &value, 4);
-  }
-  bits |= sign;
-  float value;
-  memcpy(&value, &bits, 4);
-  return value;
-}
-
-inline uint16_t bf16_bits(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, 4);
-  if ((bits & 0x7fffffff) > 0x7f800000) return bits >> 16 | 0x40;
-  return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-}
-
-inline float bf16_value(uint16_t half) {
-  uint32_t bits = uint32_t(half) << 16;
-  float value;
-  memcpy(&value, &bits, 4);
-  return value;
-}
 
 }  // namespace emulator
 
@@ -296,8 +265,11 @@ inline bf16 round_to(float x, bf16) { return bf16{emulator::bf16_bits(x)}; }
 #define __device__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __shared__ static thread_local
-#define KERNEL(...) extern "C" void
-#define REGISTER(kernel) static emulator::Registered registered_##kernel(#kernel, kernel);
+#define QUINTET_JOINED(a, b) a##b
+#define QUINTET_BOUNDS(number, ...) \
+  static emulator::Bounds QUINTET_JOINED(bounds_, number)(__VA_ARGS__);
+#define KERNEL(...) QUINTET_BOUNDS(__COUNTER__, __VA_ARGS__) extern "C" void
+#define REGISTER(kernel) static emulator::Registered registered_##kernel(#kernel, __FILE__, kernel);
 #define DYNAMIC_SHARED(name) unsigned char* name = emulator::Machine::mine().shared
 
 #define threadIdx (emulator::Dim{emulator::Machine::mine().thread(), 0, 0})
