@@ -10,6 +10,7 @@ use crate::shell;
 use crate::workspace::Workspace;
 
 mod kernels;
+pub mod standin;
 mod toolkit;
 
 pub use kernels::check as check_kernels;

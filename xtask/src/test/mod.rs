@@ -32,7 +32,7 @@ enum Verdict {
     Skipped,
 }
 
-const STEPS: [Step; 19] = [
+const STEPS: [Step; 20] = [
     Step { name: "setup", needs: &[], run: steps::set_up },
     Step { name: "format", needs: &[], run: steps::format },
     Step { name: "imports", needs: &[], run: steps::imports },
@@ -43,6 +43,7 @@ const STEPS: [Step; 19] = [
     Step { name: "rustdoc", needs: &[], run: steps::rustdoc },
     Step { name: "tests", needs: &[], run: steps::tests },
     Step { name: "CUDA kernels", needs: &[], run: steps::cuda_kernels },
+    Step { name: "standin", needs: &[], run: steps::standin },
     Step { name: "components", needs: &["setup"], run: steps::components },
     Step { name: "page", needs: &["setup"], run: steps::page },
     Step { name: "payload", needs: &["page"], run: steps::payload },

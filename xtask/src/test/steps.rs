@@ -118,6 +118,15 @@ pub fn cuda_kernels(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// The programs with CUDA on a stand-in for its driver: whole jobs on a card that is not there.
+pub fn standin(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    if !cuda::standin::is_possible() {
+        return Ok(Outcome::Skipped("the stand-in for CUDA's driver is for Linux on x86-64"));
+    }
+    cuda::standin::check(workspace)?;
+    Ok(Outcome::Passed)
+}
+
 /// The tests of `web` that need a document, by wasm-bindgen's runner in Chromium.
 pub fn components(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     let mut command = chromium::tests(workspace)?;

@@ -1,0 +1,114 @@
+//! The real binary, built with CUDA, on the stand-in for NVIDIA's driver: whole jobs on a card beside the CPU's, what a
+//! step asks of the driver, and what is said where a card fails.
+//!
+//! `cargo xtask test --only standin` builds what these tests need. Without it each says `skipped:` and passes.
+
+#![cfg(feature = "cuda")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod counts;
+mod faults;
+mod jobs;
+mod model;
+mod units;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use cuda_standin::{Account, Machine};
+
+/// Runs a test unless the stand-in was not compiled.
+fn with_standin(test: impl FnOnce()) {
+    match cuda_standin::library() {
+        Some(_) => test(),
+        None => eprintln!("skipped: the stand-in was not compiled"),
+    }
+}
+
+/// A folder with texts, for commands on one machine.
+struct Place {
+    folder: tempfile::TempDir,
+    machine: Machine,
+}
+
+/// How a command ended.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Place {
+    /// A machine with an H100, a tiny model, and forty texts to train it on.
+    fn new() -> Self {
+        Self::on(|machine| machine)
+    }
+
+    fn on(set: impl FnOnce(Machine) -> Machine) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let texts = sentences(40);
+        fs::write(folder.path().join("train.csv"), &texts).unwrap();
+        model::write(&folder.path().join("tiny"), &texts);
+        fs::write(folder.path().join("new.csv"), "id,text\nx,a cake\ny,a dark shadow\nz,\n")
+            .unwrap();
+        let machine = Machine::new(folder.path().join("machine"));
+        fs::create_dir(folder.path().join("machine")).unwrap();
+        Self { machine: set(machine.step("unscale_and_clip")), folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.path().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+    }
+
+    /// Runs a command line, split at spaces, on the machine.
+    fn run(&self, line: &str) -> Ended {
+        self.run_with(line, &[])
+    }
+
+    fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> Ended {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_native-train"));
+        command
+            .args(line.split_whitespace())
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .env_remove("RUST_BACKTRACE")
+            .envs(variables.iter().copied())
+            .env("HF_HOME", self.path().join("hub"))
+            .env("HF_ENDPOINT", "http://127.0.0.1:9");
+        let Output { status, stdout, stderr } =
+            self.machine.run(&mut command).unwrap().output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
+
+    /// Runs a command that succeeds and breaks no rule of the driver's.
+    fn runs(&self, line: &str) -> Ended {
+        let ended = self.run(line);
+        assert_eq!(ended.code, Some(0), "{line}\n{}", ended.stderr);
+        ended
+    }
+
+    /// The account of the last command.
+    fn account(&self) -> Account {
+        self.machine.account().unwrap()
+    }
+}
+
+/// Texts, each with the label that its words speak of.
+fn sentences(rows: usize) -> String {
+    let words = ["lovely", "smile", "dark", "creak", "party", "shadow", "cake", "scream"];
+    let mut csv = "id,text,joy,fear\n".to_owned();
+    for row in 0..rows {
+        let (a, b) = (words[row % 8], words[(row * 5 + row / 8) % 8]);
+        let has = |of: [&str; 4]| u8::from(of.contains(&a) || of.contains(&b));
+        let joy = has(["lovely", "smile", "party", "cake"]);
+        let fear = has(["dark", "creak", "shadow", "scream"]);
+        csv += &format!("r{row},\"a {a}, a {b} and number {row}\",{joy},{fear}\n");
+    }
+    csv
+}

@@ -1,0 +1,128 @@
+//! Tests on the stand-in for NVIDIA's driver (`shared/autoload-cuda/standin`): the programs are built with CUDA, and run
+//! on a machine without a card.
+//!
+//! Neither the toolkit nor its half hour of compiling is needed: nothing of the kernels' machine code runs. A script in
+//! nvcc's place writes names instead. What is built this way lies apart: its packages are compiled with other options than
+//! those of a real build, and its programs are linked into a folder of their own.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use fs_err as fs;
+use serde_json::Value;
+
+use crate::shell::{self, Shell};
+use crate::workspace::Workspace;
+
+const CRATE: &str = "shared/autoload-cuda/standin";
+
+/// The version of CUDA that the stand-in's libraries have in their names, as `cudarc` wants it.
+const VERSION: &str = "13000";
+
+/// Turing, the oldest card that is stood in for.
+const COMPUTE_CAPABILITY: &str = "75";
+
+/// The packages that depend on CUDA, and how far they are optimised: as little as tests can bear, so that the compiler
+/// is soon done. Any value but the profile's also keeps what is built here apart from a real build.
+const OPTIMISED: [(&str, u32); 8] = [
+    ("autoload-cuda", 0),
+    ("candle-core", 0),
+    ("candle-kernels", 0),
+    ("cudarc", 0),
+    ("native-train", 0),
+    ("shared", 1),
+    ("web", 0),
+    ("xtask", 0),
+];
+
+/// Whether there is a stand-in for this system.
+pub fn is_possible() -> bool {
+    cfg!(all(target_os = "linux", target_arch = "x86_64"))
+}
+
+/// Builds the tests and runs them.
+pub fn check(workspace: &Workspace) -> Result<()> {
+    let tests = build(workspace)?;
+    let shell = Shell::new(workspace);
+    let remedy = "each failed test is named above, each violation in what it prints";
+    shell::run(&mut shell.command(&tests.of_standin), remedy)?;
+    let mut command = shell.command(&tests.on_standin);
+    command.env("QUINTET_CUDA_TESTS", env::join_paths(&tests.of_units)?);
+    shell::run(&mut command, remedy)
+}
+
+/// The test programs.
+#[derive(Debug, Default)]
+struct Tests {
+    /// Those of the stand-in itself.
+    of_standin: PathBuf,
+    /// Those that start programs on the stand-in.
+    on_standin: PathBuf,
+    /// Those with tests that need a card.
+    of_units: Vec<PathBuf>,
+}
+
+fn build(workspace: &Workspace) -> Result<Tests> {
+    let folder = workspace.target.join("standin");
+    let toolkit = folder.join("toolkit");
+    make_toolkit(&workspace.root.join(CRATE), &toolkit)?;
+    let mut command = Shell::new(workspace).preferring([toolkit.join("bin")]).cargo("test");
+    for (package, level) in OPTIMISED {
+        command.arg("--config").arg(format!("profile.release.package.{package}.opt-level={level}"));
+    }
+    // The whole workspace, as everywhere: another choice of packages would compile all dependencies again.
+    command.args(["--workspace", "--features", "native-train/cuda,cuda-standin/libraries"]);
+    command.args(["--lib", "--test", "standin", "--test", "mistakes", "--no-run"]);
+    command.arg("--message-format=json-render-diagnostics");
+    command
+        .env("CARGO_BUILD_BUILD_DIR", &workspace.target)
+        .env("CARGO_TARGET_DIR", &folder)
+        .env("CUDA_HOME", &toolkit)
+        .env("NVCC", toolkit.join("bin/nvcc"))
+        .env("CUDARC_CUDA_VERSION", VERSION)
+        .env("CUDA_COMPUTE_CAP", COMPUTE_CAPABILITY);
+    eprintln!("standin: building");
+    let output = output(&mut command)?;
+    among(output.lines().filter_map(|line| serde_json::from_str(line).ok()))
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    ensure!(output.status.success(), "the tests do not build: see above");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// A toolkit's folder with the stand-in's compiler, and an empty archive for the runtime, which no kernel calls.
+fn make_toolkit(sources: &Path, toolkit: &Path) -> Result<()> {
+    for folder in ["bin", "lib64", "include"] {
+        fs::create_dir_all(toolkit.join(folder))?;
+    }
+    let nvcc = toolkit.join("bin/nvcc");
+    let script = fs::read(sources.join("nvcc"))?;
+    // Written only when it changes, as build scripts look at the time.
+    if fs::read(&nvcc).ok().as_ref() != Some(&script) {
+        fs::copy(sources.join("nvcc"), &nvcc)?;
+    }
+    Ok(fs::write(toolkit.join("lib64/libcudart_static.a"), "!<arch>\n")?)
+}
+
+/// Finds the test programs among cargo's messages.
+fn among(messages: impl Iterator<Item = Value>) -> Result<Tests> {
+    let mut tests = Tests::default();
+    for message in messages {
+        let Some(executable) = message["executable"].as_str().map(PathBuf::from) else { continue };
+        let (kind, name) = (&message["target"]["kind"][0], &message["target"]["name"]);
+        match (kind.as_str(), name.as_str()) {
+            (Some("test"), Some("mistakes")) => tests.of_standin = executable,
+            (Some("test"), Some("standin")) => tests.on_standin = executable,
+            (Some("lib"), Some("shared" | "native_train")) => tests.of_units.push(executable),
+            _ => {}
+        }
+    }
+    tests.of_units.sort();
+    let found = tests.of_standin.is_file() && tests.on_standin.is_file();
+    ensure!(found && tests.of_units.len() == 2, "cargo names other tests: {tests:?}");
+    Ok(tests)
+}
