@@ -105,8 +105,8 @@ struct Trained {
 
 impl Bench {
     fn prepare(arguments: &Arguments) -> Result<Self> {
-        let device = arguments.device.resolve(device::cards)?;
-        let precision = arguments.precision.resolve(device, device::cards);
+        let device = arguments.device.resolve_one(device::cards)?;
+        let precision = arguments.precision.resolve(&device.into(), device::cards);
         let mut pretrained = Pretrained::from_folder(&arguments.model)?;
         if let Some(probability) = arguments.dropout {
             pretrained.config.hidden_dropout_prob = probability;

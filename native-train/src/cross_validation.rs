@@ -13,7 +13,7 @@ use shared::words::joined;
 use shared::{LabelSet, ensemble};
 
 use crate::data::folds::Folds;
-use crate::device::{self, Device};
+use crate::device::{self, Device, Devices};
 use crate::evaluation::report::FoldReport;
 use crate::grid::Probabilities;
 use crate::inference;
@@ -45,10 +45,10 @@ pub struct Plan<'a> {
     /// The only fold to train; `None` for all.
     pub only_fold: Option<usize>,
     pub hyperparameters: &'a Hyperparameters,
-    pub device: Device,
+    pub devices: &'a Devices,
     pub precision: Precision,
-    /// The number of folds that train side by side.
-    pub parallel_folds: usize,
+    /// The device of each of the folds that train side by side.
+    pub workers: Vec<Device>,
     pub checkpoint_interval: Duration,
     /// The token ids of texts for the ensemble to label.
     pub test: Option<&'a [Vec<u32>]>,
@@ -107,13 +107,14 @@ pub fn train(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Phas
         // A training that was killed after it had saved the model leaves its checkpoint.
         checkpoint::remove(&run.fold(fold).checkpoint())?;
     }
-    let open = || Ok(Compute { device: device::open(plan.device)?, precision: plan.precision });
+    let precision = plan.precision;
+    let open = |device| Ok(Compute { device: device::open(device)?, precision });
     let train = |fold, compute: &Compute, progress: &mut Progress| {
         let (subject, held_out) = (Subject::Fold(fold), plan.folds.validation_rows(fold));
         let lesson = &plan.lessons[fold];
         train_model(plan, subject, lesson, &held_out, &run.fold(fold), compute, progress)
     };
-    parallel_folds::train_all(&untrained, plan.parallel_folds, progress, open, train)
+    parallel_folds::train_all(&untrained, &plan.workers, progress, open, train)
 }
 
 /// Predicts with all folds that are trained, of which training has taken these times.
@@ -146,9 +147,20 @@ pub fn train_final(
         checkpoint::remove(&folder.checkpoint())?;
         return Ok(PhaseTimes::default());
     }
-    let compute = Compute { device: device::open(plan.device)?, precision: plan.precision };
+    let compute = Compute { device: open_one(plan.devices)?, precision: plan.precision };
     progress.only_model();
     train_model(plan, Subject::Final, lesson, &[], folder, &compute, progress)
+}
+
+/// Opens the first device that is of use: a GPU that has failed while folds were trained is of none.
+fn open_one(devices: &Devices) -> Result<candle_core::Device> {
+    let first = device::open(devices.first());
+    match first {
+        Err(_) if devices.are_several() => {
+            devices.iter().find_map(|device| device::open(device).ok()).map_or(first, Ok)
+        }
+        first => first,
+    }
 }
 
 fn train_model(
@@ -212,7 +224,7 @@ fn predict(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Predic
             joined(untrained)
         ));
     }
-    let device = device::open(plan.device)?;
+    let device = open_one(plan.devices)?;
     for fold in trained {
         let folder = run.fold(fold);
         let classifier = inference::load_fold(&folder, plan.labels, &device)?;

@@ -19,7 +19,7 @@ mod cuda;
 pub use card::{Card, Memory};
 
 /// The device that computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Device {
     Cpu,
@@ -64,6 +64,93 @@ impl FromStr for Device {
         }
     }
 }
+
+/// The devices of a command: the CPU, or one GPU or more. Written as `cuda:0,cuda:1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Devices {
+    first: Device,
+    /// GPUs, ascending, as is the first.
+    more: Vec<Device>,
+}
+
+impl Devices {
+    /// The GPUs with ordinals below `count`, of which there is one at least.
+    pub fn all(count: usize) -> Self {
+        Self { first: Device::Cuda(0), more: (1..count).map(Device::Cuda).collect() }
+    }
+
+    /// The device for what only one does.
+    pub fn first(&self) -> Device {
+        self.first
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Device> + '_ {
+        std::iter::once(self.first).chain(self.more.iter().copied())
+    }
+
+    pub fn are_several(&self) -> bool {
+        !self.more.is_empty()
+    }
+}
+
+impl From<Device> for Devices {
+    fn from(first: Device) -> Self {
+        Self { first, more: Vec::new() }
+    }
+}
+
+impl fmt::Display for Devices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.first.fmt(f)?;
+        self.more.iter().try_for_each(|device| write!(f, ",{device}"))
+    }
+}
+
+impl From<Devices> for String {
+    fn from(devices: Devices) -> Self {
+        devices.to_string()
+    }
+}
+
+impl TryFrom<String> for Devices {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|()| {
+            format!("`{text}` names no devices: use cpu, cuda, cuda:N, or several as cuda:0,cuda:1")
+        })
+    }
+}
+
+impl FromStr for Devices {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut devices = text.split(',').map(str::parse).collect::<Result<Vec<Device>, ()>>()?;
+        devices.sort_unstable();
+        let count = devices.len();
+        devices.dedup();
+        // The CPU comes first, and alone.
+        if devices.len() < count || count > 1 && devices[0] == Device::Cpu {
+            return Err(());
+        }
+        let first = devices.remove(0);
+        Ok(Self { first, more: devices })
+    }
+}
+
+/// Whether an error is a GPU's: the driver or a library has failed, or its memory is full. Candle passes these errors on
+/// as text.
+pub fn is_of_gpu(error: &anyhow::Error) -> bool {
+    let words = format!("{error:?}");
+    ["CUDA_ERROR_", "CUBLAS_STATUS_", "CURAND_STATUS_", OUT_OF_MEMORY]
+        .iter()
+        .any(|phrase| words.contains(phrase))
+}
+
+/// The beginning of the message about full memory.
+pub const OUT_OF_MEMORY: &str = "the GPU is out of memory";
 
 /// The GPUs by ordinal, or the reason why none can be used, as half a sentence.
 pub type Cards = Result<&'static [Card], &'static str>;
@@ -135,6 +222,23 @@ mod tests {
         assert!(cpu.is_cpu());
         assert_eq!(memory(&cpu).unwrap(), None);
         assert_eq!(peak_memory(&cpu).unwrap(), None);
+    }
+
+    #[test]
+    fn several_devices_are_different_gpus() {
+        for (text, read) in [
+            ("cpu", "cpu"),
+            ("cuda", "cuda:0"),
+            ("cuda:2,cuda", "cuda:0,cuda:2"),
+            ("cuda:0,cuda:1,cuda:3", "cuda:0,cuda:1,cuda:3"),
+        ] {
+            assert_eq!(text.parse::<Devices>().unwrap().to_string(), read);
+        }
+        for wrong in ["", "cuda:1,", "cpu,cuda", "cuda,cuda:0", "cuda:0 cuda:1", "all"] {
+            assert!(wrong.parse::<Devices>().is_err(), "{wrong}");
+        }
+        assert_eq!(Devices::all(3).to_string(), "cuda:0,cuda:1,cuda:2");
+        assert!(!Devices::all(1).are_several());
     }
 
     #[test]

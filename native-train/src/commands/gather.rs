@@ -31,7 +31,7 @@ pub fn run(args: &GatherArgs, progress: &mut Progress) -> Result<()> {
         output: Some(args.run.clone()),
         test_csv: args.test_csv.clone(),
         threads: args.threads,
-        device: args.device,
+        device: args.device.clone(),
         ..Settings::default()
     };
     let saved = settings::saved(&given)?.expect("the run has begun");

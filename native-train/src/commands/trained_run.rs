@@ -45,7 +45,7 @@ impl TrainedRun {
         if trained.is_empty() || (!missing.is_empty() && !args.allow_missing_folds) {
             return Err(untrained(&run, &missing, config.folds).into());
         }
-        let device = device::open(args.device.resolve(device::cards)?)?;
+        let device = device::open(args.device.resolve_one(device::cards)?)?;
         let ensemble = Ensemble::load(&run, &trained, labels, config.max_len, &device)?;
         for fold in missing {
             progress.warn(format_args!("fold {fold} is not trained: its vote is missing"));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use shared::words::joined;
 
 use crate::{
-    device::{Card, Cards, Device},
+    device::{Card, Cards, Device, Devices},
     error::UserError,
     training::Precision,
 };
@@ -54,32 +54,59 @@ impl fmt::Display for ModelChoice {
     }
 }
 
-/// The value of `--device`: `auto`, `cpu`, `cuda` or `cuda:N`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The value of `--device`: `auto`, `all`, `cpu`, `cuda`, `cuda:N`, or several of these GPUs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
     Auto,
-    Only(Device),
+    /// All GPUs.
+    All,
+    Only(Devices),
 }
 
 impl DeviceChoice {
-    /// The device to use: for `auto` the first GPU, or the CPU where there is none. The CPU is used
+    /// The devices to use: for `auto` the first GPU, or the CPU where there is none. The CPU is used
     /// without asking for `cards`.
     ///
     /// # Errors
-    /// If the chosen GPU is not there.
-    pub fn resolve(self, cards: impl Fn() -> Cards) -> Result<Device> {
+    /// If a chosen GPU is not there.
+    pub fn resolve(&self, cards: impl Fn() -> Cards) -> Result<Devices> {
         match self {
-            Self::Auto if cards().is_ok() => Ok(Device::Cuda(0)),
-            Self::Auto | Self::Only(Device::Cpu) => Ok(Device::Cpu),
-            Self::Only(Device::Cuda(ordinal)) => match cards() {
-                Ok(cards) if ordinal < cards.len() => Ok(Device::Cuda(ordinal)),
-                Ok(cards) => Err(absent(ordinal, &format!("there is {}", named(cards)))
-                    .hint("pass `--device cuda:N` with one of these, or leave `--device` out")
-                    .into()),
-                Err(reason) => Err(absent(ordinal, reason).hint(REMEDY).into()),
+            Self::Auto if cards().is_ok() => Ok(Device::Cuda(0).into()),
+            Self::Auto => Ok(Device::Cpu.into()),
+            Self::All => match cards() {
+                Ok(cards) => Ok(Devices::all(cards.len())),
+                Err(reason) => Err(absent(Device::Cuda(0), reason).hint(REMEDY).into()),
             },
+            Self::Only(devices) => {
+                devices.iter().try_for_each(|device| present(device, &cards))?;
+                Ok(devices.clone())
+            }
         }
+    }
+
+    /// The device to use where only one can be.
+    ///
+    /// # Errors
+    /// If it is not there, or several are chosen.
+    pub fn resolve_one(&self, cards: impl Fn() -> Cards) -> Result<Device> {
+        let devices = self.resolve(cards)?;
+        if devices.are_several() {
+            let error = UserError::new(format!("this command uses one device, not `{devices}`"));
+            return Err(error.hint(format!("pass `--device {}`", devices.first())).into());
+        }
+        Ok(devices.first())
+    }
+}
+
+fn present(device: Device, cards: impl Fn() -> Cards) -> Result<()> {
+    let Device::Cuda(ordinal) = device else { return Ok(()) };
+    match cards() {
+        Ok(cards) if ordinal < cards.len() => Ok(()),
+        Ok(cards) => Err(absent(device, &format!("there is {}", named(cards)))
+            .hint("pass `--device cuda:N` with one of these, or leave `--device` out")
+            .into()),
+        Err(reason) => Err(absent(device, reason).hint(REMEDY).into()),
     }
 }
 
@@ -89,8 +116,8 @@ const REMEDY: &str = if cfg!(feature = "cuda") {
     "build with `--features cuda`, pass `--device cpu`, or leave `--device` out"
 };
 
-fn absent(ordinal: usize, reason: &str) -> UserError {
-    UserError::new(format!("device `cuda:{ordinal}` was asked for, but {reason}"))
+fn absent(device: Device, reason: &str) -> UserError {
+    UserError::new(format!("device `{device}` was asked for, but {reason}"))
 }
 
 /// `cuda:0 (NVIDIA H100)`
@@ -106,8 +133,11 @@ impl FromStr for DeviceChoice {
     fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.parse()) {
             ("auto", _) => Ok(Self::Auto),
-            (_, Ok(device)) => Ok(Self::Only(device)),
-            (_, Err(())) => Err(format!("`{text}` is not a device: use auto, cpu, cuda or cuda:N")),
+            ("all", _) => Ok(Self::All),
+            (_, Ok(devices)) => Ok(Self::Only(devices)),
+            (_, Err(())) => Err(format!(
+                "`{text}` is not a device: use auto, cpu, cuda, cuda:N, cuda:0,cuda:1 or all"
+            )),
         }
     }
 }
@@ -124,7 +154,8 @@ impl From<DeviceChoice> for String {
     fn from(choice: DeviceChoice) -> Self {
         match choice {
             DeviceChoice::Auto => "auto".to_owned(),
-            DeviceChoice::Only(device) => device.to_string(),
+            DeviceChoice::All => "all".to_owned(),
+            DeviceChoice::Only(devices) => devices.to_string(),
         }
     }
 }
@@ -183,18 +214,21 @@ pub enum PrecisionChoice {
 }
 
 impl PrecisionChoice {
-    /// The format to use on a device: for `auto` the best half precision of a GPU, and f32 on the CPU.
-    pub fn resolve(self, device: Device, cards: impl Fn() -> Cards) -> Precision {
+    /// The format to use on some devices: for `auto` the best half precision that all GPUs have, as a fold becomes the
+    /// same wherever it trains, and f32 on the CPU.
+    pub fn resolve(self, devices: &Devices, cards: impl Fn() -> Cards) -> Precision {
+        let lacks_bf16 = |device| match device {
+            Device::Cpu => false,
+            Device::Cuda(ordinal) => {
+                let card = cards().ok().and_then(|cards| cards.get(ordinal));
+                card.is_some_and(|card| !card.has_bf16())
+            }
+        };
         match self {
-            Self::Auto => match device {
-                Device::Cpu => Precision::F32,
-                Device::Cuda(ordinal) => match cards().map(|cards| cards.get(ordinal)) {
-                    Ok(Some(card)) if !card.has_bf16() => Precision::F16,
-                    _ => Precision::Bf16,
-                },
-            },
+            Self::Auto if devices.first() == Device::Cpu => Precision::F32,
+            Self::Auto if devices.iter().any(lacks_bf16) => Precision::F16,
             Self::F32 => Precision::F32,
-            Self::Bf16 => Precision::Bf16,
+            Self::Auto | Self::Bf16 => Precision::Bf16,
             Self::F16 => Precision::F16,
         }
     }
@@ -204,17 +238,23 @@ impl PrecisionChoice {
 mod tests {
     use super::*;
 
+    fn only(device: Device) -> DeviceChoice {
+        DeviceChoice::Only(device.into())
+    }
+
     #[test]
     fn devices_read_and_write_the_same_words() {
         for (text, choice) in [
             ("auto", DeviceChoice::Auto),
-            ("cpu", DeviceChoice::Only(Device::Cpu)),
-            ("cuda:3", DeviceChoice::Only(Device::Cuda(3))),
+            ("all", DeviceChoice::All),
+            ("cuda:0,cuda:1", DeviceChoice::Only(Devices::all(2))),
+            ("cpu", only(Device::Cpu)),
+            ("cuda:3", only(Device::Cuda(3))),
         ] {
-            assert_eq!(text.parse(), Ok(choice));
+            assert_eq!(text.parse(), Ok(choice.clone()));
             assert_eq!(String::from(choice), text);
         }
-        assert_eq!("cuda".parse(), Ok(DeviceChoice::Only(Device::Cuda(0))));
+        assert_eq!("cuda".parse(), Ok(only(Device::Cuda(0))));
         for wrong in ["gpu", "cuda:", "cuda:-1", "cuda:x", ""] {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }
@@ -230,14 +270,14 @@ mod tests {
     #[test]
     fn auto_is_the_first_gpu_or_the_cpu_and_the_cpu_asks_for_none() {
         let never = || -> Cards { panic!("the GPUs were looked for") };
-        assert_eq!(DeviceChoice::Only(Device::Cpu).resolve(never).unwrap(), Device::Cpu);
-        assert_eq!(DeviceChoice::Auto.resolve(NO_GPU).unwrap(), Device::Cpu);
-        assert_eq!(DeviceChoice::Auto.resolve(one_gpu((9, 0))).unwrap(), Device::Cuda(0));
+        assert_eq!(only(Device::Cpu).resolve(never).unwrap(), Device::Cpu.into());
+        assert_eq!(DeviceChoice::Auto.resolve(NO_GPU).unwrap(), Device::Cpu.into());
+        assert_eq!(DeviceChoice::Auto.resolve(one_gpu((9, 0))).unwrap(), Device::Cuda(0).into());
     }
 
     #[test]
     fn a_card_that_is_not_there_is_refused_with_those_that_are() {
-        let second = DeviceChoice::Only(Device::Cuda(1));
+        let second = only(Device::Cuda(1));
         for (error, reason) in [
             (second.resolve(NO_GPU).unwrap_err(), "there is none"),
             (second.resolve(one_gpu((9, 0))).unwrap_err(), "there is cuda:0 (NVIDIA H100)"),
@@ -264,9 +304,12 @@ mod tests {
     #[test]
     fn only_a_gpu_gets_half_precision_unasked() {
         let auto = PrecisionChoice::Auto;
-        assert_eq!(auto.resolve(Device::Cpu, NO_GPU), Precision::F32);
-        assert_eq!(auto.resolve(Device::Cuda(0), one_gpu((8, 0))), Precision::Bf16);
-        assert_eq!(auto.resolve(Device::Cuda(0), one_gpu((7, 5))), Precision::F16);
-        assert_eq!(PrecisionChoice::F16.resolve(Device::Cpu, NO_GPU), Precision::F16);
+        assert_eq!(auto.resolve(&Device::Cpu.into(), NO_GPU), Precision::F32);
+        assert_eq!(auto.resolve(&Device::Cuda(0).into(), one_gpu((8, 0))), Precision::Bf16);
+        assert_eq!(auto.resolve(&Device::Cuda(0).into(), one_gpu((7, 5))), Precision::F16);
+        let card = |compute_capability| Card { name: "NVIDIA".to_owned(), compute_capability };
+        let two = || -> Cards { Ok(vec![card((9, 0)), card((7, 5))].leak()) };
+        assert_eq!(auto.resolve(&Devices::all(2), two), Precision::F16);
+        assert_eq!(PrecisionChoice::F16.resolve(&Device::Cpu.into(), NO_GPU), Precision::F16);
     }
 }

@@ -24,7 +24,7 @@ pub use shrink::{ShrinkConfig, ShrinkSettings};
 
 use crate::{
     data::{FileOptions, LabelValues, Split, Unlabelled},
-    device::{Cards, Device},
+    device::{Cards, Device, Devices},
     error::UserError,
     run::files::damaged,
     training::{Hyperparameters, Order, Precision},
@@ -64,7 +64,7 @@ pub struct TrainConfig {
     pub max_grad_norm: f64,
     pub no_shuffle: bool,
     pub seed: u32,
-    pub device: Device,
+    pub device: Devices,
     pub precision: Precision,
     #[serde(default)]
     pub parallel_folds: ParallelFolds,
@@ -111,13 +111,13 @@ impl TrainConfig {
             max_grad_norm: given.max_grad_norm.unwrap_or(1.0),
             no_shuffle: given.no_shuffle.unwrap_or(false),
             seed: given.seed.unwrap_or(42),
-            device,
-            precision: given.precision.unwrap_or(PrecisionChoice::Auto).resolve(device, cards),
+            precision: given.precision.unwrap_or(PrecisionChoice::Auto).resolve(&device, cards),
             parallel_folds: given.parallel_folds.unwrap_or_default(),
-            checkpoint_seconds: given.checkpoint_seconds.unwrap_or(match device {
+            checkpoint_seconds: given.checkpoint_seconds.unwrap_or(match device.first() {
                 Device::Cpu => 0,
                 Device::Cuda(_) => 60,
             }),
+            device,
             threads: given.threads.unwrap_or_else(cores),
         };
         config.check_ranges()?;

@@ -159,7 +159,9 @@ pub struct Settings {
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     pub seed: Option<u32>,
 
-    /// Device: auto, cpu, cuda or cuda:N (the N-th GPU) [default: auto]
+    /// Device: auto, cpu, cuda, cuda:N (the N-th GPU), GPUs as cuda:0,cuda:1, or all [default: auto]
+    ///
+    /// Folds go to several GPUs as these become free, and become the same on each of one kind.
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub device: Option<DeviceChoice>,
 
@@ -170,7 +172,7 @@ pub struct Settings {
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Machine")]
     pub precision: Option<PrecisionChoice>,
 
-    /// Folds that train side by side: a number or auto [default: auto]
+    /// Folds that train side by side on a device: a number or auto [default: auto]
     ///
     /// `auto` is as many as the GPU's free memory holds, and one on the CPU. The result of a fold does
     /// not depend on it.

@@ -137,7 +137,7 @@ impl ShrinkConfig {
     /// # Errors
     /// If a setting is out of range, or the device is not there.
     pub fn resolve(given: &ShrinkSettings, cards: impl Fn() -> Cards) -> Result<Self> {
-        let device = given.device.resolve(&cards)?;
+        let device = given.device.resolve_one(&cards)?;
         let config = Self {
             teacher: given.teacher.clone(),
             texts: given.texts.clone(),
@@ -156,7 +156,7 @@ impl ShrinkConfig {
             dropout: given.dropout,
             seed: given.seed,
             device,
-            precision: PrecisionChoice::Auto.resolve(device, cards),
+            precision: PrecisionChoice::Auto.resolve(&device.into(), cards),
             checkpoint_seconds: given.checkpoint_seconds,
             threads: given.threads.unwrap_or_else(cores),
         };

@@ -110,7 +110,7 @@ pub fn optimizer(initial: &Tensors, context: &TrainingContext<'_>) -> Result<Opt
     let TrainingContext { hyperparameters, compute, .. } = context;
     Optimizer::new(initial, compute, hyperparameters.weight_decay).map_err(|error| {
         let what = "the weights, their gradients and AdamW's moments";
-        explain_full_memory(error, &what, context)
+        explain_gpu(error, &what, context)
     })
 }
 
@@ -225,7 +225,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let validation = self
             .objective
             .validate()
-            .map_err(|error| explain_full_memory(error, &"a validation batch", &self.context))?;
+            .map_err(|error| explain_gpu(error, &"a validation batch", &self.context))?;
         let epoch = EpochRecord { epoch: epoch + 1, step: self.results.steps(), validation };
         // No later loss shows what an epoch's last step did, and a score would hide a NaN.
         if epoch.validation.is_some_and(|validation| !validation.loss.is_finite()) {
@@ -239,13 +239,13 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok(epoch)
     }
 
-    /// [`explain_full_memory`] of a step.
+    /// [`explain_gpu`] of a step.
     fn explain_step(&self, error: anyhow::Error, rows: &[usize]) -> anyhow::Error {
         let texts = rows.len().div_ceil(self.context.hyperparameters.grad_accumulation);
         let longest = rows.iter().map(|&row| self.objective.tokens(row)).max().unwrap_or(0);
         let step = self.results.steps() + 1;
         let what = format_args!("{texts} texts of up to {longest} tokens (step {step})");
-        explain_full_memory(error, &what, &self.context)
+        explain_gpu(error, &what, &self.context)
     }
 
     /// Saves the state after `epochs` whole epochs and perhaps some steps of the next.
@@ -313,14 +313,14 @@ impl<'a, O: Objective> Trainer<'a, O> {
     }
 }
 
-/// The error, or where a GPU's memory is full, what did not fit there and what to do about it.
-fn explain_full_memory(
+/// The error, or where it is a GPU's, what to do about it; where its memory is full, what did not fit there.
+fn explain_gpu(
     error: anyhow::Error,
     what: &dyn fmt::Display,
     context: &TrainingContext<'_>,
 ) -> anyhow::Error {
     if !is_out_of_memory(&error) {
-        return error;
+        return if device::is_of_gpu(&error) { explain_failed(error, context) } else { error };
     }
     let left = match device::memory(&context.compute.device) {
         Ok(Some(Memory { free, total })) => {
@@ -330,8 +330,9 @@ fn explain_full_memory(
     };
     let micro_batches = 2 * context.hyperparameters.grad_accumulation;
     UserError::new(format!(
-        "{}: the GPU is out of memory{left}: it does not hold {what}",
-        context.subject
+        "{}: {}{left}: it does not hold {what}",
+        context.subject,
+        device::OUT_OF_MEMORY
     ))
     .hint(format!(
         "pass fewer `--parallel-folds` with `--resume`, which continues from the last checkpoint; or \
@@ -339,6 +340,16 @@ fn explain_full_memory(
          batch in smaller parts for the same update"
     ))
     .into()
+}
+
+/// What is noticed at a call may be the fault of an earlier one.
+fn explain_failed(error: anyhow::Error, context: &TrainingContext<'_>) -> anyhow::Error {
+    UserError::new(format!("{}: the GPU has failed: {error:#}", context.subject))
+        .hint(
+            "pass `--resume` to continue from the last checkpoint; with QUINTET_CUDA_SYNC=1 in the environment each \
+             kernel is waited for, so that the one that fails is named",
+        )
+        .into()
 }
 
 /// Whether an error says that memory is full: candle passes the driver's error on as text.
@@ -353,7 +364,7 @@ mod tests {
     use crate::training::{Compute, Subject};
 
     #[test]
-    fn a_full_card_is_explained_and_other_errors_are_passed_on() {
+    fn a_gpus_errors_are_explained_and_others_are_passed_on() {
         let compute = Compute { device: candle_core::Device::Cpu, precision: Precision::F32 };
         let hyperparameters = Hyperparameters {
             epochs: 1,
@@ -372,9 +383,8 @@ mod tests {
             hyperparameters: &hyperparameters,
             compute: &compute,
         };
-        let told = |words: &str| {
-            explain_full_memory(anyhow::anyhow!(words.to_owned()), &"8 texts", &context)
-        };
+        let told =
+            |words: &str| explain_gpu(anyhow::anyhow!(words.to_owned()), &"8 texts", &context);
         for words in [
             // As cudarc writes what the driver and cuBLAS say.
             "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")",
@@ -386,5 +396,8 @@ mod tests {
             assert!(hint.contains("`--grad-accumulation 4`"), "{hint}");
         }
         assert_eq!(told("disk full").to_string(), "disk full");
+        let failed = told("DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, \"an illegal memory access\")");
+        let words = "fold 3: the GPU has failed: DriverError(CUDA_ERROR_ILLEGAL_ADDRESS";
+        assert!(failed.to_string().starts_with(words), "{failed}");
     }
 }

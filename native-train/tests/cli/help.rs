@@ -34,7 +34,7 @@ fn a_misspelt_flag_is_clap_s_to_correct() {
     insta::assert_snapshot!(page("train --device gpu"), @r"
     exit code: 2
     --- stderr
-    error: invalid value 'gpu' for '--device <DEVICE>': `gpu` is not a device: use auto, cpu, cuda or cuda:N
+    error: invalid value 'gpu' for '--device <DEVICE>': `gpu` is not a device: use auto, cpu, cuda, cuda:N, cuda:0,cuda:1 or all
 
     For more information, try '--help'.
     ");

@@ -6,6 +6,7 @@
 #![cfg(feature = "cuda")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod cards;
 mod counts;
 mod faults;
 mod jobs;

@@ -76,7 +76,7 @@ pub fn run(args: &DistilArgs, progress: &mut Progress) -> Result<()> {
     }
     train::explain_interrupts(format!("`{}`", run.resume_command()))?;
 
-    let device = device::open(context.config.device)?;
+    let device = device::open(context.config.device.first())?;
     let answering = Instant::now();
     let answers =
         Answers::gather(&teacher, &digests, &context.inputs, &run.teacher(), &device, progress)?;

@@ -8,7 +8,7 @@ use shared::words::{bytes, counted, thousands};
 use super::context::TrainContext;
 use crate::{
     config::ParallelFolds,
-    device,
+    device::{self, Device},
     evaluation::table::{align, percent},
     training::{lr_scheduler::LinearSchedule, vocabulary::CompactVocabulary},
 };
@@ -134,23 +134,44 @@ fn memory(context: &TrainContext) -> usize {
     REST + BYTES * (table + TRAINING * trained + step)
 }
 
-/// The number of folds to train side by side.
+/// The device of each worker: as many folds as wanted and possible train side by side, first one on each device.
 ///
 /// # Errors
-/// If the GPU does not report its memory.
-pub fn parallel_folds(context: &TrainContext) -> Result<usize> {
+/// If the GPU does not report its memory. Of several, such a one gets a worker, and fails when that begins.
+pub fn workers(context: &TrainContext) -> Result<Vec<Device>> {
     let config = &context.config;
     let wanted = if config.only_fold.is_some() { 1 } else { config.folds };
-    match config.parallel_folds {
-        ParallelFolds::Only(folds) => Ok(folds.min(wanted)),
-        ParallelFolds::Auto => match device::memory(&device::open(config.device)?)? {
+    let mut rooms = Vec::new();
+    for device in config.device.iter() {
+        let room = match room(context, device) {
+            Err(_) if config.device.are_several() => 1,
+            room => room?,
+        };
+        rooms.push((device, room));
+    }
+    Ok(side_by_side(&rooms, wanted))
+}
+
+/// The folds that a device trains side by side.
+fn room(context: &TrainContext, device: Device) -> Result<usize> {
+    match context.config.parallel_folds {
+        ParallelFolds::Only(folds) => Ok(folds),
+        ParallelFolds::Auto => match device::memory(&device::open(device)?)? {
             None => Ok(1),
             Some(memory) => {
                 let free = usize::try_from(memory.free).expect("a 64-bit machine");
-                Ok((free / gpu_memory(context)).clamp(1, wanted))
+                Ok((free / gpu_memory(context)).max(1))
             }
         },
     }
+}
+
+/// At most `wanted` devices, in turns, each as often as it has room.
+fn side_by_side(rooms: &[(Device, usize)], wanted: usize) -> Vec<Device> {
+    let turns = (0..wanted).flat_map(|turn| {
+        rooms.iter().filter(move |(_, room)| turn < *room).map(|(device, _)| *device)
+    });
+    turns.take(wanted).collect()
 }
 
 /// Bytes of a GPU's memory that a fold's training takes at most.
@@ -182,4 +203,18 @@ fn step(TrainContext { config, material, .. }: &TrainContext) -> usize {
     let pairs: usize = lengths.iter().map(|length| length * length).sum();
     let a_token = 12 * model.hidden_size + 3 * model.intermediate_size;
     model.num_hidden_layers * (tokens * a_token + 2 * pairs * model.num_attention_heads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_are_dealt_to_the_devices_in_turns() {
+        let [a, b] = [Device::Cuda(0), Device::Cuda(1)];
+        assert_eq!(side_by_side(&[(a, 4), (b, 1)], 5), [a, b, a, a, a]);
+        assert_eq!(side_by_side(&[(a, 1), (b, 1)], 5), [a, b]);
+        assert_eq!(side_by_side(&[(a, 9), (b, 9)], 1), [a]);
+        assert_eq!(side_by_side(&[(Device::Cpu, 2)], 5), [Device::Cpu; 2]);
+    }
 }

@@ -98,10 +98,10 @@ pub fn plan<'a>(
         lessons,
         only_fold: config.only_fold,
         hyperparameters,
-        device: config.device,
+        devices: &config.device,
         precision: config.precision,
         checkpoint_interval: Duration::from_secs(config.checkpoint_seconds),
-        parallel_folds: forecast::parallel_folds(context)?,
+        workers: forecast::workers(context)?,
         test: material.test.as_deref(),
         lease: run.lease(),
     })

@@ -40,7 +40,7 @@ pub fn resolve(args: &TrainArgs, progress: &Progress) -> Result<TrainConfig> {
 /// # Errors
 /// If a setting is missing or out of range, or the device is not there.
 pub fn complete(given: Settings, progress: &Progress) -> Result<TrainConfig> {
-    let any_device = given.device.is_none_or(|device| device == DeviceChoice::Auto);
+    let any_device = given.device.as_ref().is_none_or(|device| *device == DeviceChoice::Auto);
     let config = TrainConfig::resolve(given, device::cards)?;
     if any_device && let Err(reason) = device::cards() {
         progress.note(format_args!("no CUDA device: {reason}; training on the CPU"));
