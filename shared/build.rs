@@ -9,6 +9,9 @@ const FOLDER: &str = "src/kernels/cuda";
 const KERNELS: [&str; 8] =
     ["add_norm", "attention", "elementwise", "gelu", "linear", "loss", "optimizer", "rows"];
 
+/// Arguments of nvcc, one a line. `cargo xtask cuda kernels` compiles with the same.
+const NVCC: &str = include_str!("src/kernels/cuda/nvcc.txt");
+
 fn main() {
     println!("cargo::rerun-if-changed={FOLDER}");
     if env::var_os("CARGO_FEATURE_CUDA").is_some() {
@@ -17,9 +20,13 @@ fn main() {
         }
         let output = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
         let nvcc = nvcc();
+        let capability = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "80".into());
+        let arguments = arguments(&capability.replace('.', ""));
+        println!("cargo::rustc-env=QUINTET_MACHINE_CODE={}", machine_code(&arguments));
         std::thread::scope(|scope| {
             for kernel in KERNELS {
-                scope.spawn(|| compile_for_card(&nvcc, kernel, &output));
+                let (nvcc, arguments, output) = (&nvcc, &arguments, &output);
+                scope.spawn(move || compile_for_card(nvcc, kernel, arguments, output));
             }
         });
     }
@@ -34,17 +41,34 @@ fn nvcc() -> PathBuf {
     named.into_iter().find(|nvcc| nvcc.is_file()).unwrap_or_else(|| "nvcc".into())
 }
 
-/// Compiles to machine code for the compute capability `CUDA_COMPUTE_CAP` (80: Ampere), and to PTX, which the
-/// driver of a later card translates when the kernels are loaded.
-fn compile_for_card(nvcc: &Path, kernel: &str, output: &Path) {
-    let capability = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "80".into());
-    let capability = capability.replace('.', "");
+/// Returns the arguments of `nvcc.txt`, and the card that `CUDA_COMPUTE_CAP` names beside its cards.
+fn arguments(capability: &str) -> Vec<String> {
+    let mut arguments: Vec<String> = NVCC.lines().map(str::to_owned).collect();
+    if !NVCC.contains(&format!("sm_{capability}")) {
+        // With PTX: whichever cards lie between it and the next one have no machine code of their own.
+        let code = format!("code=[sm_{capability},compute_{capability}]");
+        arguments.push(format!("-gencode=arch=compute_{capability},{code}"));
+    }
+    arguments
+}
+
+/// Returns what the kernels are compiled to, as `sm_80, sm_90, compute_90`.
+fn machine_code(arguments: &[String]) -> String {
+    let codes = arguments.iter().filter_map(|argument| {
+        argument.split_once("code=sm_").or_else(|| argument.split_once("code=[sm_"))
+    });
+    let codes =
+        codes.map(|(_, code)| format!("sm_{}", code.trim_end_matches(']').replace(',', ", ")));
+    codes.collect::<Vec<_>>().join(", ")
+}
+
+/// Compiles to machine code for the cards that `nvcc.txt` names, and to PTX, which the driver of a later card
+/// translates when the kernels are loaded.
+fn compile_for_card(nvcc: &Path, kernel: &str, arguments: &[String], output: &Path) {
     let mut command = Command::new(nvcc);
     command
-        .args(["-fatbin", "-O3", "-std=c++17", "--extra-device-vectorization"])
-        .arg(format!(
-            "-gencode=arch=compute_{capability},code=[sm_{capability},compute_{capability}]"
-        ))
+        .arg("-fatbin")
+        .args(arguments)
         .arg("-o")
         .arg(output.join(format!("{kernel}.fatbin")))
         .arg(format!("{FOLDER}/{kernel}.cu"));

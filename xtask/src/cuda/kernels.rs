@@ -1,4 +1,5 @@
-//! `cargo xtask cuda kernels`: every kernel compiled for the cards it is meant for, and what it takes of them.
+//! `cargo xtask cuda kernels`: every kernel compiled for the cards it is meant for, what it takes of them, and for which
+//! cards the compiled file has machine code.
 //!
 //! A kernel that spills keeps in memory what does not fit into registers, which is what it was written to avoid; so that
 //! is an error. No GPU is needed to find out.
@@ -10,18 +11,23 @@ use anyhow::{Context, Result, bail, ensure};
 use fs_err as fs;
 
 use super::Toolkit;
+use super::fatbin::{self, Code};
 use crate::shell::Shell;
 use crate::workspace::Workspace;
 
 const SOURCES: &str = "shared/src/kernels/cuda";
 
-/// Ampere, and Hopper.
-const CARDS: [u32; 2] = [80, 90];
+/// The arguments with which `shared`'s build script has nvcc compile, one a line.
+const NVCC: &str = include_str!("../../../shared/src/kernels/cuda/nvcc.txt");
+
+/// The code that each kernel must have: machine code for the cards that are used most, so that their drivers have
+/// nothing to compile, and PTX for those to come.
+const CODE: [Code; 3] = [Code::Machine(80), Code::Machine(90), Code::Ptx(90)];
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The cards to compile for.
-    #[arg(long, value_name = "SM", value_delimiter = ',', default_values_t = CARDS)]
+    /// The cards to compile for [default: those that the program is built for].
+    #[arg(long, value_name = "SM", value_delimiter = ',')]
     sm: Vec<u32>,
 
     /// Sources to compile instead of those of `shared`.
@@ -33,6 +39,8 @@ pub struct Arguments {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Usage {
     kernel: String,
+    /// The card that it was compiled for.
+    sm: u32,
     registers: u32,
     /// Bytes a block has fixed; what is asked for at launch comes on top.
     shared: u32,
@@ -43,7 +51,7 @@ struct Usage {
 
 /// All of them, for all cards they are meant for.
 pub fn check(workspace: &Workspace) -> Result<()> {
-    run(workspace, &Arguments { sm: CARDS.to_vec(), files: Vec::new() })
+    run(workspace, &Arguments { sm: Vec::new(), files: Vec::new() })
 }
 
 pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
@@ -60,23 +68,32 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         "{:<44} {:>5} {:>9} {:>7} {:>6} {:>7}",
         "kernel", "sm", "registers", "shared", "stack", "spilled"
     );
-    let (mut kernels, mut spilling) = (0, Vec::new());
+    let (mut kernels, mut spilling, mut held) = (0, Vec::new(), Vec::new());
     for file in &files {
-        for &sm in &arguments.sm {
-            let name = file.file_stem().unwrap_or_default().to_string_lossy();
-            let cubin = output.join(format!("{name}.sm_{sm}.cubin"));
-            let said = compile(&mut nvcc(&shell, file, sm, &cubin))?;
-            for usage in usages(&demangled(&shell, &said)) {
-                let Usage { kernel, registers, shared, stack, .. } = &usage;
-                let spilled = usage.spill_stores + usage.spill_loads;
-                println!("{kernel:<44} {sm:>5} {registers:>9} {shared:>7} {stack:>6} {spilled:>7}");
-                if spilled > 0 {
-                    spilling.push(format!("{kernel} (sm_{sm}, {spilled} bytes)"));
-                }
-                kernels += 1;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let fatbin = output.join(format!("{name}.fatbin"));
+        let said = compile(&mut nvcc(&shell, file, &arguments.sm, &fatbin))?;
+        for usage in usages(&demangled(&shell, &said)) {
+            let Usage { kernel, sm, registers, shared, stack, .. } = &usage;
+            let spilled = usage.spill_stores + usage.spill_loads;
+            println!("{kernel:<44} {sm:>5} {registers:>9} {shared:>7} {stack:>6} {spilled:>7}");
+            if spilled > 0 {
+                spilling.push(format!("{kernel} (sm_{sm}, {spilled} bytes)"));
             }
+            kernels += 1;
+        }
+        let bytes = fs::read(&fatbin)?;
+        let codes = fatbin::contents(&bytes)
+            .with_context(|| format!("cannot read {}", fatbin.display()))?;
+        let listed: Vec<String> = codes.iter().map(Code::to_string).collect();
+        held.push(format!("{name:<44} {:>8} bytes: {}", bytes.len(), listed.join(", ")));
+        if arguments.sm.is_empty()
+            && let Some(lacking) = CODE.iter().find(|code| !codes.contains(code))
+        {
+            bail!("{} has no code for {lacking}; see {SOURCES}/nvcc.txt", file.display());
         }
     }
+    println!("\n{}\n", held.join("\n"));
     ensure!(kernels > 0, "no kernel found in {SOURCES}");
     ensure!(
         spilling.is_empty(),
@@ -101,12 +118,19 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// As `shared`'s build script compiles them, but to machine code, which is where registers are dealt out.
-fn nvcc(shell: &Shell, file: &Path, sm: u32, cubin: &Path) -> Command {
+/// As `shared`'s build script compiles them, or for other cards.
+fn nvcc(shell: &Shell, file: &Path, cards: &[u32], fatbin: &Path) -> Command {
     let mut command = shell.command("nvcc");
-    command.args(["--cubin", "-O3", "-std=c++17", "--extra-device-vectorization", "-Xptxas", "-v"]);
-    command.arg(format!("--gpu-architecture=sm_{sm}"));
-    command.arg("-o").arg(cubin).arg(file);
+    command.args(["-fatbin", "-Xptxas", "-v"]);
+    let (codes, others): (Vec<&str>, _) =
+        NVCC.lines().partition(|argument| argument.starts_with("-gencode"));
+    command.args(others);
+    match cards {
+        [] => command.args(codes),
+        _ => command
+            .args(cards.iter().map(|card| format!("-gencode=arch=compute_{card},code=sm_{card}"))),
+    };
+    command.arg("-o").arg(fatbin).arg(file);
     command
 }
 
@@ -150,10 +174,11 @@ fn usages(said: &str) -> Vec<Usage> {
     let mut usages: Vec<Usage> = Vec::new();
     for line in said.lines() {
         if let Some(rest) = line.split_once("Compiling entry function '").map(|(_, rest)| rest) {
-            let kernel = rest.rsplit_once("' for '").map_or(rest, |(kernel, _)| kernel);
-            let kernel = short(kernel);
+            let (kernel, card) = rest.rsplit_once("' for '").unwrap_or((rest, ""));
+            let sm = card.trim_end_matches('\'').trim_start_matches("sm_");
             usages.push(Usage {
-                kernel,
+                kernel: short(kernel),
+                sm: sm.parse().unwrap_or(0),
                 registers: 0,
                 shared: 0,
                 stack: 0,
@@ -201,7 +226,7 @@ ptxas info    : Function properties for plain
     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
 ptxas info    : Used 23 registers, used 1 barriers, 1024 bytes smem, 376 bytes cmem[0]
 ptxas info    : Compile time = 2.000 ms
-ptxas info    : Compiling entry function 'void wide<float, 4>(float const*, int)' for 'sm_80'
+ptxas info    : Compiling entry function 'void wide<float, 4>(float const*, int)' for 'sm_90'
 ptxas info    : Function properties for void wide<float, 4>(float const*, int)
     104 bytes stack frame, 88 bytes spill stores, 92 bytes spill loads
 ptxas info    : Used 32 registers, used 0 barriers, 104 bytes cumulative stack size
@@ -209,6 +234,7 @@ ptxas info    : Used 32 registers, used 0 barriers, 104 bytes cumulative stack s
         let [plain, wide] = usages(said).try_into().expect("two kernels");
         let expected = Usage {
             kernel: "plain".to_owned(),
+            sm: 80,
             registers: 23,
             shared: 1024,
             stack: 0,
@@ -217,6 +243,7 @@ ptxas info    : Used 32 registers, used 0 barriers, 104 bytes cumulative stack s
         };
         assert_eq!(plain, expected);
         assert_eq!(wide.kernel, "wide<float, 4>");
+        assert_eq!(wide.sm, 90);
         assert_eq!((wide.registers, wide.shared, wide.stack), (32, 0, 104));
         assert_eq!((wide.spill_stores, wide.spill_loads), (88, 92));
     }

@@ -9,6 +9,7 @@ use anyhow::Result;
 use crate::shell;
 use crate::workspace::Workspace;
 
+mod fatbin;
 mod kernels;
 pub mod standin;
 mod toolkit;
@@ -34,7 +35,7 @@ pub enum Command {
     /// The first time, candle's own kernels take 15 to 45 minutes of two cores. The program starts on a machine without
     /// CUDA as well. CUDA_COMPUTE_CAP says which cards it is for: 80, the default, runs on A100 and all later ones.
     Build,
-    /// Compiles our kernels for sm_80 and sm_90, lists what each takes, fails where one spills registers
+    /// Compiles our kernels, lists what each takes and for which cards there is code, fails where one spills registers
     Kernels(kernels::Arguments),
 }
 
