@@ -140,6 +140,11 @@ impl Arena {
             .collect()
     }
 
+    /// All weights `[len]`.
+    pub fn all_weights(&self) -> &Tensor {
+        &self.flat.weights
+    }
+
     /// Copies of the weights on the CPU.
     pub fn copy_of_weights(&self) -> Result<Tensors> {
         let flat = &self.flat.weights;
@@ -205,7 +210,8 @@ impl Arena {
         self.regions.iter().chain(&self.stacks).map(|region| view(flat, region)).collect()
     }
 
-    fn on_cpu(&self, flat: &Tensor) -> Result<Tensors> {
+    /// The weights of a flat tensor on the CPU, by name.
+    pub fn on_cpu(&self, flat: &Tensor) -> Result<Tensors> {
         self.views(&flat.to_device(&Device::Cpu)?)
     }
 }
@@ -309,8 +315,10 @@ mod tests {
         assert_eq!(values(&arena.weights_on_cpu().unwrap()["d.weight"]), [4.0; 2]);
 
         let copy = arena.copy_of_weights().unwrap();
+        let flat = arena.all_weights().copy().unwrap();
         elementwise::copy_into(&weights["a.bias"], &changed.zeros_like().unwrap()).unwrap();
         assert_eq!(values(&copy["a.bias"]), [9.0; 3]);
+        assert_eq!(values(&arena.on_cpu(&flat).unwrap()["a.bias"]), [9.0; 3]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use shared::autograd::Tape;
 use shared::kernels::grad_scaler::GradScaler;
 use shared::model::WORD_EMBEDDINGS;
 
+use super::arena::Arena;
 use super::checkpoint::{Checkpoint, Position};
 use super::context::{Hyperparameters, Order, PhaseTimes, Precision, TrainingContext};
 use super::lr_scheduler::LinearSchedule;
@@ -61,7 +62,36 @@ struct Trainer<'a, O> {
 
 struct Best {
     epoch: EpochRecord,
-    weights: BTreeMap<String, Tensor>,
+    weights: BestWeights,
+}
+
+/// A copy of the weights after the best epoch.
+enum BestWeights {
+    OnCpu(Tensors),
+    /// All in one tensor, where the GPU has memory left: copying them to the CPU takes a hundred times as long.
+    OnCard(Tensor),
+}
+
+impl BestWeights {
+    fn copied_from(arena: &Arena) -> Result<Self> {
+        let weights = arena.all_weights();
+        let bytes = (weights.elem_count() * weights.dtype().size_in_bytes()) as u64;
+        // What is left is for the steps of this training and of those beside it.
+        let fits = |Memory { free, total }| free >= bytes + total / 8;
+        if device::memory(weights.device()).ok().flatten().is_some_and(fits)
+            && let Ok(copy) = weights.copy()
+        {
+            return Ok(Self::OnCard(copy));
+        }
+        Ok(Self::OnCpu(arena.copy_of_weights()?))
+    }
+
+    fn on_cpu(&self, arena: &Arena) -> Result<Tensors> {
+        match self {
+            Self::OnCpu(weights) => Ok(weights.clone()),
+            Self::OnCard(weights) => arena.on_cpu(weights),
+        }
+    }
 }
 
 /// Trains the weights of `optimizer` from the beginning, or from the checkpoint if there is one.
@@ -99,7 +129,7 @@ pub fn train<O: Objective>(
         }
     }
     log.sync()?;
-    Ok(trainer.finish())
+    trainer.finish()
 }
 
 /// Copies `initial` to the device, with all that changes it.
@@ -232,7 +262,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
             return Err(self.diverged(epoch.step, &"the validation loss is infinite or NaN"));
         }
         if self.best.as_ref().is_none_or(|best| epoch.improves_on(&best.epoch)) {
-            let weights = self.optimizer.arena().copy_of_weights()?;
+            self.best = None; // its memory is free for the copy
+            let weights = BestWeights::copied_from(self.optimizer.arena())?;
             self.best = Some(Best { epoch: epoch.clone(), weights });
         }
         self.times.validation += started.elapsed();
@@ -268,7 +299,10 @@ impl<'a, O: Objective> Trainer<'a, O> {
             position,
             weights: self.optimizer.arena().weights_on_cpu()?,
             moments: self.optimizer.arena().moments_on_cpu()?,
-            best: best.map_or_else(Tensors::new, |best| best.weights.clone()),
+            best: match best {
+                Some(best) => best.weights.on_cpu(self.optimizer.arena())?,
+                None => Tensors::new(),
+            },
         };
         checkpoint.save(files.checkpoint)
     }
@@ -298,18 +332,19 @@ impl<'a, O: Objective> Trainer<'a, O> {
             let epochs = metrics_log::read_epochs(files.metrics)?;
             let epoch = epochs.into_iter().find(|epoch| epoch.epoch == position.best_epoch);
             let epoch = epoch.ok_or_else(|| damaged(files.metrics, "it lacks the best epoch"))?;
-            self.best = Some(Best { epoch, weights: best });
+            self.best = Some(Best { epoch, weights: BestWeights::OnCpu(best) });
         }
         Ok((position.epochs, log))
     }
 
-    fn finish(self) -> Kept {
+    fn finish(self) -> Result<Kept> {
         let Best { epoch, weights } = self.best.expect("at least one epoch");
         let skipped = self.results.skipped();
         let taken = (0..epoch.step).filter(|done| skipped.binary_search(done).is_err());
         let rates = taken.map(|done| self.schedule.learning_rate(done));
         let word_decay = rates.map(|lr| self.optimizer.decay_factor(WORD_EMBEDDINGS, lr)).collect();
-        Kept { weights, best: epoch, word_decay, times: self.times }
+        let weights = weights.on_cpu(self.optimizer.arena())?;
+        Ok(Kept { weights, best: epoch, word_decay, times: self.times })
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
+use shared::kernels::optimizer;
 
 /// The ids in use, ascending. The index of an id is its row in the compact table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,14 +50,12 @@ impl CompactVocabulary {
         let (entries, width) = initial.dims2()?;
         let mut table: Vec<f32> = initial.flatten_all()?.to_vec1()?;
         let trained: Vec<f32> = trained.flatten_all()?.to_vec1()?;
+        // A step whose learning rate is 0, as the first of a warm-up, changes nothing.
+        let decay: Vec<f32> = decay.iter().copied().filter(|&factor| factor != 1.0).collect();
         table.par_chunks_mut(width).enumerate().for_each(|(id, row)| {
             match self.ids.binary_search(&(id as u32)) {
                 Ok(place) => row.copy_from_slice(&trained[place * width..][..width]),
-                Err(_) => {
-                    for factor in decay {
-                        row.iter_mut().for_each(|x| *x *= factor);
-                    }
-                }
+                Err(_) => optimizer::decay(row, &decay),
             }
         });
         Ok(Tensor::from_vec(table, (entries, width), &Device::Cpu)?)

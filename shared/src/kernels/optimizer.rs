@@ -81,5 +81,24 @@ impl AdamW {
     }
 }
 
+/// Multiplies each value by all `factors`, one after the other: what AdamW's steps do to weights that have no gradient.
+pub fn decay(values: &mut [f32], factors: &[f32]) {
+    /// As many as stay in vector registers while all factors are applied.
+    const AT_ONCE: usize = 64;
+    simd(|| {
+        let (chunks, rest) = values.as_chunks_mut::<AT_ONCE>();
+        for chunk in chunks {
+            let mut kept = *chunk;
+            for factor in factors {
+                kept.iter_mut().for_each(|value| *value *= factor);
+            }
+            *chunk = kept;
+        }
+        for value in rest {
+            *value = factors.iter().fold(*value, |value, factor| value * factor);
+        }
+    });
+}
+
 #[cfg(test)]
 mod tests;

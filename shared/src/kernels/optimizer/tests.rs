@@ -32,6 +32,21 @@ fn unscaled(gradients: &[f32], scaler: &GradScaler) -> f32 {
 }
 
 #[test]
+fn decay_applies_each_factor_in_turn_to_the_bit() {
+    let factors: Vec<f32> = (0..30).map(|step| 1.0 - 1e-6 * step as f32).collect();
+    for length in [1, 63, 64, 65, 200] {
+        let mut decayed = random(length, 1);
+        let mut expected = decayed.clone();
+        decay(&mut decayed, &factors);
+        for value in &mut expected {
+            factors.iter().for_each(|factor| *value *= factor);
+        }
+        let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&decayed), bits(&expected), "{length}");
+    }
+}
+
+#[test]
 fn the_first_step_moves_by_the_learning_rate_against_the_sign() {
     let group = group(&[1.0, 1.0, -2.0], &[0.5, -3.0, 0.0], Some(DType::BF16));
     let scaler = scaler(1.0);
