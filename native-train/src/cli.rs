@@ -9,8 +9,9 @@ use shared::bundle::Encoding;
 use shared::csv::Delimiter;
 
 use examples::{
-    CLUSTER_EXAMPLES, DISTIL_EXAMPLES, EVALUATE_EXAMPLES, EXAMPLES, EXPORT_EXAMPLES,
-    GATHER_EXAMPLES, INSPECT_EXAMPLES, PREDICT_EXAMPLES, SHRINK_EXAMPLES, TRAIN_EXAMPLES,
+    CLUSTER_EXAMPLES, DISTIL_EXAMPLES, DOCTOR_EXAMPLES, EVALUATE_EXAMPLES, EXAMPLES,
+    EXPORT_EXAMPLES, GATHER_EXAMPLES, INSPECT_EXAMPLES, PREDICT_EXAMPLES, SHRINK_EXAMPLES,
+    TRAIN_EXAMPLES,
 };
 
 use crate::{
@@ -42,6 +43,7 @@ pub enum Command {
     Export(ExportArgs),
     Inspect(InspectArgs),
     Shrink(ShrinkArgs),
+    Doctor(DoctorArgs),
     #[command(hide = true)]
     Pack(PackArgs),
 }
@@ -507,6 +509,28 @@ pub struct ShrinkArgs {
     /// Check teacher, texts and settings and print the plan, without training
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Describe this machine, check what it computes with, and time it
+///
+/// Prints the program's build, the processor's instruction sets, threads and where their number comes
+/// from, memory and its bandwidth, GPUs, driver and NVIDIA's libraries, whether each kernel computes on
+/// the GPU what it does on the CPU, and the time of a training step of the built-in model `small`. An
+/// issue report should hold it.
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub struct DoctorArgs {
+    /// Device to check and time: auto, cpu, cuda or cuda:N (the N-th GPU)
+    #[arg(long, value_name = "DEVICE", default_value = "auto", display_order = 1)]
+    pub device: DeviceChoice,
+
+    /// CPU threads [default: the number of cores]
+    #[arg(long, value_name = "N", display_order = 2)]
+    pub threads: Option<usize>,
+
+    /// Print JSON instead of lines
+    #[arg(long, display_order = 3)]
+    pub json: bool,
 }
 
 /// Write the files of the built-in model `small` from a model's folder

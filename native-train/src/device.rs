@@ -16,7 +16,7 @@ mod card;
 #[cfg(feature = "cuda")]
 mod cuda;
 
-pub use card::{Card, Memory};
+pub use card::{Card, Library, Memory};
 
 /// The device that computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -169,6 +169,28 @@ fn find() -> Result<Vec<Card>, String> {
     Err("this build has no CUDA".to_owned())
 }
 
+/// The libraries that this program loads for a GPU; none without the feature `cuda`.
+pub fn libraries() -> Vec<Library> {
+    #[cfg(feature = "cuda")]
+    return cuda::libraries();
+    #[cfg(not(feature = "cuda"))]
+    Vec::new()
+}
+
+/// The version of NVIDIA's driver, such as 580.65.06, if there is one.
+pub fn driver() -> Option<String> {
+    version_of_driver(&std::fs::read_to_string("/proc/driver/nvidia/version").ok()?)
+}
+
+/// Reads `NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun ...`.
+fn version_of_driver(text: &str) -> Option<String> {
+    let mut words = text.lines().next()?.split_whitespace();
+    let version = words.find(|word| {
+        word.contains('.') && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    });
+    version.map(str::to_owned)
+}
+
 /// Opens the device for tensors. Each call opens another stream of a GPU, and tensors of different
 /// streams must not meet.
 ///
@@ -200,15 +222,13 @@ pub fn memory(device: &candle_core::Device) -> Result<Option<Memory>> {
 
 /// The most bytes that this program's tensors have taken on a GPU at a time; `None` for the CPU.
 ///
-/// As `torch.cuda.max_memory_allocated`, it leaves out the driver's own memory.
-///
-/// # Errors
-/// If the driver does not report it.
-pub fn peak_memory(device: &candle_core::Device) -> Result<Option<u64>> {
+/// As `torch.cuda.max_memory_allocated`, it leaves out the driver's own memory. `None` also where the driver does not
+/// report it.
+pub fn peak_memory(device: &candle_core::Device) -> Option<u64> {
     match device {
         #[cfg(feature = "cuda")]
-        candle_core::Device::Cuda(device) => cuda::peak_memory(device).map(Some),
-        _ => Ok(None),
+        candle_core::Device::Cuda(device) => cuda::peak_memory(device).ok(),
+        _ => None,
     }
 }
 
@@ -221,7 +241,7 @@ mod tests {
         let cpu = open(Device::Cpu).unwrap();
         assert!(cpu.is_cpu());
         assert_eq!(memory(&cpu).unwrap(), None);
-        assert_eq!(peak_memory(&cpu).unwrap(), None);
+        assert_eq!(peak_memory(&cpu), None);
     }
 
     #[test]
@@ -247,6 +267,23 @@ mod tests {
             Ok(cards) => assert!(!cards.is_empty()),
             Err(reason) => assert!(!reason.is_empty() && !reason.ends_with('.'), "{reason}"),
         }
+    }
+
+    #[test]
+    fn the_driver_s_version_is_read_whichever_module_it_is() {
+        for (text, version) in [
+            (
+                "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27 07:13:43 UTC 2025\nGCC 12.3\n",
+                "580.65.06",
+            ),
+            (
+                "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build\n",
+                "570.86.15",
+            ),
+        ] {
+            assert_eq!(version_of_driver(text).as_deref(), Some(version));
+        }
+        assert_eq!(version_of_driver("nothing"), None);
     }
 
     #[test]

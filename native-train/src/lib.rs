@@ -20,3 +20,4 @@ pub mod progress;
 pub mod run;
 pub mod shrink;
 pub mod training;
+pub mod trust;

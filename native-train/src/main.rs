@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Export(args) => commands::export::run(&args, &mut progress),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Shrink(args) => commands::shrink::run(&args, &mut progress),
+        Command::Doctor(args) => commands::doctor::run(&args, &mut progress),
         Command::Pack(args) => native_train::pretrained::pack(&args.model, &args.output),
     };
     progress.clear();

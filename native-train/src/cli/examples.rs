@@ -81,3 +81,9 @@ Examples:
   native-train inspect static/bundle
   native-train inspect runs/base/fold-0/model.safetensors
   native-train inspect runs/base/fold-0 --text \"what a lovely day\"";
+
+pub const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  native-train doctor
+  native-train doctor --json > doctor.json
+  native-train doctor --device cuda:1";

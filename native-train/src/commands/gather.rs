@@ -16,6 +16,7 @@ use crate::{
     progress::Progress,
     run::Run,
     training::PhaseTimes,
+    trust,
 };
 
 /// Scores the folds that are trained, writes the results that one training would have left, and prints the closing table.
@@ -55,6 +56,7 @@ pub fn run(args: &GatherArgs, progress: &mut Progress) -> Result<()> {
             joined(missing)
         ));
     }
+    trust::establish_all(&context.config.device, progress)?;
     let hyperparameters = context.config.hyperparameters();
     let lessons = train::labels_alone(&context.inputs);
     let plan = train::plan(&context, &run, &hyperparameters, &lessons)?;

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod distil;
+pub mod doctor;
 pub mod evaluate;
 pub mod export;
 pub mod gather;

@@ -31,6 +31,7 @@ use crate::{
         Compute, Subject, TrainingContext, checkpoint,
         trainer::{self, Files},
     },
+    trust,
 };
 
 /// One text in this many measures the student, but no more than `MOST_HELD_OUT`.
@@ -133,6 +134,7 @@ impl Shrinking {
 
     fn train(&self, folder: &StudentFolder, progress: &mut Progress) -> Result<()> {
         let hyperparameters = self.config.hyperparameters();
+        trust::establish(self.config.device, progress)?;
         let compute =
             Compute { device: device::open(self.config.device)?, precision: self.config.precision };
         let (held_out, train_rows) = self.rows();

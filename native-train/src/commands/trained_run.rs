@@ -13,6 +13,7 @@ use crate::{
     inference::Ensemble,
     progress::Progress,
     run::{Run, files::damaged, tables::ThresholdTable},
+    trust,
 };
 
 pub struct TrainedRun {
@@ -45,7 +46,9 @@ impl TrainedRun {
         if trained.is_empty() || (!missing.is_empty() && !args.allow_missing_folds) {
             return Err(untrained(&run, &missing, config.folds).into());
         }
-        let device = device::open(args.device.resolve_one(device::cards)?)?;
+        let device = args.device.resolve_one(device::cards)?;
+        trust::establish(device, progress)?;
+        let device = device::open(device)?;
         let ensemble = Ensemble::load(&run, &trained, labels, config.max_len, &device)?;
         for fold in missing {
             progress.warn(format_args!("fold {fold} is not trained: its vote is missing"));

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 use shared::csv::Delimiter;
 
-use checks::{check, check_hyperparameters, cores};
+pub use checks::cores;
+use checks::{check, check_hyperparameters};
 pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use places::{Places, located, of_config_file, place_of};
 pub use settings::Settings;

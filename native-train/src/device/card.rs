@@ -1,4 +1,6 @@
-//! A GPU that can be used, and its memory.
+//! A GPU that can be used, its memory, and the libraries that it needs.
+
+use serde::Serialize;
 
 /// A GPU that can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,4 +23,13 @@ impl Card {
 pub struct Memory {
     pub free: u64,
     pub total: u64,
+}
+
+/// One of NVIDIA's libraries that a GPU needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Library {
+    /// The name of its file, such as `libcublas.so.13`.
+    pub file: String,
+    /// Where it was found, or why it was not.
+    pub place: String,
 }

@@ -1,5 +1,7 @@
 //! The GPUs, as NVIDIA's driver reports them.
 
+use std::{env, fs};
+
 use anyhow::{Context, Result};
 use autoload_cuda::Missing;
 use candle_core::cuda_backend::cudarc::driver::result::{self, DriverError};
@@ -7,8 +9,12 @@ use candle_core::cuda_backend::cudarc::driver::sys::{
     self, CUdevice_attribute as Attribute, CUmemPool_attribute as PoolAttribute,
 };
 use candle_core::{CudaDevice, Device};
+use shared::kernels::cuda as kernels;
 
-use super::card::{Card, Memory};
+use super::card::{Card, Library, Memory};
+
+/// The environment variable that has each kernel waited for, so that an error names it.
+const SYNC: &str = "QUINTET_CUDA_SYNC";
 
 /// The GPUs, or the reason why none can be used.
 pub fn find() -> Result<Vec<Card>, String> {
@@ -30,6 +36,34 @@ pub fn find() -> Result<Vec<Card>, String> {
     }
     let cards = (0..count).map(card).collect::<Result<_, _>>();
     cards.map_err(|error| format!("the driver does not describe the GPUs ({})", words(error)))
+}
+
+/// The libraries, with the place from which the system has loaded each.
+pub fn libraries() -> Vec<Library> {
+    let libraries = autoload_cuda::libraries();
+    // What is loaded is mapped.
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    libraries
+        .into_iter()
+        .map(|(file, missing)| {
+            let place = match missing {
+                Some(Missing { file, reason }) => absence(&file, &reason),
+                None => mapped(&maps, &file).unwrap_or("loaded").to_owned(),
+            };
+            Library { file, place }
+        })
+        .collect()
+}
+
+/// The path of a mapped file whose name begins so: a link's target has more numbers.
+fn mapped<'a>(maps: &'a str, file: &str) -> Option<&'a str> {
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|begin| &line[begin..]));
+    let stem = file.split_once(".so").map_or(file, |(stem, _)| stem);
+    let is_it = |path: &&str| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        name == file || name.strip_prefix(stem).is_some_and(|rest| rest.starts_with(".so"))
+    };
+    paths.find(is_it)
 }
 
 fn absence(file: &str, reason: &str) -> String {
@@ -72,24 +106,36 @@ fn driver_version() -> (u32, u32) {
 
 /// A card, with a stream of its own.
 pub fn open(ordinal: usize) -> Result<Device> {
+    if env::var_os(SYNC).is_some_and(|value| value != "0" && !value.is_empty()) {
+        kernels::wait_for_launches(true);
+    }
     let device = CudaDevice::new_with_stream(ordinal)?;
+    // Is never dropped. After an error on the card, dropping cuBLAS's handle panics, and the error would not be told.
+    // And the card's context stays, which takes a second to make.
+    std::mem::forget(device.clone());
     #[expect(unsafe_code, reason = "tensors are no longer guarded against other streams")]
     // SAFETY: each training keeps to the device it has opened, and a device to its stream, which does one thing after the
     // other. The guards cost two events a tensor, more than most kernels take.
     unsafe {
         device.disable_event_tracking();
     }
-    let pool = pool(&device)?;
-    let keep_all = u64::MAX;
+    // Without it a step is slower, and as right.
+    let _ = keep_freed_memory(&device);
+    Ok(Device::Cuda(device))
+}
+
+/// Keeps what tensors have freed for the next ones. By default it goes back to the driver whenever a stream is waited
+/// for, and the next step has to ask for it again.
+fn keep_freed_memory(device: &CudaDevice) -> Result<()> {
+    let (pool, keep_all) = (pool(device)?, u64::MAX);
     #[expect(unsafe_code, reason = "a C function")]
-    // SAFETY: this attribute of a pool is a u64. By default what is free goes back to the driver whenever a stream is
-    // waited for, and the next step has to ask for it again.
+    // SAFETY: this attribute of a pool is a u64.
     unsafe {
         let attribute = PoolAttribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
         sys::cuMemPoolSetAttribute(pool, attribute, (&raw const keep_all).cast_mut().cast())
             .result()?;
     }
-    Ok(Device::Cuda(device))
+    Ok(())
 }
 
 /// The memory pool that candle allocates its tensors on this GPU from.
@@ -147,6 +193,14 @@ mod tests {
     }
 
     #[test]
+    fn a_library_is_found_under_the_name_of_its_version() {
+        let maps = "7f00-7f01 r-xp 00000000 08:01 1  /usr/lib/libcublasLt.so.13.0.0.19\n\
+                    7f02-7f03 r-xp 00000000 08:01 2  /usr/lib/libcublas.so.13.0.0.19\n";
+        assert_eq!(mapped(maps, "libcublas.so.13"), Some("/usr/lib/libcublas.so.13.0.0.19"));
+        assert_eq!(mapped(maps, "libcuda.so.1"), None);
+    }
+
+    #[test]
     #[ignore = "needs CUDA"]
     fn cuda_cards_have_memory_and_remember_the_most_that_was_used() {
         let cards = super::super::cards().expect("a card");
@@ -156,9 +210,9 @@ mod tests {
         assert!(0 < free && free < total, "{free} of {total}");
         let shape = (1 << 20, 16);
         let tensor = candle_core::Tensor::zeros(shape, candle_core::DType::F32, &device).unwrap();
-        let peak = super::super::peak_memory(&device).unwrap().expect("a card's");
+        let peak = super::super::peak_memory(&device).expect("a card's");
         assert!(peak >= 64 << 20, "{peak}");
         drop(tensor);
-        assert!(super::super::peak_memory(&device).unwrap().expect("a card's") >= peak);
+        assert!(super::super::peak_memory(&device).expect("a card's") >= peak);
     }
 }

@@ -16,6 +16,7 @@ fn help_pages() {
     insta::assert_snapshot!("help_evaluate", page("evaluate --help"));
     insta::assert_snapshot!("help_export", page("export --help"));
     insta::assert_snapshot!("help_inspect", page("inspect --help"));
+    insta::assert_snapshot!("help_doctor", page("doctor --help"));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod cluster;
 mod distil;
+mod doctor;
 mod export;
 mod files;
 mod folders;

@@ -36,20 +36,27 @@ pub fn missing() -> Option<Missing> {
     if !cfg!(quintet_trampolines) {
         return None; // the program is linked against them, and would not have started
     }
-    table::LIBRARIES.iter().find_map(|library| {
+    libraries().into_iter().find_map(|(_, missing)| missing)
+}
+
+/// Loads all libraries, the driver first. Returns the name of each file, and why it cannot be loaded.
+#[cfg(feature = "cuda")]
+pub fn libraries() -> Vec<(String, Option<Missing>)> {
+    let load = |library: &table::Library| {
         let file = library.file(version().0);
-        #[expect(unsafe_code, reason = "a library may do anything when it is loaded")]
-        // SAFETY: NVIDIA's set themselves up and touch nothing of ours.
-        let loaded = unsafe { libloading::Library::new(&file) };
-        match loaded {
-            Ok(library) => {
-                // Stays loaded, as its functions are about to be called.
-                std::mem::forget(library);
-                None
-            }
-            Err(error) => Some(Missing { file, reason: innermost(&error) }),
-        }
-    })
+        let missing = load(&file).err().map(|reason| Missing { file: file.clone(), reason });
+        (file, missing)
+    };
+    table::LIBRARIES.iter().map(load).collect()
+}
+
+#[cfg(feature = "cuda")]
+fn load(file: &str) -> Result<(), String> {
+    #[expect(unsafe_code, reason = "a library may do anything when it is loaded")]
+    // SAFETY: NVIDIA's set themselves up and touch nothing of ours.
+    let library = unsafe { libloading::Library::new(file) };
+    // Stays loaded, as its functions are about to be called.
+    library.map(std::mem::forget).map_err(|error| innermost(&error))
 }
 
 /// Returns the system's message, which `libloading` wraps in its own.

@@ -70,7 +70,10 @@ impl Attention {
     /// [`backward`](Self::backward) needs. On the CPU the operands are contiguous.
     pub fn forward(&self, operands: &Operands<Tensor>) -> Result<(Tensor, Saved)> {
         if cuda::takes(&operands.query) {
-            let (context, saved) = cuda::attention::forward(self, operands)?;
+            let (context, saved) = match cuda::ways::attention_goes_plain(operands.query.dtype()) {
+                true => cuda::ways::forward(self, operands)?,
+                false => cuda::attention::forward(self, operands)?,
+            };
             return Ok((context, Saved::OnDevice(saved)));
         }
         let (query_rows, width) = operands.query.dims2()?;
@@ -112,7 +115,10 @@ impl Attention {
         let probabilities = match saved {
             Saved::Probabilities(probabilities) => probabilities,
             Saved::OnDevice(saved) => {
-                return cuda::attention::backward(self, gradient, operands, saved);
+                return match cuda::ways::attention_goes_plain(gradient.dtype()) {
+                    true => cuda::ways::backward(self, gradient, operands, saved),
+                    false => cuda::attention::backward(self, gradient, operands, saved),
+                };
             }
         };
         let (query_rows, width) = operands.query.dims2()?;
@@ -195,7 +201,12 @@ impl Attention {
         positions: Option<Tensor>,
     ) -> Result<Stacked> {
         if let Saved::OnDevice(saved) = saved {
-            return cuda::attention::backward_stacked(self, gradient, stacked, saved, positions);
+            return match cuda::ways::attention_goes_plain(gradient.dtype()) {
+                true => cuda::ways::backward_stacked(self, gradient, stacked, saved, positions),
+                false => {
+                    cuda::attention::backward_stacked(self, gradient, stacked, saved, positions)
+                }
+            };
         }
         let blocks = stacked.operands()?.map(|block| Ok(block.contiguous()?))?;
         let found = self.backward(gradient, &blocks, saved)?;

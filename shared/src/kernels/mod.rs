@@ -33,6 +33,7 @@ pub mod packed;
 pub mod random;
 pub mod rows;
 pub mod scalar;
+pub mod self_check;
 pub mod stack;
 mod target;
 mod tasks;

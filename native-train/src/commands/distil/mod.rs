@@ -40,6 +40,7 @@ use crate::{
     evaluation::report::{CrossValidation, Distillation, FinalModel, Summary, TextsUsed},
     progress::Progress,
     run::Run,
+    trust,
 };
 
 /// Trains the students that `--output` lacks and the final model, and prints the closing table, or with `--dry-run` the
@@ -76,6 +77,7 @@ pub fn run(args: &DistilArgs, progress: &mut Progress) -> Result<()> {
     }
     train::explain_interrupts(format!("`{}`", run.resume_command()))?;
 
+    trust::establish_all(&context.config.device, progress)?;
     let device = device::open(context.config.device.first())?;
     let answering = Instant::now();
     let answers =

@@ -32,6 +32,7 @@ use crate::{
     progress::Progress,
     run::Run,
     training::Hyperparameters,
+    trust,
 };
 
 /// Trains the folds that `--output` lacks and prints the closing table, or with `--dry-run` the plan.
@@ -61,6 +62,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
         return report(&summary, progress);
     }
     explain_interrupts(format!("`{}`", run.resume_command()))?;
+    trust::establish_all(&context.config.device, progress)?;
     let setup = started.elapsed();
     let hyperparameters = context.config.hyperparameters();
     let lessons = labels_alone(&context.inputs);

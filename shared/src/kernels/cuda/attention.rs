@@ -122,13 +122,21 @@ fn shared_bytes(pass: Pass, tile: usize, padded: usize, format: DType) -> u32 {
     all as u32
 }
 
-/// Returns the larger tile, if the shared memory has room for it in both passes.
+/// Returns whether the shared memory has room for a tile in both passes.
+fn fits(tile: Tile, padded: usize, format: DType, available: u32) -> bool {
+    let bytes = |pass| shared_bytes(pass, tile as usize, padded, format);
+    bytes(Pass::Forward).max(bytes(Pass::Backward)) <= available
+}
+
+/// Returns the larger tile, if the shared memory has room for it.
 fn tile_for(padded: usize, format: DType, available: u32) -> Tile {
-    let fits = |tile| {
-        let bytes = |pass| shared_bytes(pass, tile as usize, padded, format);
-        bytes(Pass::Forward).max(bytes(Pass::Backward)) <= available
-    };
-    if fits(Tile::T32) { Tile::T32 } else { Tile::T16 }
+    if fits(Tile::T32, padded, format, available) { Tile::T32 } else { Tile::T16 }
+}
+
+/// Returns whether this device has room for a tile of heads of `size` columns.
+#[cfg(test)]
+pub(super) fn has_room(tile: Tile, size: usize, format: DType, device: &Device) -> bool {
+    fits(tile, size.next_multiple_of(16), format, available_shared_bytes(device))
 }
 
 fn available_shared_bytes(device: &Device) -> u32 {

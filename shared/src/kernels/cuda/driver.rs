@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_longlong, c_void};
+use std::fmt;
 use std::sync::Arc;
 
 use candle_core::cuda_backend::cudarc::cublas::{result as cublas, sys as cublas_sys};
@@ -10,14 +11,14 @@ use candle_core::cuda_backend::cudarc::driver::sys::{
     CUdevice_attribute, CUfunction_attribute_enum,
 };
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaFunction, CudaModule, CudaSlice, DevicePtr, LaunchConfig, PushKernelArg,
+    CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, LaunchConfig, PushKernelArg,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::cuda_backend::{CudaStorageSlice, DeviceId};
 use candle_core::{CudaDevice, CudaStorage, DType, Device, Error, Tensor};
 
 use super::epilogue::Epilogues;
-use super::types::{Arg, Epilogue, Launch, Operand, Product, distances};
+use super::types::{Arg, Epilogue, Launch, Operand, Product, distances, waits_for_launches};
 use crate::Result;
 use crate::kernels::WriteMode;
 
@@ -60,7 +61,7 @@ impl Loaded {
     fn kernel(&mut self, launch: &Launch, device: &CudaDevice) -> Result<&mut Kernel> {
         if !self.kernels.contains_key(&launch.function) {
             let module = self.module(launch.module, device)?;
-            let function = module.load_function(&launch.function).map_err(Error::wrap)?;
+            let function = module.load_function(&launch.function).map_err(failed(launch))?;
             let kernel = Kernel { function, shared_bytes: PLAIN_SHARED_BYTES };
             self.kernels.insert(launch.function.clone(), kernel);
         }
@@ -71,7 +72,8 @@ impl Loaded {
         if !self.modules.contains_key(name) {
             let image = Ptx::from_binary(image(name).to_vec());
             let stream = device.cuda_stream();
-            let module = stream.context().load_module(image).map_err(Error::wrap)?;
+            let module = stream.context().load_module(image);
+            let module = module.map_err(failed(format_args!("the kernels of `{name}`")))?;
             self.modules.insert(name, module);
         }
         Ok(&self.modules[name])
@@ -87,7 +89,7 @@ pub fn launch(launch: &Launch, device: &CudaDevice, args: &[Arg]) -> Result<()> 
             let attribute =
                 CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             let bytes = launch.shared_bytes as i32;
-            kernel.function.set_attribute(attribute, bytes).map_err(Error::wrap)?;
+            kernel.function.set_attribute(attribute, bytes).map_err(failed(launch))?;
             kernel.shared_bytes = launch.shared_bytes;
         }
         let mut builder = stream.launch_builder(&kernel.function);
@@ -108,8 +110,8 @@ pub fn launch(launch: &Launch, device: &CudaDevice, args: &[Arg]) -> Result<()> 
         #[expect(unsafe_code, reason = "a kernel launch")]
         // SAFETY: the operation passes what its kernel declares (the emulator checks kinds and
         // number for the same call), of tensors that live on this stream.
-        unsafe { builder.launch(config) }.map_err(Error::wrap)?;
-        Ok(())
+        unsafe { builder.launch(config) }.map_err(failed(launch))?;
+        waited_for(&stream, launch)
     })
 }
 
@@ -228,8 +230,8 @@ pub fn multiply(product: &Product<'_>, device: &CudaDevice, addresses: [u64; 3])
             )
         },
     };
-    done.map_err(Error::wrap)?;
-    Ok(())
+    done.map_err(failed(product))?;
+    waited_for(&device.cuda_stream(), product)
 }
 
 /// Computes a product and its epilogue, whose vector is at the address `vector`, by cuBLASLt; or returns `false` where that
@@ -247,8 +249,23 @@ pub fn multiply_with(
             *epilogues = Some(Epilogues::new(device)?);
         }
         let epilogues = epilogues.as_mut().expect("made above");
-        epilogues.multiply(product, epilogue, device, addresses, vector)
+        let done = epilogues.multiply(product, epilogue, device, addresses, vector)?;
+        waited_for(&device.cuda_stream(), product)?;
+        Ok(done)
     })
+}
+
+/// Waits for what has just been started, if launches are to be waited for.
+fn waited_for(stream: &CudaStream, what: impl fmt::Display) -> Result<()> {
+    if waits_for_launches() {
+        stream.synchronize().map_err(failed(what))?;
+    }
+    Ok(())
+}
+
+/// Returns the error of a kernel or product, with its name and sizes before the words of the driver or of cuBLAS.
+fn failed<E: fmt::Debug>(what: impl fmt::Display) -> impl FnOnce(E) -> Error {
+    move |error| Error::Msg(format!("{what}: {error:?}"))
 }
 
 fn format(format: DType) -> cublas_sys::cudaDataType {

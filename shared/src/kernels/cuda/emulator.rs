@@ -1,6 +1,6 @@
 //! The emulator, which runs the kernels on the CPU for tests: their sources compiled as C++ (`emulator/`).
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{CString, c_char};
 
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
@@ -19,6 +19,9 @@ unsafe extern "C" {
         arguments: *const u64,
         count: u32,
     ) -> bool;
+
+    #[cfg(test)]
+    fn quintet_emulator_kernel(place: u32) -> *const c_char;
 }
 
 /// The shared memory of a block, that of an H100.
@@ -27,6 +30,7 @@ pub const SHARED_BYTES: u32 = 232_448;
 thread_local! {
     static EMULATING: Cell<bool> = const { Cell::new(false) };
     static COUNTERS: OnceCell<Tensor> = const { OnceCell::new() };
+    static FAULTY: RefCell<Option<(String, Fault)>> = const { RefCell::new(None) };
 }
 
 /// Returns this thread's counters, u32 `[count]`, which kernels leave as they find them: zero.
@@ -40,15 +44,46 @@ pub(super) fn counters(count: usize) -> Result<Tensor> {
     })
 }
 
+/// A defect of an emulated kernel, for tests of what finds such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Its last block does not run. Of a kernel of the optimizer, whose blocks would share out the work of a lost one, none does.
+    BlockLost,
+    /// Its factors of f32 are five percent too large.
+    FactorsOff,
+    /// It does not start.
+    Refused,
+}
+
 /// Runs `work`, in which this thread's operations on CPU tensors are done by the emulated kernels.
 pub fn emulate<R>(work: impl FnOnce() -> R) -> R {
     switched(true, work)
 }
 
+/// Runs `work` as [`emulate`] does, with a defect in the kernel of this name.
+pub fn emulate_faulty<R>(kernel: &str, fault: Fault, work: impl FnOnce() -> R) -> R {
+    let before = FAULTY.replace(Some((kernel.to_owned(), fault)));
+    let done = emulate(work);
+    FAULTY.set(before);
+    done
+}
+
 /// Runs `work` with the CPU's operations, within [`emulate`].
-#[cfg(test)]
 pub(super) fn natively<R>(work: impl FnOnce() -> R) -> R {
     switched(false, work)
+}
+
+/// Returns the names of all kernels.
+#[cfg(test)]
+pub(in crate::kernels) fn kernels() -> impl Iterator<Item = String> {
+    (0..).map_while(|place| {
+        #[expect(unsafe_code, reason = "the emulator is C++")]
+        // SAFETY: a name that is not null is that of a kernel, which stays as long as the program.
+        unsafe {
+            let name = quintet_emulator_kernel(place);
+            (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
+        }
+    })
 }
 
 fn switched<R>(emulating: bool, work: impl FnOnce() -> R) -> R {
@@ -68,6 +103,24 @@ pub(super) fn emulating() -> bool {
 
 pub(super) fn launch(launch: &Launch, args: &[Arg]) -> Result<()> {
     let name = CString::new(launch.function.as_str()).expect("a kernel's name");
+    let fault = FAULTY.with_borrow(|faulty| {
+        faulty.as_ref().filter(|(kernel, _)| *kernel == launch.function).map(|(_, fault)| *fault)
+    });
+    let (mut grid, mut args) = (launch.grid, args.to_vec());
+    match fault {
+        None => {}
+        Some(Fault::BlockLost) if launch.module == "optimizer" => grid[0] = 0,
+        Some(Fault::BlockLost) => grid[0] -= 1,
+        Some(Fault::FactorsOff) => args.iter_mut().for_each(|arg| {
+            if let Arg::F32(value) = arg {
+                *value *= 1.05;
+            }
+        }),
+        Some(Fault::Refused) => {
+            let message = format!("{launch}: CUDA_ERROR_ILLEGAL_ADDRESS");
+            return Err(candle_core::Error::Msg(message).into());
+        }
+    }
     let (kinds, slots): (Vec<u32>, Vec<u64>) = args
         .iter()
         .map(|arg| match arg {
@@ -83,7 +136,7 @@ pub(super) fn launch(launch: &Launch, args: &[Arg]) -> Result<()> {
     let launched = unsafe {
         quintet_emulator_launch(
             name.as_ptr(),
-            launch.grid.as_ptr(),
+            grid.as_ptr(),
             launch.block,
             launch.shared_bytes,
             kinds.as_ptr(),

@@ -29,16 +29,23 @@ thread_local! {
 
 /// Counts what this thread launches while it does `work`.
 pub fn launches_by_name<R>(work: impl FnOnce() -> R) -> (R, LaunchesByName) {
-    BY_NAME.set(Some(LaunchesByName::new()));
+    let around = BY_NAME.replace(Some(LaunchesByName::new()));
     let result = work();
-    (result, BY_NAME.take().expect("set above"))
+    let counts = BY_NAME.replace(around).expect("set above");
+    // They count for whoever counts around this as well.
+    counts.iter().for_each(|(name, count)| add(name, *count));
+    (result, counts)
 }
 
 pub(super) fn count_launch(name: &str) {
     LAUNCHES.fetch_add(1, Ordering::Relaxed);
+    add(name, 1);
+}
+
+fn add(name: &str, launches: u64) {
     BY_NAME.with_borrow_mut(|counts| {
         if let Some(counts) = counts {
-            *counts.entry(name.to_owned()).or_default() += 1;
+            *counts.entry(name.to_owned()).or_default() += launches;
         }
     });
 }

@@ -1,10 +1,28 @@
-//! The launch of a kernel and the product of two matrices, as the card (`driver`) and the emulator take them.
+//! The launch of a kernel and the product of two matrices, as the card (`driver`) and the emulator take them, and whether a card
+//! is waited for.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Tensor;
 
 use crate::Result;
 use crate::kernels::WriteMode;
 use crate::kernels::random::DropoutMask;
+
+static WAITS: AtomicBool = AtomicBool::new(false);
+
+/// Makes this process wait for each kernel and product on a card, or no longer.
+///
+/// A kernel that fails is otherwise reported by whichever call comes next, and with its name only if that waits.
+pub fn wait_for_launches(wait: bool) {
+    WAITS.store(wait, Ordering::Relaxed);
+}
+
+/// Returns whether each kernel and product is waited for.
+pub fn waits_for_launches() -> bool {
+    WAITS.load(Ordering::Relaxed)
+}
 
 /// A kernel and the extent of its grid.
 pub(super) struct Launch {
@@ -16,6 +34,17 @@ pub(super) struct Launch {
     pub block: u32,
     /// Dynamic shared memory of a block.
     pub shared_bytes: u32,
+}
+
+impl fmt::Display for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { function, grid: [x, y, z], block, shared_bytes, .. } = self;
+        write!(f, "kernel `{function}` ({x} x {y} x {z} blocks of {block} threads")?;
+        match shared_bytes {
+            0 => f.write_str(")"),
+            bytes => write!(f, " with {bytes} bytes of shared memory)"),
+        }
+    }
 }
 
 /// An argument of a kernel.
@@ -74,6 +103,19 @@ pub(super) enum Epilogue<'a> {
     RowSums(&'a Tensor),
 }
 
+impl fmt::Display for Product<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { a, b, output, rows, columns, depth, count, .. } = self;
+        let formats = [a.tensor, b.tensor, output].map(|tensor| tensor.dtype().as_str());
+        let [a, b, output] = formats;
+        write!(
+            f,
+            "product of {a} [{rows}, {depth}] and {b} [{depth}, {columns}] into {output} by cuBLAS"
+        )?;
+        if *count > 1 { write!(f, ", {count} at once") } else { Ok(()) }
+    }
+}
+
 impl<'a> Operand<'a> {
     pub fn new(tensor: &'a Tensor) -> Self {
         Self { tensor, transposed: false }
@@ -104,5 +146,45 @@ pub(super) fn distances(tensor: &Tensor) -> (usize, usize) {
         [row, _] => (0, row),
         [matrix, row, _] => (matrix, row),
         _ => unreachable!("`matrices` has refused these dimensions"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+
+    #[test]
+    fn errors_name_a_kernel_and_a_product_with_their_sizes() {
+        let mut launch = Launch {
+            module: "attention",
+            function: "attention_forward_bf16_32".to_owned(),
+            grid: [4, 12, 16],
+            block: 256,
+            shared_bytes: 68_608,
+        };
+        let told = "kernel `attention_forward_bf16_32` (4 x 12 x 16 blocks of 256 threads with 68608 bytes of \
+                    shared memory)";
+        assert_eq!(launch.to_string(), told);
+        launch.shared_bytes = 0;
+        assert!(launch.to_string().ends_with("256 threads)"));
+
+        let tensor = |shape, format| Tensor::zeros(shape, format, &Device::Cpu).unwrap();
+        let [a, b] = [tensor((331, 768), DType::BF16), tensor((3072, 768), DType::BF16)];
+        let mut product = Product {
+            a: Operand::new(&a),
+            b: Operand::transposed(&b),
+            output: &tensor((331, 3072), DType::F32),
+            write: WriteMode::Replace,
+            rows: 331,
+            columns: 3072,
+            depth: 768,
+            count: 1,
+        };
+        let told = "product of bf16 [331, 768] and bf16 [768, 3072] into f32 by cuBLAS";
+        assert_eq!(product.to_string(), told);
+        product.count = 12;
+        assert_eq!(product.to_string(), format!("{told}, 12 at once"));
     }
 }

@@ -60,3 +60,10 @@ extern "C" bool quintet_emulator_signature(const char* name, const char** module
   *count = entry.kinds.size();
   return true;
 }
+
+// The name of each kernel, one after the other; null behind the last.
+extern "C" const char* quintet_emulator_kernel(uint32_t place) {
+  for (const auto& entry : emulator::registry())
+    if (place-- == 0) return entry.first.c_str();
+  return nullptr;
+}

@@ -16,6 +16,7 @@ mod loss;
 mod optimizer;
 mod reference;
 mod rows;
+mod self_check;
 mod stack;
 
 use candle_core::{DType, Device, Shape, Tensor};
