@@ -16,16 +16,21 @@ pub fn losses(answer: &Value) -> Result<Vec<f64>> {
 pub fn each_step(ours: &[f64], theirs: &[f64], tolerance: f64) -> Result<f64> {
     ensure!(ours.len() == theirs.len(), "{} losses and {}", ours.len(), theirs.len());
     ensure!(!ours.is_empty(), "no losses");
-    let mut worst = 0.0;
-    for (step, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+    let differences = ours.iter().zip(theirs).map(|(ours, theirs)| {
         let difference = (ours - theirs).abs() / theirs.abs();
-        ensure!(
-            difference <= tolerance,
-            "step {}: {ours} and {theirs} differ by {difference:.1e}, above {tolerance:.0e}",
-            step + 1
-        );
-        worst = difference.max(worst);
-    }
+        if difference.is_nan() { f64::INFINITY } else { difference }
+    });
+    let (step, worst) = differences
+        .enumerate()
+        .max_by(|(_, one), (_, other)| one.total_cmp(other))
+        .expect("there are losses");
+    ensure!(
+        worst <= tolerance,
+        "step {}: {} and {} differ by {worst:.1e}, more than at any other step and above {tolerance:.0e}",
+        step + 1,
+        ours[step],
+        theirs[step]
+    );
     Ok(worst)
 }
 
@@ -55,6 +60,8 @@ mod tests {
         assert!((worst - 0.001).abs() < 1e-9, "{worst}");
         let error = each_step(&[1.0, 2.1], &[1.0, 2.0], 0.01).unwrap_err().to_string();
         assert!(error.starts_with("step 2: 2.1 and 2 differ by 5.0e-2"), "{error}");
+        let error = each_step(&[1.5, 2.1, 1.9], &[1.0, 2.0, 2.0], 0.01).unwrap_err().to_string();
+        assert!(error.starts_with("step 1: 1.5 and 1 "), "the largest difference: {error}");
         assert!(each_step(&[1.0], &[1.0, 2.0], 0.01).is_err());
         assert!(each_step(&[f64::NAN], &[1.0], 0.01).is_err());
         assert!(each_step(&[], &[], 0.01).is_err());

@@ -4,6 +4,9 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use super::limited;
 
 /// Where PyTorch keeps the CUDA libraries that it came with: beside itself.
 const LIBRARIES_OF_TORCH: &str = "\
@@ -15,9 +18,14 @@ print(os.pathsep.join(sorted(glob.glob(os.path.join(base, 'nvidia', '*', 'lib'))
 const LIBRARIES_OF_SYSTEM: [&str; 3] =
     ["/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/local/cuda/lib64"];
 
+/// The time that Python may take to say where PyTorch is: its disk may be cold.
+const LIMIT: Duration = Duration::from_secs(30);
+
 /// Where our programs find CUDA: what the environment says, then PyTorch's own, then the usual places.
-pub fn find(python: &Path) -> OsString {
-    let of_torch = crate::shell::answer(Command::new(python).args(["-c", LIBRARIES_OF_TORCH]));
+pub fn find(python: &Path, log: &Path) -> OsString {
+    let mut command = Command::new(python);
+    let of_torch = limited::run(command.args(["-c", LIBRARIES_OF_TORCH]), log, LIMIT);
+    let of_torch = of_torch.ok().and_then(|said| said.lines().last().map(str::to_owned));
     let given = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let folders = env::split_paths(&given)
         .chain(env::split_paths(of_torch.as_deref().unwrap_or_default()))

@@ -1,7 +1,7 @@
 //! Running a program for no longer than it may take.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,9 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// Time to end by itself after it was told to.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// Time to be gone after it was killed. A process that waits within a driver never is, and is left behind.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs `command` with all that it prints going to `log`, and returns what that is.
 ///
@@ -24,16 +27,9 @@ pub fn run(command: &mut Command, log: &Path, limit: Duration) -> Result<String>
     in_a_group_of_its_own(command);
     let program = command.get_program().to_string_lossy().into_owned();
     let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
-    let deadline = Instant::now() + limit;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() >= deadline {
-            end(&mut child)?;
-            bail!("it took longer than {} s", limit.as_secs());
-        }
-        thread::sleep(POLL);
+    let Some(status) = wait(&mut child, limit)? else {
+        end(&mut child)?;
+        bail!("it took longer than {} s", limit.as_secs());
     };
     let said = String::from_utf8_lossy(&fs::read(log)?).into_owned();
     if !status.success() {
@@ -60,15 +56,25 @@ fn end(child: &mut Child) -> Result<()> {
         drop(kill.status());
     };
     signal("-TERM");
-    let deadline = Instant::now() + GRACE;
-    while child.try_wait()?.is_none() && Instant::now() < deadline {
-        thread::sleep(POLL);
-    }
+    wait(child, GRACE)?;
     // Also what it may have left behind.
     signal("-KILL");
     child.kill().ok();
-    child.wait()?;
+    if wait(child, PATIENCE)?.is_none() {
+        eprintln!("process {} does not end, and is left behind", child.id());
+    }
     Ok(())
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let status = child.try_wait()?;
+        if status.is_some() || Instant::now() >= deadline {
+            return Ok(status);
+        }
+        thread::sleep(POLL);
+    }
 }
 
 /// The last line that is a JSON object: what a program answers, whatever it said before.

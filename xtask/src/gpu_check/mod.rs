@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! here:   build -> pack (programs, tests, texts, tokenizer, the rival) -> a folder, and the same as one file
-//! there:  ./run -> parts, each with a time limit: tests, comparisons with PyTorch, bench -> results/
+//! there:  ./run -> parts, each with a time limit: sanitizer, tests, comparisons with PyTorch, bench -> results/
 //! ```
 //!
 //! What runs there is this program again (`gpu-run`), so that its tables and limits are tested here. `--rehearse` does
@@ -16,6 +16,8 @@ use anyhow::Result;
 use crate::shell;
 use crate::workspace::Workspace;
 
+mod checks;
+mod commands;
 mod compare;
 mod libraries;
 mod limited;
@@ -23,6 +25,10 @@ mod pack;
 mod parts;
 mod plan;
 mod report;
+mod roofline;
+mod sanitizer;
+mod session;
+mod timings;
 
 pub use parts::{ThereArguments, run as run_there};
 
@@ -32,7 +38,8 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 
-    /// Pack a tiny model's job for the CPU, with the same programs, and run it here. QUINTET_PYTHON names a Python with PyTorch.
+    /// Pack a tiny model's job for the CPU and run it here, in the build of `cargo xtask test`, which needs no CUDA compiler.
+    /// QUINTET_PYTHON names a Python with PyTorch.
     #[arg(long)]
     rehearse: bool,
 }

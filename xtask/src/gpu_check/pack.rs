@@ -33,6 +33,12 @@ const TOKENIZER_FILES: [&str; 4] =
 /// Fused attention for the rival, the fastest that is known for it; pip's own format.
 const FLASH: &str = include_str!("flash.txt");
 
+/// The most bytes of the one file: what some machines take over.
+const MOST_BYTES: u64 = 60 << 20;
+
+/// As xz compresses: the programs have much in common, which it finds only in so large a window.
+const XZ: &str = "--lzma2=preset=6,dict=128MiB";
+
 /// Rows of a rehearsal.
 const FEW_ROWS: usize = 480;
 const FEW_TEST_ROWS: usize = 40;
@@ -63,7 +69,7 @@ pub fn pack(workspace: &Workspace, folder: &Path, rehearsal: bool) -> Result<Pac
             path.display()
         );
     }
-    let built = Built::build(workspace)?;
+    let built = Built::build(workspace, rehearsal)?;
     if folder.exists() {
         // Only what an earlier packing has made, as whatever else is there may be dear to someone.
         ensure!(folder.join(PLAN).is_file(), "{} holds something else", folder.display());
@@ -77,7 +83,7 @@ pub fn pack(workspace: &Workspace, folder: &Path, rehearsal: bool) -> Result<Pac
     for (program, name) in &built.programs {
         strip(&shell, program, &folder.join("bin").join(name))?;
     }
-    let tests = pack_tests(&shell, &built.tests, &folder.join("tests"))?;
+    let tests = pack_tests(&shell, &built.tests, &folder.join("tests"), rehearsal)?;
     let rows = pack_texts(&shared, folder, rehearsal)?;
     for file in TOKENIZER_FILES {
         copy(&shared.join("tokenizer").join(file), &folder.join(TOKENIZER).join(file))?;
@@ -139,13 +145,20 @@ struct Built {
 }
 
 impl Built {
-    /// One build of all: another choice of targets would be another choice of features, and so another build.
-    fn build(workspace: &Workspace) -> Result<Self> {
-        let toolkit = Toolkit::find_or_fetch(workspace)?;
-        let mut command = toolkit.shell(workspace).cargo("build");
+    /// One build of all: another choice of targets would be another choice of features, and so another build. A rehearsal
+    /// takes the build of `cargo xtask test`, in which kernels are emulated: what it tries is all around them.
+    fn build(workspace: &Workspace, rehearsal: bool) -> Result<Self> {
+        let mut command = match rehearsal {
+            true => Shell::new(workspace).cargo("build"),
+            false => {
+                let toolkit = Toolkit::find_or_fetch(workspace)?;
+                let mut command = toolkit.shell(workspace).cargo("build");
+                toolkit.pass_to(&mut command);
+                command
+            }
+        };
         command.args(["--workspace", "--bins", "--tests", "--bench", "gpu"]);
-        command.args(["--features", cuda::FEATURE]);
-        toolkit.pass_to(&mut command);
+        command.args(["--features", if rehearsal { cuda::EMULATOR } else { cuda::FEATURE }]);
         command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
         eprintln!("gpu-check: building");
         let output = command.output().context("cannot start cargo")?;
@@ -169,7 +182,8 @@ impl Built {
                     built.programs.push((executable, "xtask"));
                 }
                 (Some("bench"), Some("gpu"), _) => built.programs.push((executable, "bench-gpu")),
-                (Some("lib" | "test"), _, Some(true)) => built.tests.push(executable),
+                // Those of the kernels. The others that need a card are tried by the parts themselves.
+                (Some("lib"), Some("shared"), Some(true)) => built.tests.push(executable),
                 _ => {}
             }
         }
@@ -179,12 +193,20 @@ impl Built {
     }
 }
 
-/// Those that have tests for a GPU; their names in the packed folder.
-fn pack_tests(shell: &Shell, tests: &[PathBuf], folder: &Path) -> Result<Vec<String>> {
+/// Those that have tests for a GPU, or of emulated kernels in a rehearsal; their names in the packed folder.
+fn pack_tests(
+    shell: &Shell,
+    tests: &[PathBuf],
+    folder: &Path,
+    rehearsal: bool,
+) -> Result<Vec<String>> {
     let mut packed = Vec::new();
     for test in tests {
         let mut list = shell.command(test);
-        list.args(["cuda", "--ignored", "--list", "--format=terse"]);
+        list.args(["cuda", "--list", "--format=terse"]);
+        if !rehearsal {
+            list.arg("--ignored");
+        }
         let listed = shell::answer(&mut list).unwrap_or_default();
         let count = listed.lines().filter(|line| line.ends_with(": test")).count();
         if count > 0 {
@@ -194,6 +216,7 @@ fn pack_tests(shell: &Shell, tests: &[PathBuf], folder: &Path) -> Result<Vec<Str
             packed.push(name);
         }
     }
+    ensure!(!packed.is_empty(), "no program has tests for a GPU");
     Ok(packed)
 }
 
@@ -236,7 +259,7 @@ fn first_records(csv: &str, most: usize) -> (&str, usize) {
 /// The rival does without where it cannot be fetched.
 fn pack_flash(shell: &Shell, folder: &Path) {
     if let Err(error) = fetch_flash(shell, folder) {
-        eprintln!("gpu-check: the rival goes without its fused attention (--flash): {error:#}");
+        eprintln!("gpu-check: the rival goes without its fused attention (flash): {error:#}");
     }
 }
 
@@ -271,11 +294,17 @@ fn strip(shell: &Shell, from: &Path, to: &Path) -> Result<()> {
 
 fn into_one_file(shell: &Shell, folder: &Path) -> Result<Packed> {
     let name = folder.file_name().context("the folder has a name")?;
-    let file = folder.with_file_name(format!("{}.tar.gz", name.display()));
+    let file = folder.with_file_name(format!("{}.tar.xz", name.display()));
     let mut tar = shell.command("tar");
-    tar.arg("-czf").arg(&file).arg("-C").arg(folder.with_file_name(".")).arg(name);
-    shell::run(&mut tar, "the folder is whole; only the one file is missing")?;
+    tar.arg("-cJf").arg(&file).arg("-C").arg(folder.with_file_name(".")).arg(name);
+    tar.env("XZ_OPT", XZ);
+    shell::run(&mut tar, "tar and xz make it; the folder is whole, only the one file is missing")?;
     let file_bytes = fs::metadata(&file)?.len();
+    ensure!(
+        file_bytes <= MOST_BYTES,
+        "{} has {file_bytes} bytes, and {MOST_BYTES} at most can be carried: pack less",
+        file.display()
+    );
     Ok(Packed { bytes: size(folder)?, file, file_bytes })
 }
 
@@ -352,12 +381,13 @@ mod tests {
             message("bin", "app", false),
             message("bench", "gpu", false),
             message("lib", "shared", true),
+            message("lib", "native_train", true),
             message("test", "cli", true),
         ];
         let built = Built::among(messages.into_iter()).expect("all is there");
         let names: Vec<&str> = built.programs.iter().map(|(_, name)| *name).collect();
         assert_eq!(names, ["xtask", "native-train", "bench-gpu"]);
-        assert_eq!(built.tests, ["/lib/shared-true", "/test/cli-true"].map(PathBuf::from));
+        assert_eq!(built.tests, ["/lib/shared-true"].map(PathBuf::from));
         assert!(Built::among(std::iter::empty()).is_err());
     }
 }

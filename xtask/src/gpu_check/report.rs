@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::roofline::Roofline;
+
 /// All that was found so far.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -12,6 +14,9 @@ pub struct Report {
     pub ours: Vec<Speed>,
     pub rivals: Vec<Speed>,
     pub job: Option<Job>,
+    pub roofline: Option<Roofline>,
+    /// Our losses and PyTorch's, step by step.
+    pub trajectory: Vec<(f64, f64)>,
 }
 
 /// The outcome of one part.
@@ -97,6 +102,26 @@ impl Report {
         }
         if !self.ours.is_empty() && !self.rivals.is_empty() {
             text += &self.ratios(origin);
+        }
+        if let Some(roofline) = &self.roofline {
+            text += &roofline.table();
+        }
+        if !self.trajectory.is_empty() {
+            text += &self.losses();
+        }
+        text
+    }
+
+    /// The losses that were compared with PyTorch's.
+    fn losses(&self) -> String {
+        let mut text = format!(
+            "\n{:<6} {:>12} {:>12} {:>12}\n",
+            "step", "our loss", "PyTorch's", "difference"
+        );
+        for (step, (ours, theirs)) in self.trajectory.iter().enumerate() {
+            let difference = (ours - theirs) / theirs.abs();
+            writeln!(text, "{:<6} {ours:>12.6} {theirs:>12.6} {difference:>12.1e}", step + 1)
+                .expect("a string takes all");
         }
         text
     }
@@ -197,6 +222,13 @@ impl Report {
                 rows.push(row);
             }
         }
+        for (name, fields) in self.roofline.iter().flat_map(Roofline::rows) {
+            let mut row = self.row(origin, &format!("operation {}: {name}", origin.work), 1.0);
+            let row_fields = row.as_object_mut().expect("a row is an object");
+            row_fields.remove("ratio");
+            row_fields.extend(fields.as_object().expect("fields are an object").clone());
+            rows.push(row);
+        }
         rows
     }
 
@@ -253,6 +285,7 @@ mod tests {
             ours: vec![speed("bf16, one fold", 800.0, Some(3000.0))],
             rivals: vec![speed("notebook", 200.0, Some(6000.0)), speed("tuned", 400.0, None)],
             job: Some(Job { name: "bf16".to_owned(), seconds: 0.5, macro_f1: Some(0.61) }),
+            ..Report::default()
         }
     }
 
@@ -312,6 +345,24 @@ mod tests {
         assert_eq!(rows[0]["ratio"], 0.25);
         assert_eq!((&rows[0]["ours_ms"], &rows[0]["rival_ms"]), (&json!(20.0), &json!(80.0)));
         assert_eq!(rows[1]["ratio"], 0.1);
+    }
+
+    #[test]
+    fn operations_and_losses_follow_the_ratios() {
+        let roofline = Some(super::super::roofline::tests::roofline());
+        let report = Report { roofline, trajectory: vec![(0.7, 0.7), (0.5, 0.4)], ..report() };
+        let table = report.table(&ORIGIN);
+        let places = ["ours / PyTorch", "operations of a step", "up product", "our loss"];
+        let places = places.map(|words| table.find(words).unwrap_or_else(|| panic!("{table}")));
+        assert!(places.is_sorted(), "{table}");
+        assert!(table.ends_with("2          0.500000     0.400000       2.5e-1\n"), "{table}");
+        let rows = report.rows(&ORIGIN);
+        let row = rows.last().expect("rows");
+        assert_eq!(
+            (&row["case"], &row["share_of_limit"]),
+            (&json!("operation base, batch 16: gelu"), &json!(0.5))
+        );
+        assert!(row["ratio"].is_null() && row["rival_ms"].is_null());
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! Our side of `cargo xtask gpu-check`: the trainer on one device, timed or compared (bench/README.md).
 //!
 //! `speed` trains one epoch of a fold, or of several side by side, as `native-train train` does: the fold's own texts
-//! in their lengths, its compact vocabulary, checkpoint and validation included in the memory but not in the step times.
-//! `losses` trains on the first rows of the file in order and prints what each step's loss was.
+//! in their lengths and its compact vocabulary, without checkpoints; validation is included in the memory but not in the step times.
+//! `losses` trains on the first rows of the file in order and prints what each step's loss was. `roofline` times the operations
+//! of a step one by one.
 
+mod roofline;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use candle_core::DType;
 use clap::{Parser, ValueEnum};
 use native_train::config::{DeviceChoice, PrecisionChoice};
 use native_train::data::{Dataset, FileOptions, Folds, LabelChoice, Split, folds};
@@ -71,6 +76,7 @@ struct Arguments {
 enum Case {
     Speed,
     Losses,
+    Roofline,
 }
 
 fn main() -> Result<()> {
@@ -80,6 +86,7 @@ fn main() -> Result<()> {
     let answer = match arguments.case {
         Case::Speed => bench.speed(arguments.folds_at_once)?,
         Case::Losses => bench.losses(arguments.steps)?,
+        Case::Roofline => bench.roofline()?,
     };
     println!("{answer}");
     Ok(())
@@ -176,7 +183,7 @@ impl Bench {
             "step_ms_median": rounded(pace.step_ms),
             "samples_per_s": rounded(pace.steps_per_s * self.hyperparameters.batch_size as f64),
             "epoch_s": rounded(started.elapsed().as_secs_f64()),
-            "peak_mib": device::peak_memory(&card)?.map(|bytes| bytes >> 20),
+            "peak_mib": device::peak_memory(&card).map(|bytes| bytes >> 20),
             "rss_mib": memory::peak_memory_bytes().map(|bytes| bytes >> 20),
             "launches": launches.map(|before| before.each_of(steps)),
             "loss_first": trained[0].losses.first(),
@@ -200,6 +207,23 @@ impl Bench {
         }))
     }
 
+    /// The operations of a step on the first rows.
+    fn roofline(&self) -> Result<serde_json::Value> {
+        let all = &self.examples.input_ids;
+        let ids: BTreeSet<u32> = all.iter().flatten().copied().collect();
+        roofline::measure(&roofline::Work {
+            config: &self.pretrained.config,
+            device: &device::open(self.device)?,
+            format: match self.precision {
+                Precision::F32 => DType::F32,
+                Precision::F16 => DType::F16,
+                Precision::Bf16 => DType::BF16,
+            },
+            texts: &all[..self.hyperparameters.batch_size.min(all.len())],
+            ids: ids.len(),
+        })
+    }
+
     /// Trains as `native-train train` does.
     fn train(
         &self,
@@ -214,7 +238,7 @@ impl Bench {
         let files = Files {
             lease: None,
             checkpoint: &folder.join("checkpoint"),
-            checkpoint_interval: Duration::ZERO,
+            checkpoint_interval: Duration::MAX, // writing and syncing them would take longer than the steps
             metrics: &folder.join("metrics.jsonl"),
         };
         let labels = self.examples.targets.columns();
