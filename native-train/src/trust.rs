@@ -14,7 +14,7 @@ use shared::kernels::cuda::{Operation, go_plain};
 use shared::kernels::self_check::{self, Difference};
 use shared::words::{counted, joined};
 
-use crate::device::{self, Device};
+use crate::device::{self, Device, Devices};
 use crate::error::UserError;
 use crate::progress::Progress;
 use crate::run::files::{read_json, write_json};
