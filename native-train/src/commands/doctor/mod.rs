@@ -81,7 +81,7 @@ struct Check {
 /// If the device is not there, or a GPU cannot be used.
 pub fn run(args: &DoctorArgs, progress: &mut Progress) -> Result<()> {
     set_threads(args.threads)?;
-    let device = args.device.resolve(device::cards)?;
+    let device = args.device.resolve_one(device::cards)?;
     progress.note("doctor: measuring, which takes some seconds");
     let mut report = Report {
         program: program(),

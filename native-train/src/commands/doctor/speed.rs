@@ -53,7 +53,7 @@ impl Speed {
 /// If the device does not suffice, or a temporary file cannot be written.
 pub fn measure(device: Device) -> Result<Speed> {
     let model = pretrained::resolve(SMALL, Downloads::Hidden)?;
-    let precision = PrecisionChoice::Auto.resolve(device, device::cards);
+    let precision = PrecisionChoice::Auto.resolve(&device.into(), device::cards);
     let compute = Compute { device: device::open(device)?, precision };
     let rows: Vec<usize> = (0..STEPS * BATCH).collect();
     let examples = examples(rows.len(), model.config.vocab_size);
