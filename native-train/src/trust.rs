@@ -26,6 +26,8 @@ const REMEMBERED: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub card: String,
+    /// Whether the card multiplies bf16; otherwise nothing in bf16 is checked, and none is used.
+    pub has_bf16: bool,
     /// The driver's version.
     pub driver: String,
     /// This program: its version, size and time of making.
@@ -116,7 +118,9 @@ pub fn check(
     opened: &candle_core::Device,
 ) -> Result<Verdict> {
     let begin = Instant::now();
-    let differences = self_check::check(opened)?.iter().map(Found::from).collect();
+    let mut formats = self_check::FORMATS.to_vec();
+    formats.retain(|&format| format != DType::BF16 || identity.has_bf16);
+    let differences = self_check::check(opened, &formats)?.iter().map(Found::from).collect();
     let seconds = Some(begin.elapsed().as_secs_f64());
     let verdict = Verdict { identity: identity.clone(), differences, seconds };
     if let Some(cache) = cache {
@@ -186,6 +190,7 @@ impl Identity {
         let (major, minor) = card.compute_capability;
         Ok(Self {
             card: format!("{}, compute capability {major}.{minor}", card.name),
+            has_bf16: card.has_bf16(),
             driver: device::driver().unwrap_or_else(|| "unknown".to_owned()),
             build: build(),
         })
@@ -237,7 +242,12 @@ mod tests {
     use super::*;
 
     fn identity() -> Identity {
-        Identity { card: "X1".to_owned(), driver: "580".to_owned(), build: "1".to_owned() }
+        Identity {
+            card: "X1".to_owned(),
+            has_bf16: true,
+            driver: "580".to_owned(),
+            build: "1".to_owned(),
+        }
     }
 
     fn cache() -> tempfile::TempDir {
@@ -284,7 +294,9 @@ mod tests {
         assert!(warning.starts_with(begin), "{warning}");
         assert!(warning.contains(kernel) && warning.ends_with("which is slower"), "{warning}");
         // As it no longer is used, the kernel is no longer noticed.
-        let healed = emulate_faulty(kernel, Fault::BlockLost, || self_check::check(&Opened::Cpu));
+        let healed = emulate_faulty(kernel, Fault::BlockLost, || {
+            self_check::check(&Opened::Cpu, &self_check::FORMATS)
+        });
         assert_eq!(healed.unwrap(), []);
     }
 

@@ -19,7 +19,8 @@ use super::{add_norm, cross_entropy, elementwise, gelu, linear, rows, stack};
 use crate::Result;
 use crate::words::joined;
 
-const FORMATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
+/// The formats that kernels and products have operands in.
+pub const FORMATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
 /// The largest difference of a single number, and the root of the mean square of all, relative to the same of what the
 /// CPU computes: for sums in another order, and for each rounding to the format.
@@ -59,21 +60,21 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Runs every kernel on `device` and compares it with the CPU's. Returns what differs.
+/// Runs every kernel with operands in these formats on `device` and compares it with the CPU's. Returns what differs.
 ///
 /// Where an operation fails the check ends, as after an error a card may refuse all else.
 ///
 /// # Errors
 /// If the CPU's operations fail, that is, if memory does not suffice.
-pub fn check(device: &Device) -> Result<Vec<Difference>> {
+pub fn check(device: &Device, formats: &[DType]) -> Result<Vec<Difference>> {
     let waited = cuda::waits_for_launches();
     cuda::wait_for_launches(true); // so that an error is that of the kernel that is named
-    let found = check_all(device);
+    let found = check_all(device, formats);
     cuda::wait_for_launches(waited);
     found
 }
 
-fn check_all(device: &Device) -> Result<Vec<Difference>> {
+fn check_all(device: &Device, formats: &[DType]) -> Result<Vec<Difference>> {
     type Case = (Operation, fn(&Inputs<'_>) -> Result<Results>);
     let cases: [Case; 10] = [
         (Operation::Elementwise, elementwise),
@@ -89,7 +90,7 @@ fn check_all(device: &Device) -> Result<Vec<Difference>> {
     ];
     let mut differences: Vec<Difference> = Vec::new();
     for (operation, case) in cases {
-        for format in FORMATS {
+        for &format in formats {
             let expected = cuda::on_cpu(|| case(&Inputs { device: &Device::Cpu, format }))?;
             let (found, kernels) = cuda::launches_by_name(|| case(&Inputs { device, format }));
             let finding = match &found {
@@ -426,12 +427,12 @@ mod tests {
     }
 
     fn found_with(kernel: &str, fault: Fault) -> Vec<Difference> {
-        emulate_faulty(kernel, fault, || check(&Device::Cpu)).unwrap()
+        emulate_faulty(kernel, fault, || check(&Device::Cpu, &FORMATS)).unwrap()
     }
 
     #[test]
     fn right_kernels_pass_and_every_kernel_is_checked() {
-        let (found, checked) = cuda::launches_by_name(|| emulate(|| check(&Device::Cpu)));
+        let (found, checked) = cuda::launches_by_name(|| emulate(|| check(&Device::Cpu, &FORMATS)));
         assert_eq!(found.unwrap(), []);
         let unchecked: Vec<String> =
             kernels().filter(|kernel| !checked.contains_key(kernel)).collect();

@@ -61,6 +61,9 @@ const Named KERNELS[] = {
     {"fill", "copy2d_f16", copy2d<F16>},
     {"fill", "copy2d_bf16", copy2d<BF16>},
     {"cast", "cast_f32_f16", cast<F32, F16>},
+    {"cast", "cast_f16_f32", cast<F16, F32>},
+    {"cast", "cast_f32_bf16", cast<F32, BF16>},
+    {"cast", "cast_bf16_f32", cast<BF16, F32>},
 };
 
 }  // namespace

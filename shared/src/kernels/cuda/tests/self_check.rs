@@ -1,11 +1,11 @@
 //! The check of a card, on this one.
 
 use super::device_test;
-use crate::kernels::self_check::check;
+use crate::kernels::self_check::{FORMATS, check};
 
 device_test! {
     /// Small enough for tools that slow each kernel down a hundredfold.
     fn the_self_check_finds_nothing(device) {
-        assert_eq!(check(device).unwrap(), []);
+        assert_eq!(check(device, &FORMATS).unwrap(), []);
     }
 }
