@@ -100,7 +100,7 @@ struct Cluster<'a> {
 }
 
 impl<'a> Cluster<'a> {
-    /// `None` if no node comes up.
+    /// `None` if munge does not start or no node comes up; what they print says why.
     fn start(shell: &'a Shell<'a>, folder: &Path) -> Result<Option<Self>> {
         let folder = fs::canonicalize(folder)?;
         let host = shell::answer(&mut shell.command("hostname")).context("no `hostname` here")?;
@@ -110,7 +110,10 @@ impl<'a> Cluster<'a> {
         }
         let config = folder.join("slurm.conf");
         fs::write(&config, settings(&host, &folder))?;
-        setup::munge(shell)?;
+        if let Err(error) = setup::munge(shell) {
+            eprintln!("{error:#}");
+            return Ok(None);
+        }
         let mut cluster = Self { shell, folder, config, daemons: Vec::new() };
         cluster.daemon("slurmctld")?;
         cluster.daemon("slurmd")?;
