@@ -7,8 +7,10 @@ use anyhow::{Context, Result, ensure};
 use super::commands::Runner;
 use super::markdown::Document;
 
-const COMMANDS: [&str; 7] =
-    ["train", "distil", "shrink", "predict", "evaluate", "export", "inspect"];
+const COMMANDS: [&str; 10] = [
+    "train", "gather", "cluster", "distil", "shrink", "predict", "evaluate", "export", "inspect",
+    "doctor",
+];
 
 /// The help of each flag, over all commands.
 pub struct Help(BTreeMap<String, String>);
