@@ -80,6 +80,8 @@ impl Place {
             .env_remove("RUST_BACKTRACE")
             .envs(variables.iter().copied())
             .env("HF_HOME", self.path().join("hub"))
+            // The check of a card is done once in each place.
+            .env("XDG_CACHE_HOME", self.path().join("cache"))
             .env("HF_ENDPOINT", "http://127.0.0.1:9");
         let Output { status, stdout, stderr } =
             self.machine.run(&mut command).unwrap().output().unwrap();
