@@ -26,8 +26,7 @@ fn a_step_asks_for_no_more_than_it_did() {
         let account = place.account();
         // The first step comes with the setting up, and the first one of an epoch with the validation before it.
         let mut steps = account.steps;
-        // With those of the card's check: the end of a step in three formats.
-        assert_eq!(steps.len(), 10 + 3);
+        assert_eq!(steps.len(), 10);
         steps.sort();
         let middle = steps[steps.len() / 2];
         assert_eq!(middle, STEP, "if it is less, renew `STEP`; {:#?}", account.kernels);
