@@ -16,6 +16,7 @@ mod units;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use cuda_standin::{Account, Machine};
 
@@ -117,7 +118,7 @@ fn sentences(rows: usize) -> String {
 
 /// A cache that remembers the check of each type of card, so that runs begin with their own work.
 fn checked_cards() -> &'static Path {
-    static CACHE: OnceLock<TempDir> = OnceLock::new();
+    static CACHE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let checked = CACHE.get_or_init(|| {
         let cache = tempfile::tempdir().unwrap();
         let place = Place::on(|machine| machine.cards("75,80,86,90"));
