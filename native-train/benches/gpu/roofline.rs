@@ -26,7 +26,7 @@ const WARM_UP: Duration = Duration::from_millis(20);
 const BLOCK: [usize; 2] = [128 << 20, 4 << 20];
 const SQUARE: [usize; 2] = [8192, 512];
 
-/// What a step works on.
+/// The model, texts and device of a step.
 pub struct Work<'a> {
     pub config: &'a DebertaConfig,
     pub device: &'a Device,

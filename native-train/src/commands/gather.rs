@@ -6,7 +6,8 @@ use anyhow::Result;
 use shared::words::joined;
 
 use super::train::{
-    self, context::TrainContext, inputs::Inputs, material::Material, results, settings,
+    self, context::TrainContext, fingerprint::Test, inputs::Inputs, material::Material, results,
+    settings,
 };
 use crate::{
     cli::GatherArgs,
@@ -26,7 +27,7 @@ use crate::{
 pub fn run(args: &GatherArgs, progress: &mut Progress) -> Result<()> {
     let started = Instant::now();
     Run::open(&args.run)?;
-    let mut run = Run::join(&args.run, |holder| settings::tell_waiting(holder, progress))?;
+    let run = Run::join(&args.run, |holder| settings::tell_waiting(holder, progress))?;
     settings::refuse_distilled(&run)?;
     let given = Settings {
         output: Some(args.run.clone()),
@@ -41,7 +42,7 @@ pub fn run(args: &GatherArgs, progress: &mut Progress) -> Result<()> {
     let inputs = Inputs::read(&config, progress)?;
     let material = Material::prepare(&config, &inputs, progress)?;
     let context = TrainContext { config, inputs, material };
-    settings::begin(&run, &context)?;
+    settings::begin(&run, &context, Test::MayBeNew)?;
     let (trained, missing) = run.split_trained(0..context.config.folds);
     if trained.is_empty() {
         let message = format!("no fold of `{}` is trained yet", run.folder().display());
@@ -64,6 +65,5 @@ pub fn run(args: &GatherArgs, progress: &mut Progress) -> Result<()> {
     let outcome = cross_validation::gather(&plan, &run, PhaseTimes::default(), progress)?;
     progress.clear();
     let summary = results::write(&run, &context, &outcome, None, (started, setup))?;
-    run.share();
     train::report(&summary, progress)
 }

@@ -14,6 +14,8 @@ mod folders;
 mod help;
 mod inspect;
 mod mistakes;
+#[path = "../common/sentences.rs"]
+mod sentences;
 mod shrink;
 mod soft_labels;
 mod training;
@@ -23,6 +25,8 @@ use std::{
     path::Path,
     process::{Command, Output, Stdio},
 };
+
+use sentences::sentences;
 
 /// An empty folder to run the binary in.
 struct Folder(tempfile::TempDir);
@@ -76,20 +80,6 @@ impl Folder {
         }
         command
     }
-}
-
-/// A small training file: `rows` texts, each with the label that its words speak of.
-fn sentences(rows: usize) -> String {
-    let words = ["lovely", "smile", "dark", "creak", "party", "shadow", "cake", "scream"];
-    let mut csv = "id,text,joy,fear\n".to_owned();
-    for row in 0..rows {
-        let (a, b) = (words[row % 8], words[(row * 5 + row / 8) % 8]);
-        let has = |happy: [&str; 4]| u8::from(happy.contains(&a) || happy.contains(&b));
-        let joy = has(["lovely", "smile", "party", "cake"]);
-        let fear = has(["dark", "creak", "shadow", "scream"]);
-        csv += &format!("r{row},\"a {a}, a {b} and number {row}\",{joy},{fear}\n");
-    }
-    csv
 }
 
 fn told(output: &Output) -> String {

@@ -199,6 +199,23 @@ fn folds_may_be_trained_one_by_one() {
 }
 
 #[test]
+fn test_texts_that_come_later_are_for_gather_alone() {
+    let folder = folder();
+    let without = TRAIN.replace(" --test-csv test.csv", "");
+    folder.run(&format!("{without} --quiet"));
+    let said = folder.run("train --resume --output run --test-csv test.csv --quiet");
+    assert!(said.contains("error: the ids or texts of `test.csv` are not those"), "{said}");
+    assert!(!folder.path().join("run/submission.csv").exists());
+    let said = folder.run("gather --run run --test-csv test.csv --quiet");
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
+    let whole = trained();
+    assert_eq!(folder.read("run/submission.csv"), whole.read("run/submission.csv"));
+    // The run is as it began.
+    let said = folder.run("train --resume --output run");
+    assert!(said.contains("this run is finished"), "{said}");
+}
+
+#[test]
 fn folds_side_by_side_become_what_they_become_one_after_another() {
     let folder = folder();
     let three = TRAIN.replace("--folds 2", "--folds 3");

@@ -11,6 +11,8 @@ mod counts;
 mod faults;
 mod jobs;
 mod model;
+#[path = "../common/sentences.rs"]
+mod sentences;
 mod units;
 
 use std::fs;
@@ -19,6 +21,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use cuda_standin::{Account, Machine};
+use sentences::sentences;
 
 /// Runs a test unless the stand-in was not compiled.
 fn with_standin(test: impl FnOnce()) {
@@ -100,20 +103,6 @@ impl Place {
     fn account(&self) -> Account {
         self.machine.account().unwrap()
     }
-}
-
-/// Texts, each with the label that its words speak of.
-fn sentences(rows: usize) -> String {
-    let words = ["lovely", "smile", "dark", "creak", "party", "shadow", "cake", "scream"];
-    let mut csv = "id,text,joy,fear\n".to_owned();
-    for row in 0..rows {
-        let (a, b) = (words[row % 8], words[(row * 5 + row / 8) % 8]);
-        let has = |of: [&str; 4]| u8::from(of.contains(&a) || of.contains(&b));
-        let joy = has(["lovely", "smile", "party", "cake"]);
-        let fear = has(["dark", "creak", "shadow", "scream"]);
-        csv += &format!("r{row},\"a {a}, a {b} and number {row}\",{joy},{fear}\n");
-    }
-    csv
 }
 
 /// A cache that remembers the check of each type of card, so that runs begin with their own work.

@@ -5,7 +5,7 @@ use shared::words::joined;
 use crate::cli::Scheduler;
 use crate::error::UserError;
 
-/// What the jobs ask of a cluster.
+/// The resources and names that the jobs ask a cluster for.
 #[derive(Debug)]
 pub struct Options {
     pub name: String,
@@ -25,7 +25,7 @@ pub struct Options {
     pub kubernetes: Kubernetes,
 }
 
-/// What only Slurm is asked.
+/// The options that only Slurm has.
 #[derive(Debug)]
 pub struct Slurm {
     pub time: String,
@@ -35,7 +35,7 @@ pub struct Slurm {
     pub setup: Option<String>,
 }
 
-/// What only Kubernetes is asked.
+/// The options that only Kubernetes has.
 #[derive(Debug)]
 pub struct Kubernetes {
     pub image: String,

@@ -27,6 +27,7 @@ use super::stdout::print;
 use super::train::{
     self,
     context::TrainContext,
+    fingerprint::Test,
     inputs::Inputs,
     material::Material,
     results,
@@ -70,7 +71,7 @@ pub fn run(args: &DistilArgs, progress: &mut Progress) -> Result<()> {
     settings::keep(&run, &distilling, &digests, &inputs.unlabelled)?;
     let material = Material::prepare(&config, &inputs, progress)?;
     let context = TrainContext { config, inputs, material };
-    begin(&run, &context)?;
+    begin(&run, &context, Test::AsBegun)?;
     if let Some(summary) = finished(&run, &context.config, &distilling)? {
         progress.note("this run is finished: nothing is left to train");
         return train::report(&summary, progress);

@@ -45,7 +45,7 @@ struct Program {
     kernel: Option<String>,
     /// Whether it was built with the feature `cuda`.
     cuda: bool,
-    /// What its CUDA kernels are compiled to.
+    /// The machine code that its CUDA kernels are compiled to.
     machine_code: Option<&'static str>,
 }
 

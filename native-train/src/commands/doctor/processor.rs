@@ -14,7 +14,7 @@ use crate::config::cores;
 #[derive(Debug, Serialize)]
 pub struct Processor {
     name: Option<String>,
-    /// Those that the kernels choose among.
+    /// The instruction sets that the kernels choose among.
     instruction_sets: Vec<&'static str>,
     /// The threads that compute.
     threads: usize,
@@ -24,7 +24,7 @@ pub struct Processor {
     memory: Memory,
 }
 
-/// What bounds the number of threads.
+/// The bounds of the number of threads.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Bounds {
     /// The value of `--threads`.

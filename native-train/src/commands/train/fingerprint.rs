@@ -31,11 +31,20 @@ struct Fingerprint {
     places: Places,
 }
 
+/// The test texts that a run goes on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Test {
+    /// Those that it began with.
+    AsBegun,
+    /// The same, or any if it began with none: they decide nothing but what is predicted at its end.
+    MayBeNew,
+}
+
 /// Saves the digests, or checks them against the saved ones.
 ///
 /// # Errors
 /// If they differ, or a file cannot be read or written.
-pub fn keep(run: &Run, context: &TrainContext) -> Result<()> {
+pub fn keep(run: &Run, context: &TrainContext, test: Test) -> Result<()> {
     let config = &context.config;
     let now = Fingerprint::of(run, context)?;
     let path = run.inputs_json();
@@ -52,8 +61,8 @@ pub fn keep(run: &Run, context: &TrainContext) -> Result<()> {
         let file = config.train_csv.display();
         return Err(changed(format!("the ids, texts or labels of `{file}`"), "train-csv").into());
     }
-    // A run that began without test texts may get some: they decide nothing but what is predicted at its end.
-    if saved.test.is_some() && now.test != saved.test {
+    let is_new = test == Test::MayBeNew && saved.test.is_none();
+    if now.test != saved.test && !is_new {
         let file = config.test_csv.as_deref().unwrap_or("".as_ref()).display();
         return Err(changed(format!("the ids or texts of `{file}`"), "test-csv").into());
     }

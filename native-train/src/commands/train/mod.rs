@@ -22,7 +22,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use self::{context::TrainContext, inputs::Inputs, material::Material};
+use self::{context::TrainContext, fingerprint::Test, inputs::Inputs, material::Material};
 use super::stdout::print;
 use crate::{
     cli::TrainArgs,
@@ -56,7 +56,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     settings::refuse_distilled(&run)?;
     let material = Material::prepare(&config, &inputs, progress)?;
     let context = TrainContext { config, inputs, material };
-    settings::begin(&run, &context)?;
+    settings::begin(&run, &context, Test::AsBegun)?;
     if let Some(summary) = results::finished(&run, &context.config)? {
         progress.note("this run is finished: nothing is left to train");
         return report(&summary, progress);

@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 
-use super::{context::TrainContext, fingerprint};
+use super::{
+    context::TrainContext,
+    fingerprint::{self, Test},
+};
 use crate::{
     cli::TrainArgs,
     config::{DeviceChoice, Difference, Places, Settings, TrainConfig, of_config_file},
@@ -111,13 +114,13 @@ pub fn refuse_distilled(run: &Run) -> Result<(), UserError> {
 ///
 /// # Errors
 /// If they differ, or a file cannot be read or written.
-pub fn begin(run: &Run, context: &TrainContext) -> Result<()> {
+pub fn begin(run: &Run, context: &TrainContext, test: Test) -> Result<()> {
     if !run.has_begun() {
         // The run is of all folds, whichever process begins it.
         let of_all_folds = TrainConfig { only_fold: None, ..context.config.clone() };
         write_text(&run.config_toml(), &of_all_folds.to_toml())?;
     }
-    fingerprint::keep(run, context)?;
+    fingerprint::keep(run, context, test)?;
     let inputs = &context.inputs;
     let (ids, fold_of) = (inputs.dataset.ids.clone(), inputs.folds.fold_of().to_vec());
     let table = FoldTable { ids, fold_of };

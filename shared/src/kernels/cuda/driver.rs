@@ -249,7 +249,9 @@ pub fn multiply_with(
             *epilogues = Some(Epilogues::new(device)?);
         }
         let epilogues = epilogues.as_mut().expect("made above");
-        let done = epilogues.multiply(product, epilogue, device, addresses, vector)?;
+        let done = epilogues
+            .multiply(product, epilogue, device, addresses, vector)
+            .map_err(failed(product))?;
         waited_for(&device.cuda_stream(), product)?;
         Ok(done)
     })
