@@ -204,7 +204,7 @@ fn test_texts_that_come_later_are_for_gather_alone() {
     let without = TRAIN.replace(" --test-csv test.csv", "");
     folder.run(&format!("{without} --quiet"));
     let said = folder.run("train --resume --output run --test-csv test.csv --quiet");
-    assert!(said.contains("error: the ids or texts of `test.csv` are not those"), "{said}");
+    assert!(said.contains("test-csv: was not set, now \"test.csv\""), "{said}");
     assert!(!folder.path().join("run/submission.csv").exists());
     let said = folder.run("gather --run run --test-csv test.csv --quiet");
     assert!(said.starts_with("exit code: 0\n"), "{said}");
