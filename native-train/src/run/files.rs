@@ -91,11 +91,17 @@ pub fn remedy(path: &Path) -> String {
 
 /// Removes the temporary files that killed processes left in `folder`.
 ///
-/// Only the holder of the run's lock may do that: nobody else is writing there.
+/// Only who holds the folder's lease may do that. Others write nothing there but the beginnings of leases, which come and go
+/// and are begun again if they are removed.
 pub fn remove_leftovers(folder: &Path) -> Result<()> {
     for name in names(folder)?.iter().filter(|name| is_temporary(name)) {
         let path = folder.join(name);
-        fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove `{}`", path.display()));
+            }
+            _ => {}
+        }
     }
     Ok(())
 }
