@@ -47,16 +47,7 @@ fn the_offer_of_more_models_can_be_read_and_is_not_cut_off() {
         let faint = visitor.session.run(CONTRAST, Value::Null);
         assert_eq!(faint, json!([]), "{scheme}");
     }
-    for width in [320, 390, 1280] {
-        visitor.resize(width, 800);
-        visitor.wait_until(&format!("matchMedia('(width: {width}px)').matches"));
-        visitor.wait_for_stillness();
-        let overflow = visitor.ask(OVERFLOW);
-        assert!(
-            overflow.as_i64().unwrap() <= 0,
-            "at {width} pixels the page is {overflow} too wide"
-        );
-    }
+    must_fit(&visitor, &[320, 390, 1280]);
     visitor.leave();
 }
 
@@ -164,6 +155,20 @@ fn reduced_motion_is_respected() {
     visitor.leave();
 }
 
+/// Makes the window as wide as each of `widths`, in which nothing may be cut off.
+fn must_fit(visitor: &Visitor, widths: &[u32]) {
+    for &width in widths {
+        visitor.resize(width, 800);
+        visitor.wait_until(&format!("matchMedia('(width: {width}px)').matches"));
+        visitor.wait_for_stillness();
+        let overflow = visitor.ask(OVERFLOW);
+        assert!(
+            overflow.as_i64().unwrap() <= 0,
+            "at {width} pixels the page is {overflow} too wide"
+        );
+    }
+}
+
 /// The pixels that are cut off. (`innerWidth` is no measure: on a phone it grows with what is too wide.)
 const OVERFLOW: &str =
     "document.documentElement.scrollWidth - document.documentElement.clientWidth";
@@ -175,16 +180,7 @@ fn nothing_is_cut_off_on_a_narrow_screen_or_at_large_type() {
     visitor
         .classify("Antidisestablishmentarianism is a word that frightens me, and here is another.");
     visitor.open_everything();
-    for width in [320, 390, 768, 1280] {
-        visitor.resize(width, 800);
-        visitor.wait_until(&format!("matchMedia('(width: {width}px)').matches"));
-        visitor.wait_for_stillness();
-        let overflow = visitor.ask(OVERFLOW);
-        assert!(
-            overflow.as_i64().unwrap() <= 0,
-            "at {width} pixels the page is {overflow} too wide"
-        );
-    }
+    must_fit(&visitor, &[320, 390, 768, 1280]);
     visitor.resize(390, 800);
     visitor.wait_until("matchMedia('(width: 390px)').matches");
     visitor.session.run("document.documentElement.style.fontSize = '200%'", Value::Null);

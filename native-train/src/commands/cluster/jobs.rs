@@ -7,6 +7,7 @@ use shared::words::counted;
 use super::options::Options;
 use crate::cli::{Cli, Command, TrainArgs};
 use crate::config::{DEFAULT_FOLDS, Settings, of_config_file};
+use crate::data::shell::quoted;
 use crate::error::UserError;
 
 /// The jobs of a training.
@@ -140,13 +141,4 @@ fn without(words: &[String], flag: &str) -> Vec<String> {
         }
     }
     kept
-}
-
-/// A word as a shell reads it back.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
