@@ -16,6 +16,8 @@ mod card;
 #[cfg(feature = "cuda")]
 mod cuda;
 
+use crate::error::UserError;
+
 pub use card::{Card, Library, Memory};
 
 /// The device that computes.
@@ -149,6 +151,31 @@ pub fn is_of_gpu(error: &anyhow::Error) -> bool {
         .any(|phrase| words.contains(phrase))
 }
 
+/// Whether memory is full: candle passes the driver's error on as text.
+pub fn is_out_of_memory(error: &anyhow::Error) -> bool {
+    let words = format!("{error:?}").to_lowercase();
+    ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|phrase| words.contains(phrase))
+}
+
+/// A GPU's error with what to do about it, unless it says that already; every other error as it is.
+pub fn explain(error: anyhow::Error) -> anyhow::Error {
+    if !is_of_gpu(&error) || error.chain().any(<dyn std::error::Error>::is::<UserError>) {
+        return error;
+    }
+    if is_out_of_memory(&error) {
+        return UserError::new(format!("{OUT_OF_MEMORY}: {error:#}"))
+            .hint("end other programs that use this GPU, or pass another `--device`")
+            .into();
+    }
+    // What is noticed at a call may be the fault of an earlier one.
+    UserError::new(format!("the GPU has failed: {error:#}"))
+        .hint(
+            "a training continues from its last checkpoint with `--resume`; with QUINTET_CUDA_SYNC=1 in the \
+             environment each kernel is waited for, so that the one that fails is named",
+        )
+        .into()
+}
+
 /// The beginning of the message about full memory.
 pub const OUT_OF_MEMORY: &str = "the GPU is out of memory";
 
@@ -234,7 +261,22 @@ pub fn peak_memory(device: &candle_core::Device) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::anyhow;
+
     use super::*;
+
+    #[test]
+    fn a_gpus_errors_are_explained_once_and_others_are_passed_on() {
+        let full = explain(anyhow!("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")"));
+        assert!(full.to_string().starts_with("the GPU is out of memory: Driver"), "{full}");
+        assert!(full.downcast_ref::<UserError>().unwrap().remedy().is_some());
+
+        let failed = explain(anyhow!("CUDA_ERROR_ILLEGAL_ADDRESS").context("cannot set up"));
+        let words = "the GPU has failed: cannot set up: CUDA_ERROR_ILLEGAL_ADDRESS";
+        assert_eq!(failed.to_string(), words);
+        assert_eq!(explain(failed).to_string(), words);
+        assert_eq!(explain(anyhow!("disk full")).to_string(), "disk full");
+    }
 
     #[test]
     fn the_cpu_is_always_there_and_has_no_memory_of_its_own() {

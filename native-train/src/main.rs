@@ -9,7 +9,7 @@ use std::{
 use clap::Parser;
 use native_train::{
     cli::{Cli, Command},
-    commands,
+    commands, device,
     error::UserError,
     memory,
     progress::Progress,
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Command::Pack(args) => native_train::pretrained::pack(&args.model, &args.output),
     };
     progress.clear();
-    match outcome {
+    match outcome.map_err(device::explain) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let was_stopped = error.chain().any(<dyn std::error::Error>::is::<Stopped>);

@@ -348,14 +348,15 @@ impl<'a, O: Objective> Trainer<'a, O> {
     }
 }
 
-/// The error, or where it is a GPU's, what to do about it; where its memory is full, what did not fit there.
+/// The error, and where it is a GPU's, of whose training; where its memory is full, what did not fit there.
 fn explain_gpu(
     error: anyhow::Error,
     what: &dyn fmt::Display,
     context: &TrainingContext<'_>,
 ) -> anyhow::Error {
-    if !is_out_of_memory(&error) {
-        return if device::is_of_gpu(&error) { explain_failed(error, context) } else { error };
+    if !device::is_out_of_memory(&error) {
+        let subject = context.subject.to_string();
+        return if device::is_of_gpu(&error) { error.context(subject) } else { error };
     }
     let left = match device::memory(&context.compute.device) {
         Ok(Some(Memory { free, total })) => {
@@ -375,22 +376,6 @@ fn explain_gpu(
          batch in smaller parts for the same update"
     ))
     .into()
-}
-
-/// What is noticed at a call may be the fault of an earlier one.
-fn explain_failed(error: anyhow::Error, context: &TrainingContext<'_>) -> anyhow::Error {
-    UserError::new(format!("{}: the GPU has failed: {error:#}", context.subject))
-        .hint(
-            "pass `--resume` to continue from the last checkpoint; with QUINTET_CUDA_SYNC=1 in the environment each \
-             kernel is waited for, so that the one that fails is named",
-        )
-        .into()
-}
-
-/// Whether an error says that memory is full: candle passes the driver's error on as text.
-fn is_out_of_memory(error: &anyhow::Error) -> bool {
-    let words = format!("{error:?}").to_lowercase();
-    ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|phrase| words.contains(phrase))
 }
 
 #[cfg(test)]
@@ -432,7 +417,7 @@ mod tests {
         }
         assert_eq!(told("disk full").to_string(), "disk full");
         let failed = told("DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, \"an illegal memory access\")");
-        let words = "fold 3: the GPU has failed: DriverError(CUDA_ERROR_ILLEGAL_ADDRESS";
-        assert!(failed.to_string().starts_with(words), "{failed}");
+        let words = "the GPU has failed: fold 3: DriverError(CUDA_ERROR_ILLEGAL_ADDRESS";
+        assert!(device::explain(failed).to_string().starts_with(words));
     }
 }

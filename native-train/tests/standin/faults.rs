@@ -41,15 +41,17 @@ fn without_a_usable_driver_the_reason_is_said() {
 #[test]
 fn a_full_card_is_named_with_what_it_does_not_hold() {
     with_standin(|| {
+        // What two folds hold at a time differs from run to run.
+        let train = format!("{TRAIN} --parallel-folds 1");
         let peak = {
             let place = Place::new();
-            place.runs(TRAIN);
+            place.runs(&train);
             place.account().peak_bytes[&0]
         };
         // In the middle of a step, where it holds most, and before the first one.
         for bytes in [peak - 1000, peak / 2, 100_000] {
             let place = Place::on(|machine| machine.full_at(bytes));
-            let ended = place.run(TRAIN);
+            let ended = place.run(&train);
             let said = words(&ended);
             assert!(said.contains("out of memory"), "full at {bytes}: {said}");
             assert!(ended.stderr.contains("hint: "), "{}", ended.stderr);
@@ -69,7 +71,7 @@ fn an_illegal_address_ends_the_run_with_the_first_error() {
                 assert_eq!(place.account().faults.len(), 1);
                 let said = words(&ended);
                 assert!(said.contains("illegal memory access"), "launch {launches}: {said}");
-                assert!(said.contains("the GPU has failed") || launches == 1, "{said}");
+                assert!(said.contains("the GPU has failed"), "{said}");
             }
         }
     });

@@ -58,7 +58,8 @@ const CASES: [(&str, &str); 30] = [
 
 fn compiled(library: &Path, folder: &Path) -> PathBuf {
     let program = folder.join("mistakes");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mistakes.c");
+    let source = folder.join("mistakes.c");
+    std::fs::write(&source, include_str!("mistakes.c")).unwrap();
     let mut cc = Command::new("cc");
     cc.arg("-o").arg(&program).arg(source).arg(library);
     assert!(cc.status().expect("a C compiler").success());
