@@ -59,7 +59,7 @@ const CASES: [(&str, &str); 30] = [
 fn compiled(library: &Path, folder: &Path) -> PathBuf {
     let program = folder.join("mistakes");
     let source = folder.join("mistakes.c");
-    std::fs::write(&source, include_str!("mistakes.c")).unwrap();
+    std::fs::write(&source, include_str!("mistakes.c")).expect("room for a file");
     let mut cc = Command::new("cc");
     cc.arg("-o").arg(&program).arg(source).arg(library);
     assert!(cc.status().expect("a C compiler").success());
