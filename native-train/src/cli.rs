@@ -3,6 +3,7 @@
 mod cluster;
 mod examples;
 mod export;
+mod review;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ use examples::{
     PREDICT_EXAMPLES, SHRINK_EXAMPLES, TRAIN_EXAMPLES,
 };
 pub use export::{EncodingChoice, ExportArgs, OnlyModels};
+pub use review::{AuditArgs, CompareArgs};
 
 use crate::config::{DeviceChoice, Settings, ShrinkSettings};
 
@@ -39,6 +41,8 @@ pub enum Command {
     Distil(Box<DistilArgs>),
     Predict(PredictArgs),
     Evaluate(EvaluateArgs),
+    Audit(AuditArgs),
+    Compare(CompareArgs),
     Export(ExportArgs),
     Inspect(InspectArgs),
     Shrink(ShrinkArgs),

@@ -18,6 +18,7 @@ pub mod parallel_folds;
 pub mod pretrained;
 pub mod progress;
 pub mod run;
+pub mod scored_rows;
 pub mod shrink;
 pub mod training;
 pub mod trust;

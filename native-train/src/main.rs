@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Command::Distil(args) => commands::distil::run(&args, &mut progress),
         Command::Predict(args) => commands::predict::run(&args, &mut progress),
         Command::Evaluate(args) => commands::evaluate::run(&args, &mut progress),
+        Command::Audit(args) => commands::audit::run(&args, &mut progress),
+        Command::Compare(args) => commands::compare::run(&args, &mut progress),
         Command::Export(args) => commands::export::run(&args, &mut progress),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Shrink(args) => commands::shrink::run(&args, &mut progress),

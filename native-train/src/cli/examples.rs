@@ -60,6 +60,16 @@ Examples:
   native-train evaluate --run runs/base --input held-out.csv
   native-train evaluate --run runs/base --input held-out.csv --json > scores.json";
 
+pub const AUDIT_EXAMPLES: &str = "\
+Examples:
+  native-train audit --run runs/base
+  native-train audit --run runs/base --output suspects.csv";
+
+pub const COMPARE_EXAMPLES: &str = "\
+Examples:
+  native-train compare runs/small runs/base
+  native-train compare runs/small runs/base --input held-out.csv --json > comparison.json";
+
 pub const EXPORT_EXAMPLES: &str = "\
 Examples:
   native-train export --run runs/base --output static/bundle

@@ -1,6 +1,8 @@
 //! The commands: each reads its inputs, calls the crate and prints the answer.
 
+pub mod audit;
 pub mod cluster;
+pub mod compare;
 pub mod distil;
 pub mod doctor;
 pub mod evaluate;

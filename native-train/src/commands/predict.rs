@@ -10,6 +10,7 @@ use shared::words::counted;
 use super::trained_run::TrainedRun;
 use crate::{
     cli::{Part, PredictArgs},
+    config::set_threads,
     data::TextStream,
     error::UserError,
     evaluation::decide,
@@ -28,6 +29,7 @@ use crate::{
 /// If a fold is not trained, the input cannot be read, or the output cannot be written.
 pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
     check_output(args)?;
+    set_threads(args.inference.threads)?;
     let trained = TrainedRun::open(&args.inference, progress)?;
     let thresholds = (!args.probabilities).then(|| trained.thresholds()).transpose()?;
     let open = || TextStream::open(&args.inference.input, &trained.options);

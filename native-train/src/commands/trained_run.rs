@@ -6,7 +6,7 @@ use shared::words::joined;
 
 use crate::{
     cli::InferenceArgs,
-    config::{TrainConfig, set_threads},
+    config::TrainConfig,
     data::{FileOptions, LabelValues, Unlabelled},
     device,
     error::UserError,
@@ -30,7 +30,6 @@ impl TrainedRun {
     /// # Errors
     /// If there is no run, a fold is missing without `--allow-missing-folds`, or a file is damaged.
     pub fn open(args: &InferenceArgs, progress: &Progress) -> Result<Self> {
-        set_threads(args.threads)?;
         let run = Run::open(&args.run)?;
         let config = TrainConfig::load(&run.config_toml())?;
         let options = FileOptions {

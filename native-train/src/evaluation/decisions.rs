@@ -16,3 +16,9 @@ pub fn decide(probabilities: &Probabilities, thresholds: &Thresholds) -> Decisio
     let decided = probabilities.rows().flat_map(|row| thresholds.apply(row)).collect();
     Grid::new(probabilities.columns(), decided)
 }
+
+/// Decides at the threshold 0.5 for every label.
+pub fn decide_at_half(probabilities: &Probabilities) -> Decisions {
+    let half = Thresholds::uniform(HALF, probabilities.columns()).expect("a probability");
+    decide(probabilities, &half)
+}

@@ -7,11 +7,11 @@
 //! <https://scikit-learn.org/stable/modules/model_evaluation.html#precision-recall-f-measure-metrics>
 
 use std::iter::Sum;
+use std::ops::{AddAssign, SubAssign};
 
 use serde::{Deserialize, Serialize};
-use shared::Thresholds;
 
-use super::decisions::{Decisions, HALF, decide};
+use super::decisions::{Decisions, decide_at_half};
 use crate::grid::{Probabilities, Targets};
 
 /// Precision, recall and F1 of one label, or an average of several.
@@ -60,8 +60,7 @@ impl Scores {
 
     /// The scores of decisions at the threshold 0.5 for every label.
     pub fn at_half(targets: &Targets, probabilities: &Probabilities) -> Self {
-        let half = Thresholds::uniform(HALF, probabilities.columns()).expect("a probability");
-        Self::new(targets, &decide(probabilities, &half))
+        Self::new(targets, &decide_at_half(probabilities))
     }
 
     /// The macro average of F1.
@@ -71,6 +70,25 @@ impl Scores {
 }
 
 impl Counts {
+    /// The counts of one row.
+    pub fn of_cell(is_on: bool, is_decided: bool) -> Self {
+        Self {
+            true_positives: u64::from(is_on && is_decided),
+            decided: u64::from(is_decided),
+            actual: u64::from(is_on),
+        }
+    }
+
+    /// The counts of `times` as many rows of the same kind.
+    #[must_use]
+    pub fn times(self, times: u64) -> Self {
+        Self {
+            true_positives: self.true_positives * times,
+            decided: self.decided * times,
+            actual: self.actual * times,
+        }
+    }
+
     pub fn precision(&self) -> f64 {
         ratio(self.true_positives, self.decided)
     }
@@ -93,13 +111,27 @@ impl Counts {
     }
 }
 
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.true_positives += other.true_positives;
+        self.decided += other.decided;
+        self.actual += other.actual;
+    }
+}
+
+impl SubAssign for Counts {
+    fn sub_assign(&mut self, other: Self) {
+        self.true_positives -= other.true_positives;
+        self.decided -= other.decided;
+        self.actual -= other.actual;
+    }
+}
+
 impl Sum for Counts {
     fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
-        counts.fold(Self::default(), |sum, next| Self {
-            true_positives: sum.true_positives + next.true_positives,
-            decided: sum.decided + next.decided,
-            actual: sum.actual + next.actual,
-        })
+        let mut sum = Self::default();
+        counts.for_each(|next| sum += next);
+        sum
     }
 }
 
@@ -117,9 +149,7 @@ fn count(targets: &Targets, decisions: &Decisions) -> Vec<Counts> {
     let mut counts = vec![Counts::default(); targets.columns()];
     for (targets, decisions) in targets.rows().zip(decisions.rows()) {
         for ((label, &target), &decided) in counts.iter_mut().zip(targets).zip(decisions) {
-            label.true_positives += u64::from(target == 1 && decided);
-            label.decided += u64::from(decided);
-            label.actual += u64::from(target);
+            *label += Counts::of_cell(target == 1, decided);
         }
     }
     counts

@@ -2,11 +2,15 @@
 //!
 //! Values in, values out: `run` writes them to disk, `commands` prints them.
 
+pub mod audit;
+pub mod comparison;
 mod decisions;
 pub mod metrics;
 pub mod report;
+pub mod resampling;
+pub mod suspects;
 pub mod table;
 pub mod threshold_search;
 
-pub use decisions::{Decisions, HALF, decide};
+pub use decisions::{Decisions, HALF, decide, decide_at_half};
 pub use metrics::{Score, Scores};

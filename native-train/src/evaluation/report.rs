@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use shared::words::counted;
 use shared::{LabelSet, Thresholds};
 
-use super::decisions::decide;
-use super::metrics::{Score, Scores};
+use super::decisions::{Decisions, decide, decide_at_half};
+use super::metrics::{Counts, Score, Scores};
+use super::resampling::{GroupedCounts, Interval};
 use super::threshold_search::{Basis, FEW_POSITIVES, Tuned, cross_fitted, tune};
-use crate::data::Duplicates;
+use crate::data::{Duplicates, Groups};
 use crate::grid::{Probabilities, Targets};
 
 /// The report of a training.
@@ -53,6 +54,18 @@ pub struct CrossValidation {
     /// Thresholds for each fold's rows tuned on the rows of the others: honest. `None` after training a
     /// single fold.
     pub macro_f1_cross_fitted: Option<f64>,
+    /// `None` in what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<ScoreIntervals>,
+}
+
+/// The 95% intervals of macro-F1: what these models would score on other texts of the same kind.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ScoreIntervals {
+    pub at_half: Interval,
+    /// As optimistic as the score itself.
+    pub tuned: Interval,
+    pub cross_fitted: Option<Interval>,
 }
 
 /// How the models of a run learned from a teacher, and how they compare with it and without it.
@@ -109,6 +122,9 @@ pub struct LabelReport {
     pub precision_tuned: f64,
     pub recall_tuned: f64,
     pub f1_cross_fitted: Option<f64>,
+    /// The 95% interval of the cross-fitted F1, or where there is none of that at 0.5; `None` in what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
     /// Rows where the label is on.
     pub support: u64,
     /// The share of rows where it is on.
@@ -193,18 +209,33 @@ pub struct OutOfFold {
 }
 
 impl OutOfFold {
-    /// Scores the rows; `fold_of` is the fold that held out each.
+    /// Scores the rows, of which `groups` have equal texts; `fold_of` is the fold that held out each.
     pub fn score(
         labels: &LabelSet,
+        groups: &Groups,
         targets: &Targets,
         probabilities: &Probabilities,
         fold_of: &[usize],
     ) -> Self {
         let Tuned { thresholds, bases } = tune(targets, probabilities);
-        let half = Scores::at_half(targets, probabilities);
-        let tuned = Scores::new(targets, &decide(probabilities, &thresholds));
-        let honest = cross_fitted(targets, probabilities, fold_of)
-            .map(|decided| Scores::new(targets, &decided));
+        let at_half = decide_at_half(probabilities);
+        let at_tuned = decide(probabilities, &thresholds);
+        let at_honest = cross_fitted(targets, probabilities, fold_of);
+        let [half, tuned] = [&at_half, &at_tuned].map(|decided| Scores::new(targets, decided));
+        let honest = at_honest.as_ref().map(|decided| Scores::new(targets, decided));
+
+        let decisions: Vec<&Decisions> =
+            [&at_half, &at_tuned].into_iter().chain(&at_honest).collect();
+        // The macro averages in this order, then the labels of the last, which is the honest one if there is one.
+        let counts = GroupedCounts::new(groups, targets, &decisions);
+        let intervals = counts.intervals(|sums| {
+            let of = |sums: &[Counts]| sums.iter().map(Counts::f1).sum::<f64>() / sums.len() as f64;
+            let labels_of = if decisions.len() == 3 { 2 } else { 0 };
+            let last = &sums[labels_of * labels.len()..][..labels.len()];
+            sums.chunks(labels.len()).map(of).chain(last.iter().map(Counts::f1)).collect()
+        });
+        let interval = |place: usize| intervals[place].1;
+
         let per_label = (0..labels.len())
             .map(|label| LabelReport {
                 label: labels.names()[label].clone(),
@@ -215,6 +246,7 @@ impl OutOfFold {
                 precision_tuned: tuned.per_label[label].precision,
                 recall_tuned: tuned.per_label[label].recall,
                 f1_cross_fitted: honest.as_ref().map(|scores| scores.per_label[label].f1),
+                interval: Some(interval(decisions.len() + label)),
                 support: tuned.per_label[label].support,
                 positive_rate: tuned.per_label[label].support as f64 / targets.len() as f64,
             })
@@ -224,6 +256,11 @@ impl OutOfFold {
             macro_f1_at_half: half.macro_f1(),
             macro_f1_tuned: tuned.macro_f1(),
             macro_f1_cross_fitted: honest.as_ref().map(Scores::macro_f1),
+            intervals: Some(ScoreIntervals {
+                at_half: interval(0),
+                tuned: interval(1),
+                cross_fitted: honest.is_some().then(|| interval(2)),
+            }),
         };
         Self { thresholds, cross_validation, per_label }
     }
@@ -300,7 +337,13 @@ mod tests {
     #[test]
     fn out_of_fold_scores_by_hand() {
         let (targets, probabilities) = table();
-        let scored = OutOfFold::score(&labels(), &targets, &probabilities, &[0, 0, 1, 1]);
+        let scored = OutOfFold::score(
+            &labels(),
+            &Groups::single(4),
+            &targets,
+            &probabilities,
+            &[0, 0, 1, 1],
+        );
         // joy: on at .9 and .4, off at .1 and .2: .25 parts them first. fear: on at .3, off at .22
         // and below: .25 again.
         assert_eq!(scored.thresholds.values(), [0.25, 0.25]);

@@ -1,9 +1,16 @@
 //! Reports as aligned text without colours, for a terminal or a log.
 
+mod audit;
+mod comparison;
+
+pub use audit::audit_table;
+pub use comparison::comparison_table;
+
 use super::report::{
     CrossValidation, Distillation, Evaluation, FinalModel, FoldReport, HalfAndTuned, Seconds,
     Summary,
 };
+use super::resampling::Interval;
 use super::threshold_search::{Basis, FEW_POSITIVES};
 
 /// The table at the end of a training, which says which scores are optimistic.
@@ -76,16 +83,29 @@ pub fn evaluation_table(evaluation: &Evaluation) -> String {
 }
 
 fn cross_validation(summary: &Summary) -> String {
-    let CrossValidation { rows, macro_f1_at_half, macro_f1_tuned, macro_f1_cross_fitted } =
-        summary.cross_validation;
+    let CrossValidation {
+        rows,
+        macro_f1_at_half,
+        macro_f1_tuned,
+        macro_f1_cross_fitted,
+        intervals,
+    } = summary.cross_validation;
     let honest = macro_f1_cross_fitted.map_or_else(|| "needs two trained folds".to_owned(), figure);
+    let line = |what: &str, score: String, interval: Option<Interval>| {
+        vec![format!("  {what}"), score, interval.map_or_else(String::new, range)]
+    };
     let figures = align(&[
-        vec!["  thresholds 0.5".into(), figure(macro_f1_at_half)],
-        vec!["  thresholds tuned on the other folds (honest)".into(), honest],
-        vec![
-            "  thresholds tuned on the rows they score (optimistic)".into(),
+        line("thresholds 0.5", figure(macro_f1_at_half), intervals.map(|of| of.at_half)),
+        line(
+            "thresholds tuned on the other folds (honest)",
+            honest,
+            intervals.and_then(|of| of.cross_fitted),
+        ),
+        line(
+            "thresholds tuned on the rows they score (optimistic)",
             figure(macro_f1_tuned),
-        ],
+            intervals.map(|of| of.tuned),
+        ),
     ]);
     format!(
         "macro-F1 over {rows} out-of-fold rows ({} of {} folds, {} split)\n{figures}",
@@ -127,6 +147,11 @@ fn per_label(summary: &Summary) -> String {
         );
     }
     table
+}
+
+/// The 95% interval of a score.
+fn range(Interval { low, high }: Interval) -> String {
+    format!("(95%: {low:.4} to {high:.4})")
 }
 
 /// The mark of a threshold that means little.
@@ -236,7 +261,7 @@ mod tests {
     use shared::{LabelSet, Thresholds};
 
     use super::*;
-    use crate::data::{Duplicates, Folds};
+    use crate::data::{Duplicates, Folds, Groups};
     use crate::evaluation::report::{OutOfFold, TextsUsed, TruncatedTexts};
     use crate::grid::{Grid, Probabilities, Targets};
 
@@ -251,7 +276,8 @@ mod tests {
 
     fn summary(fold_of: &[usize]) -> Summary {
         let (targets, probabilities) = scored();
-        let scored = OutOfFold::score(&labels(), &targets, &probabilities, fold_of);
+        let scored =
+            OutOfFold::score(&labels(), &Groups::single(4), &targets, &probabilities, fold_of);
         let fold = |fold, macro_f1_at_half: &[f64], best_epoch| FoldReport {
             fold,
             rows: 2,
@@ -295,9 +321,9 @@ mod tests {
     fn the_closing_table_says_which_figures_are_optimistic() {
         assert_snapshot!(table(&summary(&[0, 0, 1, 1])), @r"
         macro-F1 over 4 out-of-fold rows (2 of 2 folds, grouped split)
-          thresholds 0.5                                        0.3333
-          thresholds tuned on the other folds (honest)          0.4000
-          thresholds tuned on the rows they score (optimistic)  1.0000
+          thresholds 0.5                                        0.3333  (95%: 0.0000 to 0.5000)
+          thresholds tuned on the other folds (honest)          0.4000  (95%: 0.0000 to 0.5000)
+          thresholds tuned on the rows they score (optimistic)  1.0000  (95%: 0.5000 to 1.0000)
 
         label         threshold  F1 at 0.5  F1 honest  F1 tuned*  precision*  recall*  support  share
         joy               0.25?     0.6667     0.8000     1.0000      1.0000   1.0000        2  50.0%
@@ -327,6 +353,7 @@ mod tests {
             macro_f1_at_half,
             macro_f1_tuned: 0.75,
             macro_f1_cross_fitted: Some(honest),
+            intervals: None,
         };
         summary.distillation = Some(Distillation {
             teacher: "runs/base".into(),

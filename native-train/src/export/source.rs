@@ -13,16 +13,17 @@ use shared::nn::Weights;
 use shared::tokenizer::Tokenizer;
 use shared::{LabelSet, Thresholds};
 
-use crate::config::{Places, TrainConfig};
-use crate::data::{Dataset, LabelChoice};
+use crate::config::TrainConfig;
+use crate::data::Dataset;
 use crate::error::UserError;
 use crate::evaluation::report::Summary;
 use crate::inference::{self, common_tokenizer};
 use crate::pretrained::{self, Pretrained};
 use crate::progress::Progress;
 use crate::run::files::{self, damaged, read_json};
-use crate::run::tables::{FoldTable, ThresholdTable};
+use crate::run::tables::ThresholdTable;
 use crate::run::{FoldFolder, Run};
+use crate::scored_rows::training_rows;
 
 /// A run without the models' weights, which [`Source::read`] reads.
 pub struct Source {
@@ -99,7 +100,7 @@ impl Source {
             return Err(damaged(&run.fold(folds[place]).config_json(), what));
         }
         let tokenizer = common_tokenizer(&run, &folds)?;
-        let (dataset, fold_of) = texts(&run, &config, &labels, train_csv, progress)?;
+        let (dataset, fold_of) = training_rows(&run, &config, &labels, train_csv, progress)?;
         Ok(Self {
             config,
             labels,
@@ -341,36 +342,6 @@ fn open_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<Pretrained> {
         return Err(damaged(&fold.model_safetensors(), report));
     }
     Ok(pretrained)
-}
-
-/// The texts that the run was trained on, with the fold that held out each.
-fn texts(
-    run: &Run,
-    config: &TrainConfig,
-    labels: &LabelSet,
-    train_csv: Option<&Path>,
-    progress: &Progress,
-) -> Result<(Dataset, Vec<usize>)> {
-    let located = Places::saved(run).train_csv(run, &config.train_csv).ok();
-    let path = train_csv.or(located.as_deref()).unwrap_or(&config.train_csv);
-    if !path.exists() {
-        return Err(UserError::new(format!("`{}` is not there", path.display()))
-            .hint("pass the file that the run was trained on as `--train-csv FILE`")
-            .into());
-    }
-    let labels = LabelChoice::OfRun(labels.names());
-    let loaded = Dataset::read(path, &config.file_options(), labels)?;
-    loaded.warnings.iter().for_each(|warning| warning.tell(progress));
-    let table = FoldTable::read(&run.folds_csv())?;
-    if table.ids != loaded.dataset.ids {
-        let (path, run) = (path.display(), run.folder().display());
-        return Err(UserError::new(format!(
-            "`{path}` holds other rows than `{run}` was trained on"
-        ))
-        .hint("pass the file that the run was trained on as `--train-csv FILE`")
-        .into());
-    }
-    Ok((loaded.dataset, table.fold_of))
 }
 
 /// A model's name without the path to it, which is private.

@@ -55,7 +55,7 @@ impl FoldTable {
             Column::new("id".into(), &self.ids),
             Column::new("fold".into(), numbers(&mut self.fold_of.iter().copied())),
         ];
-        write_atomically(path, |output| write_csv(output, columns, Header::Yes))
+        write_columns(path, columns)
     }
 
     pub fn read(path: &Path) -> Result<Self> {
@@ -169,6 +169,11 @@ impl ThresholdTable {
 struct ThresholdFile {
     labels: LabelSet,
     thresholds: Vec<f64>,
+}
+
+/// Writes a table of `columns` with a header.
+pub fn write_columns(path: &Path, columns: Vec<Column>) -> Result<()> {
+    write_atomically(path, |output| write_csv(output, columns, Header::Yes))
 }
 
 enum Header {

@@ -14,6 +14,8 @@ fn help_pages() {
     insta::assert_snapshot!("help_shrink", page("shrink --help"));
     insta::assert_snapshot!("help_predict", page("predict --help"));
     insta::assert_snapshot!("help_evaluate", page("evaluate --help"));
+    insta::assert_snapshot!("help_audit", page("audit --help"));
+    insta::assert_snapshot!("help_compare", page("compare --help"));
     insta::assert_snapshot!("help_export", page("export --help"));
     insta::assert_snapshot!("help_inspect", page("inspect --help"));
     insta::assert_snapshot!("help_doctor", page("doctor --help"));

@@ -14,6 +14,7 @@ mod folders;
 mod help;
 mod inspect;
 mod mistakes;
+mod review;
 #[path = "../common/sentences.rs"]
 mod sentences;
 mod shrink;

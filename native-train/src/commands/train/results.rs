@@ -11,7 +11,7 @@ use super::{context::TrainContext, inputs::Inputs, material::Material};
 use crate::{
     config::TrainConfig,
     cross_validation::{Outcome, Predictions},
-    data::Dataset,
+    data::{Dataset, Groups},
     evaluation::{
         decide,
         report::{Distillation, OutOfFold, Seconds, Summary},
@@ -81,9 +81,16 @@ pub fn write(
 
 /// Scores out-of-fold predictions.
 pub fn score(inputs: &Inputs, Predictions { rows, out_of_fold, .. }: &Predictions) -> OutOfFold {
-    let Dataset { labels, targets, .. } = &inputs.dataset;
+    let Dataset { labels, targets, texts, .. } = &inputs.dataset;
     let fold_of: Vec<usize> = rows.iter().map(|&row| inputs.folds.fold_of()[row]).collect();
-    OutOfFold::score(labels, &targets.select(rows), out_of_fold, &fold_of)
+    let texts: Vec<&String> = rows.iter().map(|&row| &texts[row]).collect();
+    OutOfFold::score(
+        labels,
+        &Groups::of_equal(&texts),
+        &targets.select(rows),
+        out_of_fold,
+        &fold_of,
+    )
 }
 
 fn summary(

@@ -4,14 +4,13 @@
 //! Large groups come first, then rare ones, and equal ones in seeded order. O(rows x folds x labels).
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 use anyhow::Result;
 
 use super::combinations::member_counts;
 use super::mt19937::Mt19937;
 use crate::data::dataset::Dataset;
-use crate::data::text_key::text_key;
+use crate::data::groups::Groups;
 use crate::error::UserError;
 
 /// The fold of each row; `combinations` are the numbers of the rows' labels.
@@ -24,7 +23,7 @@ pub fn assign(
     folds: usize,
     rng: &mut Mt19937,
 ) -> Result<Vec<usize>> {
-    let mut groups = groups_of_equal(&dataset.texts);
+    let mut groups = Groups::of_equal(&dataset.texts).rows();
     if groups.len() < folds {
         let message = format!("{} distinct texts cannot fill {folds} folds", groups.len());
         return Err(UserError::new(message)
@@ -49,20 +48,6 @@ pub fn assign(
         }
     }
     Ok(fold_of)
-}
-
-/// The rows of each distinct text, by first appearance.
-fn groups_of_equal(texts: &[String]) -> Vec<Vec<usize>> {
-    let mut known = HashMap::new();
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (row, text) in texts.iter().enumerate() {
-        let group = *known.entry(text_key(text)).or_insert(groups.len());
-        if group == groups.len() {
-            groups.push(Vec::new());
-        }
-        groups[group].push(row);
-    }
-    groups
 }
 
 /// The features that each fold should have its share of: being a row, each label, and each combination

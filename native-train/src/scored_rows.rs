@@ -1,0 +1,104 @@
+//! The rows that a run was trained on, and what its models say of those that they have not seen.
+
+use std::path::Path;
+
+use anyhow::Result;
+use shared::LabelSet;
+
+use crate::config::{Places, TrainConfig};
+use crate::data::{Dataset, LabelChoice};
+use crate::error::UserError;
+use crate::evaluation::report::Summary;
+use crate::evaluation::threshold_search::cross_fitted;
+use crate::evaluation::{Decisions, decide_at_half};
+use crate::grid::{Probabilities, Targets};
+use crate::progress::Progress;
+use crate::run::Run;
+use crate::run::files::{damaged, read_json};
+use crate::run::tables::{FoldTable, read_probabilities};
+
+/// The rows that a trained fold has held out, in the order of the training file; each field has one entry for each.
+pub struct ScoredRows {
+    pub labels: LabelSet,
+    pub ids: Vec<String>,
+    pub texts: Vec<String>,
+    pub targets: Targets,
+    /// The out-of-fold probabilities.
+    pub probabilities: Probabilities,
+    /// The fold that held out each row.
+    pub fold_of: Vec<usize>,
+}
+
+impl ScoredRows {
+    /// Reads them. `train_csv` is where the run's texts are now; `None`: where they were.
+    ///
+    /// # Errors
+    /// If the run has no scores yet, a file is missing or damaged, or the texts are not the run's.
+    pub fn read(folder: &Path, train_csv: Option<&Path>, progress: &Progress) -> Result<Self> {
+        let run = Run::open(folder)?;
+        let config = TrainConfig::load(&run.config_toml())?;
+        let summary: Summary = read_json(&run.summary_json())?;
+        let labels = summary.labels;
+        let (dataset, fold_of) = training_rows(&run, &config, &labels, train_csv, progress)?;
+        let trained: Vec<usize> = summary.per_fold.iter().map(|fold| fold.fold).collect();
+        let rows: Vec<usize> =
+            (0..dataset.len()).filter(|&row| trained.contains(&fold_of[row])).collect();
+        let of = |values: &[String]| rows.iter().map(|&row| values[row].clone()).collect();
+        let (ids, probabilities) = read_probabilities(&run.oof_csv(), &labels)?;
+        let scored = Self {
+            ids: of(&dataset.ids),
+            texts: of(&dataset.texts),
+            targets: dataset.targets.select(&rows),
+            fold_of: rows.iter().map(|&row| fold_of[row]).collect(),
+            labels,
+            probabilities,
+        };
+        if scored.ids != ids {
+            return Err(damaged(
+                &run.oof_csv(),
+                "its ids are not those of the rows that were scored",
+            ));
+        }
+        Ok(scored)
+    }
+
+    /// The decisions with thresholds that were tuned on the other folds; at 0.5 if there is one fold alone.
+    pub fn honest_decisions(&self) -> Decisions {
+        cross_fitted(&self.targets, &self.probabilities, &self.fold_of)
+            .unwrap_or_else(|| decide_at_half(&self.probabilities))
+    }
+}
+
+/// The rows that a run was trained on, and the fold that held out each. `train_csv` is where they are now; `None`: where they
+/// were.
+///
+/// # Errors
+/// If there is no such file, or it holds other rows.
+pub fn training_rows(
+    run: &Run,
+    config: &TrainConfig,
+    labels: &LabelSet,
+    train_csv: Option<&Path>,
+    progress: &Progress,
+) -> Result<(Dataset, Vec<usize>)> {
+    let located = Places::saved(run).train_csv(run, &config.train_csv).ok();
+    let path = train_csv.or(located.as_deref()).unwrap_or(&config.train_csv);
+    if !path.exists() {
+        return Err(UserError::new(format!("`{}` is not there", path.display()))
+            .hint("pass the file that the run was trained on as `--train-csv FILE`")
+            .into());
+    }
+    let labels = LabelChoice::OfRun(labels.names());
+    let loaded = Dataset::read(path, &config.file_options(), labels)?;
+    loaded.warnings.iter().for_each(|warning| warning.tell(progress));
+    let table = FoldTable::read(&run.folds_csv())?;
+    if table.ids != loaded.dataset.ids {
+        let (path, run) = (path.display(), run.folder().display());
+        return Err(UserError::new(format!(
+            "`{path}` holds other rows than `{run}` was trained on"
+        ))
+        .hint("pass the file that the run was trained on as `--train-csv FILE`")
+        .into());
+    }
+    Ok((loaded.dataset, table.fold_of))
+}

@@ -1,0 +1,124 @@
+//! `audit` and `compare`: what a run says of its data, and two runs beside each other.
+
+use super::Folder;
+use super::training::trained;
+
+const OTHER: &str = "train --model mini --folds 2 --epochs 1 --threads 2 --quiet";
+
+#[test]
+fn an_audit_names_labels_that_contradict_each_other() {
+    let folder = trained();
+    // Equal but for case, and nearly equal; both with other labels.
+    let mut csv = folder.read("train.csv");
+    csv += "twin,\"A lovely, a LOVELY and number 0\",0,0\nnear,\"a lovely, a lovely and number 0!\",1,1\n";
+    folder.write("more.csv", &csv);
+    let said = folder.run(&format!("{OTHER} --train-csv more.csv --output more"));
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
+
+    let said = folder.run("audit --run more --output findings.csv --quiet");
+    assert!(
+        said.starts_with("exit code: 0\n--- stdout\n62 rows by models that have not"),
+        "{said}"
+    );
+    for words in ["1 label in which equal texts", "in which nearly equal texts do", "missed: "] {
+        assert!(said.contains(words), "`{words}` in {said}");
+    }
+    let findings = folder.read("findings.csv");
+    let mut lines = findings.lines();
+    assert_eq!(lines.next(), Some("found_by,id,text,label,given,suggested,score,other_id"));
+    let equal: Vec<&str> = findings.lines().filter(|line| line.starts_with("equal_text")).collect();
+    assert_eq!(equal.len(), 1, "{findings}");
+    assert!(equal[0].contains(",joy,") && equal[0].contains("0.5,"), "{}", equal[0]);
+    let near: Vec<&str> = findings.lines().filter(|line| line.starts_with("near_text")).collect();
+    assert!(near.iter().any(|line| line.contains(",fear,")), "{findings}");
+
+    let json = folder.run("audit --run more --json --quiet");
+    let json = json.strip_prefix("exit code: 0\n--- stdout\n").unwrap();
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(json["rows"], 62);
+    assert_eq!(json["findings"].as_array().unwrap().len(), findings.lines().count() - 1);
+}
+
+#[test]
+fn what_an_audit_needs_is_asked_for() {
+    let folder = trained();
+    std::fs::rename(folder.path().join("train.csv"), folder.path().join("moved.csv")).unwrap();
+    insta::assert_snapshot!(folder.run("audit --run run"), @r"
+    exit code: 2
+    --- stderr
+    error: `train.csv` is not there
+    hint: pass the file that the run was trained on as `--train-csv FILE`
+    ");
+    let said = folder.run("audit --run run --train-csv moved.csv --quiet");
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
+    std::fs::remove_file(folder.path().join("run/summary.json")).unwrap();
+    insta::assert_snapshot!(folder.run("audit --run run --train-csv moved.csv"), @r"
+    exit code: 2
+    --- stderr
+    error: `run/summary.json` does not exist
+    hint: the run may be unfinished: `train --resume` continues a training that was stopped
+    ");
+}
+
+#[test]
+fn two_runs_are_compared_on_the_same_rows() {
+    let folder = trained();
+    let other = |more: &str| {
+        let said = folder.run(&format!("{OTHER} {more}"));
+        assert!(said.starts_with("exit code: 0\n"), "{said}");
+    };
+    let same = folder.run("compare run run --quiet");
+    assert!(same.ends_with("run and run decide the same on all 60 distinct texts.\n"), "{same}");
+
+    other("--seed 7 --train-csv train.csv --output other");
+    let said = folder.run("compare run other --quiet --top 3");
+    for words in
+        ["A: run\nB: other\n60 rows, 60 distinct texts\n", "\nmacro ", "rows that moved most:\n"]
+    {
+        assert!(said.contains(words), "`{words}` in {said}");
+    }
+    let json = folder.run("compare run other --json --quiet");
+    let json = json.strip_prefix("exit code: 0\n--- stdout\n").unwrap();
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(json["per_label"][1]["label"], "fear");
+    assert!(said.ends_with(&format!("{}\n", json["conclusion"].as_str().unwrap())), "{said}");
+
+    // The same labels in another order, of a file that neither has seen.
+    folder.write("new.csv", "text,fear,joy\na cake and a smile,0,1\na dark creak,1,0\n");
+    let said = folder.run("compare run other --input new.csv --quiet");
+    assert!(said.contains("2 rows, 2 distinct texts"), "{said}");
+}
+
+#[test]
+fn runs_on_other_rows_or_labels_are_told_apart() {
+    let folder = trained();
+    let rows: Vec<String> = folder.read("train.csv").lines().map(str::to_owned).collect();
+    folder.write("part.csv", rows[..41].join("\n") + "\n");
+    let mut other = rows[..41].join("\n").replace("id,text,joy,fear", "id,text,joy,dread");
+    other += "\n";
+    folder.write("dread.csv", other);
+    for name in ["part", "dread"] {
+        let said = folder.run(&format!("{OTHER} --train-csv {name}.csv --output {name}"));
+        assert!(said.starts_with("exit code: 0\n"), "{said}");
+    }
+    insta::assert_snapshot!(folder.run("compare run part"), @r"
+    exit code: 2
+    --- stderr
+    error: the runs have scored other rows: 40 rows in common, of 60 of `run` and 40 of `part`
+    hint: pass `--shared-rows` to compare on the rows in common, or a labelled file that neither was trained on as `--input FILE`
+    ");
+    let said = folder.run("compare run part --shared-rows");
+    assert!(said.contains("compared on 40 rows that both runs have held out\n"), "{said}");
+    insta::assert_snapshot!(folder.run("compare run dread"), @r"
+    exit code: 2
+    --- stderr
+    error: the runs have other labels: only `run` has fear; only `dread` has dread
+    hint: compare runs with the same labels
+    ");
+    insta::assert_snapshot!(Folder::new().run("compare run other"), @r"
+    exit code: 2
+    --- stderr
+    error: `run` is not a run: it has no config.toml
+    hint: pass the folder that was given to `train --output`
+    ");
+}
