@@ -16,7 +16,7 @@ use examples::{
     PREDICT_EXAMPLES, SHRINK_EXAMPLES, TRAIN_EXAMPLES,
 };
 pub use export::{EncodingChoice, ExportArgs, OnlyModels};
-pub use review::{AuditArgs, CompareArgs};
+pub use review::{AuditArgs, CompareArgs, ReportArgs};
 
 use crate::config::{DeviceChoice, Settings, ShrinkSettings};
 
@@ -41,6 +41,7 @@ pub enum Command {
     Distil(Box<DistilArgs>),
     Predict(PredictArgs),
     Evaluate(EvaluateArgs),
+    Report(ReportArgs),
     Audit(AuditArgs),
     Compare(CompareArgs),
     Export(ExportArgs),

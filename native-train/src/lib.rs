@@ -17,6 +17,7 @@ pub mod memory;
 pub mod parallel_folds;
 pub mod pretrained;
 pub mod progress;
+pub mod report;
 pub mod run;
 pub mod scored_rows;
 pub mod shrink;

@@ -6,9 +6,9 @@ use anyhow::Result;
 use shared::LabelSet;
 
 use crate::config::{Places, TrainConfig};
-use crate::data::{Dataset, LabelChoice};
+use crate::data::{Dataset, Folds, Groups, LabelChoice};
 use crate::error::UserError;
-use crate::evaluation::report::Summary;
+use crate::evaluation::report::{OutOfFold, Summary};
 use crate::evaluation::threshold_search::cross_fitted;
 use crate::evaluation::{Decisions, decide_at_half};
 use crate::grid::{Probabilities, Targets};
@@ -43,16 +43,9 @@ impl ScoredRows {
         let trained: Vec<usize> = summary.per_fold.iter().map(|fold| fold.fold).collect();
         let rows: Vec<usize> =
             (0..dataset.len()).filter(|&row| trained.contains(&fold_of[row])).collect();
-        let of = |values: &[String]| rows.iter().map(|&row| values[row].clone()).collect();
         let (ids, probabilities) = read_probabilities(&run.oof_csv(), &labels)?;
-        let scored = Self {
-            ids: of(&dataset.ids),
-            texts: of(&dataset.texts),
-            targets: dataset.targets.select(&rows),
-            fold_of: rows.iter().map(|&row| fold_of[row]).collect(),
-            labels,
-            probabilities,
-        };
+        let folds = Folds::new(fold_of, config.folds);
+        let scored = Self::of(&dataset, &folds, &rows, &probabilities);
         if scored.ids != ids {
             return Err(damaged(
                 &run.oof_csv(),
@@ -60,6 +53,30 @@ impl ScoredRows {
             ));
         }
         Ok(scored)
+    }
+
+    /// The rows `rows` of a data set, which have these out-of-fold probabilities.
+    pub fn of(
+        dataset: &Dataset,
+        folds: &Folds,
+        rows: &[usize],
+        probabilities: &Probabilities,
+    ) -> Self {
+        let of = |values: &[String]| rows.iter().map(|&row| values[row].clone()).collect();
+        Self {
+            labels: dataset.labels.clone(),
+            ids: of(&dataset.ids),
+            texts: of(&dataset.texts),
+            targets: dataset.targets.select(rows),
+            probabilities: probabilities.clone(),
+            fold_of: rows.iter().map(|&row| folds.fold_of()[row]).collect(),
+        }
+    }
+
+    /// Scores the probabilities, and finds the thresholds to predict with.
+    pub fn score(&self) -> OutOfFold {
+        let groups = Groups::of_equal(&self.texts);
+        OutOfFold::score(&self.labels, &groups, &self.targets, &self.probabilities, &self.fold_of)
     }
 
     /// The decisions with thresholds that were tuned on the other folds; at 0.5 if there is one fold alone.

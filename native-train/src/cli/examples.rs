@@ -60,6 +60,10 @@ Examples:
   native-train evaluate --run runs/base --input held-out.csv
   native-train evaluate --run runs/base --input held-out.csv --json > scores.json";
 
+pub const REPORT_EXAMPLES: &str = "\
+Examples:
+  native-train report --run runs/base";
+
 pub const AUDIT_EXAMPLES: &str = "\
 Examples:
   native-train audit --run runs/base

@@ -1,11 +1,29 @@
-//! The flags of `audit` and `compare`: what a run says of its data, and two runs beside each other.
+//! The flags of `report`, `audit` and `compare`: a run as a page, what it says of its data, and two runs beside each other.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::examples::{AUDIT_EXAMPLES, COMPARE_EXAMPLES};
+use super::examples::{AUDIT_EXAMPLES, COMPARE_EXAMPLES, REPORT_EXAMPLES};
 use crate::config::DeviceChoice;
+
+/// Write the report of a run, one HTML file: RUN/report.html
+///
+/// Every training writes it at its end. It holds the scores with their 95% intervals, for each label the curves
+/// of precision, recall and F1 over the threshold and how far its probabilities can be believed, learning
+/// curves, the texts that the models get most wrong, and the labels worth a second look. It has no scripts and
+/// asks for nothing from the network.
+#[derive(Debug, Args)]
+#[command(after_help = REPORT_EXAMPLES)]
+pub struct ReportArgs {
+    /// Folder of the run
+    #[arg(long, value_name = "RUN", display_order = 0)]
+    pub run: PathBuf,
+
+    /// CSV that the run was trained on [default: the run's setting]
+    #[arg(long, value_name = "FILE", display_order = 1)]
+    pub train_csv: Option<PathBuf>,
+}
 
 /// Find labels of the training file that are probably wrong
 ///

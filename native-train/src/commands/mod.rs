@@ -10,6 +10,7 @@ pub mod export;
 pub mod gather;
 pub mod inspect;
 pub mod predict;
+pub mod report;
 pub mod shrink;
 mod stdout;
 pub mod train;

@@ -3,7 +3,9 @@
 //! Values in, values out: `run` writes them to disk, `commands` prints them.
 
 pub mod audit;
+pub mod calibration;
 pub mod comparison;
+pub mod curves;
 mod decisions;
 pub mod metrics;
 pub mod report;

@@ -68,20 +68,25 @@ pub fn cross_fitted(
     fold_of: &[usize],
 ) -> Option<Decisions> {
     assert_eq!(fold_of.len(), probabilities.len(), "a fold for each row");
-    let folds: BTreeSet<usize> = fold_of.iter().copied().collect();
-    if folds.len() < 2 {
-        return None;
-    }
-    let tuned_without: BTreeMap<usize, Thresholds> = folds
-        .into_iter()
-        .map(|fold| (fold, tune_on(targets, probabilities, |row| fold_of[row] != fold).thresholds))
-        .collect();
+    let tuned_without = tuned_without_each(targets, probabilities, fold_of)?;
     let decided = probabilities
         .rows()
         .zip(fold_of)
         .flat_map(|(row, fold)| tuned_without[fold].apply(row))
         .collect();
     Some(Grid::new(probabilities.columns(), decided))
+}
+
+/// The thresholds that are tuned on the rows of all folds but one, by that one. `None` if all rows are of one fold.
+pub fn tuned_without_each(
+    targets: &Targets,
+    probabilities: &Probabilities,
+    fold_of: &[usize],
+) -> Option<BTreeMap<usize, Thresholds>> {
+    let folds: BTreeSet<usize> = fold_of.iter().copied().collect();
+    let without =
+        |fold: usize| tune_on(targets, probabilities, |row| fold_of[row] != fold).thresholds;
+    (folds.len() > 1).then(|| folds.into_iter().map(|fold| (fold, without(fold))).collect())
 }
 
 /// `numpy.linspace(0.1, 0.9, 17)`, to the bit.

@@ -11,6 +11,7 @@
 //!     oof.csv                         id, a probability for each label
 //!     thresholds.json  summary.json
 //!     submission.csv                  id, 0 or 1 for each label
+//!     report.html                     scores, pictures, and the texts worth a look
 //!     distil.toml                     of a run that learned from a teacher: how; written before config.toml
 //!     final/                          likewise: a folder like fold-K of a model that holds out no rows
 //!     teacher/fold-K/                 likewise: the teacher's answers
@@ -170,6 +171,10 @@ impl Run {
 
     pub fn summary_json(&self) -> PathBuf {
         self.folder.join("summary.json")
+    }
+
+    pub fn report_html(&self) -> PathBuf {
+        self.folder.join("report.html")
     }
 
     pub fn submission_csv(&self) -> PathBuf {

@@ -165,27 +165,35 @@ impl MetricsLog {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Record {
-    Step(#[expect(dead_code, reason = "only parsed, to tell it from damage")] StepRecord),
+    Step(StepRecord),
     Epoch(EpochRecord),
 }
 
 /// Reads the records of a log's epochs.
 ///
 /// # Errors
-/// If the file cannot be read, or a line is neither a step nor an epoch.
+/// As of [`read`].
 pub fn read_epochs(path: &Path) -> Result<Vec<EpochRecord>> {
+    Ok(read(path)?.1)
+}
+
+/// Reads the records of a log: steps and epochs.
+///
+/// # Errors
+/// If the file cannot be read, or a line is neither a step nor an epoch.
+pub fn read(path: &Path) -> Result<(Vec<StepRecord>, Vec<EpochRecord>)> {
     let bytes = files::read(path)?;
-    let mut epochs = Vec::new();
+    let (mut steps, mut epochs) = (Vec::new(), Vec::new());
     for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
         let damaged =
             |what: &dyn Display| files::damaged(path, format_args!("line {}: {what}", index + 1));
         match serde_json::from_slice(line).map_err(|error| damaged(&error))? {
             Record::Epoch(record) if line.ends_with(b"\n") => epochs.push(record),
-            Record::Step(_) if line.ends_with(b"\n") => {}
+            Record::Step(record) if line.ends_with(b"\n") => steps.push(record),
             _ => return Err(damaged(&"it is cut off")),
         }
     }
-    Ok(epochs)
+    Ok((steps, epochs))
 }
 
 /// The epoch whose weights a training keeps: the first of the best.

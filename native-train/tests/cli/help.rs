@@ -14,6 +14,7 @@ fn help_pages() {
     insta::assert_snapshot!("help_shrink", page("shrink --help"));
     insta::assert_snapshot!("help_predict", page("predict --help"));
     insta::assert_snapshot!("help_evaluate", page("evaluate --help"));
+    insta::assert_snapshot!("help_report", page("report --help"));
     insta::assert_snapshot!("help_audit", page("audit --help"));
     insta::assert_snapshot!("help_compare", page("compare --help"));
     insta::assert_snapshot!("help_export", page("export --help"));

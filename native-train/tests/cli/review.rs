@@ -6,6 +6,31 @@ use super::training::trained;
 const OTHER: &str = "train --model mini --folds 2 --epochs 1 --threads 2 --quiet";
 
 #[test]
+fn a_training_leaves_a_report_that_asks_for_nothing() {
+    let folder = trained();
+    let report = folder.read("run/report.html");
+    for words in ["<h1>run</h1>", "id=\"scores\"", "<h3>joy</h3>", "<h3>fear</h3>", "id=\"times\""]
+    {
+        assert!(report.contains(words), "`{words}` in {report}");
+    }
+    // For each of two labels three pictures, and for all: scores, calibration, five curves, two tables, lengths.
+    assert_eq!(report.matches("<svg role=\"img\"").count(), 2 * 3 + 1 + 1 + 5 + 2 + 1);
+    assert_eq!(report.matches("<svg").count(), report.matches("<summary>Values</summary>").count());
+    for never in ["<script", "http:", "https:", "src=", "@import", "NaN"] {
+        assert!(!report.contains(never), "`{never}` in {report}");
+    }
+    let said = folder.run("report --run run");
+    assert_eq!(said, "exit code: 0\n--- stderr\nthe report is `run/report.html`\n");
+    assert_eq!(folder.read("run/report.html"), report, "the same as the training wrote");
+
+    // Texts are data, not markup.
+    let csv = folder.read("train.csv") + "evil,\"<script>alert(1)</script> & so on\",1,1\n";
+    folder.write("evil.csv", csv);
+    folder.run(&format!("{OTHER} --train-csv evil.csv --output evil"));
+    assert!(!folder.read("evil/report.html").contains("<script"));
+}
+
+#[test]
 fn an_audit_names_labels_that_contradict_each_other() {
     let folder = trained();
     // Equal but for case, and nearly equal; both with other labels.

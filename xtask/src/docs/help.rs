@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use super::commands::Runner;
 use super::markdown::Document;
 
-const COMMANDS: [&str; 12] = [
-    "train", "gather", "cluster", "distil", "shrink", "predict", "evaluate", "audit", "compare",
-    "export", "inspect", "doctor",
+const COMMANDS: [&str; 13] = [
+    "train", "gather", "cluster", "distil", "shrink", "predict", "evaluate", "report", "audit",
+    "compare", "export", "inspect", "doctor",
 ];
 
 /// The help of each flag, over all commands.

@@ -13,6 +13,9 @@ const BLOCK: u64 = 4096;
 /// The fields of `summary.json` that the clock and the system fill: they differ between any two runs.
 const MEASURED: [&str; 2] = ["seconds", "peak_memory_bytes"];
 
+/// The beginning of the last section of `report.html`, which tells the same.
+const MEASURED_SECTION: &[u8] = b"id=\"times\"";
+
 /// The files below a folder by their path in it. Folders count by their files alone.
 #[derive(Clone, Default, PartialEq)]
 pub struct Contents(BTreeMap<String, Vec<u8>>);
@@ -33,8 +36,7 @@ impl Contents {
                 continue;
             }
             let bytes = fs::read(entry.path())?;
-            let bytes = if name.ends_with("summary.json") { unmeasured(&bytes)? } else { bytes };
-            self.0.insert(name, bytes);
+            self.0.insert(name.clone(), comparable(&name, bytes)?);
         }
         Ok(())
     }
@@ -96,6 +98,18 @@ impl Contents {
         }
         Ok(())
     }
+}
+
+/// A file without what the clock and the system have put into it.
+fn comparable(name: &str, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
+    if name.ends_with("summary.json") {
+        return unmeasured(&bytes);
+    }
+    if name.ends_with("report.html") {
+        let measured = bytes.windows(MEASURED_SECTION.len()).position(|it| it == MEASURED_SECTION);
+        bytes.truncate(measured.context("report.html has no times")?);
+    }
+    Ok(bytes)
 }
 
 fn unmeasured(json: &[u8]) -> Result<Vec<u8>> {

@@ -79,7 +79,7 @@ pub fn table(tallies: &[Tally]) -> String {
 
 const NOTES: &str = "\
 survived: what stood before was whole, and the end after trying again was the undisturbed one to the byte, except the
-  times and the memory in summary.json (`seconds`, `peak_memory_bytes`), which differ between any two runs
+  times and the memory in summary.json (`seconds`, `peak_memory_bytes`) and report.html, which differ between any two runs
 before, middle, after: kills before the command changed anything, in the middle, and when it had already ended
 disk full: rounds whose disk filled up, which the command said; room left: the disk was large enough after all
 ";

@@ -89,7 +89,8 @@ pub fn run(args: &DistilArgs, progress: &mut Progress) -> Result<()> {
         train_all(&run, &context, &distilling, &lessons, &answers, progress)?;
     outcome.prediction_time += answering;
     progress.clear();
-    let students = results::score(&context.inputs, &outcome.predictions).cross_validation;
+    let students =
+        results::scored_rows(&context.inputs, &outcome.predictions).score().cross_validation;
     let report = report(&context, &distilling, &teacher, texts_used, students, baseline);
     let summary = results::write(&run, &context, &outcome, Some(report), (started, setup))?;
     train::report(&summary, progress)
@@ -121,7 +122,7 @@ fn train_all(
     let alone = cross_validation::run(&plan, &run.baseline(), progress)?;
     outcome.times += alone.times;
     outcome.prediction_time += alone.prediction_time;
-    let scored = results::score(&context.inputs, &alone.predictions);
+    let scored = results::scored_rows(&context.inputs, &alone.predictions).score();
     Ok((outcome, Some(scored.cross_validation)))
 }
 

@@ -11,17 +11,17 @@ use super::{context::TrainContext, inputs::Inputs, material::Material};
 use crate::{
     config::TrainConfig,
     cross_validation::{Outcome, Predictions},
-    data::{Dataset, Groups},
     evaluation::{
         decide,
         report::{Distillation, OutOfFold, Seconds, Summary},
     },
-    memory,
+    memory, report,
     run::{
         Run,
         files::{read_json, write_json},
         tables::{ID, ThresholdTable, write_decisions, write_probabilities},
     },
+    scored_rows::ScoredRows,
 };
 
 /// The summary of a run whose wanted folds are all trained and in the summary.
@@ -61,10 +61,10 @@ pub fn write(
     let (inputs, predictions) = (&context.inputs, &outcome.predictions);
     let dataset = &inputs.dataset;
     let labels = &dataset.labels;
-    let ids: Vec<String> = predictions.rows.iter().map(|&row| dataset.ids[row].clone()).collect();
-    let scored = score(inputs, predictions);
+    let rows = scored_rows(inputs, predictions);
+    let scored = rows.score();
 
-    write_probabilities(&run.oof_csv(), labels, &ids, &predictions.out_of_fold)?;
+    write_probabilities(&run.oof_csv(), labels, &rows.ids, &rows.probabilities)?;
     let thresholds = scored.thresholds.clone();
     ThresholdTable { labels: labels.clone(), thresholds }.write(&run.thresholds_json())?;
     if let (Some(test), Some(probabilities)) = (&inputs.test, &predictions.test) {
@@ -74,23 +74,16 @@ pub fn write(
     }
     let seconds = seconds(&context.material, outcome, clock);
     let summary = summary(context, outcome, scored, distillation, seconds);
+    report::write(run, &context.config, &summary, &rows)?;
     // Last, as a run with a summary counts as finished.
     write_json(&run.summary_json(), &summary)?;
     Ok(summary)
 }
 
-/// Scores out-of-fold predictions.
-pub fn score(inputs: &Inputs, Predictions { rows, out_of_fold, .. }: &Predictions) -> OutOfFold {
-    let Dataset { labels, targets, texts, .. } = &inputs.dataset;
-    let fold_of: Vec<usize> = rows.iter().map(|&row| inputs.folds.fold_of()[row]).collect();
-    let texts: Vec<&String> = rows.iter().map(|&row| &texts[row]).collect();
-    OutOfFold::score(
-        labels,
-        &Groups::of_equal(&texts),
-        &targets.select(rows),
-        out_of_fold,
-        &fold_of,
-    )
+/// The rows that were scored.
+pub fn scored_rows(inputs: &Inputs, predictions: &Predictions) -> ScoredRows {
+    let Predictions { rows, out_of_fold, .. } = predictions;
+    ScoredRows::of(&inputs.dataset, &inputs.folds, rows, out_of_fold)
 }
 
 fn summary(
