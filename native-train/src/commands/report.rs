@@ -4,7 +4,6 @@ use anyhow::Result;
 
 use crate::{
     cli::ReportArgs,
-    config::TrainConfig,
     evaluation::report::Summary,
     progress::Progress,
     report,
@@ -19,14 +18,13 @@ use crate::{
 pub fn run(args: &ReportArgs, progress: &Progress) -> Result<()> {
     let scored = ScoredRows::read(&args.run, args.train_csv.as_deref(), progress)?;
     let run = Run::open(&args.run)?;
-    let config = TrainConfig::load(&run.config_toml())?;
     let mut summary: Summary = read_json(&run.summary_json())?;
     if summary.cross_validation.intervals.is_none() {
         // Earlier versions wrote none.
         let scored = scored.score();
         (summary.cross_validation, summary.per_label) = (scored.cross_validation, scored.per_label);
     }
-    report::write(&run, &config, &summary, &scored)?;
+    report::write(&run, &summary, &scored)?;
     progress.note(format_args!("the report is `{}`", run.report_html().display()));
     Ok(())
 }

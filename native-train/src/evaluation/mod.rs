@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod calibration;
+pub mod columns;
 pub mod comparison;
 pub mod curves;
 mod decisions;

@@ -6,6 +6,7 @@ mod comparison;
 pub use audit::audit_table;
 pub use comparison::comparison_table;
 
+use super::columns::{align, cells, figure, percent};
 use super::report::{
     CrossValidation, Distillation, Evaluation, FinalModel, FoldReport, HalfAndTuned, Seconds,
     Summary,
@@ -222,37 +223,9 @@ fn times(seconds: &Seconds) -> String {
     format!("{total:.1} s ({phases})")
 }
 
-fn figure(value: f64) -> String {
-    format!("{value:.4}")
-}
-
 /// A threshold: the candidates are multiples of 0.05, and others are lower.
 fn short(value: f64) -> String {
     if value < 0.095 { format!("{value:.4}") } else { format!("{value:.2}") }
-}
-
-pub(crate) fn percent(share: f64) -> String {
-    format!("{:.1}%", 100.0 * share)
-}
-
-fn cells<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.map(str::to_owned).to_vec()
-}
-
-/// Formats rows of equal length, the first column aligned to the left, the others to the right.
-pub(crate) fn align(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..rows[0].len()).filter_map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = format!("{:<1$}", row[0], widths[0]);
-        for (cell, width) in row.iter().zip(&widths).skip(1) {
-            line += &format!("  {cell:>width$}");
-        }
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]

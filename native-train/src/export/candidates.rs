@@ -135,7 +135,7 @@ pub fn table(candidates: &[Candidate], chosen: usize) -> String {
         }
         row
     }));
-    crate::evaluation::table::align(&rows)
+    crate::evaluation::columns::align(&rows)
 }
 
 /// What the comparison found, in the order of the table's columns.

@@ -18,7 +18,7 @@ use crate::data::Dataset;
 use crate::error::UserError;
 use crate::evaluation::report::Summary;
 use crate::inference::{self, common_tokenizer};
-use crate::pretrained::{self, Pretrained};
+use crate::pretrained::{self, Pretrained, public_name};
 use crate::progress::Progress;
 use crate::run::files::{self, damaged, read_json};
 use crate::run::tables::ThresholdTable;
@@ -342,16 +342,6 @@ fn open_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<Pretrained> {
         return Err(damaged(&fold.model_safetensors(), report));
     }
     Ok(pretrained)
-}
-
-/// A model's name without the path to it, which is private.
-fn public_name(model: &str) -> String {
-    let is_folder = matches!(pretrained::Source::parse(model), Ok(pretrained::Source::Folder(_)));
-    if !is_folder && !Path::new(model).is_absolute() {
-        return model.to_owned();
-    }
-    let name = Path::new(model).file_name();
-    name.map_or_else(|| "a local folder".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn scores(summary: &Summary) -> Scores {

@@ -86,6 +86,16 @@ pub fn resolve(model: &str, downloads: Downloads) -> Result<Pretrained> {
     }
 }
 
+/// A model's name without the path to it, which is private.
+pub fn public_name(model: &str) -> String {
+    let is_folder = matches!(Source::parse(model), Ok(Source::Folder(_)));
+    if !is_folder && !Path::new(model).is_absolute() {
+        return model.to_owned();
+    }
+    let name = Path::new(model).file_name();
+    name.map_or_else(|| "a local folder".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 /// Writes the files of the built-in model `small` from a model's folder.
 ///
 /// # Errors

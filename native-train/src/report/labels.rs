@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use shared::Thresholds;
 
 use super::chart::{Axis, Chart, Mark};
-use super::{Figure, Table, figure, percent};
+use super::figure::{Figure, Table};
 use crate::evaluation::calibration::{Bin, expected_calibration_error, reliability};
+use crate::evaluation::columns::{figure, percent};
 use crate::evaluation::curves::Curve;
 use crate::evaluation::report::{LabelReport, Summary};
 use crate::evaluation::threshold_search::{candidates, tuned_without_each};

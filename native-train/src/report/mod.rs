@@ -1,6 +1,8 @@
 //! The report of a run: one HTML file with tables and pictures, without scripts and requests.
 
+mod card;
 mod chart;
+mod figure;
 mod labels;
 mod overview;
 mod rows;
@@ -12,34 +14,12 @@ use askama::Template;
 use crate::config::TrainConfig;
 use crate::evaluation::report::Summary;
 use crate::run::Run;
-use crate::run::files::write_text;
+use crate::run::files::{read, write_text};
 use crate::scored_rows::ScoredRows;
 use crate::training::metrics_log;
+use figure::{Excerpt, Figure, Table};
 use labels::LabelSection;
 use overview::Fact;
-
-/// A picture, and beside it its values as a table.
-#[derive(Template)]
-#[template(path = "figure.html")]
-pub struct Figure {
-    pub svg: String,
-    pub caption: String,
-    pub table: Table,
-}
-
-/// A table, the first cell of each row of which names the row.
-#[derive(Debug, Default, PartialEq)]
-pub struct Table {
-    pub header: Vec<String>,
-    pub rows: Vec<Vec<String>>,
-}
-
-/// A text that is worth a look.
-pub struct Excerpt {
-    pub id: String,
-    pub text: String,
-    pub remark: String,
-}
 
 /// Everything that the page says.
 #[derive(Template)]
@@ -63,35 +43,33 @@ struct Page {
     measured: Table,
 }
 
-/// Writes RUN/report.html.
+/// Writes RUN/report.html, and README.md in the folder of each model.
 ///
 /// # Errors
-/// If the log of a fold is damaged, or the file cannot be written.
-pub fn write(
-    run: &Run,
-    config: &TrainConfig,
-    summary: &Summary,
-    scored: &ScoredRows,
-) -> Result<()> {
-    write_text(&run.report_html(), &render(run, config, summary, scored)?)
+/// If a file of the run is missing or damaged, or one cannot be written.
+pub fn write(run: &Run, summary: &Summary, scored: &ScoredRows) -> Result<()> {
+    let folder = run.folder().canonicalize().unwrap_or_else(|_| run.folder().to_owned());
+    let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+    let config = TrainConfig::load(&run.config_toml())?;
+    for fold in &summary.per_fold {
+        let card = card::card(&name, Some(fold.fold), &config, summary)?;
+        write_text(&run.fold(fold.fold).readme_md(), &card)?;
+    }
+    if run.final_model().has_model() {
+        write_text(&run.final_model().readme_md(), &card::card(&name, None, &config, summary)?)?;
+    }
+    write_text(&run.report_html(), &render(name, run, summary, scored)?)
 }
 
-fn render(
-    run: &Run,
-    config: &TrainConfig,
-    summary: &Summary,
-    scored: &ScoredRows,
-) -> Result<String> {
+fn render(title: String, run: &Run, summary: &Summary, scored: &ScoredRows) -> Result<String> {
     let mut logs = Vec::new();
     for fold in &summary.per_fold {
         let (steps, epochs) = metrics_log::read(&run.fold(fold.fold).metrics_jsonl())?;
         logs.push(training::Log { fold: fold.fold, steps, epochs });
     }
-    let folder = run.folder().canonicalize().unwrap_or_else(|_| run.folder().to_owned());
-    let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
     let rows = rows::Rows::new(scored);
     let page = Page {
-        title: name,
+        title,
         doubts: summary.doubts(),
         facts: overview::facts(summary),
         scores: overview::scores(summary),
@@ -105,24 +83,8 @@ fn render(
         wrong: rows.most_wrong(),
         suspects: rows.suspects(),
         contradictions: rows.contradictions(),
-        settings: overview::settings(config),
+        settings: overview::settings(&String::from_utf8_lossy(&read(&run.config_toml())?)),
         measured: overview::measured(summary),
     };
     Ok(page.render()?)
-}
-
-impl Table {
-    fn new(header: &[&str]) -> Self {
-        Self { header: header.iter().map(ToString::to_string).collect(), rows: Vec::new() }
-    }
-}
-
-/// A score, as all tables show it.
-fn figure(score: f64) -> String {
-    format!("{score:.4}")
-}
-
-/// A share as a percentage.
-fn percent(share: f64) -> String {
-    format!("{:.1}%", 100.0 * share)
 }

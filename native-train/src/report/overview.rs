@@ -3,8 +3,8 @@
 use shared::words::{counted, thousands};
 
 use super::chart::{Axis, Chart, Mark};
-use super::{Figure, Table, figure, percent};
-use crate::config::TrainConfig;
+use super::figure::{Figure, Table};
+use crate::evaluation::columns::{figure, percent};
 use crate::evaluation::report::{CrossValidation, Summary};
 use crate::evaluation::resampling::Interval;
 
@@ -120,10 +120,10 @@ fn axis(scores: &[(f64, Option<Interval>)]) -> Axis {
     Axis::between("macro-F1", low, high, step)
 }
 
-/// The run's settings, as config.toml has them.
-pub fn settings(config: &TrainConfig) -> Table {
+/// The run's settings, as `config.toml` has them: those that it began with, wherever it goes on.
+pub fn settings(toml: &str) -> Table {
     let mut table = Table::new(&["setting", "value"]);
-    for line in config.to_toml().lines() {
+    for line in toml.lines() {
         if let Some((name, value)) = line.split_once(" = ") {
             table.rows.push(vec![name.to_owned(), value.to_owned()]);
         }

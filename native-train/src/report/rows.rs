@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::chart::{Axis, Chart, Mark, heat_map};
-use super::{Excerpt, Figure, Table, figure, percent};
+use super::figure::{Excerpt, Figure, Table};
 use crate::data::text_key;
 use crate::evaluation::audit::{Audit, Finding, FoundBy};
+use crate::evaluation::columns::{figure, percent};
 use crate::evaluation::{Decisions, Scores};
 use crate::grid::{Grid, Targets};
 use crate::scored_rows::ScoredRows;

@@ -1,7 +1,7 @@
 //! The learning curves of all folds.
 
 use super::chart::{Axis, Chart, Mark};
-use super::{Figure, Table};
+use super::figure::{Figure, Table};
 use crate::training::metrics_log::{EpochRecord, StepRecord};
 
 /// The points of a curve over steps.

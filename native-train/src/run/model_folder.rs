@@ -82,6 +82,10 @@ impl FoldFolder {
         self.folder.join("tokenizer_config.json")
     }
 
+    pub fn readme_md(&self) -> PathBuf {
+        self.folder.join("README.md")
+    }
+
     pub fn metrics_jsonl(&self) -> PathBuf {
         self.folder.join("metrics.jsonl")
     }

@@ -7,7 +7,7 @@ use shared::words::thousands;
 use super::{lessons::Lessons, settings::Distilling, teacher::TeacherRun};
 use crate::{
     commands::train::{context::TrainContext, forecast},
-    evaluation::table::align,
+    evaluation::columns::align,
 };
 
 /// The plan in words and tables.

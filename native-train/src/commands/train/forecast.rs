@@ -9,7 +9,7 @@ use super::context::TrainContext;
 use crate::{
     config::ParallelFolds,
     device::{self, Device},
-    evaluation::table::{align, percent},
+    evaluation::columns::{align, percent},
     training::{lr_scheduler::LinearSchedule, vocabulary::CompactVocabulary},
 };
 

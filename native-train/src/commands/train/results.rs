@@ -74,7 +74,7 @@ pub fn write(
     }
     let seconds = seconds(&context.material, outcome, clock);
     let summary = summary(context, outcome, scored, distillation, seconds);
-    report::write(run, &context.config, &summary, &rows)?;
+    report::write(run, &summary, &rows)?;
     // Last, as a run with a summary counts as finished.
     write_json(&run.summary_json(), &summary)?;
     Ok(summary)

@@ -3,11 +3,8 @@
 use shared::LabelSet;
 use shared::words::counted;
 
-use super::{align, cells, percent};
 use crate::evaluation::audit::{Audit, FoundBy};
-
-/// The longest text of a line, in characters.
-const SNIPPET: usize = 80;
+use crate::evaluation::columns::{align, align_left, cells, percent, snippet};
 
 /// The doubts about each label, and the `top` findings of each kind.
 pub fn audit_table(
@@ -18,7 +15,7 @@ pub fn audit_table(
     top: usize,
 ) -> String {
     let mut rows =
-        vec![cells(["label", "given", "suspects", "given it", "not", "missed", "added"])];
+        vec![cells(["label", "rows", "suspects", "has it", "has not", "missed", "added"])];
     for label in &audit.per_label {
         rows.push(vec![
             label.label.clone(),
@@ -31,7 +28,9 @@ pub fn audit_table(
         ]);
     }
     let mut table = format!(
-        "{} by models that have not seen them\n\n{}         missed: of the texts that have the label, the estimated share that is said not to; added: of the others,\n         the estimated share that is said to\n",
+        "{} by models that have not seen them\n\n{}\
+         missed: of the texts that have the label, the estimated share that is said not to; added: of the others, the\n\
+         share that is said to; models that know little make both too large\n",
         counted(audit.rows, "row"),
         align(&rows),
     );
@@ -69,24 +68,4 @@ fn heading(found_by: FoundBy, found: usize, top: usize) -> String {
     };
     let shown = if found > top { format!(", the first {top}") } else { String::new() };
     format!("{labels} {what}{shown}:")
-}
-
-/// The beginning of a text, on one line.
-pub fn snippet(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= SNIPPET {
-        return line;
-    }
-    line.chars().take(SNIPPET - 1).chain(['…']).collect()
-}
-
-/// Columns of words, each beginning where the longest cell before it has ended.
-fn align_left(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..rows[0].len()).filter_map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
 }

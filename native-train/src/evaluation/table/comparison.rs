@@ -3,8 +3,7 @@
 use shared::LabelSet;
 use shared::words::counted;
 
-use super::audit::snippet;
-use super::{align, cells, figure};
+use crate::evaluation::columns::{align, cells, figure, snippet};
 use crate::evaluation::comparison::{Comparison, Difference, Move, shown_p};
 
 /// Two runs side by side: scores, differences, the rows that moved most, and what may be concluded. `names` are those of A and
@@ -32,7 +31,9 @@ pub fn comparison_table(
     rows.extend(comparison.per_label.iter().map(|label| line(&label.label, label.f1)));
     let moved = comparison.moved;
     let mut table = format!(
-        "A: {a}\nB: {b}\n{}, {}\n\n{}         p: how often chance alone makes as large a difference; of labels, corrected for their number (Holm)\n\n         {} better by B, {} worse, {} with other labels but as many right, {} decided alike\n",
+        "A: {a}\nB: {b}\n{}, {}\n\n{}\
+         p: how often chance alone makes as large a difference; of labels, corrected for their number (Holm)\n\n\
+         {} better by B, {} worse, {} with other labels but as many right, {} decided alike\n",
         counted(comparison.rows, "row"),
         counted(comparison.distinct_texts, "distinct text"),
         align(&rows),
