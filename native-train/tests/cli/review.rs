@@ -23,6 +23,19 @@ fn a_training_leaves_a_report_that_asks_for_nothing() {
     assert_eq!(said, "exit code: 0\n--- stderr\nthe report is `run/report.html`\n");
     assert_eq!(folder.read("run/report.html"), report, "the same as the training wrote");
 
+    let card = folder.read("run/fold-1/README.md");
+    let header = card.split("---\n").nth(1).unwrap();
+    for words in
+        ["- name: \"run, fold 1\"\n", "      name: \"train.csv\"\n", "library_name: transformers\n"]
+    {
+        assert!(header.contains(words), "`{words}` in {header}");
+    }
+    let summary: serde_json::Value =
+        serde_json::from_str(&folder.read("run/summary.json")).unwrap();
+    let honest = summary["cross_validation"]["macro_f1_cross_fitted"].as_f64().unwrap();
+    assert!(header.contains(&format!("value: {honest:.4}\n")), "{header}");
+    assert!(card.contains("thresholds = {\"joy\": "), "{card}");
+
     // Texts are data, not markup.
     let csv = folder.read("train.csv") + "evil,\"<script>alert(1)</script> & so on\",1,1\n";
     folder.write("evil.csv", csv);
