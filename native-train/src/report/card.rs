@@ -11,7 +11,7 @@ use crate::evaluation::resampling::Interval;
 use crate::pretrained::{Source, public_name};
 
 #[derive(Template)]
-#[template(path = "model_card.md", escape = "none")]
+#[template(path = "model_card.txt", escape = "none")]
 struct Card {
     /// These are YAML strings.
     base_model: Option<String>,
