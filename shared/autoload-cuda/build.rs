@@ -87,7 +87,9 @@ fn source_of(package: &str) -> PathBuf {
 
 fn metadata(more: &[&str]) -> Option<String> {
     // cudarc is a dependency of candle, and that of `shared`; this crate's own metadata does not have it.
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("Cargo.toml");
+    // Where this crate is now: in a shared target folder, this script may have been compiled in another clone.
+    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let shared = here.with_file_name("Cargo.toml");
     let output = Command::new(env::var_os("CARGO").expect("cargo sets it"))
         .args(["metadata", "--format-version=1", "--features=cuda", "--filter-platform"])
         .arg(env::var_os("TARGET").expect("cargo sets it"))

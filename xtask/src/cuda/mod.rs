@@ -32,8 +32,8 @@ pub enum Command {
     Toolkit,
     /// Builds the workspace with the feature `cuda`, fetching the compiler if there is none
     ///
-    /// The first time, candle's own kernels take 15 to 45 minutes of two cores. The program starts on a machine without
-    /// CUDA as well. CUDA_COMPUTE_CAP says which cards it is for: 80, the default, runs on A100 and all later ones.
+    /// Candle's kernels for quantised models, which would take most of an hour, are left out: no program here is linked
+    /// with them. The program starts on a machine without CUDA as well. CUDA_COMPUTE_CAP says which cards it is for: 80, the default, runs on A100 and all later ones.
     Build,
     /// Compiles our kernels, lists what each takes and for which cards there is code, fails where one spills registers
     Kernels(kernels::Arguments),
@@ -52,7 +52,7 @@ pub fn run(workspace: &Workspace, command: &Command) -> Result<()> {
             let mut command = shell.cargo("build");
             // The whole workspace, as everywhere: another choice of packages would be another build.
             command.args(["--workspace", "--features", FEATURE]);
-            shell::run(toolkit.pass_to(&mut command), "see the error above")
+            shell::run(toolkit.pass_to(workspace, &mut command)?, "see the error above")
         }
         Command::Kernels(arguments) => kernels::run(workspace, arguments),
     }

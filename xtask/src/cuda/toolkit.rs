@@ -13,6 +13,9 @@ use crate::workspace::Workspace;
 /// pip's own format: versions and digests.
 const WHEELS: &str = include_str!("toolkit.txt");
 
+/// A script in nvcc's place for candle's kernels.
+const NVCC: &str = include_str!("nvcc.sh");
+
 /// CUDA's version in [`WHEELS`], as the folder is named and as `cudarc` wants it.
 const FETCHED: (&str, &str) = ("cuda-13.0", "13000");
 
@@ -72,7 +75,18 @@ impl Toolkit {
     ///
     /// What the environment says already is left alone: a build script that watches a variable runs again when it changes,
     /// and those of the kernels take long.
-    pub fn pass_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    ///
+    /// # Errors
+    /// If the script in nvcc's place cannot be written.
+    pub fn pass_to<'a>(
+        &self,
+        workspace: &Workspace,
+        command: &'a mut Command,
+    ) -> Result<&'a mut Command> {
+        if cfg!(unix) && env::var_os("NVCC").is_none() {
+            command.env("NVCC", script(&workspace.target)?);
+            command.env("QUINTET_NVCC", self.home.join("bin/nvcc"));
+        }
         if env::var_os("CUDA_COMPUTE_CAP").is_none() {
             command.env("CUDA_COMPUTE_CAP", COMPUTE_CAPABILITY);
         }
@@ -82,8 +96,25 @@ impl Toolkit {
         if self.origin == Origin::Fetched {
             command.env("CUDARC_CUDA_VERSION", FETCHED.1);
         }
-        command
+        Ok(command)
     }
+}
+
+/// Writes the script in nvcc's place, if it is not there as it should be: build scripts look at its name and time.
+fn script(target: &Path) -> Result<PathBuf> {
+    let folder = target.join("cuda-nvcc");
+    let path = folder.join("nvcc");
+    if fs::read(&path).is_ok_and(|there| there == NVCC.as_bytes()) {
+        return Ok(path);
+    }
+    fs::create_dir_all(&folder)?;
+    fs::write(&path, NVCC)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(path)
 }
 
 fn is_toolkit(home: &Path) -> bool {

@@ -153,7 +153,7 @@ impl Built {
             false => {
                 let toolkit = Toolkit::find_or_fetch(workspace)?;
                 let mut command = toolkit.shell(workspace).cargo("build");
-                toolkit.pass_to(&mut command);
+                toolkit.pass_to(workspace, &mut command)?;
                 command
             }
         };
