@@ -185,15 +185,16 @@ impl TrainConfig {
 
     /// The settings that keep `saved`'s training from being continued with these.
     ///
-    /// Four settings do not change the result of a fold and so may differ: the folder's path, which fold
-    /// is trained, how many are side by side, and the time between checkpoints. The number of threads
-    /// may not: sums that are split over more or fewer threads may be rounded differently. The inputs' paths
-    /// may differ as well, as their contents are compared.
+    /// Some settings do not change the result of a fold and so may differ: the folder's path, which fold
+    /// is trained, how many are side by side, on which GPUs, and the time between checkpoints. The number of threads
+    /// may not, nor may the CPU take the place of a GPU: sums that are split otherwise may be rounded differently. The
+    /// inputs' paths may differ as well, as their contents are compared.
     pub fn differences(&self, saved: &Self) -> Vec<Difference> {
         const FREE: [&str; 4] = ["output", "only-fold", "parallel-folds", "checkpoint-seconds"];
         let is_free = |key: &str| {
             FREE.contains(&key)
                 || key == "train-csv"
+                || key == "device" && self.is_on_gpus() == saved.is_on_gpus()
                 || key == "test-csv" && self.test_csv.is_some() == saved.test_csv.is_some()
                 || key == "model" && !self.is_built_in() && !saved.is_built_in()
         };
@@ -211,6 +212,10 @@ impl TrainConfig {
 
     fn is_built_in(&self) -> bool {
         matches!(self.model, ModelChoice::Mini | ModelChoice::Small)
+    }
+
+    fn is_on_gpus(&self) -> bool {
+        self.device.first() != Device::Cpu
     }
 
     fn table(&self) -> toml::Table {
@@ -428,5 +433,14 @@ mod tests {
         let keys: Vec<String> =
             now.differences(&saved).into_iter().map(|other| other.key).collect();
         assert_eq!(keys, ["model", "test-csv"]);
+
+        let on = |device: Device| TrainConfig { device: device.into(), ..saved.clone() };
+        assert_eq!(on(Device::Cuda(1)).differences(&on(Device::Cuda(0))), []);
+        let other: Vec<String> = on(Device::Cpu)
+            .differences(&on(Device::Cuda(0)))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(other, ["device: was \"cuda:0\", now \"cpu\""]);
     }
 }

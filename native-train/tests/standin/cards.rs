@@ -28,6 +28,24 @@ fn four_cards_train_what_one_does() {
 }
 
 #[test]
+fn a_run_goes_on_with_other_cards_but_not_with_the_cpu() {
+    with_standin(|| {
+        let place = four();
+        place.runs(&format!("{TRAIN} --device cuda:3 --output one --quiet"));
+        place.runs(&format!("{TRAIN} --device cuda:0 --only-fold 4 --output run --quiet"));
+        let resume = "train --output run --resume --threads 2 --quiet";
+        let refused = place.run(&format!("{resume} --device cpu"));
+        assert_eq!(refused.code, Some(2));
+        let told = "device: was \"cuda:0\", now \"cpu\"";
+        assert!(refused.stderr.contains(told), "{}", refused.stderr);
+        place.runs(&format!("{resume} --device cuda:2,cuda:1"));
+        let used = place.account().peak_bytes.keys().copied().collect::<Vec<_>>();
+        assert_eq!(used, [1, 2]);
+        assert_eq!(place.read("run/oof.csv"), place.read("one/oof.csv"));
+    });
+}
+
+#[test]
 fn the_folds_of_a_card_that_fails_are_trained_by_the_others() {
     with_standin(|| {
         let place = four();
