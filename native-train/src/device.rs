@@ -167,6 +167,14 @@ pub fn explain(error: anyhow::Error) -> anyhow::Error {
             .hint("end other programs that use this GPU, or pass another `--device`")
             .into();
     }
+    if format!("{error:?}").contains("CUDA_ERROR_NO_BINARY_FOR_GPU") {
+        return UserError::new(format!("this program has no code for the GPU: {error:#}"))
+            .hint(
+                "`native-train doctor` lists what its kernels are compiled for; build it with CUDA_COMPUTE_CAP set to \
+                 the GPU's compute capability (75 for a T4), or pass `--device cpu`",
+            )
+            .into();
+    }
     // What is noticed at a call may be the fault of an earlier one.
     UserError::new(format!("the GPU has failed: {error:#}"))
         .hint(

@@ -96,6 +96,9 @@ fn a_card_older_than_the_kernels_is_refused_in_words() {
     with_standin(|| {
         let place = Place::on(|machine| machine.cards("75").images(80));
         let ended = place.run(TRAIN);
-        assert!(words(&ended).contains("no kernel image is available"), "{}", ended.stderr);
+        let said = words(&ended);
+        assert!(said.starts_with("error: this program has no code for the GPU: "), "{said}");
+        assert!(said.contains("no kernel image is available"), "{said}");
+        assert!(ended.stderr.contains("hint: ") && ended.stderr.contains("CUDA_COMPUTE_CAP"));
     });
 }
