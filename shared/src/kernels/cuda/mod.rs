@@ -15,7 +15,7 @@
 //! **Trust.** A card is checked before it is used: see [`self_check`](super::self_check) and `ways`.
 
 #![cfg_attr(
-    not(any(feature = "cuda", all(test, feature = "cuda-emulator"))),
+    not(any(feature = "cuda", feature = "cuda-emulator")),
     expect(dead_code, reason = "some of what a launch says is for a card only")
 )]
 

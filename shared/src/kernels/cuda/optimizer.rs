@@ -27,12 +27,10 @@ pub mod state {
     /// The factor of the step's gradients: the clipping coefficient over the scale, 0 if one is not
     /// finite.
     pub const GRAD_FACTOR: usize = 3;
-    /// The unscaled norm of the step's gradients.
-    pub const NORM: usize = 4;
+    // 4 is the unscaled norm of the step's gradients.
     /// 1 if a gradient of the step is infinite or NaN, else 0.
     pub const FOUND_INF: usize = 5;
-    /// AdamW's bias corrections, `1 - beta^step` for each beta.
-    pub const BIAS_CORRECTIONS: [usize; 2] = [6, 7];
+    // 6 and 7 are AdamW's bias corrections, `1 - beta^step` for each beta.
     /// Elements of the tensor.
     pub const LEN: usize = 16;
 }

@@ -6,12 +6,16 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{Input, device_test, epsilon, natively, read};
 use crate::kernels::cuda::optimizer::state::{
-    BIAS_CORRECTIONS, FOUND_INF, GRAD_FACTOR, GROWTH_TRACKER, LEN, NORM, SCALE, STEP,
+    FOUND_INF, GRAD_FACTOR, GROWTH_TRACKER, LEN, SCALE, STEP,
 };
 use crate::kernels::cuda::optimizer::{adamw, scratch, unscale_and_clip};
 use crate::kernels::grad_scaler::GradScaler;
 use crate::kernels::optimizer::{AdamW, BETAS, GROWTH_INTERVAL, ParamGroup};
 use crate::kernels::tests::{random, target};
+
+/// Elements of the state that the kernels alone read.
+const NORM: usize = 4;
+const BIAS_CORRECTIONS: [usize; 2] = [6, 7];
 
 fn new_state(scale: f64, device: &Device) -> Tensor {
     let mut state = [0.0; LEN];
