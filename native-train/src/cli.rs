@@ -325,6 +325,10 @@ pub struct DoctorArgs {
     /// Print JSON instead of lines
     #[arg(long, display_order = 3)]
     pub json: bool,
+
+    /// Time no training step: for a GPU that is emulated
+    #[arg(long, hide = true)]
+    pub untimed: bool,
 }
 
 /// Write the files of the built-in model `small` from a model's folder

@@ -67,6 +67,9 @@ struct Arguments {
     /// `losses`: how many steps to take.
     #[arg(long, default_value_t = 20)]
     steps: usize,
+    /// `roofline`: find the limits by a small block and product, on a card that is emulated; on a processor always.
+    #[arg(long)]
+    small_limits: bool,
     /// The flag that `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -86,7 +89,7 @@ fn main() -> Result<()> {
     let answer = match arguments.case {
         Case::Speed => bench.speed(arguments.folds_at_once)?,
         Case::Losses => bench.losses(arguments.steps)?,
-        Case::Roofline => bench.roofline()?,
+        Case::Roofline => bench.roofline(arguments.small_limits)?,
     };
     println!("{answer}");
     Ok(())
@@ -208,12 +211,14 @@ impl Bench {
     }
 
     /// The operations of a step on the first rows.
-    fn roofline(&self) -> Result<serde_json::Value> {
+    fn roofline(&self, small_limits: bool) -> Result<serde_json::Value> {
+        let device = device::open(self.device)?;
         let all = &self.examples.input_ids;
         let ids: BTreeSet<u32> = all.iter().flatten().copied().collect();
         roofline::measure(&roofline::Work {
             config: &self.pretrained.config,
-            device: &device::open(self.device)?,
+            device: &device,
+            small_limits: small_limits || device.is_cpu(),
             format: match self.precision {
                 Precision::F32 => DType::F32,
                 Precision::F16 => DType::F16,

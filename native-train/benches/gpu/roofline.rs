@@ -22,7 +22,7 @@ use shared::model::DebertaConfig;
 const TIMED: Duration = Duration::from_millis(100);
 const WARM_UP: Duration = Duration::from_millis(20);
 
-/// Numbers of the block that is copied, and rows and columns of the product: a card's, and a processor's.
+/// Numbers of the block that is copied, and rows and columns of the product: a card's, and the small ones.
 const BLOCK: [usize; 2] = [128 << 20, 4 << 20];
 const SQUARE: [usize; 2] = [8192, 512];
 
@@ -32,6 +32,8 @@ pub struct Work<'a> {
     pub device: &'a Device,
     /// The format of products.
     pub format: DType,
+    /// Whether the limits are found by a small block and product, as a processor's and an emulated card's are.
+    pub small_limits: bool,
     /// The ids of the batch's texts.
     pub texts: &'a [Vec<u32>],
     /// Distinct ids of all texts, whose embeddings are trained.
@@ -73,7 +75,7 @@ pub fn measure(work: &Work<'_>) -> Result<Value> {
 
 /// The device's limits: 10^9 bytes and 10^12 operations a second.
 fn limits(work: &Work<'_>) -> Result<(f64, f64)> {
-    let of = |sizes: [usize; 2]| sizes[usize::from(work.device.is_cpu())];
+    let of = |sizes: [usize; 2]| sizes[usize::from(work.small_limits)];
     let (block, n) = (of(BLOCK), of(SQUARE));
     let source = Tensor::zeros(block, DType::F32, work.device)?;
     let target = source.zeros_like()?;

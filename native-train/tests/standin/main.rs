@@ -9,6 +9,7 @@
 mod cards;
 mod counts;
 mod faults;
+mod gpu_check;
 mod jobs;
 mod model;
 #[path = "../common/sentences.rs"]

@@ -1,7 +1,7 @@
 //! Tests on the stand-in for NVIDIA's driver (`shared/autoload-cuda/standin`): the programs are built with CUDA, and run
 //! on a machine without a card.
 //!
-//! Neither the toolkit nor its half hour of compiling is needed: nothing of the kernels' machine code runs. A script in
+//! Neither the toolkit nor its minutes of compiling are needed: nothing of the kernels' machine code runs. A script in
 //! nvcc's place writes names instead. What is built this way lies apart: its packages are compiled with other options than
 //! those of a real build, and its programs are linked into a folder of their own.
 
@@ -42,40 +42,55 @@ pub fn is_possible() -> bool {
     cfg!(all(target_os = "linux", target_arch = "x86_64"))
 }
 
-/// Builds the tests and runs them.
-pub fn check(workspace: &Workspace) -> Result<()> {
-    let tests = build(workspace)?;
-    let shell = Shell::new(workspace);
-    let remedy = "each failed test is named above, each violation in what it prints";
-    shell::run(&mut shell.command(&tests.of_standin), remedy)?;
-    let mut command = shell.command(&tests.on_standin);
-    command.env("QUINTET_CUDA_TESTS", env::join_paths(&tests.of_units)?);
-    shell::run(&mut command, remedy)
-}
-
-/// The test programs.
+/// What was built.
 #[derive(Debug, Default)]
-struct Tests {
-    /// Those of the stand-in itself.
+struct Built {
+    /// The tests of the stand-in itself.
     of_standin: PathBuf,
     /// Those that start programs on the stand-in.
     on_standin: PathBuf,
     /// Those with tests that need a card.
     of_units: Vec<PathBuf>,
+    /// Our side of the GPU bench.
+    bench: PathBuf,
 }
 
-fn build(workspace: &Workspace) -> Result<Tests> {
+/// Lints, builds and runs the tests, which no other feature compiles.
+pub fn check(workspace: &Workspace) -> Result<()> {
+    let mut clippy = cargo(workspace, "clippy")?;
+    shell::run(clippy.args(["--", "--deny", "warnings"]), "mend what clippy names above")?;
+    let built = build(workspace)?;
+    let shell = Shell::new(workspace);
+    let remedy = "each failed test is named above, each violation in what it prints";
+    shell::run(&mut shell.command(&built.of_standin), remedy)?;
+    let mut command = shell.command(&built.on_standin);
+    command.env("QUINTET_CUDA_TESTS", env::join_paths(&built.of_units)?);
+    command.env("QUINTET_GPU_BENCH", &built.bench);
+    // What runs on a GPU machine is this program.
+    command.env("QUINTET_XTASK", env::current_exe()?);
+    shell::run(&mut command, remedy)
+}
+
+fn build(workspace: &Workspace) -> Result<Built> {
+    let mut command = cargo(workspace, "test")?;
+    command.args(["--no-run", "--message-format=json-render-diagnostics"]);
+    eprintln!("standin: building");
+    let output = output(&mut command)?;
+    among(output.lines().filter_map(|line| serde_json::from_str(line).ok()))
+}
+
+/// A cargo command on all that is built with CUDA.
+fn cargo(workspace: &Workspace, subcommand: &str) -> Result<Command> {
     let folder = workspace.target.join("standin");
     let toolkit = folder.join("toolkit");
     make_toolkit(&workspace.root.join(CRATE), &toolkit)?;
-    let mut command = Shell::new(workspace).preferring([toolkit.join("bin")]).cargo("test");
+    let mut command = Shell::new(workspace).preferring([toolkit.join("bin")]).cargo(subcommand);
     for (package, level) in OPTIMISED {
         command.arg("--config").arg(format!("profile.release.package.{package}.opt-level={level}"));
     }
     // The whole workspace, as everywhere: another choice of packages would compile all dependencies again.
     command.args(["--workspace", "--features", "native-train/cuda,cuda-standin/libraries"]);
-    command.args(["--lib", "--test", "standin", "--test", "mistakes", "--no-run"]);
-    command.arg("--message-format=json-render-diagnostics");
+    command.args(["--lib", "--test", "standin", "--test", "mistakes", "--bench", "gpu"]);
     command
         .env("CARGO_BUILD_BUILD_DIR", &workspace.target)
         .env("CARGO_TARGET_DIR", &folder)
@@ -83,9 +98,7 @@ fn build(workspace: &Workspace) -> Result<Tests> {
         .env("NVCC", toolkit.join("bin/nvcc"))
         .env("CUDARC_CUDA_VERSION", VERSION)
         .env("CUDA_COMPUTE_CAP", COMPUTE_CAPABILITY);
-    eprintln!("standin: building");
-    let output = output(&mut command)?;
-    among(output.lines().filter_map(|line| serde_json::from_str(line).ok()))
+    Ok(command)
 }
 
 fn output(command: &mut Command) -> Result<String> {
@@ -108,21 +121,22 @@ fn make_toolkit(sources: &Path, toolkit: &Path) -> Result<()> {
     Ok(fs::write(toolkit.join("lib64/libcudart_static.a"), "!<arch>\n")?)
 }
 
-/// Finds the test programs among cargo's messages.
-fn among(messages: impl Iterator<Item = Value>) -> Result<Tests> {
-    let mut tests = Tests::default();
+/// Finds what was built among cargo's messages.
+fn among(messages: impl Iterator<Item = Value>) -> Result<Built> {
+    let mut built = Built::default();
     for message in messages {
         let Some(executable) = message["executable"].as_str().map(PathBuf::from) else { continue };
         let (kind, name) = (&message["target"]["kind"][0], &message["target"]["name"]);
         match (kind.as_str(), name.as_str()) {
-            (Some("test"), Some("mistakes")) => tests.of_standin = executable,
-            (Some("test"), Some("standin")) => tests.on_standin = executable,
-            (Some("lib"), Some("shared" | "native_train")) => tests.of_units.push(executable),
+            (Some("test"), Some("mistakes")) => built.of_standin = executable,
+            (Some("test"), Some("standin")) => built.on_standin = executable,
+            (Some("lib"), Some("shared" | "native_train")) => built.of_units.push(executable),
+            (Some("bench"), Some("gpu")) => built.bench = executable,
             _ => {}
         }
     }
-    tests.of_units.sort();
-    let found = tests.of_standin.is_file() && tests.on_standin.is_file();
-    ensure!(found && tests.of_units.len() == 2, "cargo names other tests: {tests:?}");
-    Ok(tests)
+    built.of_units.sort();
+    let found = [&built.of_standin, &built.on_standin, &built.bench].iter().all(|it| it.is_file());
+    ensure!(found && built.of_units.len() == 2, "cargo names other programs: {built:?}");
+    Ok(built)
 }

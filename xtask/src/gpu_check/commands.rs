@@ -19,6 +19,9 @@ impl Session<'_> {
         command.arg("--model").arg(self.model()).arg("--train-csv").arg(self.texts());
         command.arg(format!("--batch-size={}", self.plan.batch_size));
         command.arg(format!("--max-len={MAX_LEN}"));
+        if self.plan.rehearsal {
+            command.arg("--small-limits");
+        }
         command
     }
 
@@ -46,7 +49,7 @@ impl Session<'_> {
         let folders = [self.folder.join(pack::PACKAGES)].into_iter().chain(env::split_paths(&path));
         command.env("PYTHONPATH", env::join_paths(folders).unwrap_or_default());
         command.env("HF_HUB_OFFLINE", "1").env("TOKENIZERS_PARALLELISM", "false");
-        if self.plan.device == "cpu" {
+        if self.plan.rehearsal {
             // A rehearsal's times mean nothing, and threads that wait for each other on a busy machine take for ever.
             command.env("OMP_NUM_THREADS", "1");
         }

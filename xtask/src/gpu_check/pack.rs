@@ -113,6 +113,7 @@ fn plan(
         commit,
         geometry: "base".to_owned(),
         device: "cuda".to_owned(),
+        rehearsal: false,
         precisions: words(&["bf16", "f16"]),
         trajectory_steps: 20,
         curve_steps: 60,
@@ -122,6 +123,7 @@ fn plan(
         batch_size: 16,
         job_arguments,
         tests,
+        test_filter: "cuda".to_owned(),
     };
     if !rehearsal {
         return full;
@@ -129,6 +131,7 @@ fn plan(
     Plan {
         geometry: "tiny".to_owned(),
         device: "cpu".to_owned(),
+        rehearsal: true,
         precisions: words(&["f32", "bf16"]),
         curve_steps: 20,
         rival_steps: 10,
@@ -145,25 +148,31 @@ struct Built {
 }
 
 impl Built {
-    /// One build of all: another choice of targets would be another choice of features, and so another build. A rehearsal
-    /// takes the build of `cargo xtask test`, in which kernels are emulated: what it tries is all around them.
+    /// The programs, and the tests of libraries alone: to link all others takes long. Each time the whole workspace, as
+    /// another choice of packages would be another choice of features. A rehearsal takes the build of `cargo xtask test`, in
+    /// which kernels are emulated: what it tries is all around them.
     fn build(workspace: &Workspace, rehearsal: bool) -> Result<Self> {
-        let mut command = match rehearsal {
-            true => Shell::new(workspace).cargo("build"),
-            false => {
-                let toolkit = Toolkit::find_or_fetch(workspace)?;
-                let mut command = toolkit.shell(workspace).cargo("build");
-                toolkit.pass_to(workspace, &mut command)?;
-                command
-            }
-        };
-        command.args(["--workspace", "--bins", "--tests", "--bench", "gpu"]);
-        command.args(["--features", if rehearsal { cuda::EMULATOR } else { cuda::FEATURE }]);
-        command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-        eprintln!("gpu-check: building");
-        let output = command.output().context("cannot start cargo")?;
-        ensure!(output.status.success(), "the workspace does not build: see above");
-        let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+        let toolkit = (!rehearsal).then(|| Toolkit::find_or_fetch(workspace)).transpose()?;
+        let mut messages = String::new();
+        for (subcommand, targets) in
+            [("build", &["--bins", "--bench", "gpu"][..]), ("test", &["--lib", "--no-run"])]
+        {
+            let mut command = match &toolkit {
+                None => Shell::new(workspace).cargo(subcommand),
+                Some(toolkit) => {
+                    let mut command = toolkit.shell(workspace).cargo(subcommand);
+                    toolkit.pass_to(workspace, &mut command)?;
+                    command
+                }
+            };
+            command.arg("--workspace").args(targets);
+            command.args(["--features", if rehearsal { cuda::EMULATOR } else { cuda::FEATURE }]);
+            command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+            eprintln!("gpu-check: building");
+            let output = command.output().context("cannot start cargo")?;
+            ensure!(output.status.success(), "the workspace does not build: see above");
+            messages += &String::from_utf8_lossy(&output.stdout);
+        }
         Self::among(messages.lines().filter_map(|line| serde_json::from_str(line).ok()))
     }
 

@@ -10,7 +10,7 @@ use fs_err as fs;
 
 use super::plan::{COMPILED_RIVALS, FOLDS, Plan, RIVALS};
 use super::report::{Part, Report};
-use super::sanitizer::{ALL_TESTS, SELF_CHECK, TOOLS};
+use super::sanitizer::{SELF_CHECK, TOOLS};
 use super::session::{LOGS, Limit, Session};
 use super::{libraries, pack};
 use crate::bench::machine;
@@ -29,6 +29,10 @@ pub struct ThereArguments {
     /// All parts together take no longer than this.
     #[arg(long, default_value_t = 540)]
     seconds: u64,
+
+    /// No part takes longer than this [default: each has a limit of its own].
+    #[arg(long, value_name = "SECONDS", default_value_t = u64::MAX, hide_default_value = true)]
+    part_seconds: u64,
 
     /// Only the parts whose name contains this, `tests` say.
     #[arg(long, default_value = "")]
@@ -64,6 +68,7 @@ pub fn run(arguments: &ThereArguments) -> Result<()> {
         results,
         work,
         deadline,
+        part_seconds: arguments.part_seconds,
         only: &arguments.only,
         work_done: format!("{}, competition's texts, batch {}", plan.geometry, plan.batch_size),
         full_curve: None,
@@ -113,7 +118,7 @@ impl Session<'_> {
             self.rival_of(name, flags, 150);
         }
         self.part("memcheck of all tests", 300, |session, limit| {
-            session.sanitize(TOOLS[0], ALL_TESTS, limit)
+            session.sanitize(TOOLS[0], &session.plan.test_filter, limit)
         });
     }
 

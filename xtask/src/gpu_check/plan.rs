@@ -11,6 +11,8 @@ pub struct Plan {
     pub geometry: String,
     /// The value of `--device`.
     pub device: String,
+    /// Whether the device is no card, so that times mean nothing.
+    pub rehearsal: bool,
     /// The precisions that ours is timed in, best first.
     pub precisions: Vec<String>,
     /// Optimizer steps that are compared with PyTorch's.
@@ -27,6 +29,8 @@ pub struct Plan {
     pub job_arguments: Vec<String>,
     /// File names of the test programs.
     pub tests: Vec<String>,
+    /// What the names of their tests contain.
+    pub test_filter: String,
 }
 
 pub const FOLDS: usize = 5;
@@ -59,6 +63,7 @@ impl Plan {
             "commit": self.commit,
             "geometry": self.geometry,
             "device": self.device,
+            "rehearsal": self.rehearsal,
             "precisions": self.precisions,
             "trajectory_steps": self.trajectory_steps,
             "curve_steps": self.curve_steps,
@@ -68,6 +73,7 @@ impl Plan {
             "batch_size": self.batch_size,
             "job_arguments": self.job_arguments,
             "tests": self.tests,
+            "test_filter": self.test_filter,
         });
         format!("{value:#}\n")
     }
@@ -91,6 +97,7 @@ impl Plan {
             commit: word("commit")?,
             geometry: word("geometry")?,
             device: word("device")?,
+            rehearsal: value["rehearsal"].as_bool().context("`rehearsal` is missing")?,
             precisions: words("precisions")?,
             trajectory_steps: number("trajectory_steps")?,
             curve_steps: number("curve_steps")?,
@@ -100,6 +107,7 @@ impl Plan {
             batch_size: number("batch_size")?,
             job_arguments: words("job_arguments")?,
             tests: words("tests")?,
+            test_filter: word("test_filter")?,
         })
     }
 }
@@ -113,6 +121,7 @@ pub mod tests {
             commit: "0123456789ab".to_owned(),
             geometry: "base".to_owned(),
             device: "cuda".to_owned(),
+            rehearsal: false,
             precisions: vec!["bf16".to_owned(), "f16".to_owned()],
             trajectory_steps: 20,
             curve_steps: 60,
@@ -122,6 +131,7 @@ pub mod tests {
             batch_size: 16,
             job_arguments: vec!["--parallel-folds=auto".to_owned()],
             tests: vec!["shared-0123".to_owned()],
+            test_filter: "cuda".to_owned(),
         }
     }
 

@@ -14,8 +14,6 @@ pub const TOOLS: [&str; 4] = ["memcheck", "racecheck", "synccheck", "initcheck"]
 /// Each kernel once, on small inputs: the tools slow a kernel down up to a hundredfold.
 pub const SELF_CHECK: &str = "kernels::cuda::tests::self_check";
 
-pub const ALL_TESTS: &str = "kernels::cuda";
-
 /// The status that it ends with where a tool has found something.
 const FOUND: &str = "9";
 

@@ -31,6 +31,8 @@ pub struct Session<'a> {
     /// Folders for LD_LIBRARY_PATH.
     pub libraries: OsString,
     pub deadline: Instant,
+    /// The most seconds of a part, however many it may have by itself.
+    pub part_seconds: u64,
     pub only: &'a str,
     /// The conditions of all timings, in words.
     pub work_done: String,
@@ -45,8 +47,9 @@ impl Session<'_> {
     /// The end of what begins now and may take so many seconds.
     pub fn limit(&self, seconds: u64) -> Limit {
         // A rehearsal may have to share its machine.
-        let patience = if self.plan.device == "cpu" { 5 } else { 1 };
-        Limit(self.deadline.min(Instant::now() + Duration::from_secs(patience * seconds)))
+        let patience = if self.plan.rehearsal { 5 } else { 1 };
+        let seconds = self.part_seconds.min(patience * seconds);
+        Limit(self.deadline.min(Instant::now() + Duration::from_secs(seconds)))
     }
 
     /// Writes all that was found so far. A machine that gives few files back gives these three.

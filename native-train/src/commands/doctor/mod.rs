@@ -98,7 +98,7 @@ pub fn run(args: &DoctorArgs, progress: &mut Progress) -> Result<()> {
     let refusal = match verdict.map(|verdict| verdict.act(device)).transpose() {
         Ok(warnings) => {
             warnings.into_iter().flatten().for_each(|warning| progress.warn(warning));
-            report.speed = Some(speed::measure(device)?);
+            report.speed = (!args.untimed).then(|| speed::measure(device)).transpose()?;
             None
         }
         Err(refusal) => Some(refusal),
