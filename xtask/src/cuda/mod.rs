@@ -33,7 +33,8 @@ pub enum Command {
     /// Builds the workspace with the feature `cuda`, fetching the compiler if there is none
     ///
     /// Candle's kernels for quantised models, which would take most of an hour, are left out: no program here is linked
-    /// with them. The program starts on a machine without CUDA as well. CUDA_COMPUTE_CAP says which cards it is for: 80, the default, runs on A100 and all later ones.
+    /// with them. The program starts on a machine without CUDA as well. CUDA_COMPUTE_CAP says which cards it is for: 80,
+    /// the default, runs on A100 and all later ones.
     Build,
     /// Compiles our kernels, lists what each takes and for which cards there is code, fails where one spills registers
     Kernels(kernels::Arguments),

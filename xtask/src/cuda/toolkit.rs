@@ -184,6 +184,30 @@ fn lib64(home: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
+    #[test]
+    fn kernels_for_quantised_models_are_left_out_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let script = script(folder.path()).expect("it can be written");
+        let object = folder.path().join("kernel.o");
+        let nvcc = |source: &str, more: &[&str]| {
+            let mut command = Command::new(&script);
+            command.arg("-c").arg("-o").arg(&object).arg(source).args(more);
+            let output = command.env("QUINTET_NVCC", "echo").output().expect("it starts");
+            assert!(output.status.success());
+            String::from_utf8(output.stdout).expect("text")
+        };
+        for source in
+            ["src/mmq_gguf/mmq_instance_q4_0.cu", "src/moe/moe_wmma.cu", "src/mmvq_gguf.cu"]
+        {
+            assert_eq!(nvcc(source, &[]), "", "{source}");
+            assert_eq!(fs::read(&object).expect("an object"), b"");
+            fs::remove_file(&object).expect("it is there");
+        }
+        assert!(nvcc("src/reduce.cu", &["-O3"]).ends_with("kernel.o src/reduce.cu -O3\n"));
+        assert!(!object.exists());
+    }
+
     #[test]
     fn every_wheel_has_a_version_and_a_digest() {
         let lines = WHEELS.lines().filter(|line| !line.starts_with('#'));
