@@ -114,7 +114,9 @@ pub fn train(plan: &Plan<'_>, run: &Run, progress: &mut Progress) -> Result<Phas
         let lesson = &plan.lessons[fold];
         train_model(plan, subject, lesson, &held_out, &run.fold(fold), compute, progress)
     };
-    parallel_folds::train_all(&untrained, &plan.workers, progress, open, train)
+    let times = parallel_folds::train_all(&untrained, &plan.workers, progress, open, train)?;
+    progress.end_of_folds();
+    Ok(times)
 }
 
 /// Predicts with all folds that are trained, of which training has taken these times.

@@ -193,7 +193,30 @@ pub type Cards = Result<&'static [Card], &'static str>;
 /// The GPUs of this machine, which are looked for once.
 pub fn cards() -> Cards {
     static CARDS: OnceLock<Result<Vec<Card>, String>> = OnceLock::new();
-    CARDS.get_or_init(find).as_deref().map_err(String::as_str)
+    CARDS
+        .get_or_init(|| find().map_err(|reason| reason + &hidden()))
+        .as_deref()
+        .map_err(String::as_str)
+}
+
+/// The environment variable by which the driver leaves out GPUs. It counts those that are left from 0.
+const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
+
+/// What hides GPUs, to be added to a sentence about those that there are; nothing where all are seen, or the build has no CUDA.
+pub fn hidden() -> String {
+    if cfg!(feature = "cuda") {
+        visible_devices(std::env::var(VISIBLE).ok().as_deref())
+    } else {
+        String::new()
+    }
+}
+
+fn visible_devices(value: Option<&str>) -> String {
+    match value.map(str::trim) {
+        None => String::new(),
+        Some("") => format!(" ({VISIBLE} is empty and hides all)"),
+        Some(value) => format!(" ({VISIBLE} is `{value}`, and the driver shows no other)"),
+    }
 }
 
 #[cfg(feature = "cuda")]
@@ -309,6 +332,14 @@ mod tests {
         }
         assert_eq!(Devices::all(3).to_string(), "cuda:0,cuda:1,cuda:2");
         assert!(!Devices::all(1).are_several());
+    }
+
+    #[test]
+    fn what_hides_gpus_is_named() {
+        assert_eq!(visible_devices(None), "");
+        assert_eq!(visible_devices(Some("")), " (CUDA_VISIBLE_DEVICES is empty and hides all)");
+        let some = " (CUDA_VISIBLE_DEVICES is `2,5`, and the driver shows no other)";
+        assert_eq!(visible_devices(Some("2,5")), some);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The progress of a command on stderr: bars on a terminal, a line every few seconds elsewhere,
 //! warnings only with `--quiet`. There are no colours, so NO_COLOR changes nothing.
+//!
+//! The lines of a training are a log that may lie beside those of other processes. Where stderr is no terminal, each begins
+//! with the host and, within a fold, its number: `[node7 fold-2]`.
 
 use std::{
     fmt,
@@ -12,6 +15,8 @@ use indicatif::{FormattedDuration, MultiProgress, ProgressBar, ProgressDrawTarge
 /// Reports how far a training, a prediction or an export is.
 pub struct Progress {
     voice: Voice,
+    /// The name of this machine, if lines begin with it.
+    host: Option<String>,
     bar: ProgressBar,
     /// The bars of trainings that run side by side.
     bars: Option<MultiProgress>,
@@ -59,6 +64,7 @@ impl Progress {
     fn with(voice: Voice) -> Self {
         Self {
             voice,
+            host: None,
             bar: ProgressBar::hidden(),
             bars: None,
             training: Training::new(Instant::now()),
@@ -66,6 +72,11 @@ impl Progress {
             last_line: Instant::now(),
             step_times: None,
         }
+    }
+
+    /// Has each line begin with `host` and the fold that it is about, unless stderr is a terminal.
+    pub fn name_lines(&mut self, host: String) {
+        self.host = (!io::stderr().is_terminal()).then_some(host);
     }
 
     /// Reports warnings only, and remembers when each step was done.
@@ -83,7 +94,8 @@ impl Progress {
         let bars = (self.voice == Voice::Bars).then(MultiProgress::new);
         (0..trainings)
             .map(|_| {
-                let mut progress = Self { bars: bars.clone(), ..Self::with(self.voice) };
+                let (host, bars) = (self.host.clone(), bars.clone());
+                let mut progress = Self { host, bars, ..Self::with(self.voice) };
                 progress.training.side_by_side = trainings;
                 progress
             })
@@ -116,6 +128,11 @@ impl Progress {
             (Some(fold), position, of);
     }
 
+    /// Says that what follows is about no fold.
+    pub fn end_of_folds(&mut self) {
+        self.training.fold = None;
+    }
+
     /// Begins the training of a model that is none of a fold, and the only one.
     pub fn only_model(&mut self) {
         (self.training.fold, self.training.position, self.training.folds) = (None, 1, 1);
@@ -129,7 +146,7 @@ impl Progress {
             if let Some(bars) = &self.bars {
                 self.bar = bars.add(self.bar.clone());
             }
-            self.bar.set_prefix(self.training.heading());
+            self.bar.set_prefix(self.training.heading(Names::Said));
         }
     }
 
@@ -145,10 +162,14 @@ impl Progress {
                 self.bar.set_message(self.training.state(Instant::now()));
                 self.bar.inc(1);
             }
-            Voice::Lines => self.line_if_due(|training, now| {
-                let Training { step, steps, .. } = training;
-                format!("{} step {step}/{steps}: {}", training.heading(), training.state(now))
-            }),
+            Voice::Lines => {
+                let names = self.names();
+                self.line_if_due(|training, now| {
+                    let Training { step, steps, .. } = training;
+                    let heading = training.heading(names);
+                    format!("{heading} step {step}/{steps}: {}", training.state(now))
+                });
+            }
         }
     }
 
@@ -159,7 +180,7 @@ impl Progress {
             let Training { best, .. } = &mut self.training;
             *best = best.map_or(Some(macro_f1), |before| Some(before.max(macro_f1)));
         }
-        let (heading, loss) = (self.training.heading(), self.training.mean_loss());
+        let (heading, loss) = (self.training.heading(self.names()), self.training.mean_loss());
         let measure = measure.map_or_else(String::new, |measure| format!(", {measure}"));
         self.note(format_args!("{heading}: loss {loss:.4}{measure}"));
     }
@@ -206,6 +227,11 @@ impl Progress {
         self.labelling = None;
     }
 
+    /// Whether the beginning of a line names the fold.
+    fn names(&self) -> Names {
+        if self.host.is_some() { Names::Before } else { Names::Said }
+    }
+
     fn line_if_due(&mut self, line: impl FnOnce(&Training, Instant) -> String) {
         const PAUSE: Duration = Duration::from_secs(5);
         let now = Instant::now();
@@ -217,14 +243,31 @@ impl Progress {
 
     /// Prints a line. Errors are ignored, as a closed stderr must not end a training.
     fn say(&self, line: impl fmt::Display) {
+        let origin = match (&self.host, self.training.fold) {
+            (None, _) => String::new(),
+            (Some(host), None) => format!("[{host}] "),
+            (Some(host), Some(fold)) => format!("[{host} fold-{fold}] "),
+        };
+        // In one piece, so that those of other processes do not come between.
+        let lines: String =
+            line.to_string().lines().map(|line| format!("{origin}{line}\n")).collect();
         let write = || {
-            let _ = writeln!(io::stderr(), "{line}");
+            let _ = io::stderr().write_all(lines.as_bytes());
         };
         match &self.bars {
             Some(bars) => bars.suspend(write),
             None => self.bar.suspend(write),
         }
     }
+}
+
+/// Where the fold of a line is named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// In the heading.
+    Said,
+    /// Before it, at the beginning of the line.
+    Before,
 }
 
 /// The progress of the training of all folds.
@@ -282,11 +325,14 @@ impl Training {
         self.loss_sum += loss;
     }
 
-    fn heading(&self) -> String {
+    fn heading(&self, names: Names) -> String {
         let Self { fold, position, folds, epoch, epochs, .. } = self;
-        match fold {
-            Some(fold) => format!("fold-{fold} ({position} of {folds}) epoch {epoch}/{epochs}"),
-            None => format!("epoch {epoch}/{epochs}"),
+        match (fold, names) {
+            (Some(fold), Names::Said) => {
+                format!("fold-{fold} ({position} of {folds}) epoch {epoch}/{epochs}")
+            }
+            (Some(_), Names::Before) => format!("({position} of {folds}) epoch {epoch}/{epochs}"),
+            (None, _) => format!("epoch {epoch}/{epochs}"),
         }
     }
 
@@ -349,7 +395,8 @@ mod tests {
         for _ in 0..4 {
             training.step(0.5);
         }
-        assert_eq!(training.heading(), "fold-3 (2 of 4) epoch 1/3");
+        assert_eq!(training.heading(Names::Said), "fold-3 (2 of 4) epoch 1/3");
+        assert_eq!(training.heading(Names::Before), "(2 of 4) epoch 1/3");
         assert_eq!(training.steps_left(), 6 + 2 * 10 + 2 * 3 * 10);
         assert_eq!(
             training.state(start + Duration::from_secs(2)),

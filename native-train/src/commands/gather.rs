@@ -15,7 +15,7 @@ use crate::{
     cross_validation,
     error::UserError,
     progress::Progress,
-    run::Run,
+    run::{Run, lease::host},
     training::PhaseTimes,
     trust,
 };
@@ -26,6 +26,7 @@ use crate::{
 /// If RUN is no run, no fold is trained, an input has changed, or another process is writing there.
 pub fn run(args: &GatherArgs, progress: &mut Progress) -> Result<()> {
     let started = Instant::now();
+    progress.name_lines(host());
     Run::open(&args.run)?;
     let run = Run::join(&args.run, |holder| settings::tell_waiting(holder, progress))?;
     settings::refuse_distilled(&run)?;

@@ -24,6 +24,7 @@ use crate::{
     run::{
         StudentFolder,
         files::{damaged, read, write_text},
+        lease::host,
         tensors::{self, Tensors},
     },
     shrink::{Imitation, Lesson, Model, PROJECTION, Shape, initial_weights, kept_pieces},
@@ -57,6 +58,9 @@ struct Shrinking {
 /// # Errors
 /// If settings, teacher or texts cannot be used, or the training or its files fail.
 pub fn run(args: &ShrinkArgs, progress: &mut Progress) -> Result<()> {
+    if !args.dry_run {
+        progress.name_lines(host());
+    }
     let config = ShrinkConfig::resolve(&args.settings, device::cards)?;
     set_threads(Some(config.threads))?;
     let shrinking = Shrinking::prepare(config, progress)?;

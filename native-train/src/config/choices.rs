@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use shared::words::joined;
 
 use crate::{
-    device::{Card, Cards, Device, Devices},
+    device::{Card, Cards, Device, Devices, hidden},
     error::UserError,
     training::Precision,
 };
@@ -103,7 +103,7 @@ fn present(device: Device, cards: impl Fn() -> Cards) -> Result<()> {
     let Device::Cuda(ordinal) = device else { return Ok(()) };
     match cards() {
         Ok(cards) if ordinal < cards.len() => Ok(()),
-        Ok(cards) => Err(absent(device, &format!("there is {}", named(cards)))
+        Ok(cards) => Err(absent(device, &format!("there is {}{}", named(cards), hidden()))
             .hint("pass `--device cuda:N` with one of these, or leave `--device` out")
             .into()),
         Err(reason) => Err(absent(device, reason).hint(REMEDY).into()),

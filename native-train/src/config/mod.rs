@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 use shared::csv::Delimiter;
 
-pub use checks::cores;
+pub use checks::{cores, slurm_cores};
 use checks::{check, check_hyperparameters};
 pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use places::{Places, located, of_config_file, place_of};

@@ -83,6 +83,11 @@ impl Folder {
     }
 }
 
+/// What was told, without the host at the beginning of a training's lines.
+fn without_host(told: &str) -> String {
+    told.replace(&format!("[{}] ", native_train::run::lease::host()), "")
+}
+
 fn told(output: &Output) -> String {
     let code = output.status.code().map_or("killed".to_owned(), |code| code.to_string());
     let mut told = format!("exit code: {code}\n");

@@ -4,7 +4,7 @@
 
 use std::{fs, process::Stdio};
 
-use super::{Folder, sentences, told};
+use super::{Folder, sentences, told, without_host};
 
 const TRAIN: &str = "train --model mini --folds 2 --epochs 1 --threads 2 --output run \
                      --train-csv train.csv --test-csv test.csv";
@@ -65,9 +65,15 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
     let (code, stderr) = (output.status.code(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(code, Some(0), "{stderr}");
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("macro-F1 over 60 out-of-fold"));
-    for line in ["fold-0 (1 of 2) epoch 1/1: loss 0.", "fold-1 (2 of 2) epoch 1/1: loss 0."] {
-        assert!(stderr.contains(line), "{stderr}");
+    // A log whose lines may lie among those of other processes.
+    let host = native_train::run::lease::host();
+    for fold in 0..2 {
+        let line = format!("\n[{host} fold-{fold}] ({} of 2) epoch 1/1: loss 0.", fold + 1);
+        assert!(stderr.contains(&line), "{stderr}");
     }
+    assert!(stderr.lines().all(|line| line.starts_with(&format!("[{host}"))), "{stderr}");
+    assert!(stderr.chars().all(|c| c == '\n' || !c.is_control()), "{stderr:?}");
+    let stderr = without_host(&stderr);
     assert!(stderr.contains("warning: `test.csv`: 1 row without a text"), "{stderr}");
     if cfg!(not(feature = "cuda")) {
         let why = "no CUDA device: this build has no CUDA; training on the CPU\n";
@@ -123,7 +129,7 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
 fn quiet_leaves_warnings_on_stderr() {
     let folder = folder();
     let output = folder.command(&format!("{TRAIN} --quiet")).output().unwrap();
-    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r"
+    insta::assert_snapshot!(without_host(&String::from_utf8(output.stderr).unwrap()), @r"
     warning: `test.csv`: 1 row without a text, used as the empty text (the first on line 5)
     ");
 }
@@ -132,7 +138,7 @@ fn quiet_leaves_warnings_on_stderr() {
 fn a_finished_run_is_neither_overwritten_nor_trained_again() {
     let folder = trained();
     let summary = folder.read("run/summary.json");
-    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --device cpu")), @r"
+    insta::assert_snapshot!(without_host(&folder.run(&format!("{TRAIN} --device cpu"))), @r"
     exit code: 2
     --- stderr
     labels are the columns that hold only 0 and 1: joy, fear
@@ -141,7 +147,7 @@ fn a_finished_run_is_neither_overwritten_nor_trained_again() {
     hint: pass `--resume` to continue it, or another `--output`
     ");
     insta::assert_snapshot!(
-        folder.run("train --resume --output run --lr 0.5 --dropout 0.3 --quiet"), @r"
+        without_host(&folder.run("train --resume --output run --lr 0.5 --dropout 0.3 --quiet")), @r"
         exit code: 2
         --- stderr
         warning: `test.csv`: 1 row without a text, used as the empty text (the first on line 5)
@@ -224,7 +230,7 @@ fn folds_side_by_side_become_what_they_become_one_after_another() {
         let output = folder.run(&format!("{train} --parallel-folds {at_once}"));
         assert!(output.starts_with("exit code: 0\n"), "{output}");
         for fold in 0..3 {
-            assert!(output.contains(&format!("fold-{fold} ({} of 3) epoch 1/1", fold + 1)));
+            assert!(output.contains(&format!(" fold-{fold}] ({} of 3) epoch 1/1", fold + 1)));
         }
     }
     let read = |run: &str, file: &str| fs::read(folder.path().join(run).join(file)).unwrap();

@@ -40,7 +40,7 @@ use crate::{
     device,
     evaluation::report::{CrossValidation, Distillation, FinalModel, Summary, TextsUsed},
     progress::Progress,
-    run::Run,
+    run::{Run, lease::host},
     trust,
 };
 
@@ -51,6 +51,9 @@ use crate::{
 /// If settings, teacher, data or model cannot be used, or a training or its files fail.
 pub fn run(args: &DistilArgs, progress: &mut Progress) -> Result<()> {
     let started = Instant::now();
+    if !args.dry_run {
+        progress.name_lines(host());
+    }
     let (mut config, distilling, teacher) = settings::resolve(args, progress)?;
     set_threads(Some(config.threads))?;
     let mut inputs = Inputs::dealt_by(&config, |dataset| teacher.fold_of(dataset), progress)?;

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 use shared::words::joined;
 
-use crate::config::cores;
+use crate::config::{cores, slurm_cores};
 
 /// The processor and its memory.
 #[derive(Debug, Serialize)]
@@ -35,6 +35,8 @@ struct Bounds {
     affinity: Option<usize>,
     /// The processors' worth of time that the cgroup may take.
     cgroup: Option<f64>,
+    /// The cores that Slurm gave this task.
+    slurm: Option<usize>,
 }
 
 /// Bytes of memory.
@@ -63,6 +65,7 @@ impl Processor {
                 processors: (count > 0).then_some(count),
                 affinity: field(&status, "Cpus_allowed_list").and_then(listed),
                 cgroup: cgroup.processors,
+                slurm: slurm_cores(),
             },
             load: read("/proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()),
             memory: Memory {
@@ -93,13 +96,17 @@ impl Processor {
 impl Bounds {
     /// Says where the number of threads comes from.
     fn origin(&self, threads: usize) -> String {
-        let Self { asked_for, processors, affinity, cgroup } = self;
+        let Self { asked_for, processors, affinity, cgroup, slurm } = self;
         let mut known = Vec::new();
         known.extend(processors.map(|n| format!("the machine has {n} processors")));
         known.extend(affinity.map(|n| format!("the affinity allows {n}")));
         known.extend(cgroup.map(|n| format!("the cgroup allows the time of {n:.1}")));
+        known.extend(slurm.map(|n| format!("Slurm gave {n}")));
+        let least = affinity.unwrap_or(usize::MAX) as f64;
+        let least = cgroup.map_or(least, |quota| quota.min(least));
         let origin = match (asked_for, affinity, cgroup) {
             (Some(_), ..) => "from --threads",
+            _ if slurm.is_some_and(|slurm| (slurm as f64) < least) => "from Slurm",
             (_, _, Some(quota)) if *quota < affinity.unwrap_or(usize::MAX) as f64 => {
                 "from the cgroup"
             }
@@ -283,6 +290,7 @@ mod tests {
             processors: Some(8),
             affinity: Some(affinity),
             cgroup,
+            slurm: None,
         };
         let told = bounds(None, 8, Some(2.0)).origin(2);
         let expected = "from the cgroup: the machine has 8 processors, the affinity allows 8, the cgroup \
@@ -290,6 +298,10 @@ mod tests {
         assert_eq!(told, expected);
         assert!(bounds(None, 4, None).origin(4).starts_with("from the affinity: "));
         assert!(bounds(Some(3), 4, Some(2.0)).origin(3).starts_with("from --threads: "));
+        let of_slurm = |slurm| Bounds { slurm: Some(slurm), ..bounds(None, 8, Some(4.0)) };
+        assert!(of_slurm(2).origin(2).starts_with("from Slurm: "));
+        assert!(of_slurm(2).origin(2).ends_with("the time of 4.0, Slurm gave 2"));
+        assert!(of_slurm(6).origin(4).starts_with("from the cgroup: "));
         assert!(bounds(None, 8, None).origin(cores()).starts_with("one for each processor: "));
         assert_eq!(Bounds::default().origin(cores()), "one for each processor");
     }

@@ -30,7 +30,7 @@ use crate::{
     cross_validation::{self, Lesson, Plan},
     evaluation::{report::Summary, table::table},
     progress::Progress,
-    run::Run,
+    run::{Run, lease::host},
     training::Hyperparameters,
     trust,
 };
@@ -41,6 +41,9 @@ use crate::{
 /// If settings, data or model cannot be used, or a training or its files fail.
 pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     let started = Instant::now();
+    if !args.dry_run {
+        progress.name_lines(host());
+    }
     let mut config = settings::resolve(args, progress)?;
     set_threads(Some(config.threads))?;
     let inputs = Inputs::read(&config, progress)?;
