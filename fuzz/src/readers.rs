@@ -22,9 +22,10 @@ use shared::{LabelSet, Thresholds};
 pub type Read = fn(&[u8]);
 
 /// The readers and their names, which are those of their corpora.
-pub const READERS: [(&str, Read); 13] = [
+pub const READERS: [(&str, Read); 14] = [
     ("csv", csv),
     ("data_file", data_file),
+    ("json_lines", json_lines),
     ("spm_model", spm_model),
     ("tokenizer_json", tokenizer_json),
     ("config_json", config_json),
@@ -68,14 +69,24 @@ pub fn csv(input: &[u8]) {
 
 /// Files of texts and labels, by the readers of `train`, `evaluate` and `predict`.
 pub fn data_file(input: &[u8]) {
-    with_file("data.csv", input, |path| {
-        let options = FileOptions::default();
-        let labelled = Dataset::read(path, &options, LabelChoice::Find);
-        let texts = TextStream::open(path, &options).and_then(Texts::collect);
-        if let (Ok(labelled), Ok((texts, _))) = (labelled, texts) {
-            assert_eq!(labelled.dataset.texts, texts.texts);
-        }
+    with_file("data.csv", input, |path| table(path, &FileOptions::default()));
+}
+
+/// The same in JSON Lines, with labels in columns and in lists.
+pub fn json_lines(input: &[u8]) {
+    with_file("data.jsonl", input, |path| {
+        table(path, &FileOptions::default());
+        let label_list_column = Some("labels".to_owned());
+        table(path, &FileOptions { label_list_column, ..FileOptions::default() });
     });
+}
+
+fn table(path: &Path, options: &FileOptions) {
+    let labelled = Dataset::read(path, options, LabelChoice::Find);
+    let texts = TextStream::open(path, options).and_then(Texts::collect);
+    if let (Ok(labelled), Ok((texts, _))) = (labelled, texts) {
+        assert_eq!(labelled.dataset.texts, texts.texts);
+    }
 }
 
 /// SentencePiece models.

@@ -19,6 +19,7 @@ pub use export::{EncodingChoice, ExportArgs, OnlyModels};
 pub use review::{AuditArgs, CompareArgs, ReportArgs};
 
 use crate::config::{DeviceChoice, Settings, ShrinkSettings};
+use crate::format::Format;
 
 /// Fine-tunes a k-fold DeBERTa-v3 ensemble that labels texts with emotions (or any other labels),
 /// and uses it.
@@ -52,7 +53,7 @@ pub enum Command {
     Pack(PackArgs),
 }
 
-/// Train an ensemble: CSV in; models, thresholds, scores and predictions out
+/// Train an ensemble: a file of texts in; models, thresholds, scores and predictions out
 ///
 /// Deals the rows to folds, fine-tunes one model for each fold on the rows of the others, tunes a
 /// threshold for each label on the rows that each model has not seen, and reports the scores. The
@@ -136,10 +137,12 @@ pub struct DistilArgs {
 
 /// Hides the flags of `train` that the teacher decides, and says of others what they mean for students.
 fn of_students(argument: Arg) -> Arg {
-    const DECIDED: [&str; 9] = [
+    const DECIDED: [&str; 11] = [
         "labels",
+        "label_list_column",
         "text_column",
         "id_column",
+        "format",
         "delimiter",
         "skip_unlabelled",
         "soft_labels",
@@ -150,7 +153,7 @@ fn of_students(argument: Arg) -> Arg {
     let told = |help: &'static str| Some((help, None::<&'static str>));
     let help = match argument.get_id().as_str() {
         id if DECIDED.contains(&id) => return argument.hide(true),
-        "train_csv" => told("CSV that the teacher was trained on [default: where it was]"),
+        "train_csv" => told("File that the teacher was trained on [default: where it was]"),
         "model" => Some((
             "Model to teach: a folder, a hub id, `small` or `mini` (required)",
             Some(
@@ -171,20 +174,27 @@ fn of_students(argument: Arg) -> Arg {
     }
 }
 
-/// Label the texts of a CSV with a trained run
+/// Label the texts of a file with a trained run
 ///
 /// Averages the probabilities of the run's models, applies its thresholds, and writes an id and a 0
-/// or 1 for each label, in the order of the input. The file may have any size, as it is read in
-/// chunks.
+/// or 1 for each label, in the order of the input. CSV, TSV, JSON Lines and Parquet are read and
+/// written, by the ends of the files' names. A file may have any size, as it is read in chunks.
 #[derive(Debug, Args)]
 #[command(after_help = PREDICT_EXAMPLES)]
 pub struct PredictArgs {
     #[command(flatten)]
     pub inference: InferenceArgs,
 
-    /// CSV to write
+    /// File to write
+    ///
+    /// The end of its name tells the format: .csv, .tsv, .jsonl or .parquet, all but the last also with
+    /// .gz, which compresses. Any other name is written as CSV.
     #[arg(long, value_name = "FILE", display_order = 2)]
     pub output: PathBuf,
+
+    /// Format of the output: csv, tsv, jsonl or parquet [default: told by its name, else csv]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, display_order = 2)]
+    pub output_format: Option<Format>,
 
     /// Write probabilities (0 to 1) instead of 0 and 1
     #[arg(long, display_order = 3)]
@@ -199,7 +209,8 @@ pub struct PredictArgs {
     /// Label only part I of N, counted from 0, so that N processes share a file
     ///
     /// Parts are neighbouring rows. Only part 0 has a header, so `cat` puts them together, and the whole is
-    /// that of one process. Parts have whole blocks of 4,096 rows: of a small file some have none.
+    /// that of one process; each part of Parquet is a file of its own. Parts have whole blocks of 4,096
+    /// rows: of a small file some have none.
     #[arg(long, value_name = "I/N", display_order = 4, value_parser = part)]
     pub part: Option<Part>,
 }
@@ -221,7 +232,7 @@ fn part(text: &str) -> Result<Part, String> {
     }
 }
 
-/// Score a trained run on a labelled CSV
+/// Score a trained run on a labelled file
 ///
 /// Prints F1, precision, recall and support for each label with macro and micro averages, at 0.5 and
 /// at the run's thresholds. Scores on rows that the run was trained on say little.
@@ -239,6 +250,12 @@ pub struct EvaluateArgs {
     #[arg(long, display_order = 12)]
     pub skip_unlabelled: bool,
 
+    /// Column with a list of each text's labels [default: the run's setting]
+    ///
+    /// If the file has none of this name, but a column for each label, those are taken.
+    #[arg(long, value_name = "NAME", display_order = 12)]
+    pub label_list_column: Option<String>,
+
     /// Take probabilities from 0 to 1 as labels: 0.5 and more count as 1 [default: the run's setting]
     #[arg(long, display_order = 12)]
     pub soft_labels: bool,
@@ -251,7 +268,10 @@ pub struct InferenceArgs {
     #[arg(long, value_name = "RUN", display_order = 0)]
     pub run: PathBuf,
 
-    /// CSV with the texts
+    /// File with the texts: CSV, TSV, JSON Lines or Parquet
+    ///
+    /// The end of its name tells the format: .csv, .tsv, .jsonl or .parquet, all but the last also with
+    /// .gz. Any other name is read as CSV.
     #[arg(long, value_name = "FILE", display_order = 1)]
     pub input: PathBuf,
 
@@ -267,15 +287,24 @@ pub struct InferenceArgs {
     #[arg(long, value_name = "NAME", display_order = 12)]
     pub id_column: Option<String>,
 
-    /// Character between the columns: comma, semicolon, tab or bar [default: found in the file]
+    /// Format of the input: csv, tsv, jsonl or parquet [default: told by its name, else csv]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, display_order = 12)]
+    pub format: Option<Format>,
+
+    /// Character between the columns of CSV: comma, semicolon, tab or bar [default: found in the file]
     #[arg(long, value_name = "CHARACTER", display_order = 13)]
     pub delimiter: Option<Delimiter>,
 
     /// Device: auto, cpu, cuda or cuda:N (the N-th GPU)
+    ///
+    /// N counts from 0 the GPUs that CUDA_VISIBLE_DEVICES leaves, in its order.
     #[arg(long, value_name = "DEVICE", default_value = "auto", display_order = 14)]
     pub device: DeviceChoice,
 
     /// CPU threads [default: the number of cores]
+    ///
+    /// Cores are those that affinity, cgroup and Slurm (SLURM_CPUS_PER_TASK, else SLURM_CPUS_ON_NODE)
+    /// leave to this process.
     #[arg(long, value_name = "N", display_order = 15)]
     pub threads: Option<usize>,
 }
@@ -315,10 +344,15 @@ pub struct ShrinkArgs {
 #[command(after_help = DOCTOR_EXAMPLES)]
 pub struct DoctorArgs {
     /// Device to check and time: auto, cpu, cuda or cuda:N (the N-th GPU)
+    ///
+    /// N counts from 0 the GPUs that CUDA_VISIBLE_DEVICES leaves, in its order.
     #[arg(long, value_name = "DEVICE", default_value = "auto", display_order = 1)]
     pub device: DeviceChoice,
 
     /// CPU threads [default: the number of cores]
+    ///
+    /// Cores are those that affinity, cgroup and Slurm (SLURM_CPUS_PER_TASK, else SLURM_CPUS_ON_NODE)
+    /// leave to this process.
     #[arg(long, value_name = "N", display_order = 2)]
     pub threads: Option<usize>,
 

@@ -10,6 +10,7 @@ pub mod digest;
 pub mod error;
 pub mod evaluation;
 pub mod export;
+pub mod format;
 pub mod grid;
 pub mod inference;
 pub mod length_batches;

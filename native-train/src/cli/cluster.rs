@@ -19,7 +19,7 @@ pub struct GatherArgs {
     #[arg(long, value_name = "RUN", display_order = 0)]
     pub run: PathBuf,
 
-    /// CSV with texts to label, if the run began without one [default: the run's setting]
+    /// File with texts to label, if the run began without one [default: the run's setting]
     #[arg(long, value_name = "FILE", display_order = 1)]
     pub test_csv: Option<PathBuf>,
 

@@ -95,16 +95,19 @@ pub struct ExportArgs {
     #[arg(long, value_name = "TEXT", display_order = 5)]
     pub license: Option<String>,
 
-    /// CSV that the run was trained on [default: the run's setting]
+    /// File that the run was trained on [default: the run's setting]
     #[arg(long, value_name = "FILE", display_order = 6)]
     pub train_csv: Option<PathBuf>,
 
-    /// CSV with texts that the run was not trained on, for comparing run and bundle; with a column for
+    /// File with texts that the run was not trained on, for comparing run and bundle; with a column for
     /// each label they are also scored [default: a sample of the training texts]
     #[arg(long, value_name = "FILE", display_order = 7)]
     pub test_csv: Option<PathBuf>,
 
     /// CPU threads [default: the number of cores]
+    ///
+    /// Cores are those that affinity, cgroup and Slurm (SLURM_CPUS_PER_TASK, else SLURM_CPUS_ON_NODE)
+    /// leave to this process.
     #[arg(long, value_name = "N", display_order = 13)]
     pub threads: Option<usize>,
 }

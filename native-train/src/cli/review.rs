@@ -20,7 +20,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "RUN", display_order = 0)]
     pub run: PathBuf,
 
-    /// CSV that the run was trained on [default: the run's setting]
+    /// File that the run was trained on [default: the run's setting]
     #[arg(long, value_name = "FILE", display_order = 1)]
     pub train_csv: Option<PathBuf>,
 }
@@ -49,7 +49,7 @@ pub struct AuditArgs {
     #[arg(long, display_order = 3)]
     pub json: bool,
 
-    /// CSV that the run was trained on [default: the run's setting]
+    /// File that the run was trained on [default: the run's setting]
     #[arg(long, value_name = "FILE", display_order = 4)]
     pub train_csv: Option<PathBuf>,
 }
@@ -71,7 +71,7 @@ pub struct CompareArgs {
     #[arg(value_name = "RUN_B")]
     pub b: PathBuf,
 
-    /// Labelled CSV that both runs are scored on, at their own thresholds [default: the rows that both have held out]
+    /// Labelled file that both runs are scored on, at their own thresholds [default: the rows that both have held out]
     #[arg(long, value_name = "FILE", display_order = 1)]
     pub input: Option<PathBuf>,
 

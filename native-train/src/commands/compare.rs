@@ -106,12 +106,18 @@ fn on_file(args: &CompareArgs, input: &Path, progress: &mut Progress) -> Result<
             allow_missing_folds: false,
             text_column: None,
             id_column: None,
+            format: None,
             delimiter: None,
             device: args.device.clone(),
             threads: args.threads,
         };
-        let evaluate =
-            EvaluateArgs { inference, json: false, skip_unlabelled: false, soft_labels: false };
+        let evaluate = EvaluateArgs {
+            inference,
+            json: false,
+            skip_unlabelled: false,
+            label_list_column: None,
+            soft_labels: false,
+        };
         Judged::by(&evaluate, progress)
     };
     let (a, b) = (judge(&args.a)?, judge(&args.b)?);

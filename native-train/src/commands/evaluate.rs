@@ -32,6 +32,9 @@ impl Judged {
         let labels = trained.ensemble.labels();
         let unlabelled = Unlabelled::from(args.skip_unlabelled);
         let mut options = FileOptions { unlabelled, ..trained.options.clone() };
+        if args.label_list_column.is_some() {
+            options.label_list_column.clone_from(&args.label_list_column);
+        }
         if args.soft_labels {
             options.label_values = LabelValues::Probabilities;
         }

@@ -248,10 +248,11 @@ impl Export<'_> {
 
     /// The texts of `--test-csv`, with targets if it has a column for each label.
     fn unseen(&self, path: &Path, progress: &Progress) -> Result<(Vec<String>, Option<Targets>)> {
-        let options = FileOptions { delimiter: None, ..self.source.config.file_options() };
+        let options =
+            FileOptions { format: None, delimiter: None, ..self.source.config.file_options() };
         let stream = TextStream::open(path, &options)?;
         let labels = self.source.labels.names();
-        if stream.has_columns(labels) {
+        if stream.is_labelled(labels, &options) {
             let labels = LabelChoice::OfRun(labels);
             let loaded = Dataset::collect(stream, &options, labels)?;
             loaded.warnings.iter().for_each(|warning| warning.tell(progress));

@@ -14,12 +14,14 @@ use crate::{
     data::TextStream,
     error::UserError,
     evaluation::decide,
+    format::{Format, is_gzip},
     inference::CHUNK_ROWS,
     progress::Progress,
     run::{
         Run,
         files::write_atomically,
-        tables::{ID, LabelTable},
+        label_table::{Cells, Form, Header, LabelTable},
+        tables::ID,
     },
 };
 
@@ -29,6 +31,8 @@ use crate::{
 /// If a fold is not trained, the input cannot be read, or the output cannot be written.
 pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
     check_output(args)?;
+    let form = form(args)?;
+    let cells = if args.probabilities { Cells::Probabilities } else { Cells::Decisions };
     set_threads(args.inference.threads)?;
     let trained = TrainedRun::open(&args.inference, progress)?;
     let thresholds = (!args.probabilities).then(|| trained.thresholds()).transpose()?;
@@ -41,10 +45,11 @@ pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
     let (mut rows, mut truncated) = (0, 0);
     write_atomically(&args.output, |output| {
         let labels = trained.ensemble.labels();
-        let mut table = match args.part {
-            Some(Part { index: 1.., .. }) => LabelTable::without_header(output, labels),
-            _ => LabelTable::begin(output, &names, labels)?,
+        let header = match args.part {
+            Some(Part { index: 1.., .. }) => Header::No,
+            _ => Header::Yes,
         };
+        let mut table = LabelTable::begin(output, form, (&names, cells, header), labels)?;
         for chunk in 0..chunks.end {
             let Some(texts) = stream.next_chunk(CHUNK_ROWS)? else { break };
             if !chunks.contains(&chunk) {
@@ -63,7 +68,7 @@ pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
             rows += texts.len();
             truncated += labelled.truncated;
         }
-        Ok(())
+        table.finish()
     })?;
     progress.clear();
     stream.warnings().iter().for_each(|warning| warning.tell(progress));
@@ -82,6 +87,18 @@ fn chunks_of(part: Option<Part>, open: impl Fn() -> Result<TextStream>) -> Resul
         chunks += 1;
     }
     Ok(chunks * index / of..chunks * (index + 1) / of)
+}
+
+/// The form of the output, by its name and by what the user says.
+fn form(args: &PredictArgs) -> Result<Form, UserError> {
+    let (format, gzip) = (Format::of(&args.output, args.output_format), is_gzip(&args.output));
+    if format == Format::Parquet && gzip {
+        let message =
+            format!("`--output {}`: Parquet is not compressed once more", args.output.display());
+        return Err(UserError::new(message)
+            .hint("leave `.gz` out of the name: the columns within the file are compressed"));
+    }
+    Ok(Form { format, gzip })
 }
 
 /// Checks that the output replaces neither the input nor a file that the run is made of.

@@ -33,9 +33,11 @@ impl TrainedRun {
         let run = Run::open(&args.run)?;
         let config = TrainConfig::load(&run.config_toml())?;
         let options = FileOptions {
+            format: args.format,
             delimiter: args.delimiter,
             text_column: args.text_column.clone().or(config.text_column),
             id_column: args.id_column.clone().or(config.id_column),
+            label_list_column: config.label_list_column,
             unlabelled: Unlabelled::default(),
             label_values: LabelValues::soft(config.soft_labels),
         };

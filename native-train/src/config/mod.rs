@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 use shared::csv::Delimiter;
 
-pub use checks::{cores, slurm_cores};
 use checks::{check, check_hyperparameters};
+pub use checks::{cores, slurm_cores};
 pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use places::{Places, located, of_config_file, place_of};
 pub use settings::Settings;
@@ -27,6 +27,7 @@ use crate::{
     data::{FileOptions, LabelValues, Split, Unlabelled},
     device::{Cards, Device, Devices},
     error::UserError,
+    format::Format,
     run::files::damaged,
     training::{Hyperparameters, Order, Precision},
 };
@@ -44,8 +45,12 @@ pub struct TrainConfig {
     pub dropout: Option<f64>,
     /// `None` until they are found in the data.
     pub labels: Option<LabelSet>,
+    /// The column of lists of labels; `None` if each label has a column.
+    pub label_list_column: Option<String>,
     pub text_column: Option<String>,
     pub id_column: Option<String>,
+    /// `None` if it is told by each file's name.
+    pub format: Option<Format>,
     /// `None` if it is found in each file.
     pub delimiter: Option<Delimiter>,
     #[serde(default)]
@@ -95,8 +100,10 @@ impl TrainConfig {
             max_len: given.max_len.unwrap_or(128),
             dropout: given.dropout,
             labels: given.labels.map(label_set).transpose()?,
+            label_list_column: given.label_list_column,
             text_column: given.text_column,
             id_column: given.id_column,
+            format: given.format,
             delimiter: given.delimiter,
             skip_unlabelled: given.skip_unlabelled.unwrap_or(false),
             soft_labels: given.soft_labels.unwrap_or(false),
@@ -142,9 +149,11 @@ impl TrainConfig {
     /// The options by which the run's files are read.
     pub fn file_options(&self) -> FileOptions {
         FileOptions {
+            format: self.format,
             delimiter: self.delimiter,
             text_column: self.text_column.clone(),
             id_column: self.id_column.clone(),
+            label_list_column: self.label_list_column.clone(),
             unlabelled: Unlabelled::from(self.skip_unlabelled),
             label_values: LabelValues::soft(self.soft_labels),
         }

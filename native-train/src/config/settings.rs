@@ -9,16 +9,17 @@ use shared::csv::Delimiter;
 
 use super::choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
 use crate::data::Split;
+use crate::format::Format;
 
 /// Settings as given, before defaults.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
-    /// CSV with the labelled texts (required)
+    /// File with the labelled texts: CSV, TSV, JSON Lines or Parquet (required)
     ///
-    /// It has a header line, a text column, a column of 0 and 1 for each label and, optionally, an id
-    /// column. Quoted commas, quotes and newlines are supported. Other delimiters, UTF-16 and gzip are
-    /// recognised.
+    /// It has a text column, a column of 0 and 1 for each label (or a column of lists, see
+    /// --label-list-column) and, optionally, an id column. The end of its name tells the format: .csv,
+    /// .tsv, .jsonl or .parquet, all but the last also with .gz. Any other name is read as CSV.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub train_csv: Option<PathBuf>,
 
@@ -30,7 +31,7 @@ pub struct Settings {
     #[arg(long, value_name = "RUN", help_heading = "Files")]
     pub output: Option<PathBuf>,
 
-    /// CSV with texts to label after training, into RUN/submission.csv
+    /// File with texts to label after training, into RUN/submission.csv
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub test_csv: Option<PathBuf>,
 
@@ -61,9 +62,16 @@ pub struct Settings {
     /// Label columns in order, separated by commas
     /// [default: anger,fear,joy,sadness,surprise if all are columns, else every 0/1 column]
     ///
-    /// Their values are 0 and 1, or FALSE and TRUE, or with --soft-labels probabilities. Names are found in upper and lower case.
+    /// Their values are 0 and 1, or FALSE and TRUE, as text, numbers or booleans, or with --soft-labels probabilities. Names are found in upper and lower case.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Data")]
     pub labels: Option<Vec<String>>,
+
+    /// Column with a list of each text's labels, instead of a column for each label
+    ///
+    /// A list is `["joy", "fear"]`, or in one value `joy,fear`; `[]` is a text without a label. The labels
+    /// are all that the lists hold, sorted, unless --labels names them.
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub label_list_column: Option<String>,
 
     /// Column with the text
     /// [default: text, else the first of comment_text, sentence, content, review]
@@ -74,7 +82,11 @@ pub struct Settings {
     #[arg(long, value_name = "NAME", help_heading = "Data")]
     pub id_column: Option<String>,
 
-    /// Character between the columns: comma, semicolon, tab or bar
+    /// Format of the files: csv, tsv, jsonl or parquet [default: told by each file's name, else csv]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, help_heading = "Data")]
+    pub format: Option<Format>,
+
+    /// Character between the columns of CSV: comma, semicolon, tab or bar
     /// [default: found in each file]
     #[arg(long, value_name = "CHARACTER", help_heading = "Data")]
     pub delimiter: Option<Delimiter>,
@@ -161,7 +173,8 @@ pub struct Settings {
 
     /// Device: auto, cpu, cuda, cuda:N (the N-th GPU), GPUs as cuda:0,cuda:1, or all [default: auto]
     ///
-    /// Folds go to several GPUs as these become free, and become the same on each of one kind.
+    /// Folds go to several GPUs as these become free, and become the same on each of one kind. N counts
+    /// from 0 the GPUs that CUDA_VISIBLE_DEVICES leaves, in its order.
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub device: Option<DeviceChoice>,
 
@@ -187,7 +200,8 @@ pub struct Settings {
 
     /// CPU threads, 1 or more [default: the number of cores]
     ///
-    /// A resumed run must keep the number, as sums over more or fewer threads may be rounded
+    /// Cores are those that affinity, cgroup and Slurm (SLURM_CPUS_PER_TASK, else SLURM_CPUS_ON_NODE)
+    /// leave to this process. A resumed run must keep the number, as sums over more or fewer threads may be rounded
     /// differently.
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub threads: Option<usize>,

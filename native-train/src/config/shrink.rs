@@ -98,6 +98,9 @@ pub struct ShrinkSettings {
     pub checkpoint_seconds: u64,
 
     /// CPU threads [default: the number of cores]
+    ///
+    /// Cores are those that affinity, cgroup and Slurm (SLURM_CPUS_PER_TASK, else SLURM_CPUS_ON_NODE)
+    /// leave to this process.
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub threads: Option<usize>,
 }

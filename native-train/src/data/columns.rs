@@ -4,10 +4,12 @@ use anyhow::Result;
 use shared::csv::{Delimiter, Match, find, find_id, find_text, looks_like_id, reads_like_text};
 use shared::words::joined;
 
-use super::csv::Reader;
 use super::label_values::LabelValues;
+use super::needed::InputColumns;
 use super::shell::flag;
+use super::table::Table;
 use crate::error::UserError;
+use crate::format::Format;
 
 /// The labels of the reference job.
 pub const EMOTIONS: [&str; 5] = ["anger", "fear", "joy", "sadness", "surprise"];
@@ -18,9 +20,13 @@ const SAMPLE_ROWS: usize = 100;
 /// The user's word on a file. Whatever is not said is found: columns by their usual names.
 #[derive(Debug, Clone, Default)]
 pub struct FileOptions {
+    /// `None` for that of the file's name.
+    pub format: Option<Format>,
     pub delimiter: Option<Delimiter>,
     pub text_column: Option<String>,
     pub id_column: Option<String>,
+    /// The column of lists of labels; `None` if each label has a column.
+    pub label_list_column: Option<String>,
     pub unlabelled: Unlabelled,
     pub label_values: LabelValues,
 }
@@ -39,40 +45,32 @@ impl From<bool> for Unlabelled {
     }
 }
 
-/// The indices of the input columns.
-#[derive(Debug, Clone, Copy)]
-pub struct InputColumns {
-    pub text: usize,
-    /// `None` if there is no id column; rows are then numbered from 0.
-    pub id: Option<usize>,
-}
-
 impl FileOptions {
     /// Finds the columns in a file, which has to be refused if this fails.
     ///
     /// # Errors
     /// If a named column is missing, or no column has a usual name of a text column.
-    pub(super) fn find(&self, reader: &mut Reader) -> Result<InputColumns> {
-        Ok(InputColumns { text: self.find_text(reader)?, id: self.find_id(reader)? })
+    pub(super) fn find(&self, table: &mut Table) -> Result<InputColumns> {
+        Ok(InputColumns { text: self.find_text(table)?, id: self.find_id(table)? })
     }
 
-    fn find_text(&self, reader: &mut Reader) -> Result<usize> {
+    fn find_text(&self, table: &mut Table) -> Result<usize> {
         let Some(name) = &self.text_column else {
-            return find_text(reader.header()).map_or_else(|| Err(no_text_column(reader)), Ok);
+            return find_text(table.header()).map_or_else(|| Err(no_text_column(table)), Ok);
         };
-        match index_of(reader, name)? {
+        match index_of(table, name)? {
             Some(column) => Ok(column),
             None => {
-                let hint = text_hint(reader);
-                Err(not_found(reader, name, hint))
+                let hint = text_hint(table);
+                Err(not_found(table, name, hint))
             }
         }
     }
 
-    fn find_id(&self, reader: &Reader) -> Result<Option<usize>> {
-        let Some(name) = &self.id_column else { return Ok(find_id(reader.header())) };
+    fn find_id(&self, table: &Table) -> Result<Option<usize>> {
+        let Some(name) = &self.id_column else { return Ok(find_id(table.header())) };
         let hint = "pass `--id-column` with one of these, or leave it out";
-        index_of(reader, name)?.map(Some).ok_or_else(|| not_found(reader, name, hint))
+        index_of(table, name)?.map(Some).ok_or_else(|| not_found(table, name, hint))
     }
 }
 
@@ -80,31 +78,31 @@ impl FileOptions {
 ///
 /// # Errors
 /// If the column is missing.
-pub fn find_label(reader: &Reader, name: &str, hint: &str) -> Result<usize> {
-    index_of(reader, name)?.ok_or_else(|| not_found(reader, name, hint))
+pub fn find_label(table: &Table, name: &str, hint: &str) -> Result<usize> {
+    index_of(table, name)?.ok_or_else(|| not_found(table, name, hint))
 }
 
 /// The index of the column with this name, in upper or lower case.
 ///
 /// # Errors
 /// If several columns have the name in other letters.
-pub fn index_of(reader: &Reader, name: &str) -> Result<Option<usize>> {
-    match find(reader.header(), name) {
+pub fn index_of(table: &Table, name: &str) -> Result<Option<usize>> {
+    match find(table.header(), name) {
         Match::One(column) => Ok(Some(column)),
         Match::None => Ok(None),
         Match::Several(columns) => {
             let found =
-                joined(columns.iter().map(|&column| format!("`{}`", reader.header()[column])));
+                joined(columns.iter().map(|&column| format!("`{}`", table.header()[column])));
             let message =
-                format!("`{}`: column `{name}` may be any of these: {found}", reader.file());
+                format!("`{}`: column `{name}` may be any of these: {found}", table.file());
             Err(UserError::new(message).hint("write the name as the file has it").into())
         }
     }
 }
 
 /// A column that holds ids by its name, if there is none named `id`.
-pub fn likely_id(reader: &Reader, columns: InputColumns) -> Option<&str> {
-    let names = reader.header().iter().enumerate();
+pub fn likely_id(table: &Table, columns: InputColumns) -> Option<&str> {
+    let names = table.header().iter().enumerate();
     let mut others = names.filter(|(index, _)| *index != columns.text);
     others.find_map(|(_, name)| looks_like_id(name).then_some(name.as_str()))
 }
@@ -114,28 +112,28 @@ pub fn quoted(header: &[String]) -> String {
     joined(header.iter().map(|name| format!("`{name}`")))
 }
 
-fn not_found(reader: &Reader, name: &str, hint: impl Into<String>) -> anyhow::Error {
-    let found = quoted(reader.header());
-    UserError::new(format!("column `{name}` not found in `{}` (found: {found})", reader.file()))
+fn not_found(table: &Table, name: &str, hint: impl Into<String>) -> anyhow::Error {
+    let found = quoted(table.header());
+    UserError::new(format!("column `{name}` not found in `{}` (found: {found})", table.file()))
         .hint(hint)
         .into()
 }
 
-fn no_text_column(reader: &mut Reader) -> anyhow::Error {
-    let hint = text_hint(reader);
-    not_found(reader, "text", hint)
+fn no_text_column(table: &mut Table) -> anyhow::Error {
+    let hint = text_hint(table);
+    not_found(table, "text", hint)
 }
 
 /// The flag that names the column that reads like a text. Rows are taken from the file for it.
-fn text_hint(reader: &mut Reader) -> String {
-    let usual = find_text(reader.header());
+fn text_hint(table: &mut Table) -> String {
+    let usual = find_text(table.header());
     let likely = usual.or_else(|| {
-        let chunk = reader.next_chunk(SAMPLE_ROWS).ok()??;
+        let chunk = table.next_chunk(SAMPLE_ROWS).ok()??;
         reads_like_text((0..chunk.len()).map(|row| chunk.row(row)))
     });
-    let named = likely.map(|column| reader.header()[column].as_str());
+    let named = likely.map(|column| table.header()[column].as_str());
     match named.filter(|name| !name.is_empty()) {
-        Some(name) if reader.header().len() > 1 => {
+        Some(name) if table.header().len() > 1 => {
             format!("pass `{}`", flag("--text-column", name))
         }
         Some(name) => format!(

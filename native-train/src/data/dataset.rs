@@ -5,8 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use shared::LabelSet;
 
-use super::columns::{FileOptions, Unlabelled};
+use super::chunk::Chunk;
+use super::columns::{FileOptions, Unlabelled, index_of};
 use super::label_columns::{LabelChoice, LabelColumns, LabelRule, Labels};
+use super::label_lists::LabelLists;
+use super::label_values::LabelValues;
 use super::texts::{TextStream, Texts, repeated_ids};
 use super::warning::{Tally, Warning};
 use crate::error::UserError;
@@ -58,7 +61,8 @@ impl Dataset {
         labels: LabelChoice,
     ) -> Result<Loaded> {
         let values = options.label_values;
-        let mut search = LabelColumns::new(stream.reader(), stream.columns(), labels, values)?;
+        stream.need_all()?;
+        let (mut search, decided) = Search::new(&stream, options, labels)?;
         let mut inputs = Texts::default();
         let mut skipped = Tally::default();
         while let Some((texts, chunk)) = stream.next_with_values(CHUNK_ROWS)? {
@@ -66,16 +70,21 @@ impl Dataset {
                 options.unlabelled == Unlabelled::Skipped && search.is_unlabelled(&chunk, *row)
             };
             let (left_out, rows): (Vec<usize>, Vec<usize>) = (0..chunk.len()).partition(is_skipped);
-            left_out.iter().for_each(|&row| skipped.note(chunk.lines()[row]));
+            left_out.iter().for_each(|&row| skipped.note(chunk.numbers()[row]));
             search.take(&chunk, &rows)?;
             inputs.append(texts.select(&rows));
         }
-        let Labels { set: labels, targets, soft_targets, rule: label_rule } =
-            search.finish(stream.reader())?;
+        let (found, left_out) = search.finish(&stream)?;
+        let Labels { set: labels, targets, soft_targets, rule: label_rule } = found;
         let mut warnings = stream.warnings();
+        warnings.extend(decided.into_iter().chain(left_out));
         let file = || stream.file().to_owned();
         if !skipped.is_empty() {
-            warnings.push(Warning::Unlabelled { file: file(), lines: skipped });
+            warnings.push(Warning::Unlabelled {
+                file: file(),
+                rows: skipped,
+                unit: stream.table().unit(),
+            });
         }
         if let LabelRule::Emotions { others } = &label_rule
             && !others.is_empty()
@@ -84,7 +93,7 @@ impl Dataset {
             warnings.push(Warning::OtherLabels { file: file(), labels, others, values });
         }
         warnings.extend(repeated_ids(&inputs.ids, stream.file()));
-        let name = |index: usize| stream.reader().header()[index].clone();
+        let name = |index: usize| stream.table().header()[index].clone();
         Ok(Loaded {
             text_column: name(stream.columns().text),
             id_column: stream.columns().id.map(name),
@@ -133,6 +142,61 @@ impl Dataset {
         let differs = the_only(self.soft_targets.as_ref()?.column(index)).is_none();
         let counts_as = the_only(self.targets.column(index)).filter(|_| differs)?;
         Some(Warning::OneSidedLabel { label: name.clone(), counts_as })
+    }
+}
+
+/// The search for labels: each has a column, or all are in the lists of one.
+enum Search {
+    Columns(LabelColumns),
+    Lists(LabelLists),
+}
+
+impl Search {
+    /// The search that `options` ask for, and what was decided if a run's labels lie otherwise in this file.
+    fn new(
+        stream: &TextStream,
+        options: &FileOptions,
+        choice: LabelChoice,
+    ) -> Result<(Self, Option<Warning>)> {
+        let (table, inputs, values) = (stream.table(), stream.columns(), options.label_values);
+        let of_columns = || LabelColumns::new(table, inputs, choice, values).map(Self::Columns);
+        let Some(name) = &options.label_list_column else { return Ok((of_columns()?, None)) };
+        if let LabelChoice::OfRun(labels) = choice
+            && matches!(index_of(table, name), Ok(None))
+            && stream.has_columns(labels)
+        {
+            let what = format!("no column is named `{name}`, so each label is read from its own");
+            let decided = Warning::Decided { file: stream.file().to_owned(), what };
+            return Ok((of_columns()?, Some(decided)));
+        }
+        if values == LabelValues::Probabilities {
+            let message = "`--soft-labels` does not go with `--label-list-column`";
+            let hint = "a list only says which labels a text has; give each label a column of probabilities";
+            return Err(UserError::new(message).hint(hint).into());
+        }
+        Ok((Self::Lists(LabelLists::new(table, inputs, name, choice)?), None))
+    }
+
+    fn is_unlabelled(&self, chunk: &Chunk, row: usize) -> bool {
+        match self {
+            Self::Columns(columns) => columns.is_unlabelled(chunk, row),
+            Self::Lists(lists) => lists.is_unlabelled(chunk, row),
+        }
+    }
+
+    fn take(&mut self, chunk: &Chunk, rows: &[usize]) -> Result<()> {
+        match self {
+            Self::Columns(columns) => columns.take(chunk, rows),
+            Self::Lists(lists) => lists.take(chunk, rows),
+        }
+    }
+
+    /// The labels, and a warning if some are left out.
+    fn finish(self, stream: &TextStream) -> Result<(Labels, Option<Warning>)> {
+        match self {
+            Self::Columns(columns) => Ok((columns.finish(stream.table())?, None)),
+            Self::Lists(lists) => lists.finish(),
+        }
     }
 }
 

@@ -6,10 +6,12 @@ use anyhow::Result;
 use shared::LabelSet;
 use shared::words::joined;
 
-use super::columns::{EMOTIONS, InputColumns, find_label, index_of, quoted};
-use super::csv::{Chunk, Reader};
+use super::chunk::{Chunk, Place};
+use super::columns::{EMOTIONS, find_label, index_of, quoted};
 use super::label_values::{LabelValues, probability};
+use super::needed::InputColumns;
 use super::shell::flag;
+use super::table::Table;
 use crate::error::UserError;
 use crate::grid::{Probabilities, Targets};
 
@@ -33,6 +35,8 @@ pub enum LabelRule {
     Emotions { others: Vec<String> },
     /// They are the columns, other than text and id, that hold only what labels hold.
     ByValues { left_out: Vec<NotALabel> },
+    /// They are all that the lists of a column hold, sorted.
+    Lists { column: String },
 }
 
 /// The labels of a file.
@@ -49,7 +53,7 @@ pub struct Labels {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotALabel {
     pub column: String,
-    pub line: usize,
+    pub place: Place,
     pub value: String,
 }
 
@@ -87,21 +91,21 @@ impl LabelColumns {
     /// # Errors
     /// If a named column is missing or named twice.
     pub fn new(
-        reader: &Reader,
+        table: &Table,
         inputs: InputColumns,
         choice: LabelChoice,
         allowed: LabelValues,
     ) -> Result<Self> {
-        let others: Vec<LabelColumn> = (0..reader.header().len())
+        let others: Vec<LabelColumn> = (0..table.header().len())
             .filter(|&column| column != inputs.text && Some(column) != inputs.id)
-            .filter(|&column| !reader.header()[column].is_empty())
-            .map(|column| LabelColumn::new(column, &reader.header()[column], allowed))
+            .filter(|&column| !table.header()[column].is_empty() && table.unread(column).is_none())
+            .map(|column| LabelColumn::new(column, &table.header()[column], allowed))
             .collect();
         let none = Vec::new();
         let (source, columns, others) = match choice {
-            LabelChoice::Named(names) => (Source::User, named(reader, names, allowed)?, none),
-            LabelChoice::OfRun(names) => (Source::Run, of_run(reader, names, allowed)?, none),
-            LabelChoice::Find => match emotions(reader, allowed)? {
+            LabelChoice::Named(names) => (Source::User, named(table, names, allowed)?, none),
+            LabelChoice::OfRun(names) => (Source::Run, of_run(table, names, allowed)?, none),
+            LabelChoice::Find => match emotions(table, allowed)? {
                 Some(columns) => {
                     let is_other = |other: &LabelColumn| {
                         columns.iter().all(|column| column.column != other.column)
@@ -112,7 +116,7 @@ impl LabelColumns {
                 None => (Source::Values, others, none),
             },
         };
-        Ok(Self { source, allowed, file: reader.file().to_owned(), columns, others })
+        Ok(Self { source, allowed, file: table.file().to_owned(), columns, others })
     }
 
     /// Whether no one has labelled this row: each label is blank or -1. What is not a label in the other
@@ -136,24 +140,24 @@ impl LabelColumns {
             return Ok(());
         }
         let first = self.columns.iter().filter_map(|column| column.first.as_ref());
-        first.min_by_key(|found| found.line).map_or(Ok(()), |found| Err(self.refuse(found)))
+        first.min_by_key(|found| found.place.number).map_or(Ok(()), |found| Err(self.refuse(found)))
     }
 
     /// The labels, their values, and how they were found.
     ///
     /// # Errors
     /// If there is no label, or a column holds a few values that no label may have among many that one may.
-    pub fn finish(self, reader: &Reader) -> Result<Labels> {
+    pub fn finish(self, table: &Table) -> Result<Labels> {
         let meant = self.columns.iter().filter(|column| column.is_meant());
         let meant = meant.filter_map(|column| column.first.as_ref());
-        if let Some(found) = meant.min_by_key(|found| found.line) {
+        if let Some(found) = meant.min_by_key(|found| found.place.number) {
             return Err(self.refuse(found));
         }
         let (labels, left_out): (Vec<_>, Vec<_>) =
             self.columns.into_iter().partition(|column| column.first.is_none());
         let Some(first) = labels.first() else {
-            let found = quoted(reader.header());
-            let message = format!("no label column in `{}` (found: {found})", reader.file());
+            let found = quoted(table.header());
+            let message = format!("no label column in `{}` (found: {found})", table.file());
             return Err(UserError::new(message).hint(no_label(self.allowed, &left_out)).into());
         };
         let rows = first.values.len();
@@ -179,7 +183,7 @@ impl LabelColumns {
     }
 
     fn refuse(&self, found: &NotALabel) -> anyhow::Error {
-        let NotALabel { column, line, value } = found;
+        let NotALabel { column, place, value } = found;
         let shown = match value.as_str() {
             "" => "an empty value".to_owned(),
             value => format!("`{}`", shortened(value)),
@@ -189,7 +193,7 @@ impl LabelColumns {
             LabelValues::Probabilities => "a probability from 0 to 1",
         };
         let file = &self.file;
-        UserError::new(format!("`{file}`, line {line}, column `{column}`: {shown} is not {not}"))
+        UserError::new(format!("`{file}`, {place}, column `{column}`: {shown} is not {not}"))
             .hint(self.remedy(found))
             .into()
     }
@@ -255,7 +259,7 @@ impl LabelColumn {
                 self.not_labels += 1;
                 self.first.get_or_insert_with(|| NotALabel {
                     column: self.name.clone(),
-                    line: chunk.lines()[row],
+                    place: chunk.place(row),
                     value: value.to_owned(),
                 });
             }
@@ -276,7 +280,7 @@ impl LabelColumn {
 
 impl fmt::Display for NotALabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` (`{}` on line {})", self.column, shortened(&self.value), self.line)
+        write!(f, "`{}` (`{}` {})", self.column, shortened(&self.value), self.place.at())
     }
 }
 
@@ -289,39 +293,50 @@ fn shortened(value: &str) -> String {
 }
 
 /// The columns of the five emotions, if all are there.
-fn emotions(reader: &Reader, allowed: LabelValues) -> Result<Option<Vec<LabelColumn>>> {
+fn emotions(table: &Table, allowed: LabelValues) -> Result<Option<Vec<LabelColumn>>> {
     let mut columns = Vec::new();
     for name in EMOTIONS {
-        let Some(column) = index_of(reader, name)? else { return Ok(None) };
-        columns.push(LabelColumn::new(column, &reader.header()[column], allowed));
+        let Some(column) = index_of(table, name)? else { return Ok(None) };
+        check_read(table, column, allowed)?;
+        columns.push(LabelColumn::new(column, &table.header()[column], allowed));
     }
     Ok(Some(columns))
 }
 
 /// The columns that `--labels` names, each named once.
-fn named(reader: &Reader, names: &[String], allowed: LabelValues) -> Result<Vec<LabelColumn>> {
+fn named(table: &Table, names: &[String], allowed: LabelValues) -> Result<Vec<LabelColumn>> {
     let hint = format!("pass `--labels` with the names of columns that hold {allowed}");
     let mut columns: Vec<LabelColumn> = Vec::new();
     for name in names {
-        let column = find_label(reader, name, &hint)?;
+        let column = find_label(table, name, &hint)?;
         if columns.iter().any(|label| label.column == column) {
             let message = format!("`--labels` names `{name}` twice");
             return Err(UserError::new(message).hint("name each label once").into());
         }
+        check_read(table, column, allowed)?;
         columns.push(LabelColumn::new(column, name, allowed));
     }
     Ok(columns)
 }
 
+/// Checks that the type of a label column is one that labels may have.
+fn check_read(table: &Table, column: usize, allowed: LabelValues) -> Result<()> {
+    let Some(found) = table.unread(column) else { return Ok(()) };
+    let (file, name) = (table.file(), &table.header()[column]);
+    let message = format!("`{file}`, column `{name}`: it holds {found}, not {allowed}");
+    let hint = "convert the column to booleans, integers or strings, or name other columns with `--labels`";
+    Err(UserError::new(message).hint(hint).into())
+}
+
 /// The columns of a run's labels, which a user cannot choose.
-fn of_run(reader: &Reader, names: &[String], allowed: LabelValues) -> Result<Vec<LabelColumn>> {
+fn of_run(table: &Table, names: &[String], allowed: LabelValues) -> Result<Vec<LabelColumn>> {
     let missing: Vec<String> = names
         .iter()
-        .filter(|name| !matches!(index_of(reader, name), Ok(Some(_))))
+        .filter(|name| !matches!(index_of(table, name), Ok(Some(_))))
         .map(|name| format!("`{name}`"))
         .collect();
     if !missing.is_empty() {
-        let (file, found) = (reader.file(), quoted(reader.header()));
+        let (file, found) = (table.file(), quoted(table.header()));
         let missing = joined(missing);
         let message = format!(
             "`{file}` has no column for these labels of the run: {missing} (found: {found})"
@@ -330,7 +345,7 @@ fn of_run(reader: &Reader, names: &[String], allowed: LabelValues) -> Result<Vec
             format!("add a column of {allowed} for each label of the run; `predict` needs none");
         return Err(UserError::new(message).hint(hint).into());
     }
-    named(reader, names, allowed)
+    named(table, names, allowed)
 }
 
 /// The remedy for a file in which no column holds labels.
@@ -341,6 +356,13 @@ fn no_label(allowed: LabelValues, columns: &[LabelColumn]) -> String {
     };
     if allowed == LabelValues::ZeroAndOne && columns.iter().any(is_soft) {
         return hint + ", or, if labels are probabilities here, pass `--soft-labels`";
+    }
+    let is_list = |column: &&LabelColumn| {
+        column.first.as_ref().is_some_and(|first| first.value.starts_with('['))
+    };
+    if let Some(column) = columns.iter().find(is_list) {
+        let flag = flag("--label-list-column", &column.name);
+        return format!("{hint}, or, if `{}` holds lists of labels, pass `{flag}`", column.name);
     }
     hint
 }

@@ -1,20 +1,28 @@
-//! Makes texts, labels and folds of CSV files. Tokenizing and batching are done elsewhere.
+//! Makes texts, labels and folds of files. Tokenizing and batching are done elsewhere.
 //!
 //! ```text
-//! file -> csv (checked rows, as polars' columns) -> Dataset or Texts -> folds, duplicates
+//! file -> csv, json_lines or parquet -> Table (checked rows, as polars' columns) -> Dataset or Texts -> folds, duplicates
 //! ```
 
+mod chunk;
 mod columns;
-pub mod csv;
+mod csv;
 mod dataset;
 mod duplicates;
 pub mod folds;
 mod groups;
+mod guard;
+mod input;
+mod json_lines;
 mod label_columns;
+mod label_lists;
 mod label_values;
 mod near_duplicates;
+mod needed;
+mod parquet;
 mod plain_texts;
 pub mod shell;
+mod table;
 #[cfg(test)]
 mod testing;
 mod text_key;

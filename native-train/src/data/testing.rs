@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use shared::LabelSet;
 
 use super::FileOptions;
-use super::csv::Reader;
 use super::dataset::Dataset;
+use super::table::Table;
 use super::texts::TextStream;
 use crate::error::UserError;
 use crate::grid::Targets;
@@ -29,8 +29,8 @@ pub fn shared_file(path: &str) -> Option<PathBuf> {
     Some(file)
 }
 
-pub fn reader(bytes: &[u8]) -> anyhow::Result<Reader> {
-    Reader::new("train.csv".to_owned(), Box::new(Cursor::new(bytes.to_vec())), None)
+pub fn reader(bytes: &[u8]) -> anyhow::Result<Table> {
+    Table::of_csv("train.csv".to_owned(), Box::new(Cursor::new(bytes.to_vec())), None)
 }
 
 pub fn stream(bytes: &[u8]) -> anyhow::Result<TextStream> {

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::columns::{FileOptions, InputColumns, index_of, likely_id};
-use super::csv::{Chunk, Reader};
+use super::chunk::Chunk;
+use super::columns::{FileOptions, index_of, likely_id};
+use super::needed::{InputColumns, Needed};
 use super::shell::flag;
+use super::table::Table;
 use super::warning::{Tally, Warning};
 
 /// Rows read at a time when a whole file is read.
@@ -24,7 +26,7 @@ pub struct Texts {
 
 /// The texts of a file in their order, a chunk at a time, so that memory does not grow with the file.
 pub struct TextStream {
-    reader: Reader,
+    table: Table,
     columns: InputColumns,
     rows: usize,
     empty_texts: Tally,
@@ -85,12 +87,13 @@ impl TextStream {
     /// # Errors
     /// If the file is missing or lacks a column.
     pub fn open(path: &Path, options: &FileOptions) -> Result<Self> {
-        Self::new(Reader::open(path, options.delimiter)?, options)
+        Self::new(Table::open(path, options.format, options.delimiter)?, options)
     }
 
-    pub(super) fn new(mut reader: Reader, options: &FileOptions) -> Result<Self> {
-        let columns = options.find(&mut reader)?;
-        Ok(Self { reader, columns, rows: 0, empty_texts: Tally::default() })
+    pub(super) fn new(mut table: Table, options: &FileOptions) -> Result<Self> {
+        let columns = options.find(&mut table)?;
+        table.need(Needed { inputs: Some(columns), others: false })?;
+        Ok(Self { table, columns, rows: 0, empty_texts: Tally::default() })
     }
 
     /// The next `rows` rows, or fewer if they are long or the last; `None` at the end.
@@ -101,16 +104,24 @@ impl TextStream {
         Ok(self.next_with_values(rows)?.map(|(texts, _)| texts))
     }
 
-    /// Reads like [`next_chunk`](Self::next_chunk), with the values of all columns.
+    /// Has the values of all columns read from here on.
+    ///
+    /// # Errors
+    /// If the column of texts or ids has another type.
+    pub(super) fn need_all(&mut self) -> Result<()> {
+        self.table.need(Needed { inputs: Some(self.columns), others: true })
+    }
+
+    /// Reads like [`next_chunk`](Self::next_chunk), with the values of all columns that are needed.
     pub(super) fn next_with_values(&mut self, rows: usize) -> Result<Option<(Texts, Chunk)>> {
-        let Some(chunk) = self.reader.next_chunk(rows)? else { return Ok(None) };
+        let Some(chunk) = self.table.next_chunk(rows)? else { return Ok(None) };
         let texts: Vec<String> = chunk.column(self.columns.text).map(str::to_owned).collect();
         let ids = match self.columns.id {
             Some(column) => chunk.column(column).map(str::to_owned).collect(),
             None => (self.rows..self.rows + chunk.len()).map(|row| row.to_string()).collect(),
         };
         self.rows += chunk.len();
-        self.note_empty(&texts, chunk.lines());
+        self.note_empty(&texts, chunk.numbers());
         Ok(Some((Texts { ids, texts, id_column: None }, chunk)))
     }
 
@@ -118,28 +129,40 @@ impl TextStream {
     pub fn warnings(&self) -> Vec<Warning> {
         let lines = self.empty_texts;
         let file = || self.file().to_owned();
-        let empty = (!lines.is_empty()).then(|| Warning::EmptyTexts { file: file(), lines });
-        self.reader.warnings().into_iter().chain(self.no_ids()).chain(empty).collect()
+        let empty = (!lines.is_empty()).then(|| Warning::EmptyTexts {
+            file: file(),
+            rows: lines,
+            unit: self.table.unit(),
+        });
+        self.table.warnings().into_iter().chain(self.no_ids()).chain(empty).collect()
+    }
+
+    /// Whether the file has these labels: a column for each, or the column of lists that `options` name.
+    pub fn is_labelled(&self, labels: &[String], options: &FileOptions) -> bool {
+        let lists = options.label_list_column.as_ref();
+        let has_lists =
+            lists.is_some_and(|name| matches!(index_of(&self.table, name), Ok(Some(_))));
+        has_lists || self.has_columns(labels)
     }
 
     /// Whether the file has a column of each of these names.
-    pub fn has_columns(&self, names: &[String]) -> bool {
-        names.iter().all(|name| matches!(index_of(&self.reader, name), Ok(Some(_))))
+    pub(super) fn has_columns(&self, names: &[String]) -> bool {
+        names.iter().all(|name| matches!(index_of(&self.table, name), Ok(Some(_))))
     }
 
     /// The name of the text column.
     pub fn text_column(&self) -> &str {
-        &self.reader.header()[self.columns.text]
+        &self.table.header()[self.columns.text]
     }
 
     /// The name of the id column; `None` if the ids are the row numbers from 0.
     pub fn id_column(&self) -> Option<&str> {
-        self.columns.id.map(|column| self.reader.header()[column].as_str())
+        self.columns.id.map(|column| self.table.header()[column].as_str())
     }
 
     fn no_ids(&self) -> Option<Warning> {
         let file = self.file().to_owned();
-        let what = match (self.columns.id, likely_id(&self.reader, self.columns)) {
+        let what = match (self.columns.id, likely_id(&self.table, self.columns)) {
             (Some(_), _) => return None,
             (None, Some(name)) => format!(
                 "no column is named `id`, so rows are numbered from 0 (if `{name}` holds ids: `{}`)",
@@ -152,11 +175,11 @@ impl TextStream {
 
     /// The file's name in messages.
     pub fn file(&self) -> &str {
-        self.reader.file()
+        self.table.file()
     }
 
-    pub(super) fn reader(&self) -> &Reader {
-        &self.reader
+    pub(super) fn table(&self) -> &Table {
+        &self.table
     }
 
     pub(super) fn columns(&self) -> InputColumns {
@@ -181,6 +204,7 @@ pub(super) fn repeated_ids(ids: &[String], file: &str) -> Option<Warning> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::chunk::Unit;
     use crate::data::testing::stream;
 
     #[test]
@@ -194,7 +218,10 @@ mod tests {
         assert_eq!(all.ids, ["7", "8", "7"]);
         assert_eq!(all.texts, ["a", "", "c"]);
         let (file, lines) = ("train.csv".to_owned(), Tally { count: 1, first: 3 });
-        assert_eq!(stream.warnings(), [Warning::EmptyTexts { file, lines }]);
+        assert_eq!(
+            stream.warnings(),
+            [Warning::EmptyTexts { file, rows: lines, unit: Unit::Line }]
+        );
     }
 
     #[test]

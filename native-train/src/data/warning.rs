@@ -8,6 +8,7 @@ use shared::words::{counted, joined};
 
 use shared::csv::Note;
 
+use super::chunk::Unit;
 use super::label_values::LabelValues;
 use super::shell::flag;
 use crate::progress::Progress;
@@ -21,11 +22,15 @@ pub enum Warning {
     /// Columns that hold only what labels hold but are none, as the five emotions are there.
     OtherLabels { file: String, labels: Vec<String>, others: Vec<String>, values: LabelValues },
     /// Rows without labels, which were left out as the user asked.
-    Unlabelled { file: String, lines: Tally },
+    Unlabelled { file: String, rows: Tally, unit: Unit },
     /// Empty lines, which were skipped.
     BlankLines { file: String, lines: Tally },
     /// Rows whose text is empty; they are kept.
-    EmptyTexts { file: String, lines: Tally },
+    EmptyTexts { file: String, rows: Tally, unit: Unit },
+    /// The first keys of JSON Lines that come too late to be columns, each with its first line.
+    LateKeys { file: String, keys: Vec<(String, usize)> },
+    /// Labels in lists that are none of the labels that the user named, each with the number of its rows.
+    LabelsLeftOut { file: String, column: String, labels: Vec<(String, usize)> },
     /// Rows whose id an earlier row has.
     RepeatedIds { file: String, count: usize, first: String },
     /// A label that has the same value in every row.
@@ -72,11 +77,11 @@ impl fmt::Display for Warning {
                     flag("--labels", &all.join(",")),
                 )
             }
-            Self::Unlabelled { file, lines } => write!(
+            Self::Unlabelled { file, rows, unit } => write!(
                 f,
-                "`{file}`: {} in which every label is blank or -1 left out (the first on line {})",
-                counted(lines.count, "row"),
-                lines.first
+                "`{file}`: {} in which every label is blank or -1 left out (the first {})",
+                counted(rows.count, "row"),
+                unit.at(rows.first)
             ),
             Self::BlankLines { file, lines } => write!(
                 f,
@@ -84,12 +89,32 @@ impl fmt::Display for Warning {
                 counted(lines.count, "blank line"),
                 lines.first
             ),
-            Self::EmptyTexts { file, lines } => write!(
+            Self::EmptyTexts { file, rows, unit } => write!(
                 f,
-                "`{file}`: {} without a text, used as the empty text (the first on line {})",
-                counted(lines.count, "row"),
-                lines.first
+                "`{file}`: {} without a text, used as the empty text (the first {})",
+                counted(rows.count, "row"),
+                unit.at(rows.first)
             ),
+            Self::LateKeys { file, keys } => {
+                let one = |(key, line): &(String, usize)| format!("`{key}` (line {line})");
+                write!(
+                    f,
+                    "`{file}`: keys that the first lines of the file lack are not used: {}; a first line with every key \
+                     makes them columns",
+                    joined(keys.iter().map(one))
+                )
+            }
+            Self::LabelsLeftOut { file, column, labels } => {
+                let one = |(label, rows): &(String, usize)| {
+                    format!("`{label}` ({})", counted(*rows, "row"))
+                };
+                write!(
+                    f,
+                    "`{file}`: lists in `{column}` hold labels that `--labels` does not name, and nothing is learned \
+                     from them: {}",
+                    joined(labels.iter().map(one))
+                )
+            }
             Self::RepeatedIds { file, count, first } => write!(
                 f,
                 "`{file}`: {} with the id of an earlier row (the first is `{first}`)",
@@ -145,8 +170,12 @@ mod tests {
             "`a.csv`: 1 blank line skipped (the first is line 9)"
         );
         assert_eq!(
-            Warning::EmptyTexts { file: file.clone(), lines: Tally { count: 2, first: 4 } }
-                .to_string(),
+            Warning::EmptyTexts {
+                file: file.clone(),
+                rows: Tally { count: 2, first: 4 },
+                unit: Unit::Line
+            }
+            .to_string(),
             "`a.csv`: 2 rows without a text, used as the empty text (the first on line 4)"
         );
         assert_eq!(

@@ -26,6 +26,7 @@
 
 mod claim;
 pub mod files;
+pub mod label_table;
 pub mod lease;
 mod model_folder;
 pub mod new_file;

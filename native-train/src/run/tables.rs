@@ -4,23 +4,26 @@
 //! bit. Every cell is checked when it is read. A file that is cut off exactly at the end of a line can
 //! only be noticed by comparing its ids with another table's, which is left to the caller.
 
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
 use polars::prelude::{
-    Column, CsvReadOptions, CsvReader, CsvWriter, DataFrame, DataType, Field, Schema, SerReader,
-    SerWriter, StringChunked,
+    Column, CsvReadOptions, CsvReader, DataFrame, DataType, Field, Schema, SerReader, StringChunked,
 };
 use serde::{Deserialize, Serialize};
 use shared::{LabelSet, Thresholds};
 
 use super::files::{damaged, read, read_json, write_atomically, write_json};
+use super::label_table::{Cells, Form, Header, LabelTable, write_csv};
+use crate::format::Format;
 use crate::grid::{Grid, Probabilities};
 
 /// The name of the ids, unless the file that they come from has another.
 pub const ID: &str = "id";
+
+const CSV: Form = Form { format: Format::Csv, gzip: false };
 
 /// The fold that holds out each row: folds.csv.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,14 +31,6 @@ pub struct FoldTable {
     /// The ids of the rows of the training file.
     pub ids: Vec<String>,
     pub fold_of: Vec<usize>,
-}
-
-/// A table with a row for each id and a column for each label, written in chunks: oof.csv,
-/// submission.csv and the output of `predict`, which may have the texts as well. What stands before the labels are
-/// its keys: ids, or ids and texts.
-pub struct LabelTable<'a, W> {
-    output: W,
-    labels: &'a LabelSet,
 }
 
 /// The labels and their thresholds: thresholds.json.
@@ -72,44 +67,6 @@ impl FoldTable {
     }
 }
 
-impl<'a, W: Write> LabelTable<'a, W> {
-    /// Writes the header, in which the keys have the names `keys`.
-    pub fn begin(mut output: W, keys: &[&str], labels: &'a LabelSet) -> Result<Self> {
-        let names = keys.iter().copied().chain(labels.names().iter().map(String::as_str));
-        let columns = names.map(|name| Column::new(name.into(), [""; 0])).collect();
-        write_csv(&mut output, columns, Header::Yes)?;
-        Ok(Self { output, labels })
-    }
-
-    /// Begins a table that continues another, and so has no header.
-    pub fn without_header(output: W, labels: &'a LabelSet) -> Self {
-        Self { output, labels }
-    }
-
-    /// Writes rows of probabilities, in digits that read back to the same bits.
-    pub fn probabilities(&mut self, keys: &[&[String]], rows: &Probabilities) -> Result<()> {
-        self.rows(keys, |label, name| {
-            Column::new(name.into(), rows.column(label).collect::<Vec<f32>>())
-        })
-    }
-
-    /// Writes rows of 0 and 1.
-    pub fn decisions(&mut self, keys: &[&[String]], rows: &Grid<bool>) -> Result<()> {
-        self.rows(keys, |label, name| {
-            Column::new(name.into(), rows.column(label).map(u32::from).collect::<Vec<u32>>())
-        })
-    }
-
-    fn rows(&mut self, keys: &[&[String]], column: impl Fn(usize, &str) -> Column) -> Result<()> {
-        let keys = keys.iter().enumerate();
-        let mut columns: Vec<Column> =
-            keys.map(|(place, key)| Column::new(format!("key {place}").into(), key)).collect();
-        let names = self.labels.names().iter().enumerate();
-        columns.extend(names.map(|(label, name)| column(label, name)));
-        write_csv(&mut self.output, columns, Header::No)
-    }
-}
-
 /// Writes a file of probabilities, whose ids have the name `id`.
 pub fn write_probabilities(
     path: &Path,
@@ -118,7 +75,10 @@ pub fn write_probabilities(
     rows: &Probabilities,
 ) -> Result<()> {
     write_atomically(path, |output| {
-        LabelTable::begin(output, &[ID], labels)?.probabilities(&[ids], rows)
+        let begun = (&[ID][..], Cells::Probabilities, Header::Yes);
+        let mut table = LabelTable::begin(output, CSV, begun, labels)?;
+        table.probabilities(&[ids], rows)?;
+        table.finish()
     })
 }
 
@@ -131,7 +91,10 @@ pub fn write_decisions(
     rows: &Grid<bool>,
 ) -> Result<()> {
     write_atomically(path, |output| {
-        LabelTable::begin(output, &[id], labels)?.decisions(&[ids], rows)
+        let begun = (&[id][..], Cells::Decisions, Header::Yes);
+        let mut table = LabelTable::begin(output, CSV, begun, labels)?;
+        table.decisions(&[ids], rows)?;
+        table.finish()
     })
 }
 
@@ -173,22 +136,7 @@ struct ThresholdFile {
 
 /// Writes a table of `columns` with a header.
 pub fn write_columns(path: &Path, columns: Vec<Column>) -> Result<()> {
-    write_atomically(path, |output| write_csv(output, columns, Header::Yes))
-}
-
-enum Header {
-    Yes,
-    No,
-}
-
-fn write_csv(output: impl Write, columns: Vec<Column>, header: Header) -> Result<()> {
-    let mut table = DataFrame::new_infer_height(columns)?;
-    // One thread, as formatting takes little time and `--threads` must hold.
-    CsvWriter::new(output)
-        .include_header(matches!(header, Header::Yes))
-        .n_threads(1)
-        .finish(&mut table)?;
-    Ok(())
+    write_atomically(path, |output| write_csv(output, columns, Header::Yes, b','))
 }
 
 /// The cells of a table as text, after its header was checked.
@@ -301,15 +249,17 @@ mod tests {
         let ids = ["a", "b", "c"].map(str::to_owned);
         let rows = Grid::new(1, vec![0.25, 1e-7, 1.0]);
         let labels = labels(1);
+        let keys = (&[ID][..], Cells::Probabilities, Header::Yes);
+        let begin = |output| LabelTable::begin(output, CSV, keys, &labels).unwrap();
         let (mut whole, mut parts) = (Vec::new(), Vec::new());
-        LabelTable::begin(&mut whole, &[ID], &labels)
-            .unwrap()
-            .probabilities(&[&ids], &rows)
-            .unwrap();
-        let mut table = LabelTable::begin(&mut parts, &[ID], &labels).unwrap();
+        let mut table = begin(&mut whole);
+        table.probabilities(&[&ids], &rows).unwrap();
+        table.finish().unwrap();
+        let mut table = begin(&mut parts);
         table.probabilities(&[&ids[..2]], &rows.select(&[0, 1])).unwrap();
         table.probabilities(&[&[]], &rows.select(&[])).unwrap();
         table.probabilities(&[&ids[2..]], &rows.select(&[2])).unwrap();
+        table.finish().unwrap();
         assert_eq!(parts, whole);
         assert_eq!(String::from_utf8(whole).unwrap(), "id,joy\na,0.25\nb,1e-7\nc,1.0\n");
     }

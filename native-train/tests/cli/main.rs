@@ -11,6 +11,7 @@ mod doctor;
 mod export;
 mod files;
 mod folders;
+mod formats;
 mod help;
 mod inspect;
 mod mistakes;

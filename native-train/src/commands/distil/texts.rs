@@ -12,7 +12,7 @@ use shared::words::{counted, thousands};
 use crate::{
     commands::train::inputs::Inputs,
     config::TrainConfig,
-    data::{distinct, read_all_texts, text_key},
+    data::{FileOptions, distinct, read_all_texts, text_key},
     evaluation::report::TextsUsed,
     progress::Progress,
 };
@@ -27,7 +27,9 @@ pub fn read(
     inputs: &Inputs,
     progress: &Progress,
 ) -> Result<(Vec<String>, TextsUsed)> {
-    let all = read_all_texts(files, &config.file_options(), progress)?;
+    // Each is read by its own name.
+    let options = FileOptions { format: None, ..config.file_options() };
+    let all = read_all_texts(files, &options, progress)?;
     let (texts, used) = select(all, &inputs.dataset.texts);
     if !files.is_empty() {
         tell(used, files.len(), progress);

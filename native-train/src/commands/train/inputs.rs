@@ -86,6 +86,12 @@ fn tell(loaded: &Loaded, values: LabelValues, progress: &Progress) {
             progress.note("  if one of them is no label, name those that are with `--labels`");
         }
     }
+    if let LabelRule::Lists { column } = &loaded.label_rule {
+        let names = loaded.dataset.labels.names().join(", ");
+        progress.note(format_args!(
+            "labels are all that the lists in `{column}` hold, sorted: {names}"
+        ));
+    }
     if values == LabelValues::Probabilities {
         progress
             .note("labels are probabilities: folds, thresholds and scores take 0.5 and more as 1");

@@ -1,7 +1,8 @@
 //! Files are read as they are, chunk by chunk; what cannot be read soundly is refused in words.
 
 use std::fs;
-use std::io::{BufReader, Write};
+use std::io::{BufReader, Cursor, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,11 +11,12 @@ use flate2::write::GzEncoder;
 use insta::assert_snapshot;
 
 use super::*;
+use crate::data::table::Table;
 use crate::data::testing::{printed, reader};
 use crate::data::warning::Tally;
 
 /// All rows, in chunks of `rows`.
-fn read(mut reader: Reader, rows: usize) -> Result<Vec<Vec<String>>> {
+fn read(mut reader: Table, rows: usize) -> Result<Vec<Vec<String>>> {
     let mut table = Vec::new();
     while let Some(chunk) = reader.next_chunk(rows)? {
         assert!(chunk.len() <= rows);
@@ -65,7 +67,7 @@ fn rows_know_the_line_they_begin_on() {
     let mut reader = reader(file.as_bytes()).expect("a header");
     assert_eq!(reader.header(), ["id", "text"]);
     let chunk = reader.next_chunk(10).expect("sound").expect("rows");
-    assert_eq!(chunk.lines(), [2, 5, 6, 10]);
+    assert_eq!(chunk.numbers(), [2, 5, 6, 10]);
     assert_eq!(chunk.column(1).collect::<Vec<_>>(), ["two\r\nlines", "a", "x\n\n\ny", "b"]);
     let lines = Tally { count: 1, first: 4 };
     assert_eq!(reader.warnings(), [Warning::BlankLines { file: "train.csv".to_owned(), lines }]);
@@ -93,7 +95,7 @@ fn reads_little_further_than_the_rows_it_hands_out() {
     let given = Arc::new(AtomicUsize::new(0));
     let endless = Endless { line, given: Arc::clone(&given) };
     let source = Box::new(Cursor::new("id,text\n").chain(BufReader::new(endless)));
-    let mut reader = Reader::new("endless".to_owned(), source, None).unwrap();
+    let mut reader = Table::of_csv("endless".to_owned(), source, None).unwrap();
     let mut rows = 0;
     for _ in 0..50 {
         rows += reader.next_chunk(1000).expect("sound").expect("endless").len();
@@ -124,13 +126,13 @@ fn files_compressed_by_gzip_are_read() {
     let path = folder.path().join("train.csv");
     let both = [gzip(b"id,text\n1,a\n"), gzip(b"2,b\n")].concat();
     fs::write(&path, &both).unwrap();
-    let table = read(Reader::open(&path, None).unwrap(), 10).unwrap();
+    let table = read(Table::open(&path, None, None).unwrap(), 10).unwrap();
     assert_eq!(table, [["1", "a"], ["2", "b"]]);
 
     let whole = gzip(&[b"id,text\n".as_slice(), &b"1,a b c d\n".repeat(3000)].concat());
     let refused = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        let error = Reader::open(&path, None).and_then(|reader| read(reader, 10)).unwrap_err();
+        let error = Table::open(&path, None, None).and_then(|reader| read(reader, 10)).unwrap_err();
         assert!(error.is::<UserError>(), "{error:?}");
         error.to_string()
     };
@@ -154,12 +156,12 @@ fn what_was_decided_about_a_file_is_told() {
 
 #[test]
 fn refuses_a_missing_file_and_a_folder() {
-    assert_snapshot!(printed(Reader::open(Path::new("no/such.csv"), None)), @r"
+    assert_snapshot!(printed(Table::open(Path::new("no/such.csv"), None, None)), @r"
     error: cannot open `no/such.csv`: no such file
     hint: check the path; a relative one starts at the current folder
     ");
-    assert_snapshot!(printed(Reader::open(Path::new("."), None)), @r"
-    error: `.` is a folder, not a CSV file
+    assert_snapshot!(printed(Table::open(Path::new("."), None, None)), @r"
+    error: `.` is a folder, not a file
     hint: name the file inside it
     ");
 }

@@ -4,9 +4,12 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::data::LabelValues;
+use crate::data::chunk::{Place, Unit};
 use crate::data::columns::EMOTIONS;
 use crate::data::label_columns::NotALabel;
 use crate::data::testing::{dataset, kaggle, printed, reader};
+
+const LINE_2: Place = Place { unit: Unit::Line, number: 2 };
 
 fn load(file: &str, options: &FileOptions, labels: Option<&[&str]>) -> Result<Loaded> {
     let labels: Option<Vec<String>> =
@@ -159,7 +162,7 @@ fn else_every_column_of_zeros_and_ones_is_a_label() {
     let loaded = load_plain(file).unwrap();
     assert_eq!(loaded.dataset.labels.names(), ["kind", "mean"]);
     assert_eq!(loaded.dataset.targets.rows().collect::<Vec<_>>(), [[1, 0], [0, 1]]);
-    let score = NotALabel { column: "score".to_owned(), line: 2, value: "2".to_owned() };
+    let score = NotALabel { column: "score".to_owned(), place: LINE_2, value: "2".to_owned() };
     assert_eq!(score.to_string(), "`score` (`2` on line 2)");
     assert_eq!(loaded.label_rule, LabelRule::ByValues { left_out: vec![score] });
 }
@@ -296,7 +299,7 @@ fn soft_labels_are_learned_as_they_are_and_scored_by_their_half() {
     let soft_targets: Vec<&[f32]> = soft_targets.as_ref().unwrap().rows().collect();
     assert_eq!(soft_targets, [[0.5, 1e-3], [0.49999, 1.0], [1.0, 0.75]]);
     assert_eq!(targets.rows().collect::<Vec<_>>(), [[1, 0], [0, 1], [1, 1]]);
-    let stars = NotALabel { column: "stars".to_owned(), line: 2, value: "4".to_owned() };
+    let stars = NotALabel { column: "stars".to_owned(), place: LINE_2, value: "4".to_owned() };
     assert_eq!(loaded.label_rule, LabelRule::ByValues { left_out: vec![stars] });
     assert_eq!(loaded.dataset.check_classes().unwrap(), []);
 
