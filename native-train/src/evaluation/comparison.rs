@@ -17,6 +17,9 @@ use crate::grid::{Probabilities, Targets};
 /// Above this p-value, a difference is taken for chance.
 const SIGNIFICANCE: f64 = 0.05;
 
+/// The least p-value that is shown as a number.
+const LEAST_SHOWN: f64 = 0.001;
+
 /// What one of two runs says of the rows.
 pub struct Answers<'a> {
     pub probabilities: &'a Probabilities,
@@ -120,7 +123,8 @@ impl Comparison {
     pub fn conclusion(&self, a: &str, b: &str) -> String {
         let Difference { difference, interval: Interval { low, high }, p, .. } = self.macro_f1;
         let texts = counted(self.distinct_texts, "distinct text");
-        let range = format!("95% interval {low:+.4} to {high:+.4}, p = {}", shown_p(p));
+        let is = if p < LEAST_SHOWN { "" } else { "= " };
+        let range = format!("95% interval {low:+.4} to {high:+.4}, p {is}{}", shown_p(p));
         if self.moved.same == self.rows {
             return format!("{a} and {b} decide the same on all {texts}.");
         }
@@ -132,7 +136,8 @@ impl Comparison {
         }
         let (better, worse) = if difference > 0.0 { (b, a) } else { (a, b) };
         format!(
-            "{better} is better than {worse} on texts like these {texts}: by {:.4} of macro-F1 ({range}).",
+            "{better} is better than {worse} on texts like these {}: by {:.4} of macro-F1 ({range}).",
+            self.distinct_texts,
             difference.abs()
         )
     }
@@ -140,7 +145,7 @@ impl Comparison {
 
 /// A p-value as it is printed: those that no exchange has reached are below the least.
 pub fn shown_p(p: f64) -> String {
-    if p < 0.001 { "below 0.001".to_owned() } else { format!("{p:.3}") }
+    if p < LEAST_SHOWN { format!("below {LEAST_SHOWN}") } else { format!("{p:.3}") }
 }
 
 /// The p-values of the labels, which follow the first, corrected for their number by Holm's method: S. Holm, "A Simple
