@@ -76,6 +76,49 @@ fn the_tasks_of_the_array_are_folds_of_one_run() {
     assert!(folder.path().join("run/oof.csv").exists());
 }
 
+/// The threads of a run that did not name any, in `command`'s environment.
+fn threads_of(folder: &Folder, command: &mut Command) -> String {
+    let _ = fs::remove_dir_all(folder.path().join("run"));
+    let output = command.current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", super::told(&output));
+    let config = folder.read("run/config.toml");
+    config.lines().find_map(|line| line.strip_prefix("threads = ")).unwrap().to_owned()
+}
+
+const ONE_FOLD: &str = "train --train-csv train.csv --folds 2 --only-fold 0 --model mini --epochs 1 --max-len 16 \
+                        --device cpu --output run --quiet";
+
+/// Where affinity or cgroup leave fewer, they count.
+#[test]
+fn threads_are_those_that_slurm_gave_the_task() {
+    let folder = folder();
+    let threads = |variables: &[(&str, &str)], more: &str| {
+        let mut command = folder.command(&format!("{ONE_FOLD}{more}"));
+        command.env_remove("SLURM_CPUS_PER_TASK").env_remove("SLURM_CPUS_ON_NODE");
+        threads_of(&folder, command.envs(variables.iter().copied()))
+    };
+    let all = threads(&[], "");
+    assert_eq!(threads(&[("SLURM_CPUS_PER_TASK", "1"), ("SLURM_CPUS_ON_NODE", "64")], ""), "1");
+    assert_eq!(threads(&[("SLURM_CPUS_ON_NODE", "1")], ""), "1");
+    assert_eq!(threads(&[("SLURM_CPUS_PER_TASK", "4096")], ""), all);
+    assert_eq!(threads(&[("SLURM_CPUS_PER_TASK", "1")], " --threads 2"), "2");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_are_those_that_the_affinity_leaves() {
+    if Command::new("taskset").arg("--version").output().is_err() {
+        eprintln!("skipped: no taskset");
+        return;
+    }
+    let folder = folder();
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", "0", env!("CARGO_BIN_EXE_native-train")]);
+    command.args(ONE_FOLD.split_whitespace());
+    command.env_remove("SLURM_CPUS_PER_TASK").env_remove("SLURM_CPUS_ON_NODE");
+    assert_eq!(threads_of(&folder, &mut command), "1");
+}
+
 fn heredocs(script: &str) -> Vec<String> {
     let parts = script.split("<<'JOB'\n").skip(1);
     parts.map(|part| part.split("\nJOB\n").next().unwrap().to_owned() + "\n").collect()

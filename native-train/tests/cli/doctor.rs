@@ -43,42 +43,6 @@ fn the_report_as_json_holds_the_same() {
     assert!((0.4..1.2).contains(&first), "{first}");
 }
 
-/// Where the affinity or the cgroup leaves fewer, they count.
-#[test]
-fn threads_are_those_that_slurm_gave_the_task() {
-    let folder = Folder::new();
-    let threads = |variables: &[(&str, &str)], more: &str| {
-        let mut command = folder.command(&format!("doctor --device cpu --json --quiet {more}"));
-        command.env_remove("SLURM_CPUS_PER_TASK").env_remove("SLURM_CPUS_ON_NODE");
-        let output = command.envs(variables.iter().copied()).output().unwrap();
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        report["processor"]["threads"].as_u64().unwrap()
-    };
-    let all = threads(&[], "");
-    assert_eq!(threads(&[("SLURM_CPUS_PER_TASK", "1"), ("SLURM_CPUS_ON_NODE", "64")], ""), 1);
-    assert_eq!(threads(&[("SLURM_CPUS_ON_NODE", "1")], ""), 1);
-    assert_eq!(threads(&[("SLURM_CPUS_PER_TASK", "4096")], ""), all);
-    assert_eq!(threads(&[("SLURM_CPUS_PER_TASK", "1")], "--threads 2"), 2);
-}
-
-/// The affinity that `taskset` sets, where there is one.
-#[cfg(target_os = "linux")]
-#[test]
-fn threads_are_those_that_the_affinity_leaves() {
-    let folder = Folder::new();
-    let binary = env!("CARGO_BIN_EXE_native-train");
-    let line = format!("taskset --cpu-list 0 {binary} doctor --device cpu --quiet");
-    let mut bash = std::process::Command::new("bash");
-    bash.args(["-c", &line]).current_dir(folder.path()).env_remove("SLURM_CPUS_PER_TASK");
-    let output = bash.env_remove("SLURM_CPUS_ON_NODE").output().unwrap();
-    if output.status.code() == Some(127) {
-        eprintln!("skipped: no taskset");
-        return;
-    }
-    let told = super::told(&output);
-    assert!(told.contains("\nthreads       1 from the "), "{told}");
-}
-
 #[test]
 fn a_gpu_that_is_not_there_is_refused() {
     let told = Folder::new().run("doctor --device cuda:7 --quiet");
