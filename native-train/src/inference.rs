@@ -1,15 +1,19 @@
 //! A run's folds as one ensemble: texts in, mean probabilities out. The commands read and write the
 //! files.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Error, Result};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use shared::{
     LabelSet,
     batch::Batch,
+    bundle::{Encoding as WeightEncoding, resident_classifier},
     ensemble,
-    model::{Classifier, FrozenClassifier},
+    model::{Classifier, DebertaConfig, FrozenClassifier},
     nn::Weights,
+    quant::Format,
     tokenizer::{Encoding, Tokenizer},
 };
 
@@ -61,6 +65,23 @@ impl Ensemble {
         &self.labels
     }
 
+    /// Loads folds as [`load`](Self::load) does, for the CPU, their weights as a bundle of this encoding has them.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged, or a model has other labels.
+    pub fn load_as(
+        encoding: WeightEncoding,
+        run: &Run,
+        folds: &[usize],
+        labels: LabelSet,
+        max_len: usize,
+    ) -> Result<Self> {
+        let tokenizer = common_tokenizer(run, folds)?;
+        let folds = folds.iter().map(|&fold| load_fold_as(encoding, &run.fold(fold), &labels));
+        let folds = folds.collect::<Result<_>>()?;
+        Ok(Self { labels, max_len, tokenizer, folds })
+    }
+
     /// Labels texts, and calls `labelled` with the number of those that are done.
     ///
     /// # Errors
@@ -93,6 +114,35 @@ pub fn load_fold(
     labels: &LabelSet,
     device: &Device,
 ) -> Result<FrozenClassifier> {
+    if device.is_cpu() {
+        return load_fold_as(Format::F32.into(), fold, labels);
+    }
+    let (config, tensors) = read_fold(fold, labels)?;
+    let tensors = tensors.into_iter();
+    let tensors = tensors.map(|(name, tensor)| Ok((name, tensor.to_device(device)?)));
+    let tensors = tensors.collect::<Result<_>>()?;
+    let weights = Weights::new(&tensors);
+    Ok(Classifier::new(&config, labels.len(), &weights)?.freeze()?)
+}
+
+/// Loads the model of a trained fold for the CPU, its weights as a bundle of this encoding has them.
+///
+/// # Errors
+/// If a file is missing or damaged, or the model has other labels.
+pub fn load_fold_as(
+    encoding: WeightEncoding,
+    fold: &FoldFolder,
+    labels: &LabelSet,
+) -> Result<FrozenClassifier> {
+    let (config, tensors) = read_fold(fold, labels)?;
+    Ok(resident_classifier(&config, labels.len(), tensors, encoding)?)
+}
+
+/// Reads the tensors of a trained fold.
+fn read_fold(
+    fold: &FoldFolder,
+    labels: &LabelSet,
+) -> Result<(DebertaConfig, BTreeMap<String, Tensor>)> {
     let pretrained = open_fold(fold, labels)?;
     // No tensor of a trained classifier is initialised, so the seed does not matter.
     let loaded = pretrained.load(labels.len(), 0).map_err(|error| of_fold(error, fold))?;
@@ -100,11 +150,7 @@ pub fn load_fold(
         return Err(files::damaged(&fold.model_safetensors(), loaded.report));
     }
     tensors::check(&fold.model_safetensors(), &loaded.tensors)?;
-    let tensors = loaded.tensors.into_iter();
-    let tensors = tensors.map(|(name, tensor)| Ok((name, tensor.to_device(device)?)));
-    let tensors = tensors.collect::<Result<_>>()?;
-    let weights = Weights::new(&tensors);
-    Ok(Classifier::new(&pretrained.config, labels.len(), &weights)?.freeze()?)
+    Ok((pretrained.config, loaded.tensors))
 }
 
 /// Opens the model of a trained fold without reading its tensors.

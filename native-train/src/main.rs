@@ -15,12 +15,13 @@ use native_train::{
     progress::Progress,
     training::stop::{self, Stopped},
 };
+use shared::kernels::isa;
 
 fn main() -> ExitCode {
     memory::keep_freed_pages();
     let cli = Cli::parse();
     let mut progress = if cli.quiet { Progress::quiet() } else { Progress::on_stderr() };
-    let outcome = match cli.command {
+    let outcome = check_variables().and_then(|()| match cli.command {
         Command::Train(args) => commands::train::run(&args, &mut progress),
         Command::Cluster(args) => commands::cluster::run(&args),
         Command::Gather(args) => commands::gather::run(&args, &mut progress),
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         Command::Shrink(args) => commands::shrink::run(&args, &mut progress),
         Command::Doctor(args) => commands::doctor::run(&args, &mut progress),
         Command::Pack(args) => native_train::pretrained::pack(&args.model, &args.output),
-    };
+    });
     progress.clear();
     match outcome.map_err(device::explain) {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,4 +63,9 @@ fn report(error: &anyhow::Error, mistake: Option<&UserError>) -> String {
         report.push_str(&format!("hint: {hint}\n"));
     }
     report
+}
+
+/// Checks the environment variables that kernels read, before one does.
+fn check_variables() -> anyhow::Result<()> {
+    isa::check_variable().map_err(|reason| UserError::new(reason).into())
 }

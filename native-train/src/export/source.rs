@@ -7,9 +7,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use shared::bundle::{About, Contents, Encoding, LabelScores, Provenance, Scores};
-use shared::model::{Classifier, DebertaConfig, FrozenClassifier};
-use shared::nn::Weights;
+use shared::bundle::{
+    About, Contents, Encoding, LabelScores, Provenance, Scores, resident_classifier,
+};
+use shared::model::{DebertaConfig, FrozenClassifier};
+use shared::quant::Format;
 use shared::tokenizer::Tokenizer;
 use shared::{LabelSet, Thresholds};
 
@@ -233,8 +235,7 @@ impl Source {
             let values = self.read_soup(&name, 0..shape[0])?;
             tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu)?);
         }
-        let weights = Weights::new(&tensors);
-        Ok(Classifier::new(&self.model, self.labels.len(), &weights)?.freeze()?)
+        Ok(resident_classifier(&self.model, self.labels.len(), tensors, Format::F32.into())?)
     }
 
     /// The shape of the word embeddings, [rows, width].

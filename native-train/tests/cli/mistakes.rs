@@ -13,6 +13,23 @@ id,text,joy,fear
 ";
 
 #[test]
+fn an_unknown_instruction_set() {
+    let folder = Folder::new();
+    let run = |name: &str| {
+        folder.command("inspect none").env("QUINTET_INSTRUCTIONS", name).output().unwrap()
+    };
+    let refused = run("sse9");
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.starts_with("error: QUINTET_INSTRUCTIONS is `sse9`; it may be portable"),
+        "{said}"
+    );
+    let allowed = String::from_utf8(run("portable").stderr).unwrap();
+    assert!(!allowed.contains("QUINTET_INSTRUCTIONS"), "{allowed}");
+}
+
+#[test]
 fn settings() {
     let folder = Folder::with(&[
         ("typo.toml", "# ours\nmodel = \"mini\"\nbatchsize = 8\n"),

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::names::refuse;
 use crate::kernels::low_bits::Bits;
-use crate::kernels::packed::PackedLinear;
 use crate::model::WORD_EMBEDDINGS;
 use crate::quant::{Format, Operand, crest_factor};
 use crate::{Error, Result};
@@ -135,7 +134,6 @@ impl Encoding {
             return Residency::Dense;
         }
         match format.operand() {
-            Operand::F32 if !PackedLinear::HOLDS_F32 => Residency::Dense,
             Operand::Int8 | Operand::Int16 if self.has_deltas() => {
                 Residency::Packed(Operand::Requantized)
             }

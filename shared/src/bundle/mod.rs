@@ -81,6 +81,7 @@ mod manifest;
 mod model;
 mod names;
 mod packing;
+mod resident;
 mod shard;
 mod sink;
 #[cfg(test)]
@@ -96,5 +97,6 @@ pub use limits::MANIFEST_BYTES;
 pub use loader::FoldLoader;
 pub use manifest::{FORMAT, Manifest, VERSION};
 pub use model::{FoldModel, TextAnswer};
+pub use resident::resident_classifier;
 pub use shard::{LARGEST_SHARD, OpenShard, Shard};
 pub use writer::{Base, Whose, write};

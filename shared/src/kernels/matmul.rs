@@ -2,7 +2,12 @@
 //!
 //! Operands may be blocks of columns of larger matrices, as the heads of attention are.
 
+#[cfg(target_arch = "x86_64")]
+mod capped;
+
 use super::WriteMode;
+#[cfg(target_arch = "x86_64")]
+use super::isa::Isa;
 
 /// A matrix [rows, columns] within a slice: element (i, j) is at `i * strides[0] + j * strides[1]`.
 #[derive(Clone, Copy)]
@@ -102,6 +107,26 @@ pub fn multiply(
     // written do not overlap; the shapes agree, and `output` is borrowed mutably, so it is none of
     // the operands.
     unsafe {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let call = capped::Call {
+                rows: output.rows,
+                columns: output.columns,
+                depth: a.columns,
+                dst: output.values.as_mut_ptr(),
+                dst_strides: [1, output.stride as isize],
+                reads_dst: write == WriteMode::Add,
+                lhs: a.values.as_ptr(),
+                lhs_strides: [a_column, a_row],
+                rhs: b.values.as_ptr(),
+                rhs_strides: [b_column, b_row],
+                factor,
+                parallelism,
+            };
+            if call.run(Isa::best()) {
+                return;
+            }
+        }
         gemm::gemm(
             output.rows,
             output.columns,

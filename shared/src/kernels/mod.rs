@@ -25,6 +25,7 @@ pub mod gelu;
 pub mod grad_scaler;
 pub mod imitation;
 mod indices;
+pub mod isa;
 pub mod linear;
 pub mod low_bits;
 pub mod matmul;

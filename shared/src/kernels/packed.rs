@@ -9,11 +9,14 @@
 //! memory. For few rows they are widened on the way into a register, for many rows once a block. The `epilogue` turns
 //! sums into outputs, with bias and GELU.
 //!
-//! Integer sums do not depend on their order, so every instruction set gives the same bits.
+//! Integer sums do not depend on their order, so every instruction set gives the same bits. Sums of f32 are added in an order
+//! that depends on the instruction set and the number of inputs alone: an output's bits are the same in every batch and with any
+//! number of threads.
 
 mod activations;
 mod columns;
 mod epilogue;
+mod factor;
 mod geometry;
 mod panels;
 mod quantize;
@@ -24,17 +27,20 @@ mod tile;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::isa::Isa;
 use super::{simd, tensor, values};
 use crate::Result;
 pub(super) use activations::Activations;
 pub(super) use columns::Columns;
 pub use epilogue::Activation;
 use epilogue::{Epilogue, Line};
-use geometry::PANELS;
+pub(super) use factor::{Factor, Sum};
+use geometry::{CHUNK_BYTES, PANELS};
 pub(super) use geometry::{COLUMNS, ROWS};
 use panels::Panels;
 pub(super) use panels::pack;
-pub(super) use tile::{Factor, Isa, Sum, Weight, add};
+use tile::{SumsOf, add_pair};
+pub(super) use tile::{Weight, add};
 
 /// Bytes of a block of a panel, which all rows pass: half of a first-level cache.
 const BLOCK_BYTES: usize = 16 * 1024;
@@ -57,9 +63,6 @@ pub struct PackedLinear {
 }
 
 impl PackedLinear {
-    /// Whether f32 weights are packed as well. Natively they are not: the `gemm` crate has wider vectors for them.
-    pub const HOLDS_F32: bool = cfg!(target_arch = "wasm32");
-
     /// Integers [outputs, inputs], each times the scale of its row, with `scales` `[outputs]`. They are not rounded.
     pub fn int8(rows: &[i8], scales: Vec<f32>) -> Self {
         let (outputs, inputs) = (scales.len(), rows.len() / scales.len());
@@ -171,7 +174,7 @@ impl PackedLinear {
     }
 }
 
-/// Multiplies all rows by each panel and gives the sums to the epilogue: -> [rows, outputs].
+/// Multiplies all rows, a chunk at a time, by each panel and gives the sums to the epilogue: -> [rows, outputs].
 fn pass<W: Weight>(
     x: &Activations<W::Factor>,
     panels: &[W],
@@ -185,49 +188,81 @@ fn pass<W: Weight>(
     // Blocks of nearly equal size.
     let block_steps = x.steps().div_ceil(x.steps().div_ceil(most_steps));
     let panel = x.steps() * step;
+    let groups = panels.len().div_ceil(PANELS * panel);
+    let chunks = x.chunks(CHUNK_BYTES, ROWS_TO_WIDEN);
     Columns::filled(x.rows(), epilogue.scales.len(), |output| {
-        let tasks = panels.par_chunks(PANELS * panel).enumerate();
-        tasks.for_each_init(Scratch::default, |scratch, (task, panels)| {
+        // The chunk's activations stay in the cache while the groups of panels pass.
+        let tasks = (0..chunks.len() * groups).into_par_iter();
+        tasks.for_each_init(Scratch::default, |scratch, task| {
             let Scratch { sums, widened, values } = scratch;
-            let first = task * PANELS * COLUMNS;
-            values.resize(x.rows(), Default::default());
-            for (p, panel) in panels.chunks_exact(panel).enumerate() {
+            let (tiles, group) = (chunks[task / groups].clone(), task % groups);
+            let rows = x.rows_of_tiles(&tiles);
+            let first = group * PANELS * COLUMNS;
+            let panels = panels.chunks(PANELS * panel).nth(group).expect("one of the groups");
+            values.resize(rows.len(), Default::default());
+            let panels: Vec<&[W]> = panels.chunks_exact(panel).collect();
+            for sums in &mut *sums {
                 sums.clear();
-                sums.resize(x.rows(), Default::default());
-                for start in (0..x.steps()).step_by(block_steps) {
-                    let steps = start..x.steps().min(start + block_steps);
-                    let block = &panel[steps.start * step..steps.end * step];
-                    if widens {
-                        widened.resize(block.len(), W::Factor::default());
-                        simd(|| {
-                            for (wide, &weight) in widened.iter_mut().zip(block) {
-                                *wide = weight.into();
-                            }
-                        });
+                sums.resize(rows.len(), [Default::default(); COLUMNS]);
+            }
+            for start in (0..x.steps()).step_by(block_steps) {
+                let steps = start..x.steps().min(start + block_steps);
+                let block = |p: usize| &panels[p][steps.start * step..steps.end * step];
+                let tiles = tiles.clone().map(|t| {
+                    let of_tile = x.rows_of(t);
+                    (x.tile(t, &steps), of_tile.start - rows.start..of_tile.end - rows.start)
+                });
+                match &mut sums[..panels.len()] {
+                    _ if widens => {
+                        for (p, sums) in sums[..panels.len()].iter_mut().enumerate() {
+                            widen(block(p), widened);
+                            tiles
+                                .clone()
+                                .for_each(|(x, rows)| add(isa, x, widened, &mut sums[rows]));
+                        }
                     }
-                    for t in 0..x.tiles() {
-                        let (tile, sums) = (x.tile(t, &steps), &mut sums[x.rows_of(t)]);
-                        match widens {
-                            true => add(isa, tile, widened, sums),
-                            false => add(isa, tile, block, sums),
+                    [first, second] => {
+                        let blocks = [block(0), block(1)];
+                        for (x, rows) in tiles {
+                            let sums = [&mut first[rows.clone()], &mut second[rows]];
+                            add_pair(isa, x, blocks, sums);
+                        }
+                    }
+                    rest => {
+                        for (p, sums) in rest.iter_mut().enumerate() {
+                            tiles
+                                .clone()
+                                .for_each(|(x, rows)| add(isa, x, block(p), &mut sums[rows]));
                         }
                     }
                 }
-                epilogue.scale(sums, x.scales(), first, p, values);
             }
-            epilogue.write(values, first, output);
+            for (p, sums) in sums[..panels.len()].iter().enumerate() {
+                epilogue.scale(sums, &x.scales()[rows.clone()], first, p, values);
+            }
+            epilogue.write(values, rows.start, first, output);
         });
     })
 }
 
+/// Widens the weights of a block.
+fn widen<W: Weight>(block: &[W], widened: &mut Vec<W::Factor>) {
+    widened.resize(block.len(), W::Factor::default());
+    simd(|| {
+        for (wide, &weight) in widened.iter_mut().zip(block) {
+            *wide = weight.into();
+        }
+    });
+}
+
 /// Buffers that a task uses again for its next panels.
 #[derive(Default)]
-struct Scratch<F: Factor> {
-    /// The sums of one panel, `[rows]`.
-    sums: Vec<[F::Sum; COLUMNS]>,
+struct Scratch<F: Factor + Weight<Factor = F>> {
+    /// The sums of each panel, `[rows of the chunk]`.
+    sums: [Vec<SumsOf<F>>; PANELS],
     /// A widened block of a panel.
     widened: Vec<F>,
-    /// The outputs of all panels that are written together, `[rows]`.
+    /// The outputs of all panels that are written together, `[rows of the chunk]`.
     values: Vec<Line>,
 }
 

@@ -1,6 +1,8 @@
 //! The division of a kernel's loop: into tasks for threads, by size alone, and into lanes for vector
 //! instructions. The tasks' partial sums are added up in a fixed order.
 
+use super::isa::Isa;
+
 /// The elements of a row-wise kernel that one task handles: 64 KiB of f32, about what a second-level
 /// cache holds beside the other operands.
 pub(super) const TASK_ELEMENTS: usize = 16 * 1024;
@@ -10,9 +12,22 @@ pub(super) fn rows_per_task(width: usize) -> usize {
     (TASK_ELEMENTS / width.max(1)).max(1)
 }
 
-/// Runs `kernel` compiled for the widest vector instructions of this machine.
+/// Runs `kernel` compiled for the widest vector instructions that [`Isa::best`] has.
 #[inline(always)]
 pub(super) fn simd<R>(kernel: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use pulp::x86::{V3, V4};
+        // `pulp::Arch` would go by the machine alone, and knows AVX2 only with a feature of the crate's.
+        match Isa::best() {
+            Isa::Avx512 | Isa::Avx512Vnni if let Some(simd) = V4::try_new() => {
+                simd.vectorize(kernel)
+            }
+            Isa::Avx2 if let Some(simd) = V3::try_new() => simd.vectorize(kernel),
+            _ => kernel(),
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
     pulp::Arch::new().dispatch(kernel)
 }
 

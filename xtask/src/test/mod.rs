@@ -32,7 +32,7 @@ enum Verdict {
     Skipped,
 }
 
-const STEPS: [Step; 20] = [
+const STEPS: [Step; 21] = [
     Step { name: "setup", needs: &[], run: steps::set_up },
     Step { name: "format", needs: &[], run: steps::format },
     Step { name: "imports", needs: &[], run: steps::imports },
@@ -42,6 +42,7 @@ const STEPS: [Step; 20] = [
     Step { name: "clippy, wasm32", needs: &["setup"], run: steps::clippy_wasm },
     Step { name: "rustdoc", needs: &[], run: steps::rustdoc },
     Step { name: "tests", needs: &[], run: steps::tests },
+    Step { name: "instructions", needs: &["tests"], run: steps::instructions },
     Step { name: "CUDA kernels", needs: &[], run: steps::cuda_kernels },
     Step { name: "standin", needs: &[], run: steps::standin },
     Step { name: "components", needs: &["setup"], run: steps::components },

@@ -108,6 +108,29 @@ pub fn tests(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     passed(&mut command, "each failed test is named above")
 }
 
+/// The tests of the kernels and of the model once more in each lesser instruction set, as other machines run them.
+pub fn instructions(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    if !cfg!(target_arch = "x86_64") {
+        return Ok(Outcome::Skipped("this architecture has one instruction set that kernels use"));
+    }
+    for (name, tests) in INSTRUCTIONS {
+        eprintln!("instructions: {name}");
+        let mut command = Shell::new(workspace).cargo("test");
+        // The whole workspace's build serves here, too; the filter leaves the tests of the numbers.
+        command.args(["--workspace", "--features", EMULATOR, "--lib", "--no-fail-fast", "--"]);
+        command.args(tests).env("QUINTET_INSTRUCTIONS", name);
+        passed(&mut command, "each failed test is named above")?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// The instruction sets of x86-64 below the best, and which tests of the libraries run in them.
+const INSTRUCTIONS: [(&str, &[&str]); 3] = [
+    ("portable", &["kernels::", "model::", "nn::"]),
+    ("avx2", &["kernels::", "model::", "nn::", "training::"]),
+    ("avx512", &["kernels::", "model::", "nn::"]),
+];
+
 /// The tests run the kernels' sources as C++; that they are CUDA is seen here.
 pub fn cuda_kernels(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     if let Err(error) = Toolkit::find_or_fetch(workspace) {

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
+use shared::kernels::isa::Isa;
 use shared::words::joined;
 
 use crate::config::{cores, slurm_cores};
@@ -16,6 +17,8 @@ pub struct Processor {
     name: Option<String>,
     /// The instruction sets that the kernels choose among.
     instruction_sets: Vec<&'static str>,
+    /// The set that the kernels run in, by the name that `QUINTET_INSTRUCTIONS` takes.
+    kernels: String,
     /// The threads that compute.
     threads: usize,
     bounds: Bounds,
@@ -59,6 +62,7 @@ impl Processor {
         Self {
             name: field(&processors, "model name").map(str::to_owned),
             instruction_sets: instruction_sets(),
+            kernels: Isa::best().to_string(),
             threads: rayon::current_num_threads(),
             bounds: Bounds {
                 asked_for,
@@ -85,7 +89,7 @@ impl Processor {
         let load = self.load.map_or("unknown".to_owned(), |load| format!("{load:.1}"));
         [
             ("processor", self.name.clone().unwrap_or_else(|| "unknown".to_owned())),
-            ("instructions", sets),
+            ("instructions", format!("{sets}; the kernels run in {}", self.kernels)),
             ("threads", format!("{} {}", self.threads, self.bounds.origin(self.threads))),
             ("load", format!("{load} (processes that wanted to run, over the last minute)")),
             ("memory", self.memory.to_text()),

@@ -13,9 +13,8 @@ use rayon::prelude::*;
 use super::rows::softmax;
 use super::types::{Attention, Text};
 use crate::Result;
-use crate::kernels::packed::{
-    Activations, COLUMNS, Columns, Factor, Isa, ROWS, Sum, Weight, add, pack,
-};
+use crate::kernels::isa::Isa;
+use crate::kernels::packed::{Activations, COLUMNS, Columns, Factor, ROWS, Sum, Weight, add, pack};
 use crate::kernels::{simd, tensor, values};
 
 /// The projections of a model's relative positions, packed for [`Attention::context`].

@@ -3,8 +3,8 @@
 use super::super::scalar::gelu;
 use super::super::simd;
 use super::columns::Columns;
+use super::factor::Sum;
 use super::geometry::{COLUMNS, PANELS};
-use super::tile::Sum;
 
 /// The activation function of a layer's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,14 +56,14 @@ impl Epilogue<'_> {
         });
     }
 
-    /// Applies the activation function to the values and writes them to the columns from `first` on.
-    pub fn write(&self, values: &mut [Line], first: usize, output: &Columns) {
+    /// Applies the activation function to the values and writes them from row `first_row` on, to the columns from `first` on.
+    pub fn write(&self, values: &mut [Line], first_row: usize, first: usize, output: &Columns) {
         let columns = (PANELS * COLUMNS).min(self.scales.len() - first);
         simd(|| {
             if self.activation == Activation::Gelu {
                 values.as_flattened_mut().as_flattened_mut().iter_mut().for_each(|z| *z = gelu(*z));
             }
-            for (row, line) in values.iter().enumerate() {
+            for (row, line) in (first_row..).zip(values.iter()) {
                 output.put::<{ PANELS * COLUMNS }>(row, first, columns, line.as_flattened());
             }
         });

@@ -1,7 +1,7 @@
 //! Weights in the order in which tiles read them: panels of some outputs, whose weights are side by side.
 
+use super::factor::interleave;
 use super::geometry::COLUMNS;
-use super::tile::interleave;
 
 /// Panel after panel, [steps, COLUMNS, step]: the next `step` inputs of each of the panel's outputs, then the next.
 /// Missing inputs and outputs are zeros.
