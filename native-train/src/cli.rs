@@ -7,8 +7,10 @@ mod review;
 
 use std::path::PathBuf;
 
-use clap::{Arg, Args, Parser, Subcommand};
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
+use shared::bundle::Encoding;
 use shared::csv::Delimiter;
+use shared::quant;
 
 pub use cluster::{ClusterArgs, GatherArgs, Scheduler};
 use examples::{
@@ -200,6 +202,19 @@ pub struct PredictArgs {
     #[arg(long, display_order = 3)]
     pub probabilities: bool,
 
+    /// Numbers of the products, on the CPU: f32, or int12 or int8, which are faster and round
+    ///
+    /// The weights are rounded as in a bundle of this encoding. The first 256 texts are labelled in f32 as
+    /// well, and how far the probabilities differ is printed.
+    #[arg(
+        long,
+        value_name = "ENCODING",
+        default_value = "f32",
+        hide_possible_values = true,
+        display_order = 3
+    )]
+    pub encoding: PredictEncoding,
+
     /// Write each text beside its id, so that `train` can read the file
     ///
     /// With --probabilities it is a training file for `train --soft-labels`.
@@ -213,6 +228,24 @@ pub struct PredictArgs {
     /// rows: of a small file some have none.
     #[arg(long, value_name = "I/N", display_order = 4, value_parser = part)]
     pub part: Option<Part>,
+}
+
+/// The value of `predict --encoding`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PredictEncoding {
+    F32,
+    Int12,
+    Int8,
+}
+
+impl From<PredictEncoding> for Encoding {
+    fn from(encoding: PredictEncoding) -> Self {
+        Self::from(match encoding {
+            PredictEncoding::F32 => quant::Format::F32,
+            PredictEncoding::Int12 => quant::Format::Int12,
+            PredictEncoding::Int8 => quant::Format::Int8,
+        })
+    }
 }
 
 /// A part of a file's rows.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use shared::Thresholds;
+use shared::quant::Format;
 
 use super::{stdout::print, trained_run::TrainedRun};
 use crate::{
@@ -27,7 +28,7 @@ impl Judged {
     /// # Errors
     /// If a fold is not trained, or the input lacks a label of the run.
     pub fn by(args: &EvaluateArgs, progress: &mut Progress) -> Result<Self> {
-        let trained = TrainedRun::open(&args.inference, progress)?;
+        let trained = TrainedRun::open(&args.inference, Format::F32.into(), progress)?;
         let thresholds = trained.thresholds()?;
         let labels = trained.ensemble.labels();
         let unlabelled = Unlabelled::from(args.skip_unlabelled);

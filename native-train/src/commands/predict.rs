@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// The texts that are labelled in f32 as well, where the numbers are others.
+const COMPARED_ROWS: usize = 256;
+
 /// Writes `--output`, whole or not at all.
 ///
 /// # Errors
@@ -34,10 +37,13 @@ pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
     let form = form(args)?;
     let cells = if args.probabilities { Cells::Probabilities } else { Cells::Decisions };
     set_threads(args.inference.threads)?;
-    let trained = TrainedRun::open(&args.inference, progress)?;
+    let trained = TrainedRun::open(&args.inference, args.encoding.into(), progress)?;
     let thresholds = (!args.probabilities).then(|| trained.thresholds()).transpose()?;
     let open = || TextStream::open(&args.inference.input, &trained.options);
     let chunks = chunks_of(args.part, open)?;
+    if let Some(texts) = open()?.next_chunk(COMPARED_ROWS)? {
+        trained.tell_difference(&texts.texts, progress)?;
+    }
     let mut stream = open()?;
     let mut names = vec![stream.id_column().unwrap_or(ID).to_owned()];
     names.extend(args.with_text.then(|| stream.text_column().to_owned()));

@@ -226,14 +226,16 @@ impl Judgement {
 
 /// The differences of pairs of numbers.
 #[derive(Debug, Default, Clone, Copy)]
-struct Differences {
-    largest: f64,
+pub struct Differences {
+    /// The largest.
+    pub largest: f64,
     sum: f64,
     count: usize,
 }
 
 impl Differences {
-    fn of(ours: &[f32], theirs: &[f32]) -> Self {
+    /// Compares two lists of as many numbers.
+    pub fn of(ours: &[f32], theirs: &[f32]) -> Self {
         debug_assert_eq!(ours.len(), theirs.len());
         let mut all = Self { count: ours.len(), ..Self::default() };
         for (a, b) in ours.iter().zip(theirs) {
@@ -252,7 +254,8 @@ impl Differences {
         self.count += other.count;
     }
 
-    fn mean(self) -> f64 {
+    /// Their mean.
+    pub fn mean(self) -> f64 {
         self.sum / self.count.max(1) as f64
     }
 }

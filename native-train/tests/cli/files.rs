@@ -113,6 +113,33 @@ fn predictions_keep_the_name_of_the_id_column() {
     );
 }
 
+/// Integers answer nearly as f32 does, and how nearly is said and true.
+#[test]
+fn integers_state_their_difference() {
+    let folder = trained();
+    folder.write("new.csv", "id,text\n1,a lovely cake\n2,what was that noise\n3,nothing\n");
+    let predict = "predict --run run --input new.csv --probabilities --device cpu --output";
+    folder.run(&format!("{predict} f32.csv"));
+    let numbers = |file: &str| -> Vec<f64> {
+        let text = folder.read(file);
+        let rows = text.lines().skip(1).flat_map(|row| row.split(',').skip(1));
+        rows.map(|number| number.parse().unwrap()).collect()
+    };
+    let exact = numbers("f32.csv");
+    for encoding in ["int8", "int12"] {
+        let told = folder.run(&format!("{predict} out.csv --encoding {encoding}"));
+        let start =
+            format!("{encoding} beside f32, over the first 3 texts: a probability differs by ");
+        let said = told.split(&start).nth(1).unwrap_or_else(|| panic!("{told}"));
+        let said: f64 = said.split(' ').next().unwrap().parse().unwrap();
+        let pairs = exact.iter().zip(numbers("out.csv"));
+        let found = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(found > 0.0, "{encoding} rounds");
+        // Both are rounded: to two digits, and to the eight of the files.
+        assert!((found - said).abs() <= 0.06 * found + 2e-8, "{encoding}: {found}, said {said}");
+    }
+}
+
 #[test]
 fn an_output_never_replaces_its_input_or_the_run() {
     let folder = trained();
