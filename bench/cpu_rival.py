@@ -4,7 +4,8 @@
 Speaks the protocol of bench/README.md: warms up, then for each line on stdin does one repeat of its
 case and prints {"ms": ..., "peak_mib": ...}. The weights and token ids are random; the work is that of
 the xsmall geometry with the whole vocabulary. With --texts each repeat takes the next batch of a CSV's
-texts, padded to --length as the reference notebook does. A train step is zero_grad, forward with dropout, loss,
+texts: padded to --length, as the reference notebook does for training, or with --padding=longest to the longest of the batch. A
+train step is zero_grad, forward with dropout, loss,
 backward, clipping, AdamW with two parameter groups and the linear schedule.
 """
 
@@ -64,7 +65,7 @@ def text_batches(arguments):
     for start in itertools.count(step=arguments.batch):
         batch = [texts[(start + row) % len(texts)] for row in range(arguments.batch)]
         encoded = tokenizer(
-            batch, truncation=True, max_length=arguments.length, padding="max_length", return_tensors="pt"
+            batch, truncation=True, max_length=arguments.length, padding=arguments.padding, return_tensors="pt"
         )
         yield {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
 
@@ -119,16 +120,33 @@ def peak_mib():
     return 0.0
 
 
+def parser(description):
+    """The flags of a rival's program."""
+    flags = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--case", choices=["inference", "train"], required=True)
+    flags.add_argument("--length", type=int, required=True, help="tokens in every text")
+    flags.add_argument("--batch", type=int, required=True, help="texts")
+    flags.add_argument("--threads", type=int, required=True)
+    flags.add_argument("--repeats", type=int, required=True, help="repeats to expect, for the schedule")
+    flags.add_argument("--texts", help="a CSV with a column `text`, instead of random tokens")
+    flags.add_argument("--tokenizer", help="the folder of the texts' tokenizer")
+    flags.add_argument("--padding", choices=["max_length", "longest"], default="max_length")
+    return flags
+
+
+def serve(repeat, **more):
+    """Warms up, and then does one repeat for each line on stdin."""
+    for _ in range(WARM_UP):
+        repeat()
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        repeat()
+        ms = (time.perf_counter() - start) * 1e3
+        print(json.dumps({"ms": ms, "peak_mib": peak_mib(), **more}), flush=True)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", choices=["inference", "train"], required=True)
-    parser.add_argument("--length", type=int, required=True, help="tokens in every text")
-    parser.add_argument("--batch", type=int, required=True, help="texts")
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--repeats", type=int, required=True, help="repeats to expect, for the schedule")
-    parser.add_argument("--texts", help="a CSV with a column `text`, instead of random tokens")
-    parser.add_argument("--tokenizer", help="the folder of the texts' tokenizer")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
 
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(42)
@@ -138,14 +156,7 @@ def main():
     else:
         targets = (torch.rand(arguments.batch, LABELS) < 0.3).float()
         repeat = train(model(), batches, targets, WARM_UP + arguments.repeats)
-
-    for _ in range(WARM_UP):
-        repeat()
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        repeat()
-        ms = (time.perf_counter() - start) * 1e3
-        print(json.dumps({"ms": ms, "peak_mib": peak_mib()}), flush=True)
+    serve(repeat)
 
 
 if __name__ == "__main__":

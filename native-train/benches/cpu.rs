@@ -1,12 +1,12 @@
-//! Our side of `cargo xtask bench cpu`: the xsmall geometry with the whole vocabulary, random
-//! weights and tokens, by the protocol of bench/README.md.
+//! Our side of `cargo xtask bench cpu`: the xsmall geometry with the whole vocabulary, by the protocol of bench/README.md.
+//! Tokens are random, and so are the weights of a training; those of inference are the rivals'.
 //!
 //! The training step updates all 128,100 word embeddings, as the rival's does. Real trainings compact
 //! the vocabulary.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -17,13 +17,14 @@ use native_train::training::lr_scheduler::LinearSchedule;
 use native_train::training::optimizer::Optimizer;
 use native_train::training::step_results::StepResults;
 use native_train::training::{Compute, Precision};
+use serde::Deserialize;
 use shared::autograd::Tape;
 use shared::batch::Batch;
+use shared::bundle::{Encoding, resident_classifier};
 use shared::kernels::cross_entropy::bce_with_logits_backward;
 use shared::kernels::grad_scaler::GradScaler;
 use shared::kernels::random::RandomKey;
-use shared::model::{Classifier, DebertaConfig};
-use shared::nn::Weights;
+use shared::model::{Classifier, DebertaConfig, FrozenClassifier};
 use shared::tokenizer::Tokenizer;
 
 const LABELS: usize = 5;
@@ -42,6 +43,9 @@ struct Arguments {
     /// `inference` or `train`.
     #[arg(long)]
     case: String,
+    /// How inference has its weights.
+    #[arg(long, default_value = "f32")]
+    encoding: Encoding,
     /// Tokens in every text.
     #[arg(long)]
     length: usize,
@@ -53,6 +57,9 @@ struct Arguments {
     /// Timed repeats to expect, for the schedule.
     #[arg(long)]
     repeats: usize,
+    /// The folder that `bench/cpu_model.py` made, whose weights inference has instead of random ones.
+    #[arg(long)]
+    model: Option<PathBuf>,
     /// A CSV whose texts are taken batch by batch, instead of random tokens.
     #[arg(long, requires = "tokenizer")]
     texts: Option<PathBuf>,
@@ -69,13 +76,20 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
     let config = DebertaConfig::from_json(CONFIG.as_bytes())?;
-    let weights = random_weights(&config)?;
+    let weights = match &arguments.model {
+        Some(folder) => {
+            candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu)?
+                .into_iter()
+                .collect()
+        }
+        None => random_weights(&config)?,
+    };
     let mut batches = batches(&arguments)?;
     match arguments.case.as_str() {
         "inference" => {
-            let weights = Weights::new(&weights);
-            let classifier = Classifier::new(&config, LABELS, &weights)?.freeze()?;
-            serve(|| Ok(classifier.probabilities(&batches.next()).map(drop)?))
+            let classifier = resident_classifier(&config, LABELS, weights, arguments.encoding)?;
+            let error = arguments.model.as_ref().map(|folder| logit_error(&classifier, folder));
+            serve(error.transpose()?, || Ok(classifier.probabilities(&batches.next()).map(drop)?))
         }
         "train" => {
             let compute = Compute { device: Device::Cpu, precision: Precision::F32 };
@@ -88,7 +102,7 @@ fn main() -> Result<()> {
             let elements = arguments.batch * LABELS;
             let targets = (0..elements).map(|i| f32::from(i % 3 == 0)).collect();
             let targets = Tensor::from_vec(targets, (arguments.batch, LABELS), &Device::Cpu)?;
-            serve(|| {
+            serve(None, || {
                 optimizer.zero_grad();
                 let tape = Tape::new(results.steps() as u64);
                 let logits = classifier.forward(&batches.next(), Some(&tape))?;
@@ -109,7 +123,7 @@ fn main() -> Result<()> {
 }
 
 /// Warms up, then times one repeat for each line on stdin.
-fn serve(mut repeat: impl FnMut() -> Result<()>) -> Result<()> {
+fn serve(logit_error: Option<f32>, mut repeat: impl FnMut() -> Result<()>) -> Result<()> {
     for _ in 0..WARM_UP {
         repeat()?;
     }
@@ -121,10 +135,28 @@ fn serve(mut repeat: impl FnMut() -> Result<()>) -> Result<()> {
         let ms = start.elapsed().as_secs_f64() * 1e3;
         let peak =
             native_train::memory::peak_memory_bytes().context("no peak memory on this system")?;
-        writeln!(stdout, "{}", serde_json::json!({"ms": ms, "peak_mib": peak >> 20}))?;
+        let line =
+            serde_json::json!({"ms": ms, "peak_mib": peak >> 20, "logit_error": logit_error});
+        writeln!(stdout, "{line}")?;
         stdout.flush()?;
     }
     Ok(())
+}
+
+/// Some texts' ids and what PyTorch makes of them.
+#[derive(Deserialize)]
+struct Probe {
+    ids: Vec<Vec<u32>>,
+    logits: Vec<Vec<f32>>,
+}
+
+/// The largest difference of a logit from PyTorch's.
+fn logit_error(classifier: &FrozenClassifier, folder: &Path) -> Result<f32> {
+    let probe: Probe = serde_json::from_slice(&std::fs::read(folder.join("probe.json"))?)?;
+    let logits = classifier.logits(&Batch::pack(probe.ids.iter().map(Vec::as_slice)))?;
+    let logits: Vec<f32> = logits.flatten_all()?.to_vec1()?;
+    let pairs = logits.iter().zip(probe.logits.iter().flatten());
+    Ok(pairs.map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f32::max))
 }
 
 fn random_weights(config: &DebertaConfig) -> Result<BTreeMap<String, Tensor>> {

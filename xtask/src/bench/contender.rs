@@ -12,6 +12,8 @@ pub struct Timing {
     pub ms: f64,
     /// The process's largest resident set so far.
     pub peak_mib: f64,
+    /// The largest difference of a logit from PyTorch's, if the side says so.
+    pub logit_error: Option<f64>,
 }
 
 impl Timing {
@@ -19,6 +21,7 @@ impl Timing {
         Self {
             ms: median(timings.iter().map(|timing| timing.ms)),
             peak_mib: median(timings.iter().map(|timing| timing.peak_mib)),
+            logit_error: timings.first().and_then(|timing| timing.logit_error),
         }
     }
 }
@@ -76,7 +79,12 @@ impl Drop for Contender {
 
 fn timing(line: &str) -> Option<Timing> {
     let value: Value = serde_json::from_str(line).ok()?;
-    Some(Timing { ms: value["ms"].as_f64()?, peak_mib: value["peak_mib"].as_f64()? })
+    let number = |name: &str| value[name].as_f64();
+    Some(Timing {
+        ms: number("ms")?,
+        peak_mib: number("peak_mib")?,
+        logit_error: number("logit_error"),
+    })
 }
 
 #[cfg(test)]
@@ -90,10 +98,12 @@ mod tests {
     #[test]
     fn a_line_in_is_a_timing_out() {
         let mut counting = script(
-            r#"n=0; while read -r _; do n=$((n+1)); echo "{\"ms\":$n.5,\"peak_mib\":7}"; done"#,
+            r#"n=0; while read -r _; do n=$((n+1)); echo "{\"ms\":$n.5,\"peak_mib\":7,\"logit_error\":null}"; done"#,
         );
-        assert_eq!(counting.turn().expect("a timing"), Timing { ms: 1.5, peak_mib: 7.0 });
-        assert_eq!(counting.turn().expect("a timing"), Timing { ms: 2.5, peak_mib: 7.0 });
+        for ms in [1.5, 2.5] {
+            let expected = Timing { ms, peak_mib: 7.0, logit_error: None };
+            assert_eq!(counting.turn().expect("a timing"), expected);
+        }
     }
 
     #[test]
