@@ -41,9 +41,6 @@ pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
     let thresholds = (!args.probabilities).then(|| trained.thresholds()).transpose()?;
     let open = || TextStream::open(&args.inference.input, &trained.options);
     let chunks = chunks_of(args.part, open)?;
-    if let Some(texts) = open()?.next_chunk(COMPARED_ROWS)? {
-        trained.tell_difference(&texts.texts, progress)?;
-    }
     let mut stream = open()?;
     let mut names = vec![stream.id_column().unwrap_or(ID).to_owned()];
     names.extend(args.with_text.then(|| stream.text_column().to_owned()));
@@ -60,6 +57,10 @@ pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
             let Some(texts) = stream.next_chunk(CHUNK_ROWS)? else { break };
             if !chunks.contains(&chunk) {
                 continue;
+            }
+            if rows == 0 {
+                let compared = texts.len().min(COMPARED_ROWS);
+                trained.tell_difference(&texts.texts[..compared], progress)?;
             }
             let labelled =
                 trained.ensemble.label(&texts.texts, |done| progress.rows(rows + done))?;

@@ -1,6 +1,7 @@
 //! The division of a kernel's loop: into tasks for threads, by size alone, and into lanes for vector
 //! instructions. The tasks' partial sums are added up in a fixed order.
 
+#[cfg(target_arch = "x86_64")]
 use super::isa::Isa;
 
 /// The elements of a row-wise kernel that one task handles: 64 KiB of f32, about what a second-level

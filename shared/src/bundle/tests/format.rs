@@ -7,11 +7,10 @@ use safetensors::SafeTensors;
 
 use super::super::encoding::Residency;
 use super::super::sink::{Filled, Sink};
-use super::super::{EnsembleScores, FoldScores, LARGEST_SHARD, Verification};
+use super::super::{EnsembleScores, FoldScores, LARGEST_SHARD, Verification, resident_classifier};
 use super::*;
 use crate::batch::Batch;
-use crate::model::Classifier;
-use crate::nn::{QuantizedEmbedding, Weights};
+use crate::nn::QuantizedEmbedding;
 use crate::quant::QuantizedMatrix;
 
 fn logit_difference(encoding: Format) -> f32 {
@@ -31,7 +30,7 @@ pub(super) fn largest_logit_difference(bundle: &Bundle, folds: &[Tensors]) -> f3
             classifier.logits(&batch).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
         };
         let dense = dense(tensors, config);
-        let expected = Classifier::new(config, 2, &Weights::new(&dense)).unwrap().freeze().unwrap();
+        let expected = resident_classifier(config, 2, dense, Format::F32.into()).unwrap();
         for (found, expected) in logits(model.classifier()).iter().zip(logits(&expected)) {
             largest = largest.max((found - expected).abs());
         }
@@ -55,6 +54,20 @@ fn a_fold_says_what_its_tensors_say() {
     // Sixteen levels instead of 255.
     let int4 = logit_difference(Format::Int4);
     assert!(int8 < int4 && int4 < 30.0 * int8, "{int4}");
+}
+
+/// A model of tensors in memory is the fold of their bundle, to the bit, in every format that has no deltas.
+#[test]
+fn a_resident_classifier_is_the_fold_of_a_bundle() {
+    let config = config(40);
+    let batch = Batch::pack([&[1, 5, 9, 2][..], &[1, 30, 2]].into_iter());
+    for (name, format) in Format::NAMED {
+        let loaded = bundle(format).load(0).unwrap();
+        let dense = dense(&tensors(&config)[0], &config);
+        let resident = resident_classifier(&config, 2, dense, format.into()).unwrap();
+        let found = resident.probabilities(&batch).unwrap();
+        assert_eq!(found, loaded.classifier().probabilities(&batch).unwrap(), "{name}");
+    }
 }
 
 /// One large number a row takes seven bits of eight from the others.
@@ -327,7 +340,7 @@ proptest! {
         let batch = Batch::pack(texts);
         for (place, tensors) in folds.iter().enumerate() {
             let dense = dense(tensors, &config);
-            let expected = Classifier::new(&config, 2, &Weights::new(&dense)).unwrap().freeze().unwrap();
+            let expected = resident_classifier(&config, 2, dense, Format::F32.into()).unwrap();
             let found = bundle.load(place).unwrap().classifier().probabilities(&batch).unwrap();
             prop_assert_eq!(found, expected.probabilities(&batch).unwrap());
         }
