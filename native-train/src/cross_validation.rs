@@ -24,6 +24,7 @@ use crate::progress::Progress;
 use crate::run::lease::Lease;
 use crate::run::{FoldFolder, Run, files, tensors};
 use crate::training::checkpoint;
+use crate::training::event_file::EventFolder;
 use crate::training::fine_tuning::{self, Trained};
 use crate::training::metrics_log::EpochRecord;
 use crate::training::trainer::Files;
@@ -54,6 +55,8 @@ pub struct Plan<'a> {
     pub test: Option<&'a [Vec<u32>]>,
     /// The right to train.
     pub lease: Option<Arc<Lease>>,
+    /// Where TensorBoard finds each model's training, if it is to.
+    pub events: Option<EventFolder>,
 }
 
 /// The rows that a model learns from.
@@ -186,11 +189,13 @@ fn train_model(
         hyperparameters: plan.hyperparameters,
         compute,
     };
+    let events = plan.events.as_ref().map(|events| events.within(&folder.name()));
     let files = Files {
         lease: plan.lease.as_deref(),
         checkpoint: &folder.checkpoint(),
         checkpoint_interval: plan.checkpoint_interval,
         metrics: &folder.metrics_jsonl(),
+        events: events.as_ref(),
     };
     let config = &plan.pretrained.config;
     let trained = fine_tuning::train(config, initial.tensors, context, &files, progress)?;

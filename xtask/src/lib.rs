@@ -18,5 +18,6 @@ mod slurm;
 pub mod small;
 pub mod stories;
 pub mod survive;
+mod tensorboard;
 pub mod test;
 pub mod workspace;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use fs_err as fs;
 
 use crate::setup;
@@ -22,6 +22,12 @@ const TRAIN: &str =
 
 /// The rows of the demo's file that are trained on.
 const ROWS: usize = 400;
+
+/// How often the jobs are submitted again, at most.
+const LATER_SUBMISSIONS: usize = 3;
+
+/// The lines of each log that are printed after a failure.
+const LOG_LINES: usize = 40;
 
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -52,7 +58,7 @@ pub fn check(workspace: &Workspace) -> Result<Result<(), &'static str>> {
     shell::run(train.stdout(Stdio::null()), "the training of one process failed")?;
 
     let cluster = Cluster::start(&shell, &folder)?;
-    let Some(mut cluster) = cluster else { return Ok(Err("Slurm does not start here")) };
+    let Some(cluster) = cluster else { return Ok(Err("Slurm does not start here")) };
     let line = format!(
         "cluster slurm --set program={} --set gpus=0 --set cpus=1 --set memory=1 --set at-once=2 {TRAIN} --output run",
         program.display()
@@ -62,6 +68,15 @@ pub fn check(workspace: &Workspace) -> Result<Result<(), &'static str>> {
         .context("`native-train cluster slurm` failed")?;
     fs::write(folder.join("job.sh"), script)?;
 
+    train_on(cluster).inspect_err(|_| print_logs(&folder))?;
+    let expected = Contents::of(&whole.join("run"))?;
+    let found = Contents::of(&folder.join("run"))?;
+    found.must_be(&expected).inspect_err(|_| print_logs(&folder))?;
+    Ok(Ok(()))
+}
+
+/// Submits the jobs, disturbs them, and submits them again until the run is gathered.
+fn train_on(mut cluster: Cluster) -> Result<()> {
     let array = cluster.submit()?;
     cluster.until("two folds train", |folder| trains(folder, 0) && trains(folder, 1))?;
     cluster.say(&["scancel", "--signal=KILL", "--full", &format!("{array}_0")])?;
@@ -79,17 +94,20 @@ pub fn check(workspace: &Workspace) -> Result<Result<(), &'static str>> {
         let job = format!("JobId={array}_{fold}");
         shell::answer(cluster.command("scontrol").args(["update", &job, "StartTime=now"]));
     }
-    cluster.until("nothing is queued", |_| cluster.queue().is_empty())?;
-    // The job that gathers was dropped with the task that was killed. A second submission trains what is left: nothing, unless
-    // Slurm has refused a task that it had queued again, as it does where the node has not forgotten the first one yet.
-    let trained = (0..FOLDS).filter(|&fold| is_trained(&folder, fold)).count();
+    cluster.until("nothing is queued", |_| cluster.queue().is_some_and(|jobs| jobs.is_empty()))?;
+    let trained = (0..FOLDS).filter(|&fold| is_trained(&cluster.folder, fold)).count();
     eprintln!("slurm: {trained} of {FOLDS} folds are trained by the first submission");
-    cluster.submit()?;
-    cluster.until("nothing is queued", |_| cluster.queue().is_empty())?;
-    drop(cluster);
-    let expected = Contents::of(&whole.join("run"))?;
-    Contents::of(&folder.join("run"))?.must_be(&expected)?;
-    Ok(Ok(()))
+    // The job that gathers was dropped with the task that was killed. Another submission trains what is left: nothing, unless
+    // Slurm has refused a task that it had queued again, as it does where the node has not forgotten the first one yet.
+    for _ in 0..LATER_SUBMISSIONS {
+        cluster.submit()?;
+        cluster
+            .until("nothing is queued", |_| cluster.queue().is_some_and(|jobs| jobs.is_empty()))?;
+        if cluster.folder.join("run/oof.csv").exists() {
+            return Ok(());
+        }
+    }
+    bail!("{LATER_SUBMISSIONS} more submissions have not gathered the run")
 }
 
 /// The daemons of a cluster of one node.
@@ -153,8 +171,9 @@ impl<'a> Cluster<'a> {
         Ok(number.context("no job's number is printed")?.to_owned())
     }
 
-    fn queue(&self) -> String {
-        shell::answer(self.command("squeue").args(["-h"])).unwrap_or_default()
+    /// The jobs that wait or run; `None` if Slurm does not answer.
+    fn queue(&self) -> Option<String> {
+        shell::answer(self.command("squeue").args(["-h"]))
     }
 
     fn is_running(&self, array: &str, task: usize) -> bool {
@@ -205,6 +224,21 @@ impl Drop for Cluster<'_> {
             let _ = daemon.wait();
         }
         let _ = self.command("pkill").args(["-KILL", "slurmstepd"]).status();
+    }
+}
+
+/// Prints the ends of what the daemons and the jobs have written.
+fn print_logs(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut logs: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    logs.retain(|path| path.extension().is_some_and(|it| it == "log" || it == "out"));
+    logs.sort();
+    for log in logs {
+        let text = fs::read(&log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let end = &lines[lines.len().saturating_sub(LOG_LINES)..];
+        eprintln!("slurm: {} ends with\n{}", log.display(), end.join("\n"));
     }
 }
 

@@ -245,6 +245,7 @@ impl Bench {
             checkpoint: &folder.join("checkpoint"),
             checkpoint_interval: Duration::MAX, // writing and syncing them would take longer than the steps
             metrics: &folder.join("metrics.jsonl"),
+            events: None,
         };
         let labels = self.examples.targets.columns();
         let initial = self.pretrained.load(labels, u64::from(SEED))?.tensors;

@@ -178,6 +178,7 @@ impl Shrinking {
             checkpoint: &model.checkpoint(),
             checkpoint_interval: Duration::from_secs(self.config.checkpoint_seconds),
             metrics: &model.metrics_jsonl(),
+            events: None,
         };
         let kept = trainer::train(context, optimizer, objective, &files, progress)?;
         self.save(folder, kept.weights)

@@ -3,7 +3,11 @@
 //! The user's choice, which may be `auto`, and the value that a training uses have separate types, so
 //! that no later code meets an `auto`.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -50,6 +54,39 @@ impl fmt::Display for ModelChoice {
             Self::Mini => f.write_str("mini"),
             Self::Small => f.write_str("small"),
             Self::Pretrained(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Whether a training writes event files for TensorBoard, and where: the value of `--tensorboard`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum EventFiles {
+    /// In the run's own folder, or not at all.
+    InRun(bool),
+    In(PathBuf),
+}
+
+impl Default for EventFiles {
+    fn default() -> Self {
+        Self::InRun(false)
+    }
+}
+
+impl FromStr for EventFiles {
+    type Err = std::convert::Infallible;
+
+    fn from_str(value: &str) -> Result<Self, Self::Err> {
+        Ok(value.parse().map_or_else(|_| Self::In(value.into()), Self::InRun))
+    }
+}
+
+impl EventFiles {
+    /// The folder for the event files of a run in the folder `run`.
+    pub fn folder(&self, run: &Path) -> Option<PathBuf> {
+        match self {
+            Self::InRun(wanted) => wanted.then(|| run.join("tensorboard")),
+            Self::In(folder) => Some(folder.clone()),
         }
     }
 }

@@ -18,7 +18,7 @@ use shared::csv::Delimiter;
 
 use checks::{check, check_hyperparameters};
 pub use checks::{cores, slurm_cores};
-pub use choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
+pub use choices::{DeviceChoice, EventFiles, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use places::{Places, located, of_config_file, place_of};
 pub use settings::Settings;
 pub use shrink::{ShrinkConfig, ShrinkSettings};
@@ -29,7 +29,7 @@ use crate::{
     error::UserError,
     format::Format,
     run::files::damaged,
-    training::{Hyperparameters, Order, Precision},
+    training::{Hyperparameters, Order, Precision, event_file::EventFolder},
 };
 
 /// All settings of a training, defaults filled in.
@@ -76,6 +76,8 @@ pub struct TrainConfig {
     pub parallel_folds: ParallelFolds,
     #[serde(default)]
     pub checkpoint_seconds: u64,
+    #[serde(default)]
+    pub tensorboard: EventFiles,
     pub threads: usize,
 }
 
@@ -126,6 +128,7 @@ impl TrainConfig {
                 Device::Cuda(_) => 60,
             }),
             device,
+            tensorboard: given.tensorboard.unwrap_or_default(),
             threads: given.threads.unwrap_or_else(cores),
         };
         config.check_ranges()?;
@@ -174,6 +177,30 @@ impl TrainConfig {
         }
     }
 
+    /// Where TensorBoard is to find the training; `None` if nowhere.
+    pub fn events(&self) -> Option<EventFolder> {
+        const NAMES: [&str; 14] = [
+            "model",
+            "max-len",
+            "dropout",
+            "folds",
+            "split",
+            "epochs",
+            "batch-size",
+            "grad-accumulation",
+            "lr",
+            "warmup-ratio",
+            "weight-decay",
+            "max-grad-norm",
+            "seed",
+            "precision",
+        ];
+        let folder = self.tensorboard.folder(&self.output)?;
+        let mut hyperparameters = self.table();
+        hyperparameters.retain(|name, _| NAMES.contains(&name));
+        Some(EventFolder { folder, hyperparameters })
+    }
+
     /// The settings as a config file that `--config` reads.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("settings are plain TOML values")
@@ -195,11 +222,12 @@ impl TrainConfig {
     /// The settings that keep `saved`'s training from being continued with these.
     ///
     /// Some settings do not change the result of a fold and so may differ: the folder's path, which fold
-    /// is trained, how many are side by side, on which GPUs, and the time between checkpoints. The number of threads
-    /// may not, nor may the CPU take the place of a GPU: sums that are split otherwise may be rounded differently. The
+    /// is trained, how many are side by side, on which GPUs, the time between checkpoints, and TensorBoard's files. The number
+    /// of threads may not, nor may the CPU take the place of a GPU: sums that are split otherwise may be rounded differently. The
     /// inputs' paths may differ as well, as their contents are compared.
     pub fn differences(&self, saved: &Self) -> Vec<Difference> {
-        const FREE: [&str; 4] = ["output", "only-fold", "parallel-folds", "checkpoint-seconds"];
+        const FREE: [&str; 5] =
+            ["output", "only-fold", "parallel-folds", "checkpoint-seconds", "tensorboard"];
         let is_free = |key: &str| {
             FREE.contains(&key)
                 || key == "train-csv"
@@ -333,7 +361,13 @@ mod tests {
     #[test]
     fn a_run_that_was_saved_before_a_setting_was_there_is_read() {
         let config = resolve(given()).unwrap();
-        let newer = ["soft-labels", "grad-accumulation", "parallel-folds", "checkpoint-seconds"];
+        let newer = [
+            "soft-labels",
+            "grad-accumulation",
+            "parallel-folds",
+            "checkpoint-seconds",
+            "tensorboard",
+        ];
         let saved = config.to_toml();
         let older: Vec<&str> =
             saved.lines().filter(|line| !newer.iter().any(|key| line.starts_with(key))).collect();

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use shared::csv::Delimiter;
 
-use super::choices::{DeviceChoice, ModelChoice, ParallelFolds, PrecisionChoice};
+use super::choices::{DeviceChoice, EventFiles, ModelChoice, ParallelFolds, PrecisionChoice};
 use crate::data::Split;
 use crate::format::Format;
 
@@ -197,6 +197,16 @@ pub struct Settings {
     /// Where an epoch takes seconds, writing a gigabyte after each would take longer than the training.
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub checkpoint_seconds: Option<u64>,
+
+    /// Write event files for TensorBoard, into RUN/tensorboard or the given folder
+    ///
+    /// Each fold is a run there, with its loss, learning rate, gradient norm and validation scores while it
+    /// trains, and the settings as hyperparameters. `tensorboard --logdir RUN/tensorboard` shows them.
+    #[arg(
+        long, value_name = "DIR", num_args = 0..=1, default_missing_value = "true",
+        require_equals = true, help_heading = "Machine"
+    )]
+    pub tensorboard: Option<EventFiles>,
 
     /// CPU threads, 1 or more [default: the number of cores]
     ///

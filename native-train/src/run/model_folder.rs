@@ -65,6 +65,11 @@ impl FoldFolder {
         &self.folder
     }
 
+    /// The folder's own name, `fold-0` say.
+    pub fn name(&self) -> String {
+        self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     pub fn config_json(&self) -> PathBuf {
         self.folder.join("config.json")
     }

@@ -1,5 +1,6 @@
 //! `metrics.jsonl`: one line for each step and one for each epoch. Nothing in it differs between two
-//! runs of the same training, so that a resumed run's log equals an uninterrupted one's.
+//! runs of the same training, so that a resumed run's log equals an uninterrupted one's. TensorBoard's event file
+//! says the same.
 
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::event_file::{EventFile, EventFolder};
 use crate::progress::Measure;
 use crate::run::files;
 
@@ -24,6 +26,16 @@ pub struct StepRecord {
     /// The global norm of the gradients before clipping; `None` where f16 overflowed and the step
     /// changed nothing but the loss scale.
     pub grad_norm: Option<f32>,
+}
+
+impl StepRecord {
+    /// Its figures by the names of TensorBoard's curves.
+    fn points(&self) -> Vec<(&'static str, f64)> {
+        let mut points =
+            vec![("train/loss", f64::from(self.loss)), ("train/learning_rate", self.lr)];
+        points.extend(self.grad_norm.map(|norm| ("train/gradient_norm", f64::from(norm))));
+        points
+    }
 }
 
 /// One epoch, and how good the model was at its end.
@@ -82,6 +94,14 @@ impl From<EpochRecord> for EpochLine {
 }
 
 impl EpochRecord {
+    /// Its figures by the names of TensorBoard's curves.
+    fn points(&self) -> Vec<(&'static str, f64)> {
+        let Some(validation) = self.validation else { return Vec::new() };
+        let mut points = vec![("validation/loss", f64::from(validation.loss))];
+        points.extend(validation.macro_f1.map(|macro_f1| ("validation/macro_f1", macro_f1)));
+        points
+    }
+
     /// Whether its weights are to be kept instead of those of the best epoch before: where nothing was measured,
     /// the later ones are.
     pub fn improves_on(&self, best: &Self) -> bool {
@@ -111,6 +131,8 @@ impl Validation {
 pub struct MetricsLog {
     path: PathBuf,
     file: BufWriter<File>,
+    /// Where TensorBoard sees it, if it is to.
+    events: Option<EventFile>,
 }
 
 impl MetricsLog {
@@ -131,15 +153,50 @@ impl MetricsLog {
             return Err(files::damaged(path, "it is shorter than at the last checkpoint"));
         }
         file.set_len(bytes).with_context(context)?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), events: None })
+    }
+
+    /// From now on TensorBoard sees in `folder` what the log says. What it says already is added if the folder has nothing
+    /// yet.
+    ///
+    /// # Errors
+    /// If the log cannot be read, or the folder cannot be written.
+    pub fn show_in(&mut self, folder: &EventFolder) -> Result<()> {
+        let (steps, epochs) = read(&self.path)?;
+        let is_new = !folder.is_used();
+        let mut events = folder.begin(steps.last().map_or(0, |last| last.step))?;
+        if is_new {
+            steps.iter().try_for_each(|step| events.points(step.step, &step.points()))?;
+            epochs.iter().try_for_each(|epoch| events.points(epoch.step, &epoch.points()))?;
+        }
+        self.events = Some(events);
+        Ok(())
     }
 
     pub fn step(&mut self, record: &StepRecord) -> Result<()> {
+        if let Some(events) = &mut self.events {
+            events.points(record.step, &record.points())?;
+        }
         self.append(record)
     }
 
     pub fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        if let Some(events) = &mut self.events {
+            events.points(record.step, &record.points())?;
+            events.flush()?;
+        }
         self.append(record)
+    }
+
+    /// Ends the log of a training that is at its end.
+    ///
+    /// # Errors
+    /// As of [`sync`](Self::sync).
+    pub fn end(&mut self) -> Result<()> {
+        if let Some(events) = &mut self.events {
+            events.end()?;
+        }
+        self.sync().map(drop)
     }
 
     /// Writes everything to the disk and returns the log's length in bytes.

@@ -4,6 +4,7 @@
 pub mod arena;
 pub mod checkpoint;
 mod context;
+pub mod event_file;
 mod examples;
 pub mod fine_tuning;
 pub mod lr_scheduler;

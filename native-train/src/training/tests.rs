@@ -33,7 +33,7 @@ const HYPERPARAMETERS: Hyperparameters = Hyperparameters {
 const F32: Compute = Compute { device: Device::Cpu, precision: Precision::F32 };
 
 fn files<'a>(checkpoint: &'a Path, metrics: &'a Path) -> Files<'a> {
-    Files { lease: None, checkpoint, checkpoint_interval: Duration::ZERO, metrics }
+    Files { lease: None, checkpoint, checkpoint_interval: Duration::ZERO, metrics, events: None }
 }
 
 /// A fold that is validated on the rows it trains on.

@@ -15,6 +15,7 @@ use shared::model::WORD_EMBEDDINGS;
 use super::arena::Arena;
 use super::checkpoint::{Checkpoint, Position};
 use super::context::{Hyperparameters, Order, PhaseTimes, Precision, TrainingContext};
+use super::event_file::EventFolder;
 use super::lr_scheduler::LinearSchedule;
 use super::metrics_log::{self, EpochRecord, MetricsLog, StepRecord, Validation};
 use super::objective::{MicroBatch, Objective};
@@ -37,6 +38,8 @@ pub struct Files<'a> {
     /// The least time between two checkpoints, and from the beginning to the first.
     pub checkpoint_interval: Duration,
     pub metrics: &'a Path,
+    /// Where TensorBoard sees the log as well, if it is to.
+    pub events: Option<&'a EventFolder>,
 }
 
 /// The weights that a training keeps: those of its best epoch.
@@ -110,6 +113,9 @@ pub fn train<O: Objective>(
     let mut trainer = Trainer::new(context, optimizer, objective)?;
     let steps_per_epoch = trainer.steps_per_epoch();
     let (epochs_done, mut log) = trainer.resume(files)?;
+    if let Some(events) = files.events {
+        log.show_in(events)?;
+    }
     let mut saved = Instant::now();
     let listening = Listening::begin()?;
     for epoch in epochs_done..epochs {
@@ -128,7 +134,7 @@ pub fn train<O: Objective>(
             saved = Instant::now();
         }
     }
-    log.sync()?;
+    log.end()?;
     trainer.finish()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Programs that are fetched or built go to `TARGET/tools`; the Rust components and Chromium have one home each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -18,6 +18,8 @@ pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 const TRUNK_VERSION: &str = "0.21.14";
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
+
+const TENSORBOARD_VERSION: &str = "2.20.0";
 
 const CHROMIUM_NAMES: [&str; 5] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
@@ -189,6 +191,38 @@ pub fn slurm(shell: &Shell) -> Result<Result<(), &'static str>> {
     };
     install(shell, apt_get, &PACKAGES)?;
     Ok(Ok(()))
+}
+
+/// Makes a Python in the tools' folder that has TensorBoard, and returns it. `Err(reason)` inside: it cannot be had here.
+///
+/// # Errors
+/// If apt-get fails.
+pub fn tensorboard(workspace: &Workspace, shell: &Shell) -> Result<Result<PathBuf, &'static str>> {
+    let folder = workspace.tools().join(format!("tensorboard-{TENSORBOARD_VERSION}"));
+    let python = folder.join("bin/python");
+    let imports = |python: &Path, module: &str| {
+        shell::answer(shell.command(python).args(["-c", &format!("import {module}")])).is_some()
+    };
+    if imports(&python, "tensorboard.backend.event_processing.event_accumulator") {
+        return Ok(Ok(python));
+    }
+    let Some(system) = shell.find(&["python3"]) else { return Ok(Err("there is no python3 here")) };
+    if !imports(&system, "ensurepip") {
+        let Some(apt_get) = apt_get(shell) else {
+            return Ok(Err("Python has no venv here, and there is no apt-get to install it"));
+        };
+        install(shell, apt_get, &["python3-venv"])?;
+    }
+    eprintln!("setup: installing TensorBoard {TENSORBOARD_VERSION} from PyPI");
+    let mut venv = shell.command(system);
+    shell::run(venv.args(["-m", "venv"]).arg(&folder), "see Python's message above")?;
+    let packages = [&format!("tensorboard=={TENSORBOARD_VERSION}")[..], "setuptools<81"];
+    let mut pip = shell.command(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    match shell::run(&mut pip, "is PyPI reachable?") {
+        Ok(()) => Ok(Ok(python)),
+        Err(_) => Ok(Err("TensorBoard cannot be fetched from PyPI")),
+    }
 }
 
 /// Starts munge, by which Slurm's daemons know each other, if it does not run.

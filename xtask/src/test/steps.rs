@@ -17,6 +17,7 @@ use crate::site::{self, Site};
 use crate::slurm;
 use crate::stories;
 use crate::survive;
+use crate::tensorboard;
 use crate::workspace::Workspace;
 
 #[derive(clap::Args)]
@@ -182,6 +183,14 @@ pub fn bundles(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 /// The jobs of `native-train cluster slurm`, on a real Slurm of this machine.
 pub fn cluster(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     match slurm::check(workspace)? {
+        Ok(()) => Ok(Outcome::Passed),
+        Err(reason) => Ok(Outcome::Skipped(reason)),
+    }
+}
+
+/// TensorBoard's reader on the event files of a training.
+pub fn tensorboard(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    match tensorboard::check(workspace)? {
         Ok(()) => Ok(Outcome::Passed),
         Err(reason) => Ok(Outcome::Skipped(reason)),
     }

@@ -121,7 +121,8 @@ fn train_all(
     }
     progress.note("the same model without a teacher, for comparison");
     let labels_alone = lessons.without_teacher();
-    let plan = Plan { lessons: &labels_alone, test: None, ..plan };
+    let events = plan.events.as_ref().map(|events| events.within("baseline"));
+    let plan = Plan { lessons: &labels_alone, test: None, events, ..plan };
     let alone = cross_validation::run(&plan, &run.baseline(), progress)?;
     outcome.times += alone.times;
     outcome.prediction_time += alone.prediction_time;

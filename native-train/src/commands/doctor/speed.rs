@@ -83,6 +83,7 @@ pub fn measure(device: Device) -> Result<Speed> {
         checkpoint: &scratch.0.join("checkpoint"),
         checkpoint_interval: Duration::MAX,
         metrics: &scratch.0.join("metrics.jsonl"),
+        events: None,
     };
     let mut progress = Progress::timing();
     let initial = model.load(LABELS, 42)?.tensors;

@@ -109,6 +109,7 @@ pub fn plan<'a>(
         workers: forecast::workers(context)?,
         test: material.test.as_deref(),
         lease: run.lease(),
+        events: config.events(),
     })
 }
 

@@ -60,7 +60,7 @@ fn a_fold_says_what_its_tensors_say() {
 #[test]
 fn a_resident_classifier_is_the_fold_of_a_bundle() {
     let config = config(40);
-    let batch = Batch::pack([&[1, 5, 9, 2][..], &[1, 30, 2]].into_iter());
+    let batch = Batch::pack([&[1, 5, 9, 2][..], &[1, 30, 2]]);
     for (name, format) in Format::NAMED {
         let loaded = bundle(format).load(0).unwrap();
         let dense = dense(&tensors(&config)[0], &config);
