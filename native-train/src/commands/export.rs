@@ -29,6 +29,9 @@ use crate::{
     progress::Progress,
 };
 
+/// The share of an ensemble's decisions that one model has to share, to stand for it.
+const LEAST_AGREEMENT: f64 = 0.9;
+
 /// Writes and verifies the bundle, and prints how it compares with the run.
 ///
 /// # Errors
@@ -75,9 +78,24 @@ pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
     if let EncodingChoice::This(encoding) = args.encoding {
         verify::check(&found, encoding)?;
     }
+    if let Some(doubt) = doubt_of_mean(models, found.models.ensemble.agreement) {
+        progress.warn(doubt);
+    }
     let manifest = chosen.manifest.verified(found.models, found.final_model);
     folder.publish(&manifest)?;
     print(&export.account(&manifest, table))
+}
+
+/// What is to be said of a model of averaged weights that decides less often as the run's ensemble does than
+/// [`LEAST_AGREEMENT`].
+fn doubt_of_mean(models: Models, agreement: f64) -> Option<String> {
+    (matches!(models, Models::Soup) && agreement < LEAST_AGREEMENT).then(|| {
+        format!(
+            "the averaged weights decide {:.0}% as the ensemble does: these folds have no useful mean, as each began with other \
+             random weights in its head or learned far from the others; `distil` trains one model of all",
+            100.0 * agreement
+        )
+    })
 }
 
 /// The models that a bundle of the run gets.

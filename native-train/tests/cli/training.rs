@@ -112,6 +112,7 @@ fn a_run_holds_what_it_should_and_tells_how_it_went() {
     precision = "f32"
     parallel-folds = "auto"
     checkpoint-seconds = 0
+    tensorboard = false
     threads = 2
     "#);
 
