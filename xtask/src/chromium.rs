@@ -1,9 +1,7 @@
-//! The browser that the page is tested in: how it is started, and the process that drives it.
+//! Chromium: how it is started, alone or driven, and `web`'s tests that run in it.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::thread;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use fs_err as fs;
@@ -30,14 +28,18 @@ const FLAGS: [&str; 12] = [
     "--window-size=1280,900",
 ];
 
-/// The request to chromedriver: this Chromium with our flags and `more`.
-pub fn capabilities(chromium: &Path, more: &[String]) -> Value {
+/// The request to chromedriver: this Chromium with our flags and `more`, and with these settings besides.
+pub fn capabilities(chromium: &Path, more: &[String], settings: &[(&str, Value)]) -> Value {
     let arguments: Vec<&str> = FLAGS.into_iter().chain(more.iter().map(String::as_str)).collect();
+    let mut preferences = json!({ "download.prompt_for_download": false });
+    for (name, value) in settings {
+        preferences[*name] = value.clone();
+    }
     json!({
         "goog:chromeOptions": {
             "binary": chromium,
             "args": arguments,
-            "prefs": { "download.prompt_for_download": false },
+            "prefs": preferences,
         },
         "goog:loggingPrefs": { "browser": "ALL" },
     })
@@ -74,7 +76,7 @@ pub fn tests(workspace: &Workspace) -> Result<Command> {
     let shell = Shell::new(workspace);
     let Programs { chromium, chromedriver } = Programs::find(&shell)?;
     let settings = workspace.target.join("webdriver.json");
-    fs::write(&settings, capabilities(&chromium, &[]).to_string())?;
+    fs::write(&settings, capabilities(&chromium, &[], &[]).to_string())?;
     let mut command = shell.cargo("test");
     command
         .args(["--package", "web", "--target", WASM_TARGET])
@@ -82,69 +84,4 @@ pub fn tests(workspace: &Workspace) -> Result<Command> {
         .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &settings)
         .env("CHROMEDRIVER", &chromedriver);
     Ok(command)
-}
-
-/// A chromedriver that lives as long as this value.
-pub struct Driver {
-    process: Child,
-    port: u16,
-}
-
-impl Driver {
-    pub fn start(shell: &Shell, program: &Path) -> Result<Self> {
-        let mut process = shell
-            .command(program)
-            .args(["--port=0", "--log-level=SEVERE"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        let said = process.stdout.take().expect("it is piped");
-        match read_port(said) {
-            Ok(port) => Ok(Self { process, port }),
-            Err(error) => {
-                process.kill()?;
-                process.wait()?;
-                Err(error)
-            }
-        }
-    }
-
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // It is gone already or it goes now; a test's verdict does not hang on it.
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-/// Chromedriver chooses a port and says which: `... started successfully on port 40123.`
-fn read_port(said: ChildStdout) -> Result<u16> {
-    let mut lines = BufReader::new(said).lines();
-    let port = lines.by_ref().map_while(Result::ok).find_map(|line| port_in(&line));
-    // What else it says is read and dropped, so that it never waits for a reader.
-    thread::spawn(move || lines.for_each(drop));
-    port.context("chromedriver ended without naming its port")
-}
-
-fn port_in(line: &str) -> Option<u16> {
-    line.strip_suffix('.')?.rsplit_once("on port ")?.1.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_the_port_in_what_chromedriver_says() {
-        let port = port_in("ChromeDriver was started successfully on port 40123.");
-        assert_eq!(port, Some(40123));
-        let first = "Starting ChromeDriver 156.0.8078.79 (a21ce95c) on port 0";
-        assert_eq!(port_in(first), None);
-    }
 }

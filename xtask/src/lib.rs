@@ -6,6 +6,7 @@ pub mod chromium;
 pub mod cuda;
 pub mod demo;
 pub mod docs;
+pub mod engines;
 pub mod gpu_check;
 pub mod imports;
 pub mod package;

@@ -17,7 +17,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Installs what the tests need and is missing: wasm32 target, trunk, wasm-bindgen, Chromium.
+    /// Installs what the tests need and is missing: wasm32 target, trunk, wasm-bindgen, three browsers.
     Setup,
     /// Runs everything that CI runs, after `setup`.
     Test(test::Arguments),

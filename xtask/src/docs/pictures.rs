@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use fs_err as fs;
 
+use crate::engines::Engine;
 use crate::site::Site;
-use crate::stories;
+use crate::stories::{self, Choice};
 use crate::workspace::Workspace;
 
 const STORY: &str = "the_picture_of_the_readme";
@@ -15,7 +16,8 @@ const SCHEMES: [&str; 2] = ["light", "dark"];
 const LARGEST: usize = 200_000;
 
 pub fn renew(workspace: &Workspace) -> Result<()> {
-    stories::run(workspace, STORY, 1)?;
+    let choice = Choice { story: STORY, engine: Some(Engine::Chromium), times: 1 };
+    stories::run(workspace, &choice)?;
     let folder = workspace.root.join(FOLDER);
     fs::create_dir_all(&folder)?;
     for scheme in SCHEMES {

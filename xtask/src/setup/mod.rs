@@ -21,6 +21,9 @@ const CARGO_DENY_VERSION: &str = "0.20.2";
 
 const TENSORBOARD_VERSION: &str = "2.20.0";
 
+/// Any that is on PATH will do; this is the one that is built.
+const GECKODRIVER_VERSION: &str = "0.37.1";
+
 const CHROMIUM_NAMES: [&str; 5] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 
@@ -35,7 +38,16 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     rust_component(&shell, "clippy", "clippy")?;
     cargo_deny(workspace, &shell)?;
     chromium(&shell)?;
-    eprintln!("setup: everything is there");
+    // Without them the page is tested in Chromium alone, and the stories say so.
+    let others = [("Firefox", firefox(workspace, &shell)), ("WebKitGTK", webkit(&shell))];
+    let mut is_whole = true;
+    for (name, outcome) in others {
+        if let Err(error) = outcome {
+            eprintln!("setup: no {name} to test the page in: {error:#}");
+            is_whole = false;
+        }
+    }
+    eprintln!("setup: everything {}is there", if is_whole { "" } else { "else " });
     Ok(())
 }
 
@@ -79,6 +91,24 @@ pub fn find_chromium(shell: &Shell) -> Option<PathBuf> {
 /// The program that drives that browser: `CHROMEDRIVER`, as wasm-bindgen's test runner has it, else the one on PATH.
 pub fn find_chromedriver(shell: &Shell) -> Option<PathBuf> {
     std::env::var_os("CHROMEDRIVER").map(PathBuf::from).or_else(|| shell.find(&["chromedriver"]))
+}
+
+/// Firefox: `QUINTET_FIREFOX`, else the first on PATH.
+pub fn find_firefox(shell: &Shell) -> Option<PathBuf> {
+    let named = std::env::var_os("QUINTET_FIREFOX").map(PathBuf::from);
+    named.or_else(|| shell.find(&["firefox-esr", "firefox"]))
+}
+
+pub fn find_geckodriver(shell: &Shell) -> Option<PathBuf> {
+    shell.find(&["geckodriver"])
+}
+
+pub fn find_webkit_driver(shell: &Shell) -> Option<PathBuf> {
+    shell.find(&["WebKitWebDriver"])
+}
+
+pub fn find_xvfb(shell: &Shell) -> Option<PathBuf> {
+    shell.find(&["Xvfb"])
 }
 
 fn rust_component(shell: &Shell, component: &str, subcommand: &str) -> Result<()> {
@@ -171,6 +201,43 @@ fn chromium(shell: &Shell) -> Result<()> {
         );
     };
     install(shell, apt_get, &PACKAGES)
+}
+
+/// Installs Firefox from Debian, and its driver, which Debian does not have.
+fn firefox(workspace: &Workspace, shell: &Shell) -> Result<()> {
+    const PACKAGES: [&str; 1] = ["firefox-esr"];
+    if find_firefox(shell).is_none() {
+        let apt_get = apt_get(shell).with_context(|| missing("Firefox", &PACKAGES))?;
+        install(shell, apt_get, &PACKAGES)?;
+    }
+    if find_geckodriver(shell).is_some() {
+        return Ok(());
+    }
+    let geckodriver = Tool {
+        package: "geckodriver",
+        programs: &["geckodriver"],
+        version: GECKODRIVER_VERSION,
+        build_flags: &["--locked"],
+        build_time: "2 minutes",
+    };
+    geckodriver.install(workspace, shell)
+}
+
+/// Installs WebKitGTK's driver, which brings its browser, and the screen that this needs.
+fn webkit(shell: &Shell) -> Result<()> {
+    const PACKAGES: [&str; 2] = ["webkit2gtk-driver", "xvfb"];
+    if find_webkit_driver(shell).is_some() && find_xvfb(shell).is_some() {
+        return Ok(());
+    }
+    let apt_get = apt_get(shell).with_context(|| missing("WebKitWebDriver or Xvfb", &PACKAGES))?;
+    install(shell, apt_get, &PACKAGES)
+}
+
+fn missing(what: &str, packages: &[&str]) -> String {
+    format!(
+        "{what} is not found, and there is no apt-get to install it (Debian, as root: `apt-get install {}`)",
+        packages.join(" ")
+    )
 }
 
 /// Installs Slurm's daemons, as root only: they run as root. `Err(reason)` inside: it cannot be had here.

@@ -23,6 +23,8 @@ struct Row {
     name: &'static str,
     verdict: Verdict,
     seconds: f64,
+    /// What a step that passed could not run.
+    left_out: Vec<String>,
 }
 
 enum Verdict {
@@ -87,11 +89,16 @@ fn take(step: &Step, workspace: &Workspace, arguments: &Arguments, before: &[Row
     };
     if let Some(needed) = step.needs.iter().find(|needed| fell(needed)) {
         eprintln!("-- {name}: skipped, as `{needed}` did not pass");
-        return Row { name, verdict: Verdict::Skipped, seconds: 0.0 };
+        return Row { name, verdict: Verdict::Skipped, seconds: 0.0, left_out: Vec::new() };
     }
     let start = Instant::now();
+    let mut left_out = Vec::new();
     let verdict = match (step.run)(workspace, arguments) {
         Ok(Outcome::Passed) => Verdict::Passed,
+        Ok(Outcome::InPart(sentences)) => {
+            left_out = sentences;
+            Verdict::Passed
+        }
         Ok(Outcome::Skipped(why)) => {
             eprintln!("-- {name}: skipped, {why}");
             Verdict::Skipped
@@ -101,12 +108,12 @@ fn take(step: &Step, workspace: &Workspace, arguments: &Arguments, before: &[Row
             Verdict::Failed(format!("{error:#}"))
         }
     };
-    Row { name, verdict, seconds: start.elapsed().as_secs_f64() }
+    Row { name, verdict, seconds: start.elapsed().as_secs_f64(), left_out }
 }
 
 fn print_table(rows: &[Row]) {
     println!("\n{:<18} {:<8} {:>8}", "step", "", "seconds");
-    for Row { name, verdict, seconds } in rows {
+    for Row { name, verdict, seconds, .. } in rows {
         let verdict = match verdict {
             Verdict::Passed => "passed",
             Verdict::Failed(_) => "FAILED",
@@ -115,4 +122,7 @@ fn print_table(rows: &[Row]) {
         println!("{name:<18} {verdict:<8} {seconds:>8.1}");
     }
     println!("{:<27} {:>8.1}", "all", rows.iter().map(|row| row.seconds).sum::<f64>());
+    for Row { name, left_out, .. } in rows {
+        left_out.iter().for_each(|sentence| println!("{name}: {sentence}"));
+    }
 }

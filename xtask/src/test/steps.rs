@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::chromium;
 use crate::cuda::{self, EMULATOR, Toolkit};
 use crate::docs;
+use crate::engines::Engine;
 use crate::imports;
 use crate::package;
 use crate::payload;
@@ -15,7 +16,7 @@ use crate::setup::{self, WASM_TARGET};
 use crate::shell::{self, Shell};
 use crate::site::{self, Site};
 use crate::slurm;
-use crate::stories;
+use crate::stories::{self, Choice};
 use crate::survive;
 use crate::tensorboard;
 use crate::workspace::Workspace;
@@ -26,9 +27,13 @@ pub struct Arguments {
     #[arg(long, default_value = "")]
     pub only: String,
 
-    /// Of the stories in Chromium, only those whose name contains this.
+    /// Of the stories in browsers, only those whose name contains this.
     #[arg(long, default_value = "")]
     pub story: String,
+
+    /// Plays the stories in this engine only: chromium, firefox or webkit.
+    #[arg(long, value_parser = Engine::named)]
+    pub engine: Option<Engine>,
 
     /// Runs the stories so many times, whichever fail, and prints how often each passed.
     #[arg(long, default_value = "1", value_name = "TIMES")]
@@ -38,6 +43,8 @@ pub struct Arguments {
 /// The outcome of a step that did not fail.
 pub enum Outcome {
     Passed,
+    /// What could be run has passed; each sentence names something that could not.
+    InPart(Vec<String>),
     Skipped(&'static str),
 }
 
@@ -209,8 +216,10 @@ pub fn survive(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 }
 
 pub fn stories(workspace: &Workspace, arguments: &Arguments) -> Result<Outcome> {
-    stories::run(workspace, &arguments.story, arguments.repeat.get())?;
-    Ok(Outcome::Passed)
+    let Arguments { story, engine, repeat, .. } = arguments;
+    let choice = Choice { story, engine: *engine, times: repeat.get() };
+    let absent = stories::run(workspace, &choice)?;
+    Ok(if absent.is_empty() { Outcome::Passed } else { Outcome::InPart(absent) })
 }
 
 fn passed(command: &mut Command, remedy: &str) -> Result<Outcome> {

@@ -1,8 +1,10 @@
 //! The page for people who cannot see it, or not well.
 
 use serde_json::{Value, json};
+use xtask::engines::{Ability, Scheme, Wishes};
 
-use crate::visitor::Visitor;
+use crate::browser::can;
+use crate::visitor::{Visit, Visitor};
 
 const CONTROLS: [&str; 9] = [
     "button",
@@ -19,6 +21,9 @@ const CONTROLS: [&str; 9] = [
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn every_control_has_a_name() {
+    if !can(&[Ability::AccessibilityTree]) {
+        return;
+    }
     let visitor = Visitor::settled();
     visitor.assert_controls_have_names();
     visitor.leave();
@@ -27,6 +32,9 @@ fn every_control_has_a_name() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn every_control_has_a_name_where_the_page_offers_more_models() {
+    if !can(&[Ability::AccessibilityTree]) {
+        return;
+    }
     let visitor = Visitor::with_a_final_model();
     visitor.wait_for("#offer");
     visitor.assert_controls_have_names();
@@ -36,15 +44,18 @@ fn every_control_has_a_name_where_the_page_offers_more_models() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_offer_of_more_models_can_be_read_and_is_not_cut_off() {
+    if !can(&[Ability::Media]) {
+        return;
+    }
     let visitor = Visitor::with_a_final_model();
     visitor.write("I love this, but I am afraid it will not last.");
     visitor.wait_until("document.querySelector('#results').dataset.state === 'complete'");
     visitor.wait_for("#offer");
     visitor.open_everything();
     for scheme in ["light", "dark"] {
-        visitor.prefer("prefers-color-scheme", scheme);
+        visitor.browser.prefer("prefers-color-scheme", scheme);
         visitor.wait_for_stillness();
-        let faint = visitor.session.run(CONTRAST, Value::Null);
+        let faint = visitor.session().run(CONTRAST, Value::Null);
         assert_eq!(faint, json!([]), "{scheme}");
     }
     must_fit(&visitor, &[320, 390, 1280]);
@@ -54,7 +65,7 @@ fn the_offer_of_more_models_can_be_read_and_is_not_cut_off() {
 impl Visitor {
     fn assert_controls_have_names(&self) {
         self.open_everything();
-        let tree = self.session.devtools("Accessibility.getFullAXTree", json!({}));
+        let tree = self.session().devtools("Accessibility.getFullAXTree", json!({}));
         let nodes = tree["nodes"].as_array().unwrap();
         let controls = nodes.iter().filter(|node| {
             node["ignored"] != true
@@ -105,7 +116,7 @@ fn a_result_is_announced_once() {
         .map(|live| ["polite", "status", "OUTPUT"].contains(&live)),
         Some(true)
     );
-    visitor.session.run(
+    visitor.session().run(
         "window.said = []; new MutationObserver(() => {
              const sentence = document.querySelector('#status').textContent.trim();
              const isWhole = document.querySelector('#results').dataset.state === 'complete';
@@ -125,15 +136,18 @@ fn a_result_is_announced_once() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn words_stand_out_from_what_is_behind_them_in_light_and_dark() {
+    if !can(&[Ability::Media]) {
+        return;
+    }
     let visitor = Visitor::settled();
     visitor.classify("I love this, but I am afraid it will not last.");
     visitor.click("#explain");
     visitor.wait_for("#explanation[data-state=done]");
     visitor.open_everything();
     for scheme in ["light", "dark"] {
-        visitor.prefer("prefers-color-scheme", scheme);
+        visitor.browser.prefer("prefers-color-scheme", scheme);
         visitor.wait_for_stillness();
-        let faint = visitor.session.run(CONTRAST, Value::Null);
+        let faint = visitor.session().run(CONTRAST, Value::Null);
         assert_eq!(faint, json!([]), "{scheme}");
     }
     visitor.leave();
@@ -141,9 +155,36 @@ fn words_stand_out_from_what_is_behind_them_in_light_and_dark() {
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
+fn a_visitor_who_prefers_dark_has_a_dark_page_from_the_start() {
+    // The brightness of the page's background, from 0 to 255.
+    const BRIGHTNESS: &str = "(colour => colour.match(/[0-9.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part) / 3, 0))\
+        (getComputedStyle(document.body).backgroundColor)";
+    let brightness = |scheme| {
+        let wishes = Wishes { scheme, ..Wishes::default() };
+        let visitor = Visitor::ready_for(&Visit { wishes, ..Visit::default() });
+        visitor.arrive();
+        visitor.wait_for_all_folds();
+        visitor.classify("It is getting late.");
+        visitor.open_everything();
+        visitor.wait_for_stillness();
+        assert_eq!(visitor.session().run(CONTRAST, Value::Null), json!([]), "{scheme:?}");
+        visitor.picture(&format!("preferring-{scheme:?}").to_lowercase());
+        let brightness = visitor.ask(BRIGHTNESS).as_f64().unwrap();
+        visitor.leave();
+        brightness
+    };
+    let (light, dark) = (brightness(Scheme::Light), brightness(Scheme::Dark));
+    assert!(light > 200.0 && dark < 60.0, "{light} in light, {dark} in dark");
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
 fn reduced_motion_is_respected() {
+    if !can(&[Ability::Media]) {
+        return;
+    }
     let visitor = Visitor::ready();
-    visitor.prefer("prefers-reduced-motion", "reduce");
+    visitor.browser.prefer("prefers-reduced-motion", "reduce");
     visitor.arrive();
     visitor.wait_for_all_folds();
     visitor.write("Hold still.");
@@ -158,6 +199,7 @@ fn reduced_motion_is_respected() {
 /// Makes the window as wide as each of `widths`, in which nothing may be cut off.
 fn must_fit(visitor: &Visitor, widths: &[u32]) {
     for &width in widths {
+        let width = visitor.browser.nearest(width);
         visitor.resize(width, 800);
         visitor.wait_until(&format!("matchMedia('(width: {width}px)').matches"));
         visitor.wait_for_stillness();
@@ -181,9 +223,10 @@ fn nothing_is_cut_off_on_a_narrow_screen_or_at_large_type() {
         .classify("Antidisestablishmentarianism is a word that frightens me, and here is another.");
     visitor.open_everything();
     must_fit(&visitor, &[320, 390, 768, 1280]);
-    visitor.resize(390, 800);
-    visitor.wait_until("matchMedia('(width: 390px)').matches");
-    visitor.session.run("document.documentElement.style.fontSize = '200%'", Value::Null);
+    let width = visitor.browser.nearest(390);
+    visitor.resize(width, 800);
+    visitor.wait_until(&format!("matchMedia('(width: {width}px)').matches"));
+    visitor.session().run("document.documentElement.style.fontSize = '200%'", Value::Null);
     visitor.wait_for_stillness();
     let overflow = visitor.ask(OVERFLOW);
     assert!(overflow.as_i64().unwrap() <= 0, "at 200% the page is {overflow} pixels too wide");
@@ -193,27 +236,15 @@ fn nothing_is_cut_off_on_a_narrow_screen_or_at_large_type() {
 impl Visitor {
     /// Opens every `details` element.
     pub fn open_everything(&self) {
-        self.session.run(
+        self.session().run(
             "document.querySelectorAll('details').forEach(details => { details.open = true; })",
             Value::Null,
         );
     }
 
-    /// Emulates a media feature.
-    pub fn prefer(&self, name: &str, value: &str) {
-        let features = json!({ "features": [{ "name": name, "value": value }] });
-        self.session.devtools("Emulation.setEmulatedMedia", features);
-    }
-
-    /// Emulates a screen, with two device pixels per pixel.
+    /// Makes the page so large, with two device pixels per pixel where that can be chosen.
     pub fn resize(&self, width: u32, height: u32) {
-        self.resize_with(width, height, 2.0);
-    }
-
-    /// Emulates a screen with this many device pixels per pixel.
-    pub fn resize_with(&self, width: u32, height: u32, scale: f64) {
-        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600 });
-        self.session.devtools("Emulation.setDeviceMetricsOverride", screen);
+        self.browser.resize(width, height, 2.0);
     }
 }
 

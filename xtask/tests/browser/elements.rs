@@ -52,11 +52,11 @@ impl Visitor {
 
     /// Replaces the content of the text box.
     pub fn write(&self, text: &str) {
-        self.session.run(
+        self.session().run(
             "const box = document.querySelector('#text'); box.focus(); box.select();",
             Value::Null,
         );
-        self.insert(text);
+        self.browser.insert(text);
     }
 
     /// Replaces the text and returns the answers of all five folds.

@@ -186,7 +186,7 @@ fn the_folds_can_be_asked_for_by_keyboard_and_stopped() {
     let late = visitor.shards_beside_the_final_model().0.pop().unwrap();
     visitor.server.set_fault(&late, Fault::Silence);
     visitor.tab_to(LOAD);
-    visitor.session.press(&[ENTER]);
+    visitor.session().press(&[ENTER]);
     visitor.wait_until_asked("the last fold", |asked| asked.target == late);
     visitor.click(CANCEL);
     visitor.wait_for_phase("cancelled");
@@ -208,8 +208,8 @@ fn a_second_visit_to_one_model_works_without_a_network() {
     visitor.wait_until("navigator.serviceWorker.controller");
 
     visitor.server.set_fault("/", Fault::HangUp);
-    visitor.session.set_offline(true);
-    visitor.session.reload();
+    visitor.browser.set_offline(true);
+    visitor.session().reload();
     visitor.wait_for(TEXT);
     assert_eq!(visitor.classify_by_one(SENTENCE), expected);
     visitor.leave_a_broken_host();
@@ -221,7 +221,7 @@ fn a_second_visit_to_one_model_works_without_a_network() {
 fn the_first_answer_of_the_light_choice_needs_few_bytes() {
     for encoding in [LIGHT, FINAL_ALONE] {
         let visitor = Visitor::ready_for(&Visit { encoding, before: WATCH, ..Visit::default() });
-        visitor.session.open(&format!("{}#text=What%20a%20lovely%20surprise", visitor.url()));
+        visitor.session().open(&format!("{}#text=What%20a%20lovely%20surprise", visitor.url()));
         visitor.wait_until("window.firstAnswer !== null");
         let asked: Vec<String> =
             visitor.server.log().into_iter().map(|asked| asked.target).collect();

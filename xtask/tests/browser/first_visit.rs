@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use xtask::server::Fault;
 
 use crate::elements::{FOLDS, TEXT};
@@ -14,7 +13,7 @@ fn a_first_visitor_types_a_text_and_five_folds_answer() {
     let visitor = Visitor::arrived();
     visitor.click(TEXT);
     // Key by key, as people type.
-    visitor.session.send_keys(TEXT, "What a lovely surprise, thank you!");
+    visitor.session().send_keys(TEXT, "What a lovely surprise, thank you!");
     visitor.wait_for_all_answers("What a lovely surprise, thank you!");
 
     let answers = visitor.answers();
@@ -79,20 +78,15 @@ fn an_example_is_classified_at_a_click() {
 fn a_share_link_opens_the_page_with_its_text_and_tells_the_host_nothing() {
     let text = "Grüße & \"quotes\" #1, 100% 😀";
     let visitor = Visitor::settled();
-    let origin = visitor.server.url();
-    let permissions = json!(["clipboardReadWrite", "clipboardSanitizedWrite"]);
-    visitor.session.devtools(
-        "Browser.grantPermissions",
-        json!({ "origin": origin, "permissions": permissions }),
-    );
+    visitor.browser.permit_clipboard(&visitor.server.url());
     let expected = visitor.classify(text);
     visitor.click("#share");
     visitor.wait_until("location.hash.length > 1");
     let link = visitor.ask("location.href").as_str().unwrap().to_owned();
     assert!(link.starts_with(&format!("{}#", visitor.url())), "{link}");
 
-    visitor.session.open("about:blank");
-    visitor.session.open(&link);
+    visitor.session().open("about:blank");
+    visitor.session().open(&link);
     visitor.wait_for_all_answers(text);
     assert_eq!(visitor.answers(), expected);
     for asked in visitor.server.log() {

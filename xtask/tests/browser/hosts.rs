@@ -33,7 +33,7 @@ fn a_strict_policy_forbids_what_the_page_does_not_do() {
         assert!(!held, "{hole} in {policy}");
     }
     // The browser enforces it: an inline script does not run.
-    visitor.session.run(
+    visitor.session().run(
         "const script = document.createElement('script'); script.textContent = 'window.hacked = 1'; \
          document.body.append(script);",
         Value::Null,

@@ -16,9 +16,9 @@ fn ready() -> Visitor {
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_example_page_of_the_package_classifies_as_one_types() {
     let visitor = ready();
-    visitor.session.open(&format!("{}example.html", visitor.url()));
+    visitor.session().open(&format!("{}example.html", visitor.url()));
     visitor.wait_until("document.querySelector('#text')?.disabled === false");
-    visitor.session.send_keys("#text", "How wonderful!");
+    visitor.session().send_keys("#text", "How wonderful!");
     visitor.wait_until("/joy 0\\.\\d\\d/.test(document.querySelector('#answer').textContent)");
     // Chromium requests an icon, which the example does not have.
     visitor.leave_a_broken_host();
@@ -28,8 +28,8 @@ fn the_example_page_of_the_package_classifies_as_one_types() {
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_package_loads_classifies_explains_its_errors_and_lets_go() {
     let visitor = ready();
-    visitor.session.open(&format!("{}README.md", visitor.url()));
-    let told = visitor.session.run(
+    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let told = visitor.session().run(
         "return (async () => {
             const { load, cacheSize, clearCache } = await import('./quintet.js');
             const steps = [];
@@ -69,8 +69,8 @@ fn the_package_loads_classifies_explains_its_errors_and_lets_go() {
 fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
     let visit = Visit { files: Files::Package, encoding: LIGHT, ..Visit::default() };
     let visitor = Visitor::ready_for(&visit);
-    visitor.session.open(&format!("{}README.md", visitor.url()));
-    let told = visitor.session.run(
+    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let told = visitor.session().run(
         "return (async () => {
             const { load } = await import('./quintet.js');
             const one = await load('bundle/', { models: 'final' });
@@ -89,7 +89,7 @@ fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
     assert_eq!(visitor.requested_of(&of_folds), [""; 0]);
     assert_eq!(visitor.requested_of(&of_final), of_final);
 
-    let told = visitor.session.run(
+    let told = visitor.session().run(
         "return (async () => {
             const { load, clearCache } = await import('./quintet.js');
             const first = await load('bundle/', { models: 'final-then-folds' });
@@ -116,7 +116,7 @@ fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
         visitor.server.log().iter().filter(|asked| asked.target == *own).count()
     };
     let before = of_own(&visitor);
-    let told = visitor.session.run(
+    let told = visitor.session().run(
         "return (async () => {
             const { load } = await import('./quintet.js');
             const folds = await load('bundle/');
@@ -135,8 +135,8 @@ fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_package_says_that_a_bundle_has_no_final_model() {
     let visitor = ready();
-    visitor.session.open(&format!("{}README.md", visitor.url()));
-    let told = visitor.session.run(
+    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let told = visitor.session().run(
         "return (async () => {
             const { load } = await import('./quintet.js');
             const code = await load('bundle/', { models: 'final' }).catch(error => error.code);
@@ -154,11 +154,11 @@ fn the_package_says_that_a_bundle_has_no_final_model() {
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_package_rejects_with_a_code_and_a_remedy() {
     let visitor = ready();
-    visitor.session.open(&format!("{}README.md", visitor.url()));
+    visitor.session().open(&format!("{}README.md", visitor.url()));
     visitor.server.set_fault(&visitor.a_shard_of_all_folds(), Fault::FlippedByte);
     // A host with a fallback for paths that it does not know.
     visitor.server.set_fault("/fallback/", Fault::Page("<!DOCTYPE html><title>My app</title>"));
-    let errors = visitor.session.run(
+    let errors = visitor.session().run(
         "return (async () => {
             const { load } = await import('./quintet.js');
             const fails = (url, options) => load(url, options).then(() => 'loaded', error => [error.name, error.code, error.remedy]);
@@ -182,7 +182,7 @@ fn the_package_rejects_with_a_code_and_a_remedy() {
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_javascript_of_the_documents_runs() {
     let visitor = ready();
-    visitor.session.open(&format!("{}README.md", visitor.url()));
+    visitor.session().open(&format!("{}README.md", visitor.url()));
     let blocks = docs::blocks(&Workspace::find(), "js").unwrap();
     assert!(!blocks.is_empty());
     for (place, code) in blocks {
@@ -191,7 +191,7 @@ fn the_javascript_of_the_documents_runs() {
             ("import { load } from", "const { load } = await import('./quintet.js'); void");
         let script = code.replace(from, to);
         let script = format!("return (async () => {{ {script}\nreturn 'done'; }})().catch(String)");
-        assert_eq!(visitor.session.run(&script, Value::Null), "done", "{place}");
+        assert_eq!(visitor.session().run(&script, Value::Null), "done", "{place}");
     }
     visitor.leave_a_broken_host();
 }

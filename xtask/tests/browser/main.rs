@@ -1,10 +1,12 @@
-//! Stories: what visitors do with the page, in a real Chromium through WebDriver.
+//! Stories: what visitors do with the page, in real browsers through WebDriver.
 //!
 //! `cargo xtask test` builds what they need and runs them one after the other. Each has a new browser profile and its
 //! own server, so that no story knows of another. A failed story leaves `failed-STORY.png` with the other screenshots.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod browser;
+mod complaints;
 mod downloads;
 mod elements;
 mod net_log;

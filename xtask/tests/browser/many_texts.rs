@@ -18,7 +18,7 @@ impl Visitor {
     pub fn choose_texts(&self, name: &str, content: &str) {
         self.open_many();
         let file = self.file(name, content);
-        self.session.send_keys("#many-file", file.to_str().unwrap());
+        self.session().send_keys("#many-file", file.to_str().unwrap());
         self.wait_until(&mentions("#many-file-name", name));
     }
 
@@ -91,7 +91,7 @@ fn lines_can_be_pasted_and_the_table_agrees_with_the_text_box() {
     let visitor = Visitor::settled();
     visitor.open_many();
     visitor.click("#many-text");
-    visitor.insert("I love it.\n\nI am afraid of the dark.\n");
+    visitor.browser.insert("I love it.\n\nI am afraid of the dark.\n");
     visitor.classify_them();
     assert_eq!(visitor.ask("document.querySelectorAll('#many-table tbody tr').length"), 2);
     let cell = "#many-table tr[data-row=\"1\"] td[data-label=fear]";
@@ -136,7 +136,7 @@ fn files_are_read_as_people_have_them() {
         ("compressed.csv.gz", gzip.finish().unwrap(), semicolons),
     ] {
         let file = visitor.file(name, content);
-        visitor.session.send_keys("#many-file", file.to_str().unwrap());
+        visitor.session().send_keys("#many-file", file.to_str().unwrap());
         let line = format!(
             "document.querySelector('#many-file-name')?.innerText.includes('{name}: 2 texts')"
         );
@@ -148,7 +148,7 @@ fn files_are_read_as_people_have_them() {
         );
     }
     let damaged = visitor.file("damaged.csv.gz", b"\x1F\x8B\x08 no more");
-    visitor.session.send_keys("#many-file", damaged.to_str().unwrap());
+    visitor.session().send_keys("#many-file", damaged.to_str().unwrap());
     visitor.wait_until(&mentions("#many-error", "damaged.csv.gz"));
     visitor.leave();
 }
@@ -165,7 +165,7 @@ fn a_malformed_file_is_refused_with_a_reason() {
         ("empty.csv", ""),
     ] {
         let file = visitor.file(name, content);
-        visitor.session.send_keys("#many-file", file.to_str().unwrap());
+        visitor.session().send_keys("#many-file", file.to_str().unwrap());
         // The reason against the file before is shown until this one is read.
         visitor.wait_until(&mentions("#many-error", name));
     }

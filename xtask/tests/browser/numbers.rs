@@ -4,10 +4,12 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use xtask::engines::Ability;
 use xtask::shell::{self, Shell};
 use xtask::site::{DATA, DELTAS, LIGHT};
 use xtask::workspace::Workspace;
 
+use crate::browser::can;
 use crate::downloads::read_csv;
 use crate::many_texts::write_csv;
 use crate::visitor::{Visit, Visitor};
@@ -29,18 +31,27 @@ const TEXTS: usize = 200;
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_bundle_in_f32_answers_like_native_train() {
+    if !can(&[Ability::Encodings]) {
+        return;
+    }
     compare("f32", TOLERANCE);
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_bundle_in_f16_answers_like_native_train() {
+    if !can(&[Ability::Encodings]) {
+        return;
+    }
     compare("f16", TOLERANCE);
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_bundle_in_int16_answers_like_native_train() {
+    if !can(&[Ability::Encodings]) {
+        return;
+    }
     compare("int16", TOLERANCE);
 }
 
@@ -53,18 +64,27 @@ fn a_bundle_in_int12_answers_like_native_train_to_three_digits() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_bundle_in_int8_answers_nearly_like_native_train() {
+    if !can(&[Ability::Encodings]) {
+        return;
+    }
     compare("int8", INT8_TOLERANCE);
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_bundle_of_deltas_answers_nearly_like_native_train() {
+    if !can(&[Ability::Encodings]) {
+        return;
+    }
     compare(DELTAS, TOLERANCE_OF_DELTAS);
 }
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn folds_beside_a_final_model_answer_nearly_like_native_train() {
+    if !can(&[Ability::Encodings]) {
+        return;
+    }
     let visitor = Visitor::ready_for(&Visit { encoding: LIGHT, ..Visit::default() });
     visitor.arrive();
     visitor.click("#load-folds");

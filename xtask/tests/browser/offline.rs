@@ -13,8 +13,8 @@ fn a_second_visit_works_without_a_network() {
     visitor.wait_until("navigator.serviceWorker.controller");
 
     visitor.server.set_fault("/", Fault::HangUp);
-    visitor.session.set_offline(true);
-    visitor.session.reload();
+    visitor.browser.set_offline(true);
+    visitor.session().reload();
     visitor.wait_for_all_folds();
     assert_eq!(visitor.classify("Is anybody out there?"), expected);
     visitor.picture("offline");
@@ -27,7 +27,7 @@ fn a_second_visit_downloads_no_model_again() {
     let visitor = Visitor::settled();
     visitor.wait_for("#offline-ready");
     let first = shards_asked_for(&visitor);
-    visitor.session.reload();
+    visitor.session().reload();
     visitor.wait_for_all_folds();
     assert_eq!(shards_asked_for(&visitor), first);
     visitor.leave();
@@ -41,7 +41,7 @@ fn the_kept_models_can_be_removed() {
     visitor.wait_until("/[1-9]/.test(document.querySelector('#cache-size').innerText)");
     visitor.click("#clear-cache");
     visitor.wait_until_gone("#offline-ready");
-    let kept = visitor.session.run(
+    let kept = visitor.session().run(
         "return caches.keys().then(names => Promise.all(names.map(name => caches.open(name)\
            .then(cache => cache.keys()).then(keys => keys.map(key => key.url))))).then(all => all.flat())",
         serde_json::Value::Null,

@@ -4,8 +4,10 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use xtask::engines::Ability;
 use xtask::server::Fault;
 
+use crate::browser::can;
 use crate::visitor::Visitor;
 
 const SENTENCE: &str = "I can't believe they cancelled it, and nobody even told us!";
@@ -19,6 +21,9 @@ const MARGIN: f64 = 28.0;
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_main_states_are_photographed_in_light_and_dark_on_desk_and_phone() {
+    if !can(&[Ability::Pictures]) {
+        return;
+    }
     let visitor = Visitor::ready();
     visitor.server.set_fault(visitor.bundle(), Fault::Throttle { bytes_per_second: 1_000_000 });
     visitor.arrive();
@@ -42,7 +47,7 @@ fn the_main_states_are_photographed_in_light_and_dark_on_desk_and_phone() {
     visitor.classify_them();
     visitor.pictures("many-texts");
 
-    visitor.session.run("document.querySelector('#about').open = true", Value::Null);
+    visitor.session().run("document.querySelector('#about').open = true", Value::Null);
     visitor.pictures("about");
     visitor.leave();
 }
@@ -51,14 +56,17 @@ fn the_main_states_are_photographed_in_light_and_dark_on_desk_and_phone() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_picture_of_the_readme() {
+    if !can(&[Ability::Pictures]) {
+        return;
+    }
     const LARGEST: usize = 200_000;
     let visitor = Visitor::settled();
     visitor.wait_for("#offline-ready");
     visitor.classify(SENTENCE);
     // Narrow enough that the text is legible in the README, wide enough for two columns.
-    visitor.resize_with(960, 900, 1.5);
+    visitor.browser.resize(960, 900, 1.5);
     for scheme in ["light", "dark"] {
-        visitor.prefer("prefers-color-scheme", scheme);
+        visitor.browser.prefer("prefers-color-scheme", scheme);
         thread::sleep(TRANSITIONS);
         let bottom = visitor.ask(
             "Math.max(...['#examples', '#folds'].map(selector => \
@@ -76,7 +84,7 @@ impl Visitor {
         for (screen, width, height) in [("desk", 1280, 900), ("phone", 390, 844)] {
             self.resize(width, height);
             for scheme in ["light", "dark"] {
-                self.prefer("prefers-color-scheme", scheme);
+                self.browser.prefer("prefers-color-scheme", scheme);
                 thread::sleep(TRANSITIONS);
                 self.picture(&format!("{state}-{screen}-{scheme}"));
             }

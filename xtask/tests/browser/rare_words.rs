@@ -57,8 +57,8 @@ fn texts_without_rare_words_are_answered_first() {
 
     // From the cache.
     let asked = shards_asked_for(&visitor);
-    visitor.session.open("about:blank");
-    visitor.session.open(visitor.url());
+    visitor.session().open("about:blank");
+    visitor.session().open(visitor.url());
     visitor.wait_until(&rare_words("here"));
     assert_eq!(visitor.classify(RARE), late);
     assert_eq!(shards_asked_for(&visitor), asked);

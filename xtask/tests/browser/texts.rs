@@ -69,7 +69,7 @@ fn no_text_has_no_answer() {
     let visitor = Visitor::settled();
     visitor.classify("Something at first.");
     visitor.write(" ");
-    visitor.session.press(&[crate::webdriver::keys::BACKSPACE]);
+    visitor.session().press(&[crate::webdriver::keys::BACKSPACE]);
     visitor.wait_until("document.querySelector('#results').dataset.state === 'empty'");
     assert!(!visitor.says("document.querySelector('#results [data-probability]')"));
     visitor.leave();

@@ -4,8 +4,10 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use xtask::engines::{Ability, Storage, Wishes};
 use xtask::server::Fault;
 
+use crate::browser::can;
 use crate::elements::{CANCEL, ERROR, RETRY, TEXT};
 use crate::visitor::{Visit, Visitor};
 
@@ -168,16 +170,33 @@ fn on_a_slow_network_the_bar_moves_and_a_cancelled_download_goes_on_at_retry() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_browser_without_room_classifies_and_says_that_nothing_is_kept() {
+    if !can(&[Ability::Quota]) {
+        return;
+    }
     let visitor = Visitor::ready();
-    let origin = visitor.server.url();
-    let quota = json!({ "origin": origin.trim_end_matches('/'), "quotaSize": 1000 });
-    visitor.session.devtools("Storage.overrideQuotaForOrigin", quota);
+    visitor.browser.limit_storage(&visitor.server.url());
     visitor.arrive();
     visitor.wait_for_all_folds();
     visitor.classify("There is no room for me.");
     visitor.wait_for("#not-cached");
     assert!(!visitor.sees("#offline-ready"));
     visitor.picture("no-room");
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_browser_whose_settings_forbid_storage_classifies_and_says_that_nothing_is_kept() {
+    if !can(&[Ability::ForbiddenStorage]) {
+        return;
+    }
+    let wishes = Wishes { storage: Storage::Forbidden, ..Wishes::default() };
+    let visitor = Visitor::ready_for(&Visit { wishes, ..Visit::default() });
+    visitor.arrive();
+    visitor.wait_for_all_folds();
+    visitor.classify("Nothing of me stays here.");
+    visitor.wait_for("#not-cached");
+    assert!(!visitor.sees("#offline-ready"));
     visitor.leave();
 }
 
@@ -202,7 +221,7 @@ fn a_browser_without_simd_is_told_what_it_lacks() {
     const NO_SIMD: &str = "WebAssembly.instantiate = WebAssembly.instantiateStreaming = \
         () => Promise.reject(new WebAssembly.CompileError('invalid opcode 0xfd'));";
     let visitor = Visitor::ready_for(&Visit { before: NO_SIMD, ..Visit::default() });
-    visitor.session.open(visitor.url());
+    visitor.session().open(visitor.url());
     visitor.wait_for("#boot-failed");
     assert!(visitor.read("#boot-failed").contains("SIMD"));
     visitor.picture("error-old-browser");
@@ -226,7 +245,7 @@ fn a_worker_that_dies_is_started_again() {
     let expected = visitor.classify("Five are better than four.");
     let workers = visitor.ask("window.workers.length").as_u64().unwrap();
     // This is what a trap in WebAssembly looks like from outside.
-    visitor.session.run(
+    visitor.session().run(
         "const dead = window.workers[0]; dead.terminate();
          dead.dispatchEvent(new ErrorEvent('error', { message: 'RuntimeError: unreachable' }));",
         json!(null),
@@ -245,12 +264,12 @@ fn a_visitor_without_a_network_is_told_so() {
     visitor.server.set_fault(visitor.bundle(), Fault::HangUp);
     visitor.arrive();
     visitor.wait_for(TEXT);
-    visitor.session.set_offline(true);
+    visitor.browser.set_offline(true);
     visitor.wait_for(ERROR);
     assert_eq!(failure(&visitor), "offline", "{}", visitor.read(ERROR));
     visitor.picture("error-offline");
     visitor.server.clear_fault(visitor.bundle());
-    visitor.session.set_offline(false);
+    visitor.browser.set_offline(false);
     visitor.click(RETRY);
     visitor.wait_for_all_folds();
     visitor.leave_a_broken_host();

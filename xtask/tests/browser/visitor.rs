@@ -1,28 +1,23 @@
-//! A visitor: a new Chromium profile, a server, and functions for what the visitor does and sees.
+//! A visitor: a new browser, a server, and functions for what the visitor does and sees.
 
-use std::env;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use xtask::chromium::{Programs, capabilities};
+use tempfile::TempDir;
+use xtask::engines::{Engine, Wishes};
 use xtask::server::Server;
 use xtask::shell::Shell;
 use xtask::site::Site;
-use xtask::stories::DRIVER_VARIABLE;
 use xtask::workspace::Workspace;
 
+use crate::browser::Browser;
 use crate::elements::FOLDS;
 use crate::net_log::{self, Request};
 use crate::webdriver::Session;
-
-/// A warning of Chromium about trunk's preloads. `boot.js` checks the integrity of the module in question.
-const UNCHECKED_PRELOAD: &str = "`integrity` attribute is currently ignored for preload";
 
 /// The site and how the visitor opens it.
 pub struct Visit<'a> {
@@ -33,11 +28,13 @@ pub struct Visit<'a> {
     pub path: &'a str,
     /// A script that runs before any script of the page.
     pub before: &'a str,
+    pub wishes: Wishes,
 }
 
 impl Default for Visit<'_> {
     fn default() -> Self {
-        Self { files: Files::Page, encoding: "int12", path: "/", before: "" }
+        let wishes = Wishes::default();
+        Self { files: Files::Page, encoding: "int12", path: "/", before: "", wishes }
     }
 }
 
@@ -49,15 +46,15 @@ pub enum Files {
 }
 
 pub struct Visitor {
-    pub session: Session,
+    pub browser: Browser,
     pub server: Server,
     pub site: Site,
     url: String,
     bundle: String,
     /// The folder of the bundle.
     folder: PathBuf,
-    /// The folder of profile, downloads and net log; removed when the visitor leaves.
-    scratch: PathBuf,
+    /// The folder of profile, downloads and net log.
+    scratch: TempDir,
 }
 
 impl Visitor {
@@ -69,34 +66,22 @@ impl Visitor {
     pub fn ready_for(visit: &Visit) -> Self {
         let workspace = Workspace::find();
         let site = Site::of(&workspace);
-        let Visit { files, encoding, path, before } = visit;
+        let Visit { files, encoding, path, before, wishes } = visit;
         let bundle = format!("{path}bundle/");
         let folder = site.bundle(encoding);
+        let scratch =
+            tempfile::Builder::new().prefix("visitor-").tempdir_in(&workspace.target).unwrap();
         let files = match files {
-            Files::Page => &site.dist,
-            Files::Package => &site.package,
+            Files::Page if before.is_empty() => site.dist.clone(),
+            Files::Page => with_a_script(before, &site.dist, &scratch.path().join("site")),
+            Files::Package => site.package.clone(),
         };
         let folders = [(*path, files.as_path()), (&bundle, &folder)];
         let server = Server::start(0, &folders).unwrap();
-        let driver = env::var(DRIVER_VARIABLE)
-            .unwrap_or_else(|_| panic!("{DRIVER_VARIABLE} is not set: `cargo xtask test` sets it"));
-        let shell = Shell::new(&workspace);
-        let scratch = workspace.target.join(format!("visitor-{}", port(&server)));
-        // A story that was killed may have had this port, and left a profile that knows the page.
-        remove(&scratch);
-        fs::create_dir_all(scratch.join("downloads")).unwrap();
-        let flags = [
-            format!("--user-data-dir={}", scratch.join("profile").display()),
-            format!("--log-net-log={}", scratch.join("net.json").display()),
-        ];
-        let chromium = Programs::find(&shell).unwrap().chromium;
-        let session = Session::start(&driver, &capabilities(&chromium, &flags));
-        let downloads = json!({ "behavior": "allow", "downloadPath": scratch.join("downloads") });
-        session.devtools("Browser.setDownloadBehavior", downloads);
-        let script = json!({ "source": before });
-        session.devtools("Page.addScriptToEvaluateOnNewDocument", script);
+        let browser = Browser::start(&Shell::new(&workspace), scratch.path(), *wishes);
+        let browser = browser.unwrap_or_else(|error| panic!("{error}"));
         let url = format!("{}{}", server.url(), path.trim_start_matches('/'));
-        Self { session, server, site, url, bundle, folder, scratch }
+        Self { browser, server, site, url, bundle, folder, scratch }
     }
 
     /// A browser in which the page is open and loading its models.
@@ -115,8 +100,12 @@ impl Visitor {
 
     /// Opens the page and starts the download of its models.
     pub fn arrive(&self) {
-        self.session.open(&self.url);
+        self.session().open(&self.url);
         self.begin_loading();
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.browser.session
     }
 
     pub fn url(&self) -> &str {
@@ -179,7 +168,7 @@ impl Visitor {
 
     /// The browser's profile, by which its processes are told from others.
     pub fn profile(&self) -> PathBuf {
-        self.scratch.join("profile")
+        self.scratch.path().join("profile")
     }
 
     fn shard(&self, is_wanted: impl Fn(&Vec<usize>) -> bool) -> String {
@@ -205,19 +194,19 @@ impl Visitor {
     }
 
     pub fn downloads(&self) -> PathBuf {
-        self.scratch.join("downloads")
+        self.scratch.path().join("downloads")
     }
 
     /// Writes a file on the visitor's disk.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.scratch.join(name);
+        let path = self.scratch.path().join(name);
         fs::write(&path, content).unwrap();
         path
     }
 
     /// The value of a JavaScript expression in the page.
     pub fn ask(&self, expression: &str) -> Value {
-        self.session.run(&format!("return {expression}"), Value::Null)
+        self.session().run(&format!("return {expression}"), Value::Null)
     }
 
     /// Whether a JavaScript expression holds in the page.
@@ -225,30 +214,27 @@ impl Visitor {
         self.ask(&format!("Boolean({expression})")).as_bool().unwrap()
     }
 
-    /// Inserts text where the focus is, all at once, as an input method does.
-    pub fn insert(&self, text: &str) {
-        self.session.devtools("Input.insertText", json!({ "text": text }));
-    }
-
-    /// Saves a picture of the whole page as `NAME.png` in the folder of screenshots.
+    /// Saves a picture of the page as `NAME.png` in the folder of screenshots; of engines but Chromium as `NAME-ENGINE.png`.
     pub fn picture(&self, name: &str) {
-        self.capture(name, json!({}));
+        let picture = self.browser.picture();
+        match self.browser.engine {
+            Engine::Chromium => self.save(name, &picture),
+            engine => self.save(&format!("{name}-{}", engine.name()), &picture),
+        }
     }
 
     /// Saves a picture of the page down to this many pixels; returns its size in bytes.
     pub fn picture_of_top(&self, name: &str, height: f64) -> usize {
         let width = self.ask("innerWidth");
         let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
-        self.capture(name, json!({ "clip": clip }))
+        let picture = self.browser.picture_with(json!({ "clip": clip }));
+        self.save(name, &picture);
+        picture.len()
     }
 
-    fn capture(&self, name: &str, mut parameters: Value) -> usize {
-        parameters["captureBeyondViewport"] = true.into();
-        let picture = self.session.devtools("Page.captureScreenshot", parameters);
+    fn save(&self, name: &str, picture: &[u8]) {
         fs::create_dir_all(&self.site.screenshots).unwrap();
-        let bytes = BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
-        fs::write(self.site.screenshots.join(format!("{name}.png")), &bytes).unwrap();
-        bytes.len()
+        fs::write(self.site.screenshots.join(format!("{name}.png")), picture).unwrap();
     }
 
     /// Leaves the page, after checking that the console has no errors or warnings.
@@ -270,8 +256,8 @@ impl Visitor {
     pub fn leave_and_list_requests(self, moment: SystemTime) -> Vec<Request> {
         self.assert_quiet_but_for(&[]);
         // Chromedriver kills a browser that takes long to end, which cuts off its log.
-        self.session.close_browser();
-        let log = net_log::wait_for_the_end(&self.scratch.join("net.json"));
+        self.session().close_browser();
+        let log = net_log::wait_for_the_end(&self.scratch.path().join("net.json"));
         let requests = net_log::requests(&log, &self.server.url());
         assert!(
             !requests.is_empty(),
@@ -281,14 +267,7 @@ impl Visitor {
     }
 
     fn assert_quiet_but_for(&self, sources: &[&str]) {
-        let mut complaints = self.session.console();
-        complaints.retain(|entry| {
-            let [level, source, message] =
-                ["level", "source", "message"].map(|field| entry[field].as_str().unwrap());
-            !["INFO", "DEBUG"].contains(&level)
-                && !sources.contains(&source)
-                && !message.contains(UNCHECKED_PRELOAD)
-        });
+        let complaints = self.browser.complaints(sources);
         assert!(complaints.is_empty(), "the console says: {complaints:#?}");
     }
 }
@@ -302,8 +281,8 @@ impl Drop for Visitor {
             // The browser may be why the story failed. A panic that leaves this function would end all stories.
             drop(catch_unwind(AssertUnwindSafe(|| self.tell())));
         }
-        self.session.end();
-        remove(&self.scratch);
+        self.session().end();
+        remove(self.scratch.path());
     }
 }
 
@@ -311,17 +290,29 @@ impl Visitor {
     /// Tells what a failed story has come to.
     fn tell(&self) {
         let story = thread::current().name().unwrap_or("story").replace("::", "-");
-        eprintln!("the console said: {:#?}", self.session.console());
+        eprintln!("the console complained: {:#?}", self.browser.complaints(&[]));
         eprintln!("the page said:\n{}", self.ask("document.body.innerText"));
         self.picture(&format!("failed-{story}"));
     }
 }
 
-fn port(server: &Server) -> String {
-    server.url().trim_end_matches('/').rsplit(':').next().unwrap().to_owned()
+/// Copies the page to `folder`, with one more script before all others; returns the folder.
+fn with_a_script(script: &str, page: &Path, folder: &Path) -> PathBuf {
+    const NAME: &str = "before.js";
+    fs::create_dir(folder).unwrap();
+    for file in fs::read_dir(page).unwrap().flatten().filter(|file| file.path().is_file()) {
+        fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+    }
+    // A file, as the page's policy allows no inline script. A script that is no module runs as soon as it is read.
+    fs::write(folder.join(NAME), script).unwrap();
+    let document = fs::read_to_string(folder.join("index.html")).unwrap();
+    let (head, rest) = document.split_at(document.find("<title>").unwrap());
+    let document = format!("{head}<script src=\"{NAME}\"></script>{rest}");
+    fs::write(folder.join("index.html"), document).unwrap();
+    folder.to_owned()
 }
 
-/// Removes a folder if it is there; Chromium may still be writing into it for a moment.
+/// Removes a folder if it is there; the browser may still be writing into it for a moment.
 fn remove(folder: &Path) {
     for _ in 0..100 {
         if fs::remove_dir_all(folder).is_ok() || !folder.exists() {

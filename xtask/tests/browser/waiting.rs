@@ -38,7 +38,7 @@ impl Visitor {
         let script = format!("return Boolean({expression})");
         let start = Instant::now();
         loop {
-            let found = self.session.try_run(&script, Value::Null);
+            let found = self.session().try_run(&script, Value::Null);
             if found == Ok(Value::Bool(true)) {
                 return;
             }
@@ -59,7 +59,7 @@ impl Visitor {
         let is_enabled = format!("!document.querySelector({selector:?}).disabled");
         self.wait_until(&format!("{} && {is_enabled}", Self::shown(selector)));
         let start = Instant::now();
-        while let Err(error) = self.session.click(selector) {
+        while let Err(error) = self.session().click(selector) {
             let may_come = NOT_YET.iter().any(|kind| error.starts_with(kind));
             assert!(may_come && start.elapsed() < PATIENCE, "{selector}: {error}");
             thread::sleep(PAUSE);

@@ -1,6 +1,7 @@
-//! A WebDriver session: the part of the protocol that the stories use, and Chromium's own commands.
+//! A WebDriver session: the part of the protocol that the stories use, and what chromedriver and geckodriver add to it.
 //!
-//! https://www.w3.org/TR/webdriver2/ and, for `devtools`, https://chromedevtools.github.io/devtools-protocol/
+//! https://www.w3.org/TR/webdriver2/; for `devtools`, https://chromedevtools.github.io/devtools-protocol/; for
+//! `run_in_firefox`, https://firefox-source-docs.mozilla.org/testing/geckodriver/Commands.html
 
 use std::time::Duration;
 
@@ -20,24 +21,35 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 pub struct Session {
     agent: Agent,
     url: String,
+    version: String,
 }
 
 /// The id of an element that was found in the document.
 struct Element(String);
 
 impl Session {
-    pub fn start(driver: &str, capabilities: &Value) -> Self {
+    /// # Errors
+    /// What the driver says if the browser does not start.
+    pub fn start(driver: &str, capabilities: &Value) -> Result<Self, String> {
         let config = Agent::config_builder()
             .timeout_global(Some(PATIENCE))
             // The body of an error has its message.
             .http_status_as_error(false)
             .build();
-        let mut session = Self { agent: config.into(), url: format!("{driver}/session") };
+        let (agent, url) = (config.into(), format!("{driver}/session"));
+        let mut session = Self { agent, url, version: String::new() };
         let started =
-            session.post("", &json!({ "capabilities": { "alwaysMatch": capabilities } })).unwrap();
+            session.post("", &json!({ "capabilities": { "alwaysMatch": capabilities } }))?;
         session.url = format!("{}/{}", session.url, started["sessionId"].as_str().unwrap());
-        session.post("/timeouts", &json!({ "script": SCRIPT.as_millis() as u64 })).unwrap();
-        session
+        let version = started["capabilities"]["browserVersion"].as_str();
+        version.unwrap_or_default().clone_into(&mut session.version);
+        session.post("/timeouts", &json!({ "script": SCRIPT.as_millis() as u64 }))?;
+        Ok(session)
+    }
+
+    /// The browser's version.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     pub fn open(&self, url: &str) {
@@ -88,6 +100,28 @@ impl Session {
         self.post("/actions", &json!({ "actions": [keyboard] })).unwrap();
     }
 
+    /// What the driver answers to a question.
+    pub fn get(&self, path: &str) -> Result<Value, String> {
+        Self::call(self.agent.get(format!("{}{path}", self.url)).call())
+    }
+
+    /// Makes the window so large that the page in it has this size.
+    pub fn resize_page(&self, width: u32, height: u32) {
+        const SIZE: &str = "return [outerWidth - innerWidth, outerHeight - innerHeight]";
+        let frame = self.run(SIZE, Value::Null);
+        let whole = |inside: u32, place: usize| i64::from(inside) + frame[place].as_i64().unwrap();
+        let rect = json!({ "width": whole(width, 0), "height": whole(height, 1) });
+        self.post("/window/rect", &rect).unwrap();
+    }
+
+    /// Runs a function's body in Firefox itself, outside the page.
+    pub fn run_in_firefox(&self, script: &str, argument: Value) {
+        self.post("/moz/context", &json!({ "context": "chrome" })).unwrap();
+        let outcome = self.try_run(script, argument);
+        self.post("/moz/context", &json!({ "context": "content" })).unwrap();
+        outcome.unwrap_or_else(|error| panic!("{script}: {error}"));
+    }
+
     /// Sends the page a command of Chromium's DevTools protocol.
     pub fn devtools(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
@@ -134,7 +168,9 @@ impl Session {
     ) -> Result<Value, String> {
         let mut response = response.map_err(|error| format!("no answer: {error}"))?;
         let body = response.body_mut().with_config().limit(1 << 30).read_to_string();
-        let mut answer: Value = serde_json::from_str(&body.unwrap()).unwrap();
+        let body = body.map_err(|error| format!("half an answer: {error}"))?;
+        let mut answer: Value =
+            serde_json::from_str(&body).map_err(|error| format!("no JSON ({error}): {body}"))?;
         let value = answer["value"].take();
         match value["error"].as_str() {
             Some(kind) => Err(format!("{kind}: {}", value["message"].as_str().unwrap_or_default())),

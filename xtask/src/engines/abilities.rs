@@ -1,0 +1,46 @@
+//! What stories need of an engine and not every driver can do. Where it is lacking, the story is skipped, and this is the reason.
+
+use super::types::Engine;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// A log of every request of any part of the browser, to any host.
+    NetLog,
+    /// A limit on what a site may keep.
+    Quota,
+    /// A setting that forbids sites to keep anything.
+    ForbiddenStorage,
+    /// Media features that change while the page is open: the colour scheme, reduced motion.
+    Media,
+    /// The tree that screen readers get.
+    AccessibilityTree,
+    /// Pictures of more than the window shows, with as many device pixels per pixel as are wanted.
+    Pictures,
+    /// Time for bundles in every encoding. No driver lacks it, and it is spent in one engine.
+    Encodings,
+}
+
+impl Engine {
+    /// The reason why a story that needs this is not played; None where it is.
+    pub fn lacks(self, ability: Ability) -> Option<&'static str> {
+        if self == Self::Chromium {
+            return None;
+        }
+        let is_firefox = self == Self::Firefox;
+        let reason = match ability {
+            Ability::ForbiddenStorage | Ability::Media if is_firefox => return None,
+            Ability::NetLog => "only Chromium logs the requests of all its parts",
+            Ability::Quota if is_firefox => {
+                "its driver sets no quota, only whether sites may store"
+            }
+            Ability::Quota | Ability::ForbiddenStorage => {
+                "a driven browser of it keeps everything in memory, which no setting limits"
+            }
+            Ability::Media => "it takes colours and motion from the desktop when it starts",
+            Ability::AccessibilityTree => "only Chromium's driver tells the accessibility tree",
+            Ability::Pictures => "only Chromium's driver takes pictures beyond the window",
+            Ability::Encodings => "to save time: its numbers are compared in the default encoding",
+        };
+        Some(reason)
+    }
+}
