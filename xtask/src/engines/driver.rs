@@ -118,9 +118,8 @@ impl Screen {
         let mut command = shell.command(program);
         command.args(["-displayfd", "1", "-screen", "0", "1400x1000x24", "-nolisten", "tcp"]);
         let mut process = Killed(start(&mut command, &number)?);
-        // It prints the number with a line's end.
         let found = listening(&mut process.0, || {
-            fs::read_to_string(&number).ok()?.strip_suffix('\n')?.parse::<u32>().ok()
+            fs::read_to_string(&number).ok()?.split_inclusive('\n').find_map(display_in)
         });
         let number = found.with_context(|| format!("{} does not start", program.display()))?;
         Ok(Self { name: format!(":{number}"), process })
@@ -166,6 +165,11 @@ fn free_port() -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
+/// The display that a line names, if the line has come to its end. Other lines complain, of displays that are taken say.
+fn display_in(line: &str) -> Option<u32> {
+    line.strip_suffix('\n')?.parse().ok()
+}
+
 /// The port that a line names, if the line has come to its end.
 fn port_in(line: &str) -> Option<u16> {
     let line = line.strip_suffix('\n')?;
@@ -177,6 +181,13 @@ fn port_in(line: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_the_display_among_complaints() {
+        let lines = ["_XSERVTransMakeAllCOTSServerListeners: server already running\n", "12\n"];
+        assert_eq!(lines.map(display_in), [None, Some(12)]);
+        assert_eq!(display_in("1"), None, "half a line");
+    }
 
     #[test]
     fn finds_the_port_in_what_drivers_say() {

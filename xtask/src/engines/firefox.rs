@@ -1,6 +1,6 @@
 //! Firefox: how its driver is started, and what a session is asked for.
 //!
-//! https://firefox-source-docs.mozilla.org/testing/geckodriver/Capabilities.html
+//! <https://firefox-source-docs.mozilla.org/testing/geckodriver/Capabilities.html>
 
 use std::path::Path;
 use std::process::Command;
