@@ -118,9 +118,8 @@ impl Screen {
         let mut command = shell.command(program);
         command.args(["-displayfd", "1", "-screen", "0", "1400x1000x24", "-nolisten", "tcp"]);
         let mut process = Killed(start(&mut command, &number)?);
-        let found = listening(&mut process.0, || {
-            fs::read_to_string(&number).ok()?.split_inclusive('\n').find_map(display_in)
-        });
+        // It prints the number with a line's end.
+        let found = listening(&mut process.0, || number_in(&fs::read_to_string(&number).ok()?));
         let number = found.with_context(|| format!("{} does not start", program.display()))?;
         Ok(Self { name: format!(":{number}"), process })
     }
@@ -165,9 +164,9 @@ fn free_port() -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-/// The display that a line names, if the line has come to its end. Other lines complain, of displays that are taken say.
-fn display_in(line: &str) -> Option<u32> {
-    line.strip_suffix('\n')?.parse().ok()
+/// The number that is a line of its own, among warnings.
+fn number_in(said: &str) -> Option<u32> {
+    said.split_inclusive('\n').find_map(|line| line.strip_suffix('\n')?.parse().ok())
 }
 
 /// The port that a line names, if the line has come to its end.
@@ -182,11 +181,11 @@ fn port_in(line: &str) -> Option<u16> {
 mod tests {
     use super::*;
 
+    /// Where another screen had just ended, the warning of it hid the number for ever.
     #[test]
-    fn finds_the_display_among_complaints() {
-        let lines = ["_XSERVTransMakeAllCOTSServerListeners: server already running\n", "12\n"];
-        assert_eq!(lines.map(display_in), [None, Some(12)]);
-        assert_eq!(display_in("1"), None, "half a line");
+    fn finds_the_number_of_a_screen_among_warnings() {
+        assert_eq!(number_in("_XSERVTransmkdir: in use\n12\n(EE) no keyboard\n"), Some(12));
+        assert_eq!(number_in("_XSERVTransmkdir: in use\n1"), None, "half a line");
     }
 
     #[test]

@@ -25,6 +25,9 @@ mod table;
 /// The variable in which a story finds the name of its engine.
 pub const ENGINE_VARIABLE: &str = "QUINTET_ENGINE";
 
+/// The variable that is set where no other engine is played, so that there is time for all stories.
+pub const ALONE_VARIABLE: &str = "QUINTET_ENGINE_ALONE";
+
 /// What a story prints before the reason why it is not played in its engine.
 pub const SKIPPED: &str = "skipped: ";
 
@@ -57,7 +60,8 @@ pub fn run(workspace: &Workspace, choice: &Choice) -> Result<Vec<String>> {
     let shell = Shell::new(workspace);
     let site = Site::of(workspace);
     remove_folder(&site.screenshots)?;
-    let theatre = Theatre { program: build(&shell)?, workspace, shell };
+    let is_alone = choice.engine.is_some();
+    let theatre = Theatre { program: build(&shell)?, workspace, shell, is_alone };
     let mut stories = theatre.stories(choice.story)?;
     stories.retain(|story| story != FIRST);
     ensure!(!stories.is_empty(), "no story has `{}` in its name", choice.story);
@@ -83,6 +87,8 @@ struct Theatre<'a> {
     workspace: &'a Workspace,
     shell: Shell<'a>,
     program: PathBuf,
+    /// Whether one engine was chosen.
+    is_alone: bool,
 }
 
 impl Theatre<'_> {
@@ -167,6 +173,9 @@ impl Theatre<'_> {
         // Some stories print figures.
         command.args(["--ignored", "--exact", "--nocapture", story]);
         command.env(ENGINE_VARIABLE, engine.name()).stdin(Stdio::null());
+        if self.is_alone {
+            command.env(ALONE_VARIABLE, "1");
+        }
         let output = command.output().context("the story cannot be started")?;
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
         let verdict = match after(SKIPPED, &told) {

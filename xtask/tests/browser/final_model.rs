@@ -6,9 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use xtask::engines::Ability;
 use xtask::server::Fault;
 use xtask::site::{FINAL_ALONE, LIGHT};
 
+use crate::browser::can;
 use crate::elements::{Answer, CANCEL, RETRY, TEXT};
 use crate::visitor::{Visit, Visitor};
 use crate::webdriver::keys::ENTER;
@@ -103,6 +105,9 @@ fn a_first_visitor_is_answered_by_one_model_and_asks_for_the_others() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_final_model_answers_as_it_does_alone() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let texts = [SENTENCE, "I am so angry.", "Go away, all of you!", "\u{1F600}"];
     let visitor = Visitor::with_a_final_model();
     let beside: Vec<_> = texts.iter().map(|text| visitor.classify_by_one(text)).collect();
@@ -127,6 +132,9 @@ fn the_final_model_answers_as_it_does_alone() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_second_visit_has_the_folds_that_were_asked_for() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::with_a_final_model();
     visitor.click(LOAD);
     visitor.wait_for_all_folds();
@@ -155,6 +163,9 @@ fn a_second_visit_has_the_folds_that_were_asked_for() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_visitor_who_declines_is_not_asked_again_and_has_all_the_page_can_do() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::with_a_final_model();
     visitor.click(DECLINE);
     visitor.wait_until_gone(DECLINE);
@@ -182,6 +193,9 @@ fn a_visitor_who_declines_is_not_asked_again_and_has_all_the_page_can_do() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_folds_can_be_asked_for_by_keyboard_and_stopped() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::with_a_final_model();
     let late = visitor.shards_beside_the_final_model().0.pop().unwrap();
     visitor.server.set_fault(&late, Fault::Silence);
@@ -202,6 +216,9 @@ fn the_folds_can_be_asked_for_by_keyboard_and_stopped() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_second_visit_to_one_model_works_without_a_network() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::with_a_final_model();
     visitor.wait_for("#offline-ready");
     let expected = visitor.classify_by_one(SENTENCE);
@@ -219,6 +236,9 @@ fn a_second_visit_to_one_model_works_without_a_network() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_first_answer_of_the_light_choice_needs_few_bytes() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     for encoding in [LIGHT, FINAL_ALONE] {
         let visitor = Visitor::ready_for(&Visit { encoding, before: WATCH, ..Visit::default() });
         visitor.session().open(&format!("{}#text=What%20a%20lovely%20surprise", visitor.url()));

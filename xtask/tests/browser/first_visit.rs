@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use xtask::engines::Ability;
 use xtask::server::Fault;
 
+use crate::browser::can;
 use crate::elements::{FOLDS, TEXT};
 use crate::visitor::Visitor;
 
@@ -65,6 +67,9 @@ fn the_newest_text_wins_however_fast_one_types() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn an_example_is_classified_at_a_click() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::settled();
     visitor.click("#examples button");
     visitor.wait_until("document.querySelector('#text').value !== ''");

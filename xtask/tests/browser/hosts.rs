@@ -2,11 +2,17 @@
 
 use serde_json::Value;
 
+use xtask::engines::Ability;
+
+use crate::browser::can;
 use crate::visitor::{Visit, Visitor};
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_page_works_below_a_path() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::ready_for(&Visit { path: "/somebody/quintet/", ..Visit::default() });
     visitor.arrive();
     visitor.wait_for_all_folds();
@@ -45,6 +51,9 @@ fn a_strict_policy_forbids_what_the_page_does_not_do() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn every_script_and_style_is_checked_against_its_digest() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::arrived();
     let unchecked = visitor.ask(
         "Array.from(document.querySelectorAll('script[src], link[rel=stylesheet], link[rel=modulepreload]'))\

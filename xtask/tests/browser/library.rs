@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 use xtask::docs;
+use xtask::engines::Ability;
 use xtask::server::Fault;
 use xtask::site::LIGHT;
 use xtask::workspace::Workspace;
 
+use crate::browser::can;
 use crate::visitor::{Files, Visit, Visitor};
 
 fn ready() -> Visitor {
@@ -15,6 +17,9 @@ fn ready() -> Visitor {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_example_page_of_the_package_classifies_as_one_types() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = ready();
     visitor.session().open(&format!("{}example.html", visitor.url()));
     visitor.wait_until("document.querySelector('#text')?.disabled === false");
@@ -67,6 +72,9 @@ fn the_package_loads_classifies_explains_its_errors_and_lets_go() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visit = Visit { files: Files::Package, encoding: LIGHT, ..Visit::default() };
     let visitor = Visitor::ready_for(&visit);
     visitor.session().open(&format!("{}README.md", visitor.url()));
@@ -134,6 +142,9 @@ fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_package_says_that_a_bundle_has_no_final_model() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = ready();
     visitor.session().open(&format!("{}README.md", visitor.url()));
     let told = visitor.session().run(
@@ -153,6 +164,9 @@ fn the_package_says_that_a_bundle_has_no_final_model() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_package_rejects_with_a_code_and_a_remedy() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = ready();
     visitor.session().open(&format!("{}README.md", visitor.url()));
     visitor.server.set_fault(&visitor.a_shard_of_all_folds(), Fault::FlippedByte);
@@ -181,6 +195,9 @@ fn the_package_rejects_with_a_code_and_a_remedy() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_javascript_of_the_documents_runs() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = ready();
     visitor.session().open(&format!("{}README.md", visitor.url()));
     let blocks = docs::blocks(&Workspace::find(), "js").unwrap();

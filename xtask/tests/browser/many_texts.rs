@@ -6,6 +6,9 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use xtask::engines::Ability;
+
+use crate::browser::can;
 use crate::downloads::Row;
 use crate::elements::FOLDS;
 use crate::visitor::Visitor;
@@ -88,6 +91,9 @@ fn five_hundred_rows_of_a_csv_come_back_as_a_csv_in_order() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn lines_can_be_pasted_and_the_table_agrees_with_the_text_box() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::settled();
     visitor.open_many();
     visitor.click("#many-text");
@@ -105,6 +111,9 @@ fn lines_can_be_pasted_and_the_table_agrees_with_the_text_box() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_long_table_can_be_stopped() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     // So many that it has not ended when a slow driver comes to the button.
     const TEXTS: usize = 20_000;
     let visitor = Visitor::settled();
@@ -156,6 +165,9 @@ fn files_are_read_as_people_have_them() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_malformed_file_is_refused_with_a_reason() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::settled();
     visitor.open_many();
     for (name, content) in [

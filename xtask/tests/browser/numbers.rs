@@ -31,7 +31,7 @@ const TEXTS: usize = 200;
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_bundle_in_f32_answers_like_native_train() {
-    if !can(&[Ability::Encodings]) {
+    if !can(&[Ability::Time]) {
         return;
     }
     compare("f32", TOLERANCE);
@@ -40,7 +40,7 @@ fn a_bundle_in_f32_answers_like_native_train() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_bundle_in_f16_answers_like_native_train() {
-    if !can(&[Ability::Encodings]) {
+    if !can(&[Ability::Time]) {
         return;
     }
     compare("f16", TOLERANCE);
@@ -49,7 +49,7 @@ fn a_bundle_in_f16_answers_like_native_train() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_bundle_in_int16_answers_like_native_train() {
-    if !can(&[Ability::Encodings]) {
+    if !can(&[Ability::Time]) {
         return;
     }
     compare("int16", TOLERANCE);
@@ -64,7 +64,7 @@ fn a_bundle_in_int12_answers_like_native_train_to_three_digits() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_bundle_in_int8_answers_nearly_like_native_train() {
-    if !can(&[Ability::Encodings]) {
+    if !can(&[Ability::Time]) {
         return;
     }
     compare("int8", INT8_TOLERANCE);
@@ -73,7 +73,7 @@ fn a_bundle_in_int8_answers_nearly_like_native_train() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_bundle_of_deltas_answers_nearly_like_native_train() {
-    if !can(&[Ability::Encodings]) {
+    if !can(&[Ability::Time]) {
         return;
     }
     compare(DELTAS, TOLERANCE_OF_DELTAS);
@@ -82,7 +82,7 @@ fn a_bundle_of_deltas_answers_nearly_like_native_train() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn folds_beside_a_final_model_answer_nearly_like_native_train() {
-    if !can(&[Ability::Encodings]) {
+    if !can(&[Ability::Time]) {
         return;
     }
     let visitor = Visitor::ready_for(&Visit { encoding: LIGHT, ..Visit::default() });

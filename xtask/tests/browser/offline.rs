@@ -1,7 +1,9 @@
 //! The second visit: what the browser has kept.
 
+use xtask::engines::Ability;
 use xtask::server::Fault;
 
+use crate::browser::can;
 use crate::visitor::Visitor;
 
 #[test]
@@ -24,6 +26,9 @@ fn a_second_visit_works_without_a_network() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_second_visit_downloads_no_model_again() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::settled();
     visitor.wait_for("#offline-ready");
     let first = shards_asked_for(&visitor);

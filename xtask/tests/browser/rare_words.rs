@@ -1,8 +1,10 @@
 //! A bundle with cold rows: texts without rare words are answered first.
 
+use xtask::engines::Ability;
 use xtask::server::Fault;
 use xtask::site::COLD_ROWS;
 
+use crate::browser::can;
 use crate::elements::{CANCEL, FOLDS, RETRY};
 use crate::visitor::{Visit, Visitor};
 
@@ -72,6 +74,9 @@ fn texts_without_rare_words_are_answered_first() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_page_is_ready_and_says_that_rare_words_are_still_loading() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = visitor_of_cold_rows();
     let cold = visitor.cold_shards();
     let of_last = cold.last().unwrap();
@@ -108,6 +113,9 @@ fn shards_asked_for(visitor: &Visitor) -> usize {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn models_without_rare_words_go_on_answering_and_a_retry_loads_them() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = visitor_of_cold_rows();
     let cold = visitor.cold_shards();
     cold.iter().for_each(|shard| visitor.server.set_fault(shard, Fault::Status(404)));
@@ -130,6 +138,9 @@ fn models_without_rare_words_go_on_answering_and_a_retry_loads_them() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn what_is_typed_changes_nothing_of_what_the_host_is_asked() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let asked = |text: &str| {
         let visitor = visitor_of_cold_rows();
         let cold = visitor.cold_shards();

@@ -2,11 +2,17 @@
 
 use serde_json::Value;
 
+use xtask::engines::Ability;
+
+use crate::browser::can;
 use crate::visitor::Visitor;
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_text_of_ten_thousand_characters_is_cut_and_the_page_says_so() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::settled();
     let words = "I really did not expect this to go on for so long. ";
     let long: String = words.chars().cycle().take(10_000).collect();
@@ -47,6 +53,9 @@ fn emoji_and_other_scripts_are_texts_like_any_other() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_text_that_is_html_is_shown_as_text() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::settled();
     let hostile = "<img src=x onerror=\"window.hacked=1\"> <b>bold</b> <script>window.hacked=1</script> \
                    {{7*7}} ${7*7} &amp; I am angry";
@@ -66,6 +75,9 @@ fn a_text_that_is_html_is_shown_as_text() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn no_text_has_no_answer() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::settled();
     visitor.classify("Something at first.");
     visitor.write(" ");

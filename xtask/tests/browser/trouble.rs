@@ -62,6 +62,9 @@ fn a_shard_that_is_missing_is_named_and_a_retry_finds_it() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_site_without_models_says_so() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::ready();
     let manifest = format!("{}manifest.json", visitor.bundle());
     visitor.server.set_fault(&manifest, Fault::Status(404));
@@ -79,6 +82,9 @@ const PAGE: Fault = Fault::Page("<!DOCTYPE html><html><head><title>Sign in</titl
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_host_that_sends_a_page_instead_of_a_file_is_told_in_words() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::ready();
     let manifest = format!("{}manifest.json", visitor.bundle());
     visitor.server.set_fault(&manifest, PAGE);
@@ -110,6 +116,9 @@ fn a_host_that_sends_a_page_instead_of_a_file_is_told_in_words() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_busy_host_is_asked_again_automatically() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::ready();
     let shard = visitor.a_shard_of_all_folds();
     visitor.server.set_fault(&shard, Fault::Status(503));
@@ -140,6 +149,9 @@ fn a_download_that_breaks_off_goes_on_where_it_stopped() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn on_a_slow_network_the_bar_moves_and_a_cancelled_download_goes_on_at_retry() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     let visitor = Visitor::ready();
     visitor.server.set_fault(visitor.bundle(), SLOW);
     visitor
@@ -217,6 +229,9 @@ fn a_browser_without_a_cache_works_too() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_browser_without_simd_is_told_what_it_lacks() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
     // The page's own module uses SIMD, so nothing of it starts.
     const NO_SIMD: &str = "WebAssembly.instantiate = WebAssembly.instantiateStreaming = \
         () => Promise.reject(new WebAssembly.CompileError('invalid opcode 0xfd'));";
