@@ -14,8 +14,8 @@ use super::*;
 /// The bundles in full, each with ids from 12 on cold.
 const IN_FULL: [&str; 2] = ["int12", "int8/int4+1/2"];
 
-/// Products may be summed in another order on another machine.
-const TOLERANCE: f32 = 1e-6;
+/// Sums are rounded otherwise in another instruction set, which may move an activation of integers by a step.
+const TOLERANCE: f32 = 2e-5;
 
 #[derive(Deserialize)]
 struct Earlier {
