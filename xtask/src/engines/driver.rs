@@ -19,6 +19,9 @@ use crate::shell::Shell;
 /// The longest that a driver takes to listen on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How often a driver is started that does not listen.
+const STARTS: usize = 3;
+
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What a driver prints before the port that it has chosen.
@@ -40,6 +43,12 @@ impl Driver {
     /// # Errors
     /// If a program is missing, or the driver or the screen does not start.
     pub fn start(shell: &Shell, engine: Engine, folder: &Path, wishes: Wishes) -> Result<Self> {
+        // The port that one protocol gave a driver may be another's in the other protocol: it then ends at once.
+        let start = || Self::start_once(shell, engine, folder, wishes);
+        (1..STARTS).fold(start(), |started, _| started.or_else(|_| start()))
+    }
+
+    fn start_once(shell: &Shell, engine: Engine, folder: &Path, wishes: Wishes) -> Result<Self> {
         let Found { browser, driver, display } = engine.find(shell)?;
         let downloads = folder.join("downloads");
         fs::create_dir_all(&downloads)?;

@@ -84,8 +84,8 @@ impl Engine {
         };
         match (self, found) {
             (_, Some(found)) => Ok(found),
-            (Self::Firefox, None) => bail!("no Firefox with geckodriver: run `cargo xtask setup`"),
-            (_, None) => bail!("no WebKitWebDriver with Xvfb: run `cargo xtask setup`"),
+            (Self::Firefox, None) => bail!("no Firefox with geckodriver"),
+            (_, None) => bail!("no WebKitWebDriver with Xvfb"),
         }
     }
 }

@@ -38,17 +38,19 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     rust_component(&shell, "clippy", "clippy")?;
     cargo_deny(workspace, &shell)?;
     chromium(&shell)?;
-    // Without them the page is tested in Chromium alone, and the stories say so.
+    eprintln!("setup: everything is there");
+    Ok(())
+}
+
+/// Installs the engines beside Chromium that stories are played in when they are asked for, as far as they can be had.
+pub fn for_other_engines(workspace: &Workspace) {
+    let shell = Shell::new(workspace);
     let others = [("Firefox", firefox(workspace, &shell)), ("WebKitGTK", webkit(&shell))];
-    let mut is_whole = true;
     for (name, outcome) in others {
         if let Err(error) = outcome {
             eprintln!("setup: no {name} to test the page in: {error:#}");
-            is_whole = false;
         }
     }
-    eprintln!("setup: everything {}is there", if is_whole { "" } else { "else " });
-    Ok(())
 }
 
 /// Installs what building the page needs, and no more.

@@ -31,13 +31,21 @@ pub struct Arguments {
     #[arg(long, default_value = "")]
     pub story: String,
 
-    /// Plays the stories in this engine only: chromium, firefox or webkit.
-    #[arg(long, value_parser = Engine::named)]
-    pub engine: Option<Engine>,
+    /// The engine in which the stories are played: chromium, firefox, webkit or all.
+    #[arg(long, default_value = "chromium", value_parser = engines)]
+    pub engine: Engines,
 
     /// Runs the stories so many times, whichever fail, and prints how often each passed.
     #[arg(long, default_value = "1", value_name = "TIMES")]
     pub repeat: NonZeroUsize,
+}
+
+/// The engine that is asked for; `None` for all.
+#[derive(Clone, Copy)]
+pub struct Engines(Option<Engine>);
+
+fn engines(name: &str) -> Result<Engines> {
+    Ok(Engines(if name == "all" { None } else { Some(Engine::named(name)?) }))
 }
 
 /// The outcome of a step that did not fail.
@@ -217,7 +225,10 @@ pub fn survive(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 
 pub fn stories(workspace: &Workspace, arguments: &Arguments) -> Result<Outcome> {
     let Arguments { story, engine, repeat, .. } = arguments;
-    let choice = Choice { story, engine: *engine, times: repeat.get() };
+    if engine.0 != Some(Engine::Chromium) {
+        setup::for_other_engines(workspace);
+    }
+    let choice = Choice { story, engine: engine.0, times: repeat.get() };
     let absent = stories::run(workspace, &choice)?;
     Ok(if absent.is_empty() { Outcome::Passed } else { Outcome::InPart(absent) })
 }
