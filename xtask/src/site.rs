@@ -127,6 +127,12 @@ fn train(workspace: &Workspace, run: &Path, settings: &[&str]) -> Result<()> {
     shell::run(train.arg("--output").arg(run), REMEDY)
 }
 
+/// The demo's table with its first rows only.
+pub fn first_rows(workspace: &Workspace, rows: usize) -> Result<String> {
+    let data = fs::read_to_string(workspace.root.join(DATA))?;
+    Ok(data.split_inclusive('\n').take(rows + 1).collect())
+}
+
 /// `trunk build`: the page and what lies in `static/`, into `dist`.
 pub fn build_page(shell: &Shell) -> Result<()> {
     let mut command = shell.command("trunk");

@@ -9,6 +9,7 @@ use fs_err as fs;
 
 use crate::setup;
 use crate::shell::{self, Shell};
+use crate::site;
 use crate::workspace::{Workspace, remove_folder};
 
 /// A training of two folds, each with some dozens of steps.
@@ -34,9 +35,7 @@ pub fn check(workspace: &Workspace) -> Result<Result<(), &'static str>> {
     let folder = workspace.target.join("tensorboard");
     remove_folder(&folder)?;
     fs::create_dir_all(&folder)?;
-    let demo = fs::read_to_string(workspace.root.join("native-train/assets/demo.csv"))?;
-    let rows: Vec<&str> = demo.lines().take(ROWS + 1).collect();
-    fs::write(folder.join("train.csv"), rows.join("\n") + "\n")?;
+    fs::write(folder.join("train.csv"), site::first_rows(workspace, ROWS)?)?;
 
     let train = || {
         let mut command = shell.command(workspace.program("native-train"));

@@ -86,8 +86,7 @@ pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
     print(&export.account(&manifest, table))
 }
 
-/// What is to be said of a model of averaged weights that decides less often as the run's ensemble does than
-/// [`LEAST_AGREEMENT`].
+/// A warning of a model of averaged weights that decides less often as the run's ensemble does than [`LEAST_AGREEMENT`].
 fn doubt_of_mean(models: Models, agreement: f64) -> Option<String> {
     (matches!(models, Models::Soup) && agreement < LEAST_AGREEMENT).then(|| {
         format!(

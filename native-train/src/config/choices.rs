@@ -1,4 +1,4 @@
-//! Settings with a few possible values: model, device, precision, parallel folds.
+//! Settings with a few possible values: model, device, precision, parallel folds, event files.
 //!
 //! The user's choice, which may be `auto`, and the value that a training uses have separate types, so
 //! that no later code meets an `auto`.

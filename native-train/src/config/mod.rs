@@ -4,12 +4,14 @@
 
 mod checks;
 mod choices;
+mod difference;
 mod file;
 mod places;
+mod schedule;
 mod settings;
 mod shrink;
 
-use std::{fmt, fs, path::Path, path::PathBuf};
+use std::{fs, path::Path, path::PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -19,7 +21,9 @@ use shared::csv::Delimiter;
 use checks::{check, check_hyperparameters};
 pub use checks::{cores, slurm_cores};
 pub use choices::{DeviceChoice, EventFiles, ModelChoice, ParallelFolds, PrecisionChoice};
+pub use difference::Difference;
 pub use places::{Places, located, of_config_file, place_of};
+use schedule::Schedule;
 pub use settings::Settings;
 pub use shrink::{ShrinkConfig, ShrinkSettings};
 
@@ -235,16 +239,7 @@ impl TrainConfig {
                 || key == "test-csv" && self.test_csv.is_some() == saved.test_csv.is_some()
                 || key == "model" && !self.is_built_in() && !saved.is_built_in()
         };
-        let (now, saved) = (self.table(), saved.table());
-        let keys: std::collections::BTreeSet<&String> = now.keys().chain(saved.keys()).collect();
-        keys.into_iter()
-            .filter(|key| !is_free(key) && now.get(*key) != saved.get(*key))
-            .map(|key| Difference {
-                key: key.clone(),
-                saved: saved.get(key).map(ToString::to_string),
-                now: now.get(key).map(ToString::to_string),
-            })
-            .collect()
+        difference::between(&self.table(), &saved.table(), is_free)
     }
 
     fn is_built_in(&self) -> bool {
@@ -260,47 +255,12 @@ impl TrainConfig {
     }
 }
 
-/// A setting whose value differs from a saved run's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    pub key: String,
-    /// The value as TOML; `None` if it is not set.
-    pub saved: Option<String>,
-    pub now: Option<String>,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
-        write!(f, "{}: was {}, now {}", self.key, shown(&self.saved), shown(&self.now))
-    }
-}
-
 /// The `grad-accumulation` of runs that were saved before it was a setting.
 fn one() -> usize {
     1
 }
 
 const DEFAULT_MODEL: &str = "microsoft/deberta-v3-base";
-
-/// The defaults that depend on whether the model is pretrained.
-struct Schedule {
-    epochs: usize,
-    lr: f64,
-    weight_decay: f64,
-}
-
-impl Schedule {
-    fn of(model: &ModelChoice) -> Self {
-        match model {
-            // A model that learns its word embeddings from a few thousand texts soon overfits; strong
-            // weight decay prevents that.
-            ModelChoice::Mini => Self { epochs: 5, lr: 5e-4, weight_decay: 2.0 },
-            ModelChoice::Small => Self { epochs: 4, lr: 2e-4, weight_decay: 0.01 },
-            ModelChoice::Pretrained(_) => Self { epochs: 4, lr: 1.5e-5, weight_decay: 0.01 },
-        }
-    }
-}
 
 fn required(key: &str, value: &str) -> UserError {
     UserError::new(format!("`{key}` is not set"))

@@ -23,7 +23,7 @@ use self::messages::{
 };
 use crate::run::lease::host;
 
-/// What TensorBoard looks for in a file's name.
+/// The beginning of a file's name, by which TensorBoard finds it.
 const NAME: &str = "events.out.tfevents";
 
 /// The first record says that tags need no graph.
@@ -68,7 +68,7 @@ impl EventFolder {
     /// # Errors
     /// If the folder or the file cannot be written.
     pub fn begin(&self, steps: usize) -> Result<EventFile> {
-        let context = || format!("cannot write `{}`", self.folder.display());
+        let context = || cannot_write(&self.folder);
         fs::create_dir_all(&self.folder).with_context(context)?;
         let name = format!("{NAME}.{:010.0}.{}.{}", now(), host(), process::id());
         let path = self.folder.join(name);
@@ -204,7 +204,7 @@ mod tests {
         files.iter().map(read).collect()
     }
 
-    /// What the writer of TensorBoard 2.20 makes of one scalar.
+    /// The bytes are those that TensorBoard 2.20's own writer makes of one scalar.
     #[test]
     fn a_record_has_tensorboards_bytes() {
         let value = SummaryValue {

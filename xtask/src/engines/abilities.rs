@@ -1,4 +1,4 @@
-//! What stories need of an engine and not every driver can do. Where it is lacking, the story is skipped, and this is the reason.
+//! Abilities: needs of stories that not every engine's driver can meet, and the reasons why a story is then skipped.
 
 use super::types::Engine;
 

@@ -24,13 +24,13 @@ const STARTS: usize = 3;
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What a driver prints before the port that it has chosen.
+/// Words that a driver prints before the port that it has chosen.
 const PORT_FOLLOWS: [&str; 2] = ["on port ", "Listening on 127.0.0.1:"];
 
 /// A driver that lives as long as this value.
 pub struct Driver {
     port: u16,
-    /// What driver and browser print.
+    /// The file of all that driver and browser print.
     said: PathBuf,
     capabilities: Value,
     _process: Killed,
@@ -104,7 +104,7 @@ impl Driver {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What a session is to be asked for.
+    /// The capabilities that a session is to be asked for.
     pub fn capabilities(&self) -> &Value {
         &self.capabilities
     }

@@ -142,7 +142,7 @@ pub fn instructions(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 
 /// The instruction sets of x86-64 below the best, and which tests of the libraries run in them.
 const INSTRUCTIONS: [(&str, &[&str]); 3] = [
-    ("portable", &["kernels::", "model::", "nn::"]),
+    ("portable", &["kernels::", "model::", "nn::", "bundle::tests::earlier"]),
     ("avx2", &["kernels::", "model::", "nn::", "training::"]),
     ("avx512", &["kernels::", "model::", "nn::"]),
 ];

@@ -38,7 +38,7 @@ pub struct SessionLog {
 #[repr(i32)]
 pub enum SessionStatus {
     Unspecified = 0,
-    /// What an earlier file says of this step and later ones does not count.
+    /// Takes back what an earlier file says of this step and later ones.
     Start = 1,
 }
 

@@ -10,12 +10,16 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::kernels::isa::Isa;
 
 /// The bundles in full, each with ids from 12 on cold.
 const IN_FULL: [&str; 2] = ["int12", "int8/int4+1/2"];
 
-/// Sums are rounded otherwise in another instruction set, which may move an activation of integers by a step.
-const TOLERANCE: f32 = 2e-5;
+/// The largest difference of a probability. The answers were computed without fused products, which only the portable kernels
+/// do without today; elsewhere a sum that is rounded otherwise may move an activation of integers by a step.
+fn tolerance() -> f32 {
+    if Isa::best() == Isa::Portable { 1e-6 } else { 2e-5 }
+}
 
 #[derive(Deserialize)]
 struct Earlier {
@@ -51,7 +55,7 @@ fn assert_answers(bundle: &Bundle, earlier: &Earlier) {
         let found = answers.into_iter().flat_map(|answer| answer.unwrap().probabilities);
         let name = earlier.encoding;
         for (found, expected) in found.zip(expected.iter().flatten()) {
-            assert!((found - expected).abs() < TOLERANCE, "{name}: {found}, was {expected}");
+            assert!((found - expected).abs() < tolerance(), "{name}: {found}, was {expected}");
         }
     }
 }
