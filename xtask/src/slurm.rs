@@ -1,5 +1,5 @@
 //! A real Slurm on this machine, of one node with two cores, and the jobs that `native-train cluster slurm` prints for it: an
-//! array of folds of which two run at once, a task that is killed, and a node that dies.
+//! array of folds of which two run at once, a task that is killed, and a node that dies; and a file that two tasks label.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,6 +24,10 @@ const TRAIN: &str =
 /// The rows of the demo's file that are trained on.
 const ROWS: usize = 400;
 
+/// The parts of the file that is labelled, and its rows: more than a block for each part.
+const PARTS: usize = 2;
+const NEW_ROWS: usize = 2 * 4096 + 100;
+
 /// How often the jobs are submitted again, at most.
 const LATER_SUBMISSIONS: usize = 3;
 
@@ -32,11 +36,11 @@ const LOG_LINES: usize = 40;
 
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// Trains a run by a cluster's tasks and compares it with one that a single process trained. `Err(reason)` inside: there can be
-/// no Slurm here.
+/// Trains a run and labels a file by a cluster's tasks, and compares both with what a single process leaves. `Err(reason)`
+/// inside: there can be no Slurm here.
 ///
 /// # Errors
-/// If the runs differ, or Slurm's jobs do not end as they should.
+/// If they differ, or Slurm's jobs do not end as they should.
 pub fn check(workspace: &Workspace) -> Result<Result<(), &'static str>> {
     let shell = Shell::new(workspace);
     if let Err(reason) = setup::slurm(&shell)? {
@@ -56,26 +60,44 @@ pub fn check(workspace: &Workspace) -> Result<Result<(), &'static str>> {
     train.current_dir(&whole).args(line.split_whitespace());
     shell::run(train.stdout(Stdio::null()), "the training of one process failed")?;
 
-    let cluster = Cluster::start(&shell, &folder)?;
-    let Some(cluster) = cluster else { return Ok(Err("Slurm does not start here")) };
-    let line = format!(
-        "cluster slurm --set program={} --set gpus=0 --set cpus=1 --set memory=1 --set at-once=2 {TRAIN} --output run",
-        program.display()
-    );
-    let mut print = shell.command(&program);
-    let script = shell::answer(print.current_dir(&folder).args(line.split_whitespace()))
-        .context("`native-train cluster slurm` failed")?;
-    fs::write(folder.join("job.sh"), script)?;
-
-    train_on(cluster).inspect_err(|_| print_logs(&folder))?;
-    let expected = Contents::of(&whole.join("run"))?;
-    let found = Contents::of(&folder.join("run"))?;
-    found.must_be(&expected).inspect_err(|_| print_logs(&folder))?;
+    let cluster = Cluster::start(&shell, &folder, &program)?;
+    let Some(mut cluster) = cluster else { return Ok(Err("Slurm does not start here")) };
+    let checked = check_training(&mut cluster, &whole).and_then(|()| check_labelling(&cluster));
+    checked.inspect_err(|_| print_logs(&folder))?;
     Ok(Ok(()))
 }
 
+fn check_training(cluster: &mut Cluster<'_>, whole: &Path) -> Result<()> {
+    cluster.print_jobs(&format!("--set at-once=2 {TRAIN} --output run"))?;
+    train_on(cluster)?;
+    let expected = Contents::of(&whole.join("run"))?;
+    Contents::of(&cluster.folder.join("run"))?.must_be(&expected)
+}
+
+/// Labels a file by an array of parts, and by one process.
+fn check_labelling(cluster: &Cluster<'_>) -> Result<()> {
+    let folder = &cluster.folder;
+    let rows = fs::read_to_string(folder.join("train.csv"))?;
+    let (header, rows) = rows.split_once('\n').context("the file has a header")?;
+    let rows = rows.lines().cycle().take(NEW_ROWS).fold(String::new(), |all, row| all + row + "\n");
+    fs::write(folder.join("new.csv"), format!("{header}\n{rows}"))?;
+
+    let predict = "predict --run run --input new.csv --probabilities";
+    cluster.print_jobs(&format!("--set parts={PARTS} {predict} --output labelled.csv"))?;
+    cluster.submit()?;
+    cluster.until("the file is labelled", |folder| folder.join("labelled.csv").exists())?;
+
+    let line = format!("{predict} --threads 1 --output whole.csv --quiet");
+    let mut one = cluster.shell.command(&cluster.program);
+    one.current_dir(folder).args(line.split_whitespace());
+    shell::run(one.stdout(Stdio::null()), "the labelling of one process failed")?;
+    let [found, expected] = ["labelled.csv", "whole.csv"].map(|name| fs::read(folder.join(name)));
+    ensure!(found? == expected?, "labelled.csv of {PARTS} tasks differs from that of one process");
+    Ok(())
+}
+
 /// Submits the jobs, disturbs them, and submits them again until the run is gathered.
-fn train_on(mut cluster: Cluster) -> Result<()> {
+fn train_on(cluster: &mut Cluster<'_>) -> Result<()> {
     let array = cluster.submit()?;
     cluster.until("two folds train", |folder| trains(folder, 0) && trains(folder, 1))?;
     cluster.say(&["scancel", "--signal=KILL", "--full", &format!("{array}_0")])?;
@@ -113,13 +135,15 @@ fn train_on(mut cluster: Cluster) -> Result<()> {
 struct Cluster<'a> {
     shell: &'a Shell<'a>,
     folder: PathBuf,
+    /// `native-train`.
+    program: PathBuf,
     config: PathBuf,
     daemons: Vec<Child>,
 }
 
 impl<'a> Cluster<'a> {
     /// `None` if munge does not start or no node comes up; what they print says why.
-    fn start(shell: &'a Shell<'a>, folder: &Path) -> Result<Option<Self>> {
+    fn start(shell: &'a Shell<'a>, folder: &Path, program: &Path) -> Result<Option<Self>> {
         let folder = fs::canonicalize(folder)?;
         let host = shell::answer(&mut shell.command("hostname")).context("no `hostname` here")?;
         let host = host.split('.').next().unwrap_or_default().to_owned();
@@ -132,7 +156,8 @@ impl<'a> Cluster<'a> {
             eprintln!("{error:#}");
             return Ok(None);
         }
-        let mut cluster = Self { shell, folder, config, daemons: Vec::new() };
+        let mut cluster =
+            Self { shell, folder, program: program.into(), config, daemons: Vec::new() };
         cluster.daemon("slurmctld")?;
         cluster.daemon("slurmd")?;
         let started = Instant::now();
@@ -159,6 +184,18 @@ impl<'a> Cluster<'a> {
             command.arg("-D").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         self.daemons.push(child.with_context(|| format!("cannot start {name}"))?);
         Ok(())
+    }
+
+    /// Has `native-train cluster slurm` print the jobs for tasks of a core each.
+    fn print_jobs(&self, flags: &str) -> Result<()> {
+        let line = format!(
+            "cluster slurm --set program={} --set gpus=0 --set cpus=1 --set memory=1 {flags}",
+            self.program.display()
+        );
+        let mut print = self.shell.command(&self.program);
+        let script = shell::answer(print.current_dir(&self.folder).args(line.split_whitespace()))
+            .context("`native-train cluster slurm` failed")?;
+        Ok(fs::write(self.folder.join("job.sh"), script)?)
     }
 
     /// Submits the printed jobs; returns the array's number.

@@ -84,15 +84,18 @@ enum Case {
 
 fn main() -> Result<()> {
     memory::keep_freed_pages();
-    let arguments = Arguments::parse();
-    let bench = Bench::prepare(&arguments)?;
-    let answer = match arguments.case {
-        Case::Speed => bench.speed(arguments.folds_at_once)?,
-        Case::Losses => bench.losses(arguments.steps)?,
-        Case::Roofline => bench.roofline(arguments.small_limits)?,
-    };
+    let answer = measure(&Arguments::parse()).map_err(device::explain)?;
     println!("{answer}");
     Ok(())
+}
+
+fn measure(arguments: &Arguments) -> Result<serde_json::Value> {
+    let bench = Bench::prepare(arguments)?;
+    match arguments.case {
+        Case::Speed => bench.speed(arguments.folds_at_once),
+        Case::Losses => bench.losses(arguments.steps),
+        Case::Roofline => bench.roofline(arguments.small_limits),
+    }
 }
 
 /// All that the trainings have in common.

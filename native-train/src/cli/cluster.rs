@@ -32,11 +32,13 @@ pub struct GatherArgs {
     pub threads: Option<usize>,
 }
 
-/// Print the jobs that train a run on a cluster
+/// Print the jobs that train a run, or label a large file, on a cluster
 ///
-/// Prints a shell script that submits two jobs: one with a task for each fold, of which each runs `train
-/// --only-fold`, and one that gathers the results (`gather`) when all folds are trained. Tasks that are stopped
-/// save their state and are started again. Nothing is submitted by this command.
+/// Given the flags of `train`, it prints a shell script that submits two jobs: one with a task for each fold, of
+/// which each runs `train --only-fold`, and one that gathers the results (`gather`) when all folds are trained.
+/// Tasks that are stopped save their state and are started again. Given the word `predict` and its flags, the tasks
+/// label a part of the file each (`predict --part`), and the last job puts the parts together. Nothing is submitted
+/// by this command.
 #[derive(Debug, Args)]
 #[command(after_help = CLUSTER_EXAMPLES)]
 pub struct ClusterArgs {
@@ -44,20 +46,21 @@ pub struct ClusterArgs {
     #[arg(value_name = "SCHEDULER")]
     pub scheduler: Scheduler,
 
-    /// Option of the jobs, before the flags of `train`
+    /// Option of the jobs, before the flags of `train` or the word `predict`
     ///
     /// For both: name [default: quintet], program (command that starts this program there) [default:
     /// native-train], gpus (0 or 1 for each task) [default: 1], cpus [default: 4], memory (gigabytes) [default: 16],
     /// at-once (the most tasks at once) [default: all], grace (seconds from SIGTERM to the end) [default: 120],
-    /// seeds (such as 1,2,3: a run for each, whose folder has the seed at its end). For slurm: time [default:
-    /// 12:00:00], partition, account, setup (a line to run before the program). For kubernetes: image
-    /// [default: quintet:latest], claim (the PersistentVolumeClaim with the data; required).
+    /// seeds (such as 1,2,3: a run for each, whose folder has the seed at its end), parts (tasks that share a file
+    /// which `predict` labels) [default: 8]. For slurm: time [default: 12:00:00], partition, account, setup (a line
+    /// to run before the program). For kubernetes: image [default: quintet:latest], claim (the
+    /// PersistentVolumeClaim with the data; required).
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
-    /// The flags of `train`
-    #[arg(value_name = "TRAIN FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub train: Vec<String>,
+    /// The flags of `train`, or the word `predict` and its flags
+    #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub job: Vec<String>,
 }
 
 /// A cluster's scheduler.

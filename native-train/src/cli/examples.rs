@@ -33,7 +33,10 @@ Examples:
     bash job.sh
   Three seeds on Kubernetes:
     native-train cluster kubernetes --set claim=data --set seeds=1,2,3 \\
-        --train-csv train.csv --output runs/base > job.sh";
+        --train-csv train.csv --output runs/base > job.sh
+  A large file, labelled by 32 tasks without a GPU:
+    native-train cluster slurm --set parts=32 --set gpus=0 \\
+        predict --run runs/base --input new.csv --output labelled.csv > job.sh";
 
 pub const DISTIL_EXAMPLES: &str = "\
 Examples:

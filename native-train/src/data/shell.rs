@@ -11,6 +11,11 @@ pub fn quoted(value: &str) -> Cow<'_, str> {
     Cow::Owned(format!("'{}'", value.replace('\'', r"'\''")))
 }
 
+/// Words of a POSIX shell, with spaces between them.
+pub fn words(values: &[String]) -> String {
+    values.iter().map(|value| quoted(value)).collect::<Vec<_>>().join(" ")
+}
+
 /// A flag with its value. `=` stands between them where the value could be taken for another flag.
 pub fn flag(name: &str, value: &str) -> String {
     let separator = if value.starts_with('-') { '=' } else { ' ' };

@@ -42,7 +42,7 @@ fn what_is_no_job_is_refused() {
         (&format!("slurm {TRAIN} --lrr 3"), "error: unexpected argument '--lrr' found"),
         (
             &format!("slurm --set gpus=2 {TRAIN}"),
-            "error: `--set gpus=2`: a task trains one fold, on one GPU",
+            "error: `--set gpus=2`: a task takes one GPU at most",
         ),
         (
             &format!("slurm --set claim=a {TRAIN}"),
@@ -74,6 +74,68 @@ fn the_tasks_of_the_array_are_folds_of_one_run() {
     fs::remove_file(folder.path().join("run/oof.csv")).unwrap();
     assert_eq!(shell(&folder, &jobs[1], ""), Some(0));
     assert!(folder.path().join("run/oof.csv").exists());
+}
+
+#[test]
+fn a_file_is_labelled_by_an_array_of_parts() {
+    let folder = folder();
+    insta::assert_snapshot!(folder.run(
+        "cluster slurm --set parts=3 --set at-once=2 predict --run runs/base --input new.csv \
+         --output labelled/new.csv.gz --probabilities"
+    ));
+    insta::assert_snapshot!(folder.run(
+        "cluster kubernetes --set claim=data predict --run runs/base --input new.csv --output labelled.csv"
+    ));
+}
+
+#[test]
+fn what_is_no_labelling_is_refused() {
+    let folder = folder();
+    let predict = "predict --run run --input new.csv --output labelled.csv";
+    for (flags, expected) in [
+        (
+            "slurm predict --run run".to_owned(),
+            "error: the following required arguments were not provided: --input <FILE> --output <FILE>\n\
+             hint: give `cluster` the flags of `predict`",
+        ),
+        (format!("slurm {predict} --part 0/2"), "error: `--part` is not for `cluster`"),
+        (format!("slurm --set seeds=1,2 {predict}"), "error: `--set seeds` is not for `predict`"),
+        (format!("slurm --set parts=2 {TRAIN}"), "error: `--set parts` is not for trainings"),
+        (
+            format!("slurm {predict} --output-format parquet"),
+            "error: `--output labelled.csv`: parts of Parquet cannot be put together by `cat`",
+        ),
+    ] {
+        let said = folder.run(&format!("cluster {flags}"));
+        assert!(said.starts_with("exit code: 2\n") && said.contains(expected), "{flags}: {said}");
+    }
+}
+
+/// The two jobs of a labelling, run by a shell as Slurm runs them, in a folder whose name a shell must be told.
+#[test]
+fn the_tasks_of_a_labelling_are_parts_of_one_file() {
+    let folder = folder();
+    let program = env!("CARGO_BIN_EXE_native-train");
+    folder.run(
+        "train --train-csv train.csv --folds 2 --model mini --epochs 1 --max-len 16 --output run --threads 1",
+    );
+    fs::create_dir(folder.path().join("the answers")).unwrap();
+    let predict = "predict --run run --input train.csv";
+    folder.run(&format!("{predict} --output whole.csv --threads 1"));
+    let mut command = folder.command(&format!(
+        "cluster slurm --set program={program} --set cpus=1 --set parts=2 {predict} --output"
+    ));
+    let printed = command.arg("the answers/new.csv").output().unwrap();
+    let jobs = heredocs(&String::from_utf8(printed.stdout).unwrap());
+    assert_eq!(jobs.len(), 2);
+    for part in ["0", "1"] {
+        assert_eq!(shell(&folder, &jobs[0], part), Some(0));
+    }
+    let parts = || fs::read_dir(folder.path().join("the answers")).unwrap().count();
+    assert_eq!(parts(), 2);
+    assert_eq!(shell(&folder, &jobs[1], ""), Some(0));
+    assert_eq!(parts(), 1);
+    assert_eq!(folder.read("the answers/new.csv"), folder.read("whole.csv"));
 }
 
 /// The threads of a run that did not name any, in `command`'s environment.

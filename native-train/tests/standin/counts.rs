@@ -12,7 +12,7 @@ const STEP: Counts = Counts {
     uploads: 9,
     reads: 0,
     waits: 0,
-    allocations: 111,
+    allocations: 109,
 };
 
 #[test]

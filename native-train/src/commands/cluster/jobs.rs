@@ -1,136 +1,78 @@
-//! The jobs of a training: what `train` is told, and how its folds and seeds become tasks.
+//! The jobs of a cluster: an array of equal tasks, and a last job that needs them all.
 
-use anyhow::Result;
-use clap::Parser;
 use shared::words::counted;
 
 use super::options::Options;
-use crate::cli::{Cli, Command, TrainArgs};
-use crate::config::{DEFAULT_FOLDS, Settings, of_config_file};
-use crate::data::shell::quoted;
 use crate::error::UserError;
 
-/// The jobs of a training.
+/// The jobs of a training or of a labelling, whose commands are quoted for a shell.
 pub struct Jobs {
     pub options: Options,
-    /// The flags of `train`, quoted for a shell, without `--output` and `--seed` where there are several seeds.
-    train_flags: String,
-    output: String,
-    folds: usize,
+    /// What the jobs do, for the first line of the script: `{}` stands for the cluster.
+    pub purpose: &'static str,
+    /// How a submission that was stopped is continued, in a sentence for the script.
+    pub again: &'static str,
+    /// What a task is for: a fold or a part.
+    pub each: &'static str,
+    /// The number of tasks, and how they are laid out.
+    pub tasks: usize,
+    pub layout: String,
+    /// Shell lines that set what [`Jobs::task`] needs from the task's number, which is in the variable `task`.
+    pub variables: String,
+    /// The command of one task.
+    pub task: String,
+    /// Whether the jobs train. Then a task that is asked to stop saves its state and exits with 75, and the last job computes
+    /// as well.
+    pub train: bool,
+    /// The name of the last job, after that of the array, and what it does.
+    pub last: &'static str,
+    pub last_does: &'static str,
+    /// The commands of the last job.
+    pub last_commands: String,
 }
 
 impl Jobs {
-    pub fn new(options: Options, flags: &[String]) -> Result<Self> {
-        let TrainArgs { settings, config, resume, dry_run } = parse(flags)?;
-        let settings = match &config {
-            Some(path) => settings.or(of_config_file(path, Settings::read(path)?)),
-            None => settings,
-        };
-        let refuse = |flag: &str, hint: &str| {
-            UserError::new(format!("`{flag}` is not for `cluster`")).hint(hint.to_owned())
-        };
-        if settings.only_fold.is_some() {
-            return Err(refuse("--only-fold", "each task trains one fold").into());
-        }
-        if resume || dry_run {
-            let flag = if resume { "--resume" } else { "--dry-run" };
-            return Err(refuse(flag, "submit the same job again to continue a run").into());
-        }
-        let missing = |flag: &str| {
-            UserError::new(format!("`--{flag}` is missing"))
-                .hint("give `cluster` the flags of `train`")
-        };
-        let output = settings.output.as_ref().ok_or_else(|| missing("output"))?;
-        if settings.train_csv.is_none() {
-            return Err(missing("train-csv").into());
-        }
-        if settings.seed.is_some() && !options.seeds.is_empty() {
-            return Err(refuse("--seed", "`--set seeds=...` has the seeds").into());
-        }
-        let mut kept = without(flags, "--output");
-        if settings.threads.is_none() {
-            // All tasks must have the same number, whatever their nodes have.
-            kept.extend(["--threads".to_owned(), options.cpus.to_string()]);
-        }
-        Ok(Self {
-            train_flags: kept.iter().map(|flag| quoted(flag)).collect::<Vec<_>>().join(" "),
-            output: output.display().to_string(),
-            folds: settings.folds.unwrap_or(DEFAULT_FOLDS),
-            options,
-        })
-    }
-
-    /// The number of trainings: a fold of a seed each.
-    pub fn tasks(&self) -> usize {
-        self.folds * self.options.seeds.len().max(1)
-    }
-
-    /// How the tasks are laid out, in a sentence.
-    pub fn layout(&self) -> String {
-        let Self { folds, options, .. } = self;
-        let tasks = self.tasks();
-        let rounds = counted(tasks.div_ceil(self.at_once()), "round");
-        let of_what = match options.seeds.len() {
-            0 => format!("{folds} tasks"),
-            seeds => format!("{} x {folds} folds = {tasks} tasks", counted(seeds, "seed")),
-        };
-        format!("{of_what}, {} at once: {rounds} of trainings", self.at_once())
-    }
-
     /// The most tasks that run at once.
     pub fn at_once(&self) -> usize {
-        self.options.at_once.unwrap_or(usize::MAX).min(self.tasks())
-    }
-
-    /// Shell lines that set `fold` and `output` (and `seed`) from the task's number, which is in the shell variable `index`.
-    pub fn task_variables(&self, index: &str) -> String {
-        let output = quoted(&self.output);
-        if self.options.seeds.is_empty() {
-            return format!("fold=${index}\noutput={output}\n");
-        }
-        let (folds, seeds) = (self.folds, self.options.seeds.join(" "));
-        format!(
-            "seeds=({seeds})\nfold=$(({index} % {folds}))\nseed=${{seeds[{index} / {folds}]}}\noutput={output}-$seed\n"
-        )
-    }
-
-    /// The command of one task.
-    pub fn train(&self) -> String {
-        let seed = if self.options.seeds.is_empty() { "" } else { " --seed \"$seed\"" };
-        let Self { options: Options { program, .. }, train_flags, .. } = self;
-        format!("{program} train {train_flags}{seed} --output \"$output\" --only-fold \"$fold\"")
-    }
-
-    /// The commands that gather the results.
-    pub fn gather(&self) -> String {
-        let program = &self.options.program;
-        let output = quoted(&self.output);
-        if self.options.seeds.is_empty() {
-            return format!("{program} gather --run {output}\n");
-        }
-        let seeds = self.options.seeds.join(" ");
-        format!("for seed in {seeds}; do {program} gather --run {output}-$seed; done\n")
+        at_once(&self.options, self.tasks)
     }
 }
 
-/// The flags as `train` reads them.
-fn parse(flags: &[String]) -> Result<TrainArgs, UserError> {
-    let line = ["native-train", "train"].into_iter().chain(flags.iter().map(String::as_str));
-    match Cli::try_parse_from(line) {
-        Ok(Cli { command: Command::Train(args), .. }) => Ok(*args),
-        Ok(_) => Err(UserError::new("these are not the flags of `train`")),
-        Err(error) => {
-            let message = error.to_string();
-            let reason = message.lines().next().unwrap_or_default();
-            Err(UserError::new(reason.trim_start_matches("error: ")).hint(
-                "give `cluster` the flags of `train`; `native-train train --help` lists them",
-            ))
-        }
-    }
+/// Returns how many of the tasks run at once.
+pub fn at_once(options: &Options, tasks: usize) -> usize {
+    options.at_once.unwrap_or(usize::MAX).min(tasks)
 }
 
-/// The words without a flag and its value.
-fn without(words: &[String], flag: &str) -> Vec<String> {
+/// Returns how many tasks there are at once, and how often: "2 at once: 3 rounds".
+pub fn rounds(options: &Options, tasks: usize) -> String {
+    let at_once = at_once(options, tasks);
+    format!("{at_once} at once: {}", counted(tasks.div_ceil(at_once), "round"))
+}
+
+/// The error of a flag that has no place here.
+pub fn not_for_cluster(flag: &str, hint: &str) -> UserError {
+    UserError::new(format!("`{flag}` is not for `cluster`")).hint(hint.to_owned())
+}
+
+/// The error of a flag that is needed, of `train` or `predict`.
+pub fn missing(flag: &str, command: &str) -> UserError {
+    UserError::new(format!("`--{flag}` is missing"))
+        .hint(format!("give `cluster` the flags of `{command}`"))
+}
+
+/// The error of flags that clap refuses.
+pub fn refused(error: &clap::Error, command: &str) -> UserError {
+    let message = error.to_string();
+    // The reason ends with the first empty line; usage follows.
+    let reason: Vec<&str> =
+        message.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    UserError::new(reason.join(" ").trim_start_matches("error: ")).hint(format!(
+        "give `cluster` the flags of `{command}`; `native-train {command} --help` lists them"
+    ))
+}
+
+/// Returns the words without a flag and its value.
+pub fn without(words: &[String], flag: &str) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {

@@ -1,21 +1,29 @@
-//! Kubernetes: an Indexed Job with a pod for each fold, and a Job that gathers when all have ended.
+//! Kubernetes: an Indexed Job with a pod for each task, and a Job that is run when all have ended.
 
 use std::fmt::Write;
 
 use super::jobs::Jobs;
+use super::options::Options;
 
 /// A shell script that applies both jobs.
 pub fn script(jobs: &Jobs) -> String {
     let options = &jobs.options;
-    let (name, layout, tasks) = (&options.name, jobs.layout(), jobs.tasks());
-    let at_once = jobs.at_once();
-    let train = jobs.task_variables("JOB_COMPLETION_INDEX") + "exec " + &jobs.train() + "\n";
-    let (pod, gather) = (pod(jobs, &train), pod(jobs, &jobs.gather()));
+    let (name, at_once) = (&options.name, jobs.at_once());
+    let Jobs { layout, again, each, tasks, variables, task, last, .. } = jobs;
+    let purpose = jobs.purpose.replace("{}", "a Kubernetes cluster");
+    let of_task = format!("task=$JOB_COMPLETION_INDEX\n{variables}exec {task}\n");
+    let of_last = format!("set -eu\n{}", jobs.last_commands);
+    let gpus = options.gpus;
+    let (pod, last_pod) = (
+        pod(options, gpus, &of_task),
+        self::pod(options, if jobs.train { gpus } else { 0 }, &of_last),
+    );
     format!(
         r#"#!/usr/bin/env bash
-# Trains the folds of a run on a Kubernetes cluster and gathers the results: {layout}.
-# Apply it with `bash`. The volume holds the data, and takes the run; paths count from its root. To continue a run that was
-# stopped, delete the jobs and apply them again: what is trained is not trained again.
+# {purpose}: {layout}.
+# Submit it with `bash`, which applies it, after the jobs of an earlier submission have been deleted. The volume holds the data,
+# and takes what is written; paths count from its root.
+# {again}
 set -euo pipefail
 
 kubectl apply -f - <<'YAML'
@@ -24,7 +32,7 @@ kind: Job
 metadata:
   name: {name}
 spec:
-  # A pod for each fold.
+  # A pod for each {each}.
   completionMode: Indexed
   completions: {tasks}
   parallelism: {at_once}
@@ -50,21 +58,20 @@ kubectl apply -f - <<'YAML'
 apiVersion: batch/v1
 kind: Job
 metadata:
-  name: {name}-gather
+  name: {name}-{last}
 spec:
   backoffLimit: 2
   template:
-{gather}YAML
+{last_pod}YAML
 "#
     )
 }
 
 /// A pod that runs a script.
-fn pod(jobs: &Jobs, script: &str) -> String {
-    let options = &jobs.options;
+fn pod(options: &Options, gpus: usize, script: &str) -> String {
     let (image, claim) = (&options.kubernetes.image, &options.kubernetes.claim);
     let (cpus, memory, grace) = (options.cpus, options.memory, options.grace);
-    let gpu = if options.gpus == 0 { "" } else { "              nvidia.com/gpu: 1\n" };
+    let gpu = if gpus == 0 { "" } else { "              nvidia.com/gpu: 1\n" };
     let mut indented = String::new();
     for line in script.lines() {
         writeln!(indented, "              {line}").expect("a string takes all");

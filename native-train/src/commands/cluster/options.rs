@@ -21,6 +21,8 @@ pub struct Options {
     pub grace: usize,
     /// None: the one of `train`'s flags.
     pub seeds: Vec<String>,
+    /// The tasks that share a file that is labelled.
+    pub parts: Option<usize>,
     pub slurm: Slurm,
     pub kubernetes: Kubernetes,
 }
@@ -43,7 +45,7 @@ pub struct Kubernetes {
 }
 
 /// The keys of `--set`, and the scheduler whose they are, if not of both.
-const KEYS: [(&str, Option<Scheduler>); 14] = [
+const KEYS: [(&str, Option<Scheduler>); 15] = [
     ("name", None),
     ("program", None),
     ("gpus", None),
@@ -52,6 +54,7 @@ const KEYS: [(&str, Option<Scheduler>); 14] = [
     ("at-once", None),
     ("grace", None),
     ("seeds", None),
+    ("parts", None),
     ("time", Some(Scheduler::Slurm)),
     ("partition", Some(Scheduler::Slurm)),
     ("account", Some(Scheduler::Slurm)),
@@ -75,6 +78,7 @@ impl Options {
             at_once: None,
             grace: 120,
             seeds: Vec::new(),
+            parts: None,
             slurm: Slurm {
                 time: "12:00:00".to_owned(),
                 partition: None,
@@ -116,7 +120,7 @@ impl Options {
             ("gpus", _) => {
                 self.gpus = number()?;
                 if self.gpus > 1 {
-                    return Err(wrong("a task trains one fold, on one GPU"));
+                    return Err(wrong("a task takes one GPU at most"));
                 }
             }
             ("cpus", _) => self.cpus = positive()?,
@@ -131,6 +135,7 @@ impl Options {
                     ));
                 }
             }
+            ("parts", _) => self.parts = Some(positive()?),
             ("time", Scheduler::Slurm) => self.slurm.time = text(),
             ("partition", Scheduler::Slurm) => self.slurm.partition = Some(text()),
             ("account", Scheduler::Slurm) => self.slurm.account = Some(text()),

@@ -1,4 +1,4 @@
-//! Slurm: an array with a task for each fold, and a job that gathers when all have ended.
+//! Slurm: an array of tasks, and a job that is run when all have ended.
 
 use super::jobs::Jobs;
 
@@ -14,33 +14,68 @@ pub fn script(jobs: &Jobs) -> String {
     let gpu = if options.gpus == 0 { "" } else { "#SBATCH --gres=gpu:1\n" };
     let at_once = options.at_once.map_or_else(String::new, |at_once| format!("%{at_once}"));
     let setup = options.slurm.setup.as_ref().map_or_else(String::new, |line| format!("{line}\n"));
-    let (time, last, layout) = (&options.slurm.time, jobs.tasks() - 1, jobs.layout());
-    let variables = jobs.task_variables("SLURM_ARRAY_TASK_ID");
-    let (train, gather) = (jobs.train(), jobs.gather());
+    let (time, last_task) = (&options.slurm.time, jobs.tasks - 1);
+    let Jobs { layout, again, each, variables, last, last_does, last_commands, .. } = jobs;
+    let purpose = jobs.purpose.replace("{}", "a Slurm cluster");
+    let last_gpu = if jobs.train { gpu } else { "" };
+    let (stopped, signal, body) = if jobs.train {
+        let signal = format!(
+            "# SIGTERM comes so many seconds before the time is up.\n#SBATCH --signal=B:TERM@{grace}\n"
+        );
+        (
+            "Tasks that are stopped (preempted, out of time) save their state and are queued again.",
+            signal,
+            stoppable(&jobs.task),
+        )
+    } else {
+        let stopped = "Tasks that are preempted are queued again, and begin anew; one that is out of time fails: ask for more parts.";
+        (stopped, String::new(), format!("exec {}\n", jobs.task))
+    };
     format!(
         r#"#!/usr/bin/env bash
-# Trains the folds of a run on a Slurm cluster and gathers the results: {layout}.
-# Submit it with `bash` in the folder that the paths below count from, which all nodes must share. To continue a run
-# that was stopped, submit it again: what is trained is not trained again.
+# {purpose}: {layout}.
+# Submit it with `bash` in the folder that the paths below count from, which all nodes must share.
+# {again}
 set -euo pipefail
 
-# A task for each fold. Tasks that are stopped (preempted, out of time) save their state and are queued again.
+# A task for each {each}. {stopped}
 array=$(sbatch --parsable <<'JOB'
 #!/usr/bin/env bash
 #SBATCH --job-name={name}
-#SBATCH --array=0-{last}{at_once}
+#SBATCH --array=0-{last_task}{at_once}
 #SBATCH --nodes=1 --ntasks=1 --cpus-per-task={cpus}
 #SBATCH --mem={memory}G
 {gpu}{place}#SBATCH --time={time}
 #SBATCH --requeue
-# SIGTERM comes so many seconds before the time is up.
-#SBATCH --signal=B:TERM@{grace}
-#SBATCH --output={name}-%A_%a.log
+{signal}#SBATCH --output={name}-%A_%a.log
 # A task that was queued again goes on in its log.
 #SBATCH --open-mode=append
 set -uo pipefail
-{setup}{variables}
-{train} &
+{setup}task=$SLURM_ARRAY_TASK_ID
+{variables}
+{body}JOB
+)
+
+# {last_does}
+last=$(sbatch --parsable --dependency="afterok:$array" --kill-on-invalid-dep=yes <<'JOB'
+#!/usr/bin/env bash
+#SBATCH --job-name={name}-{last}
+#SBATCH --nodes=1 --ntasks=1 --cpus-per-task={cpus}
+#SBATCH --mem={memory}G
+{last_gpu}{place}#SBATCH --time=1:00:00
+#SBATCH --output={name}-{last}-%j.log
+set -euo pipefail
+{setup}{last_commands}JOB
+)
+echo "the {each}s are job $array, the last job is $last"
+"#
+    )
+}
+
+/// Shell lines that run a command which saves its state when it is asked to stop, and have Slurm queue the task again.
+fn stoppable(command: &str) -> String {
+    format!(
+        r#"{command} &
 training=$! asked=
 trap 'asked=yes; kill -TERM "$training"' TERM
 # A signal ends `wait` with 143, but not yet the training.
@@ -48,21 +83,6 @@ until wait "$training"; code=$?; [ "$code" -ne 143 ]; do :; done
 # 75: its state is saved, and it wants to be started again, and so does one that was stopped before it had any.
 if [ "$code" -eq 75 ] || [ -n "$asked" ] && [ "$code" -ne 0 ]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi
 exit "$code"
-JOB
-)
-
-# The results, once every fold is trained.
-gather=$(sbatch --parsable --dependency="afterok:$array" --kill-on-invalid-dep=yes <<'JOB'
-#!/usr/bin/env bash
-#SBATCH --job-name={name}-gather
-#SBATCH --nodes=1 --ntasks=1 --cpus-per-task={cpus}
-#SBATCH --mem={memory}G
-{gpu}{place}#SBATCH --time=1:00:00
-#SBATCH --output={name}-gather-%j.log
-set -euo pipefail
-{setup}{gather}JOB
-)
-echo "the folds are job $array, the results job $gather"
 "#
     )
 }

@@ -222,12 +222,13 @@ __device__ void attention_forward(const Operands<T>& operands, T* context, float
         maximum + logf(sum);
 }
 
-// Tiles of gradients in global memory, f32, in which one block adds up: for each text and head its
-// tiles of TILE rows [padded], heads side by side within a text. `position_key` and `position_query`
+// Tiles of gradients in global memory, f32, in which one block adds up what several tiles of queries
+// add to: for each text and head its tiles of TILE rows [padded], heads side by side within a text.
+// `position_key` and `position_query`
 // have as many as the tiles of queries and keys together: row r of them is that of table row
 // longest - TILE * (tiles of queries) + r.
 struct Sums {
-  float *query, *key, *value, *position_key, *position_query;
+  float *key, *value, *position_key, *position_query;
 };
 
 // The f32 sums of one head's tiles into rows of the result.
@@ -257,7 +258,6 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
   size_t tile = size_t(TILE) * padded;
   size_t query_at = (size_t(head.query_tiles_before) * sizes.heads + blockIdx.x * query_tiles) * tile;
   size_t key_at = (size_t(head.key_tiles_before) * sizes.heads + blockIdx.x * key_tiles) * tile;
-  sums.query += query_at;
   sums.key += key_at;
   sums.value += key_at;
   sums.position_key += query_at + key_at;
@@ -269,6 +269,8 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
   Tile<T> value(shared, TILE, padded), by_context(shared, TILE, padded);
   Tile<float> by_weights(shared, TILE, TILE);
   Tile<T> weights(shared, TILE, TILE), by_scores(shared, TILE, TILE);
+  // The gradient of a tile of queries, complete when all tiles of keys have added to it.
+  Tile<float> query_sums(shared, TILE, padded);
   // The gradient of the scores again, spread as the bands are; over them, when they have been read.
   Tile<T> by_query_band(scores.query_band, 2 * TILE), by_key_band(scores.key_band, 2 * TILE);
 
@@ -323,7 +325,6 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
       }
       __syncthreads();
 
-      float* to_query = sums.query + query_tile * tile;
       float* to_key = sums.key + key_tile * tile;
       // A table that there is not adds nothing.
       u32 key_band = operands.position_key ? 2 * TILE : 0;
@@ -331,7 +332,7 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
       tile_product<true, false>(sums.value + key_tile * tile, padded, weights.values,
                                 weights.stride, by_context.values, by_context.stride, TILE,
                                 padded, TILE, query_tile > 0, 0);
-      tile_products<T>(to_query, padded, TILE, padded, key_tile > 0, 0,
+      tile_products<T>(query_sums.values, query_sums.stride, TILE, padded, key_tile > 0, 0,
                        Factors<false, false, T>{by_scores.values, by_scores.stride,
                                                 scores.key.values, scores.key.stride, TILE},
                        Factors<false, false, T>{by_query_band.values, by_query_band.stride,
@@ -358,9 +359,12 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
       if (operands.position_query) to_rows_of_table(by_key_band, scores.key, sums.position_query);
       __syncthreads();
     }
+    if (real_row) {
+      T* to_row = by_query + size_t(head.first_query + i) * to.query + column;
+      for (u32 c = lane; c < sizes.size; c += GROUP)
+        to_row[c] = from_float<T>(query_sums.at(row, c));
+    }
   }
-  store_rows(by_query + size_t(head.first_query) * to.query + column, sums.query, head.queries,
-             padded, to.query, sizes.size);
   store_rows(by_key + size_t(head.first_key) * to.key + column, sums.key, head.keys, padded,
              to.key, sizes.size);
   store_rows(by_value + size_t(head.first_key) * to.value + column, sums.value, head.keys, padded,
@@ -430,10 +434,10 @@ __device__ void attention_positions(const float* sums, T* output, u32 stride,
   KERNEL(THREADS, 2) attention_backward_##format##_##TILE(                                     \
       OPERANDS(T), const T* context, const float* log_sum_exp, const T* gradient, T* by_query, \
       T* by_key, T* by_value, u32 by_query_stride, u32 by_key_stride, u32 by_value_stride,     \
-      float* query_sums, float* key_sums, float* value_sums, float* position_key_sums,         \
+      float* key_sums, float* value_sums, float* position_key_sums,                            \
       float* position_query_sums, SIZES) {                                                     \
     PACK(T);                                                                                   \
-    Sums sums{query_sums, key_sums, value_sums, position_key_sums, position_query_sums};       \
+    Sums sums{key_sums, value_sums, position_key_sums, position_query_sums};                   \
     Strides to{by_query_stride, by_key_stride, by_value_stride, 0, 0};                         \
     attention_backward<T, TILE>(operands, context, log_sum_exp, gradient, by_query, by_key,    \
                                 by_value, sums, to, sizes);                                    \

@@ -115,9 +115,10 @@ fn shared_bytes(pass: Pass, tile: usize, padded: usize, format: DType) -> u32 {
     let band = bytes(tile, 2 * tile, DType::F32);
     let weights = bytes(tile, tile, format);
     let scores = 2 * rows + 2 * table + content + 2 * band;
+    let sums = bytes(tile, padded, DType::F32);
     let all = match pass {
-        Pass::Forward => scores + rows + weights + bytes(tile, padded, DType::F32),
-        Pass::Backward => scores + 2 * rows + content + 2 * weights,
+        Pass::Forward => scores + rows + weights + sums,
+        Pass::Backward => scores + 2 * rows + content + 2 * weights + sums,
     };
     all as u32
 }
@@ -267,7 +268,6 @@ pub(super) fn backward_tiled(
     let of_queries = |_, queries: usize| queries.div_ceil(tile);
     let of_keys = |keys: usize, _| keys.div_ceil(tile);
     let of_both = |keys, queries| of_queries(keys, queries) + of_keys(keys, queries);
-    let query_sums = shapes.tiles(device, of_queries)?;
     let [key_sums, value_sums] = [shapes.tiles(device, of_keys)?, shapes.tiles(device, of_keys)?];
     let position_sums =
         |table: &Option<Tensor>| table.as_ref().map(|_| shapes.tiles(device, of_both)).transpose();
@@ -287,7 +287,7 @@ pub(super) fn backward_tiled(
         &[pointer(&saved.context)?, pointer(&saved.log_sum_exp)?, by_context],
         &to[..3],
         &to_strides[..3],
-        &[pointer(&query_sums)?, pointer(&key_sums)?, pointer(&value_sums)?],
+        &[pointer(&key_sums)?, pointer(&value_sums)?],
         &of_tables,
         &shapes.args(device, &[&from[..], &[by_context]].concat(), &strides)?,
     ]

@@ -17,7 +17,7 @@ use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::cuda_backend::{CudaStorageSlice, DeviceId};
 use candle_core::{CudaDevice, CudaStorage, DType, Device, Error, Tensor};
 
-use super::epilogue::Epilogues;
+use super::cublas_lt::Products;
 use super::types::{Arg, Epilogue, Launch, Operand, Product, distances, waits_for_launches};
 use crate::Result;
 use crate::kernels::WriteMode;
@@ -31,7 +31,7 @@ struct Loaded {
     modules: HashMap<&'static str, Arc<CudaModule>>,
     kernels: HashMap<String, Kernel>,
     counters: Option<Tensor>,
-    epilogues: Option<Epilogues>,
+    products: Option<Products>,
 }
 
 /// A kernel, and the dynamic shared memory that it is allowed.
@@ -148,8 +148,13 @@ pub fn shared_bytes(device: &CudaDevice) -> u32 {
     device.cuda_stream().context().attribute(attribute).map_or(PLAIN_SHARED_BYTES, |n| n as u32)
 }
 
-/// Computes a product by cuBLAS, which stores matrices by columns: it computes the transpose from the transposes.
-pub fn multiply(product: &Product<'_>, device: &CudaDevice, addresses: [u64; 3]) -> Result<()> {
+/// Computes a batch of products by cuBLAS, which stores matrices by columns: it computes the transposes from the
+/// transposes.
+pub fn multiply_batch(
+    product: &Product<'_>,
+    device: &CudaDevice,
+    addresses: [u64; 3],
+) -> Result<()> {
     let [a, b, output] = addresses;
     let alpha = 1f32;
     let beta = match product.write {
@@ -178,80 +183,55 @@ pub fn multiply(product: &Product<'_>, device: &CudaDevice, addresses: [u64; 3])
     let (a, b, output) = (a as *const c_void, b as *const c_void, output as *mut c_void);
     #[expect(unsafe_code, reason = "calls of cuBLAS")]
     // SAFETY: the shapes have been checked against each other, and the distances are the tensors' own.
-    let done = match product.count {
-        1 => unsafe {
-            cublas::gemm_ex(
-                handle,
-                first,
-                second,
-                columns,
-                rows,
-                depth,
-                alpha,
-                b,
-                formats[0],
-                of_b.0,
-                a,
-                formats[1],
-                of_a.0,
-                beta,
-                output,
-                formats[2],
-                of_output.0,
-                arithmetic,
-                algorithm,
-            )
-        },
-        count => unsafe {
-            cublas::gemm_strided_batched_ex(
-                handle,
-                first,
-                second,
-                columns,
-                rows,
-                depth,
-                alpha,
-                b,
-                formats[0],
-                of_b.0,
-                of_b.1,
-                a,
-                formats[1],
-                of_a.0,
-                of_a.1,
-                beta,
-                output,
-                formats[2],
-                of_output.0,
-                of_output.1,
-                count as c_int,
-                arithmetic,
-                algorithm,
-            )
-        },
+    let done = unsafe {
+        cublas::gemm_strided_batched_ex(
+            handle,
+            first,
+            second,
+            columns,
+            rows,
+            depth,
+            alpha,
+            b,
+            formats[0],
+            of_b.0,
+            of_b.1,
+            a,
+            formats[1],
+            of_a.0,
+            of_a.1,
+            beta,
+            output,
+            formats[2],
+            of_output.0,
+            of_output.1,
+            product.count as c_int,
+            arithmetic,
+            algorithm,
+        )
     };
     done.map_err(failed(product))?;
     waited_for(&device.cuda_stream(), product)
 }
 
-/// Computes a product and its epilogue, whose vector is at the address `vector`, by cuBLASLt; or returns `false` where that
-/// has no algorithm for both.
-pub fn multiply_with(
+/// Computes a product and its epilogue by cuBLASLt, or returns `false` where that has no algorithm for them, as for a batch.
+pub fn multiply_single(
     product: &Product<'_>,
-    epilogue: &Epilogue<'_>,
+    epilogue: Option<&Epilogue<'_>>,
     device: &CudaDevice,
     addresses: [u64; 3],
-    vector: u64,
 ) -> Result<bool> {
+    if product.count > 1 {
+        return Ok(false);
+    }
     LOADED.with_borrow_mut(|loaded| {
-        let epilogues = &mut loaded.entry(device.id()).or_default().epilogues;
-        if epilogues.is_none() {
-            *epilogues = Some(Epilogues::new(device)?);
+        let products = &mut loaded.entry(device.id()).or_default().products;
+        if products.is_none() {
+            *products = Some(Products::new(device)?);
         }
-        let epilogues = epilogues.as_mut().expect("made above");
-        let done = epilogues
-            .multiply(product, epilogue, device, addresses, vector)
-            .map_err(failed(product))?;
+        let products = products.as_mut().expect("made above");
+        let done =
+            products.multiply(product, epilogue, device, addresses).map_err(failed(product))?;
         waited_for(&device.cuda_stream(), product)?;
         Ok(done)
     })

@@ -24,7 +24,12 @@ pub(super) fn multiply(
     count_launch("product");
     match output.device() {
         #[cfg(feature = "cuda")]
-        Device::Cuda(device) => super::driver::multiply(&product, device, addresses),
+        Device::Cuda(device) => {
+            if super::driver::multiply_single(&product, None, device, addresses)? {
+                return Ok(());
+            }
+            super::driver::multiply_batch(&product, device, addresses)
+        }
         #[cfg(feature = "cuda-emulator")]
         Device::Cpu => on_cpu::multiply(&product, None, addresses),
         _ => unreachable!("`takes` has refused this device: {addresses:?}"),
@@ -58,9 +63,7 @@ fn run_with(product: &Product<'_>, epilogue: &Epilogue<'_>) -> Result<bool> {
     match product.output.device() {
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => {
-            let (Epilogue::Bias(vector) | Epilogue::RowSums(vector)) = epilogue;
-            let vector = first_element(vector);
-            super::driver::multiply_with(product, epilogue, device, addresses, vector)
+            super::driver::multiply_single(product, Some(epilogue), device, addresses)
         }
         #[cfg(feature = "cuda-emulator")]
         Device::Cpu if on_cpu::refuses(product) => Ok(false),

@@ -35,11 +35,11 @@ mod types;
 pub(super) mod ways;
 
 #[cfg(feature = "cuda")]
+mod cublas_lt;
+#[cfg(feature = "cuda")]
 mod driver;
 #[cfg(feature = "cuda-emulator")]
 mod emulator;
-#[cfg(feature = "cuda")]
-mod epilogue;
 #[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
 #[cfg(test)]
 mod tests;

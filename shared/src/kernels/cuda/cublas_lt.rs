@@ -1,4 +1,4 @@
-//! Products with an epilogue on the card: cuBLASLt, and the algorithms that it has named.
+//! Single products on the card, with an epilogue or without: cuBLASLt, and the algorithms that it has named.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -12,8 +12,10 @@ use candle_core::cuda_backend::cudarc::cublaslt::sys::cublasStatus_t as Status;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr};
 use candle_core::{CudaDevice, DType, Error};
 
+use super::launch::first_element;
 use super::types::{Epilogue, Operand, Product, distances};
 use crate::Result;
+use crate::kernels::WriteMode;
 
 /// The memory of an algorithm beside its operands: what cuBLAS takes for itself on Hopper.
 const WORKSPACE_BYTES: usize = 32 << 20;
@@ -23,7 +25,7 @@ const WORKSPACE_BYTES: usize = 32 << 20;
 const TOKENS: usize = 64;
 
 /// What is known of cuBLASLt by one thread on one device.
-pub struct Epilogues {
+pub struct Products {
     handle: sys::cublasLtHandle_t,
     workspace: CudaSlice<u8>,
     algorithms: HashMap<Problem, Option<sys::cublasLtMatmulAlgo_t>>,
@@ -54,6 +56,7 @@ struct Layout {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
+    Plain,
     Bias,
     RowSums,
 }
@@ -65,7 +68,7 @@ struct Description {
     matrices: [sys::cublasLtMatrixLayout_t; 3],
 }
 
-impl Epilogues {
+impl Products {
     /// Prepares products on `device`.
     pub fn new(device: &CudaDevice) -> Result<Self> {
         let workspace = device.alloc_zeros(WORKSPACE_BYTES)?;
@@ -73,24 +76,27 @@ impl Epilogues {
         Ok(Self { handle, workspace, algorithms: HashMap::new() })
     }
 
-    /// Computes a product and its epilogue, whose vector is at the address `vector`, or returns `false` where there is no
-    /// algorithm for them.
+    /// Computes a single product and its epilogue, or returns `false` where there is no algorithm for them.
     pub fn multiply(
         &mut self,
         product: &Product<'_>,
-        epilogue: &Epilogue<'_>,
+        epilogue: Option<&Epilogue<'_>>,
         device: &CudaDevice,
         addresses: [u64; 3],
-        vector: u64,
     ) -> Result<bool> {
-        let kind = match epilogue {
-            Epilogue::Bias(_) => Kind::Bias,
-            Epilogue::RowSums(_) => Kind::RowSums,
+        let (kind, vector) = match epilogue {
+            None => (Kind::Plain, None),
+            Some(Epilogue::Bias(bias)) => (Kind::Bias, Some(first_element(bias))),
+            Some(Epilogue::RowSums(sums)) => (Kind::RowSums, Some(first_element(sums))),
         };
         let exact = Problem::new(product, kind, addresses);
+        let beta = match product.write {
+            WriteMode::Replace => 0.0,
+            WriteMode::Add => 1.0,
+        };
         for problem in [exact.with_tokens_counted_up(), exact] {
             let Some(algorithm) = self.algorithm(&problem).map_err(Error::wrap)? else { continue };
-            match self.run(&exact, vector, &algorithm, device, addresses) {
+            match self.run(&exact, vector, beta, &algorithm, device, addresses) {
                 Ok(()) => return Ok(true),
                 // An algorithm for a few more tokens need not do for these.
                 Err(error) if is_refusal(error) => {}
@@ -120,15 +126,18 @@ impl Epilogues {
     fn run(
         &self,
         problem: &Problem,
-        vector: u64,
+        vector: Option<u64>,
+        beta: f32,
         algorithm: &sys::cublasLtMatmulAlgo_t,
         device: &CudaDevice,
         [a, b, output]: [u64; 3],
     ) -> Result<(), CublasError> {
         let description = Description::new(problem)?;
-        description.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &vector)?;
+        if let Some(vector) = vector {
+            description.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &vector)?;
+        }
         let [of_b, of_a, of_output] = description.matrices;
-        let (alpha, beta, stream) = (1f32, 0f32, device.cuda_stream());
+        let (alpha, stream) = (1f32, device.cuda_stream());
         #[expect(unsafe_code, reason = "a call of cuBLASLt")]
         // SAFETY: the shapes have been checked against each other, and the tensors live on this stream.
         unsafe {
@@ -154,7 +163,7 @@ impl Epilogues {
     }
 }
 
-impl Drop for Epilogues {
+impl Drop for Products {
     fn drop(&mut self) {
         #[expect(unsafe_code, reason = "a call of cuBLASLt")]
         // SAFETY: nothing else has the handle. An error here would say nothing new.
@@ -178,9 +187,12 @@ impl Problem {
     }
 
     fn with_tokens_counted_up(self) -> Self {
+        let [rows, depth] = [self.rows, self.depth].map(|n| n.next_multiple_of(TOKENS));
         match self.kind {
-            Kind::Bias => Self { rows: self.rows.next_multiple_of(TOKENS), ..self },
-            Kind::RowSums => Self { depth: self.depth.next_multiple_of(TOKENS), ..self },
+            Kind::Bias => Self { rows, ..self },
+            Kind::RowSums => Self { depth, ..self },
+            // Tokens are its rows or its depth, and the other is a width of the model.
+            Kind::Plain => Self { rows, depth, ..self },
         }
     }
 }
@@ -216,6 +228,7 @@ impl Description {
         description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &operation(b))?;
         description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, &operation(a))?;
         let epilogue = match problem.kind {
+            Kind::Plain => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_DEFAULT,
             Kind::Bias => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS,
             Kind::RowSums => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BGRADB,
         };
@@ -252,8 +265,11 @@ fn ask(
     problem: &Problem,
 ) -> Result<sys::cublasLtMatmulAlgo_t, CublasError> {
     let description = Description::new(problem)?;
-    // Whether there is a vector decides, not where it is.
-    description.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &u64::from(problem.alignment))?;
+    if problem.kind != Kind::Plain {
+        // Whether there is a vector decides, not where it is.
+        let vector = u64::from(problem.alignment);
+        description.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &vector)?;
+    }
     let [b, a, output] = description.matrices;
     let preference = lt::create_matmul_pref()?;
     let set = |attribute, value: *const c_void, bytes| {
