@@ -14,6 +14,11 @@ export interface LoadOptions {
    * `"bundle"`, and `"final-then-folds"` is `"folds"`, which is the default.
    */
   models?: "folds" | "final" | "final-then-folds";
+  /**
+   * The sha256 of the bundle's `manifest.json`, as `native-train inspect BUNDLE` prints it: `"sha256-"` and the hash in base64. The
+   * manifest names all other files by their hashes, so the host need not be trusted. A bundle on another site needs it.
+   */
+  integrity?: string;
   /** Stops loading when aborted. What has been downloaded is kept for the next time. */
   signal?: AbortSignal;
 }
@@ -47,7 +52,8 @@ export interface Answer {
 export interface QuintetError extends Error {
   name: "QuintetError";
   code:
-    | "offline" | "not-found" | "server" | "instead" | "corrupted" | "bundle" | "simd-missing" | "old-browser"
+    | "offline" | "not-found" | "server" | "instead" | "corrupted" | "unpinned" | "altered" | "bundle"
+    | "simd-missing" | "old-browser"
     | "out-of-memory" | "worker-died" | "cancelled" | "disposed";
   /** What the visitor can do about it, in whole sentences. */
   remedy: string;
@@ -86,7 +92,7 @@ export interface Ensemble {
   dispose(): void;
 }
 
-/** Loads the ensemble from `url`: a folder of this site that `native-train export` wrote. */
+/** Loads the ensemble from `url`: a folder that `native-train export` wrote, of this site or, with `integrity`, of another one. */
 export function load(url: string, options?: LoadOptions): Promise<Ensemble>;
 
 /** The size in bytes of the models that this site keeps in the browser's cache. */

@@ -62,19 +62,25 @@ pub fn beside_module(file: &str) -> Result<String, Failure> {
 /// and may name the manifest in the folder.
 ///
 /// # Errors
-/// If the folder is on another site: a visitor's texts must stay out of reach of any other.
+/// If it is no address.
 pub fn folder_url(address: &str) -> Result<String, Failure> {
-    let here = location();
-    let base = document_base().unwrap_or_else(|| here.clone());
+    let base = document_base().unwrap_or_else(location);
     let url = Url::new_with_base(address, &base).map_err(|_| bad_address(address))?;
-    let origin = Url::new(&here).map(|here| here.origin()).unwrap_or_default();
-    if url.origin() != origin {
-        let reason = format!("`{address}` is not on the same site as the page");
-        return Err(Failure::Bundle { reason });
-    }
     url.set_search("");
     url.set_hash("");
     Ok(as_folder(&url.href()))
+}
+
+/// Whether an address is of the site that this page came from: the same scheme, host and port.
+pub fn is_of_this_site(address: &str) -> bool {
+    let here = location();
+    let origin = |address| Url::new_with_base(address, &here).map(|url| url.origin());
+    matches!((origin(address), origin(&here)), (Ok(there), Ok(here)) if there == here)
+}
+
+/// The host in an absolute address, with its port where that is not the scheme's own.
+pub fn host(address: &str) -> String {
+    Url::new(address).map(|url| url.host()).unwrap_or_default()
 }
 
 /// Resolves after at least `milliseconds`.

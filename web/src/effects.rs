@@ -6,24 +6,30 @@ use std::time::Duration;
 
 use js_sys::{Array, Reflect};
 use leptos::prelude::{set_timeout, window};
-use shared::bundle::Manifest;
+use shared::bundle::{Integrity, Manifest};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, BlobPropertyBag, Clipboard, HtmlAnchorElement, ServiceWorkerContainer, Url};
 
 use crate::cache;
 use crate::chosen_file;
+use crate::failure::Failure;
 use crate::manifest::fetch_manifest;
 use crate::models::Models;
 use crate::pool::{Pool, PoolEvent};
 use crate::preference;
+use crate::source::Source;
 use crate::state::{
     BundleSummary, ComposerEvent, Effect, Event, FoldsToLoad, LARGEST_FILE, ManyEvent, ModelEvent,
 };
 use crate::store::Store;
 
-/// The folder of the bundle, relative to the page.
+/// The folder of the bundle, relative to the page, unless [`SETTING`] names another one.
 const BUNDLE: &str = "bundle/";
+
+/// The element of the page that says where the bundle is, and its attribute with the integrity of the manifest.
+/// `cargo xtask page` writes it.
+const SETTING: (&str, &str) = ("meta[name=quintet-bundle]", "data-integrity");
 
 /// Carries out effects. It holds what they need besides the state: the manifest and the pool of models.
 #[derive(Default)]
@@ -39,7 +45,11 @@ impl EffectRunner {
             Effect::WatchShell => watch_shell(store),
             Effect::StartPool => self.start_pool(store),
             Effect::LoadFolds => self.with_pool(Pool::load_folds),
-            Effect::RememberModels { chosen } => preference::write(BUNDLE, chosen),
+            Effect::RememberModels { chosen } => {
+                if let Ok(source) = source() {
+                    preference::write(source.folder(), chosen);
+                }
+            }
             Effect::CancelLoading => self.with_pool(Pool::cancel_loading),
             Effect::RetryLoading => self.with_pool(Pool::retry),
             Effect::Classify { request, texts, models } => {
@@ -68,31 +78,42 @@ impl EffectRunner {
     fn fetch_manifest(self: &Rc<Self>, store: Store) {
         let runner = Rc::clone(self);
         spawn_local(async move {
-            let event = match fetch_manifest(BUNDLE).await {
-                Ok(manifest) => {
-                    let (to_download, then) = to_download(&manifest).await;
-                    let bundle = Box::new(BundleSummary::from(&manifest));
-                    let event = ModelEvent::ManifestArrived { bundle, to_download, then };
-                    *runner.manifest.borrow_mut() = Some(Rc::new(manifest));
-                    event
-                }
-                Err(failure) => ModelEvent::StartFailed(failure),
-            };
+            let event = runner.manifest_arrived().await.unwrap_or_else(ModelEvent::StartFailed);
             store.send(Event::Model(event));
         });
+    }
+
+    async fn manifest_arrived(&self) -> Result<ModelEvent, Failure> {
+        let source = source()?;
+        let manifest = fetch_manifest(&source).await?;
+        let (to_download, then) = to_download(&source, &manifest).await;
+        let bundle = Box::new(BundleSummary::of(&manifest, source.other_site()));
+        *self.manifest.borrow_mut() = Some(Rc::new(manifest));
+        Ok(ModelEvent::ManifestArrived { bundle, to_download, then })
     }
 
     fn start_pool(&self, store: Store) {
         let manifest = self.manifest.borrow().clone().expect("started after the manifest came");
         // The folds of a bundle with a final model follow when they are wanted.
-        let started = Pool::start(BUNDLE.to_owned(), manifest, Models::Final, move |event| {
-            store.send(translated(event));
+        let started = source().and_then(|source| {
+            Pool::start(&source, manifest, Models::Final, move |event| {
+                store.send(translated(event))
+            })
         });
         match started {
             Ok(pool) => *self.pool.borrow_mut() = Some(pool),
             Err(failure) => store.send(Event::Model(ModelEvent::StartFailed(failure))),
         }
     }
+}
+
+/// Where the bundle is.
+fn source() -> Result<Source, Failure> {
+    let setting =
+        window().document().and_then(|page| page.query_selector(SETTING.0).ok().flatten());
+    let Some(setting) = setting else { return Source::new(BUNDLE, None) };
+    let integrity = setting.get_attribute(SETTING.1).as_deref().and_then(Integrity::parse);
+    Source::new(&setting.get_attribute("content").unwrap_or_default(), integrity)
 }
 
 /// The page's event for an event of the pool.
@@ -121,7 +142,7 @@ fn now() -> f64 {
 
 /// The bytes that are not in the cache of the models that the page begins with; and the folds, if these are not
 /// the folds.
-async fn to_download(manifest: &Manifest) -> (u64, Option<FoldsToLoad>) {
+async fn to_download(source: &Source, manifest: &Manifest) -> (u64, Option<FoldsToLoad>) {
     let cached = cache::present(manifest.shards()).await;
     let first = manifest.final_model().map(|model| manifest.shards_of(model));
     let (mut to_download, mut bytes) = (0, 0);
@@ -130,7 +151,7 @@ async fn to_download(manifest: &Manifest) -> (u64, Option<FoldsToLoad>) {
         let is_first = first.as_ref().is_none_or(|first| first.contains(&index));
         *if is_first { &mut to_download } else { &mut bytes } += shard.bytes;
     }
-    let then = first.map(|_| FoldsToLoad { bytes, chosen: preference::read(BUNDLE) });
+    let then = first.map(|_| FoldsToLoad { bytes, chosen: preference::read(source.folder()) });
     (to_download, then)
 }
 

@@ -23,6 +23,14 @@ pub enum Failure {
     #[error("The site sent {found} instead of the file `{file}` (at {address})")]
     Instead { file: String, address: String, found: String },
 
+    /// The bundle is on another site, and nothing says which manifest it must have.
+    #[error("The bundle at {address} is on another site, and nothing says which one it must be")]
+    Unpinned { address: String },
+
+    /// The manifest has another hash than the page asks for.
+    #[error("The model at {address} is not the one that this page was made for")]
+    Altered { address: String },
+
     /// The bytes do not match the hash in the manifest.
     #[error("The file `{file}` arrived damaged")]
     Corrupted { file: String },
@@ -67,6 +75,12 @@ impl Failure {
             Self::Instead { .. } => {
                 "If this network asks for a login, log in and try again. Else please tell the site's owner: the host must send the file itself under this address, not a page for paths that it does not know."
             }
+            Self::Unpinned { .. } => {
+                "Please tell this site's owner: the page must name the integrity of the bundle's manifest, which `native-train inspect` prints."
+            }
+            Self::Altered { .. } => {
+                "Please tell this site's owner: the bundle has been replaced. If that was meant, the page must name the integrity of the new manifest, which `native-train inspect` prints."
+            }
             Self::Corrupted { .. } => {
                 "Try again. If it happens again, the file on the site is damaged: please tell the site's owner."
             }
@@ -92,6 +106,8 @@ impl Failure {
             Self::Server { .. } => "server",
             Self::Instead { .. } => "instead",
             Self::Corrupted { .. } => "corrupted",
+            Self::Unpinned { .. } => "unpinned",
+            Self::Altered { .. } => "altered",
             Self::Bundle { .. } => "bundle",
             Self::SimdMissing => "simd-missing",
             Self::OldBrowser { .. } => "old-browser",

@@ -1,4 +1,4 @@
-//! HTTP GET from the same site, without credentials. The body is read chunk by chunk; a request that stalls is
+//! HTTP GET without credentials, from the same site or, where that allows it (CORS), from another one. The body is read chunk by chunk; a request that stalls is
 //! given up, and it can be cancelled.
 
 use std::cell::{Cell, RefCell};
@@ -11,7 +11,7 @@ use web_sys::{
     RequestInit, RequestMode, Response,
 };
 
-use crate::browser::Timer;
+use crate::browser::{self, Timer};
 
 /// Milliseconds without data after which a request is given up: longer than a phone takes to change networks.
 const STALL_MS: i32 = 20_000;
@@ -154,7 +154,11 @@ fn request(
     controller: &AbortController,
 ) -> Result<Request, JsValue> {
     let init = RequestInit::new();
-    init.set_mode(RequestMode::SameOrigin);
+    // A site's own files must not come from another one, whatever it redirects to.
+    init.set_mode(match browser::is_of_this_site(url) {
+        true => RequestMode::SameOrigin,
+        false => RequestMode::Cors,
+    });
     init.set_credentials(RequestCredentials::Omit);
     init.set_cache(match freshness {
         Freshness::Stored => RequestCache::Default,

@@ -20,6 +20,7 @@ pub mod palette;
 pub mod pool;
 pub mod preference;
 pub mod protocol;
+pub mod source;
 pub mod state;
 pub mod store;
 pub mod texts_file;

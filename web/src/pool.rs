@@ -33,24 +33,23 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts to load models whose manifest was fetched from the folder `base_url` (see
+    /// Starts to load models whose manifest was fetched from `source` (see
     /// [`fetch_manifest`](crate::manifest::fetch_manifest)). No event is reported within this call. With both, the
     /// final model comes first. A bundle without a final model has folds alone.
     ///
     /// # Errors
     /// If this browser cannot run the ensemble.
     pub fn start(
-        base_url: String,
+        source: &Source,
         manifest: Rc<Manifest>,
         models: Models,
         on_event: impl Fn(PoolEvent) + 'static,
     ) -> Result<Self, Failure> {
         support::check()?;
-        let base_url = browser::folder_url(&base_url)?;
         let runtime = Rc::new(Runtime {
             scheduler: RefCell::new(scheduler(&manifest, models)),
             manifest: manifest.to_json(),
-            base_url,
+            base_url: source.folder().to_owned(),
             on_event: Box::new(on_event),
             workers: RefCell::default(),
             actions: RefCell::default(),

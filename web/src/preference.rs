@@ -22,10 +22,10 @@ extern "C" {
 const FINAL: &str = "final";
 const FOLDS: &str = "folds";
 
-/// The models that the visitor chose of the bundle in this folder; `None` without a choice, or where nothing can be
+/// The models that the visitor chose of the bundle in this folder, an absolute address; `None` without a choice, or where nothing can be
 /// remembered.
-pub fn read(bundle: &str) -> Option<Models> {
-    match &*storage()?.get_item(&key(bundle)).ok()?? {
+pub fn read(folder: &str) -> Option<Models> {
+    match &*storage()?.get_item(&key(folder)).ok()?? {
         FINAL => Some(Models::Final),
         FOLDS => Some(Models::Folds),
         _ => None,
@@ -33,9 +33,9 @@ pub fn read(bundle: &str) -> Option<Models> {
 }
 
 /// Remembers the choice, or forgets it. Where the browser refuses, the next visit asks again.
-pub fn write(bundle: &str, chosen: Option<Models>) {
+pub fn write(folder: &str, chosen: Option<Models>) {
     let Some(storage) = storage() else { return };
-    let key = key(bundle);
+    let key = key(folder);
     drop(match chosen {
         Some(Models::Final) => storage.set_item(&key, FINAL),
         Some(_) => storage.set_item(&key, FOLDS),
@@ -49,7 +49,6 @@ fn storage() -> Option<Storage> {
 }
 
 /// A key for each folder, as several pages may be on one site.
-fn key(bundle: &str) -> String {
-    let folder = browser::folder_url(bundle).unwrap_or_default();
+fn key(folder: &str) -> String {
     format!("quintet-models {folder}")
 }

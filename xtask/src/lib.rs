@@ -10,6 +10,7 @@ pub mod engines;
 pub mod gpu_check;
 pub mod imports;
 pub mod package;
+pub mod page;
 mod payload;
 pub mod server;
 pub mod setup;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::workspace::Workspace;
-use xtask::{bench, cuda, demo, docs, gpu_check, package, setup, small, survive, test};
+use xtask::{bench, cuda, demo, docs, gpu_check, package, page, setup, small, survive, test};
 
 /// Sets up, tests, demonstrates and benches the workspace.
 #[derive(Parser)]
@@ -27,6 +27,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Checks the documents: runs their commands, follows their links, compares flags with the help.
     Docs(docs::Arguments),
+    /// Builds the page into dist, for a bundle beside it or on another site.
+    Page(page::Arguments),
     /// Builds the browser side as a JavaScript package, into TARGET/package.
     Package,
     /// Times our code beside a rival's, in one run.
@@ -72,6 +74,7 @@ fn run(command: Command) -> Result<()> {
         Command::Survive(arguments) => survive::run(&workspace, &arguments),
         Command::Demo(arguments) => demo::run(&workspace, &arguments),
         Command::Docs(arguments) => docs::run(&workspace, &arguments),
+        Command::Page(arguments) => page::run(&workspace, &arguments),
         Command::Package => package::run(&workspace),
         Command::Bench(Bench::Cpu(arguments)) => bench::cpu::run(&workspace, &arguments),
         Command::Bench(Bench::Browser(arguments)) => bench::browser::run(&workspace, &arguments),

@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use shared::bundle::{Manifest, OpenShard, Shard};
+use shared::bundle::{Integrity, Manifest, OpenShard, Shard};
 
 use crate::error::UserError;
 use crate::run::files::{self, write_atomically};
@@ -156,6 +156,16 @@ pub fn read_manifest(folder: &Path) -> Result<Manifest> {
     let bytes = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
     Manifest::from_json(&bytes)
         .map_err(|error| UserError::new(format!("`{}`: {error}", path.display())).into())
+}
+
+/// Returns the integrity of a bundle's manifest.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn integrity(folder: &Path) -> Result<Integrity> {
+    let path = folder.join(MANIFEST);
+    let bytes = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
+    Ok(Integrity::of(&bytes))
 }
 
 /// Reads a shard of a bundle.

@@ -75,6 +75,7 @@ mod cold_loader;
 mod contents;
 mod deltas;
 mod encoding;
+mod integrity;
 mod limits;
 mod loader;
 mod manifest;
@@ -93,6 +94,7 @@ pub use account::{EnsembleScores, FoldScores, LabelScores, Provenance, Scores, V
 pub use cold_loader::ColdLoader;
 pub use contents::{About, Contents};
 pub use encoding::Encoding;
+pub use integrity::Integrity;
 pub use limits::MANIFEST_BYTES;
 pub use loader::FoldLoader;
 pub use manifest::{FORMAT, Manifest, VERSION};

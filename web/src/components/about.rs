@@ -12,6 +12,13 @@ use crate::words::begun;
 pub fn About() -> impl IntoView {
     let store = Store::of_component();
     let bundle = store.part(|state| state.model.bundle.clone());
+    let policy = move || match bundle.get().and_then(|bundle| bundle.other_site) {
+        None => "forbids requests to other sites".to_owned(),
+        Some(host) => format!(
+            "forbids requests to other sites but {host}, which holds the models; each file from \
+             there is checked against its hash"
+        ),
+    };
     view! {
         <details id="about" class="card about">
             <summary>
@@ -21,8 +28,8 @@ pub fn About() -> impl IntoView {
                 <h3>"Privacy"</h3>
                 <p>
                     "The models run in your browser. What you type, paste or drop is not sent anywhere: once \
-                     the models are loaded, this page makes no requests at all, and its security policy \
-                     forbids requests to other sites. There are no cookies, no statistics and no third \
+                     the models are loaded, this page makes no requests at all, and its security policy "
+                    {policy} ". There are no cookies, no statistics and no third \
                      parties. A link that you copy here contains your text after the #, which browsers do \
                      not send to servers; anyone who has the link has the text."
                 </p>

@@ -17,6 +17,8 @@ pub struct BundleSummary {
     pub final_bytes: Option<u64>,
     /// Whether the embeddings of rare words are downloaded after the models.
     pub has_cold_rows: bool,
+    /// The host that the bundle is downloaded from, if it is not the page's own.
+    pub other_site: Option<String>,
     pub card: Card,
 }
 
@@ -33,9 +35,11 @@ pub struct Card {
     pub final_verification: Option<Verification>,
 }
 
-impl From<&Manifest> for BundleSummary {
-    fn from(manifest: &Manifest) -> Self {
+impl BundleSummary {
+    /// Summarises a manifest, which came from `other_site` if not from the page's own.
+    pub fn of(manifest: &Manifest, other_site: Option<String>) -> Self {
         Self {
+            other_site,
             labels: manifest.labels().clone(),
             thresholds: manifest.thresholds().clone(),
             folds: manifest.folds(),

@@ -44,8 +44,9 @@ impl Download {
 
     /// Prepares for the body of an answer. The bytes received before are kept only if the answer continues them.
     fn begin(&mut self, status: u16, content_range: Option<&str>) -> Result<(), Failure> {
+        // Other sites need not let a page read the header. They were asked for the rest, and the hash tells in the end.
         let continues = status == 206
-            && content_range.and_then(first_byte).is_some_and(|first| first == self.bytes.len());
+            && content_range.is_none_or(|range| first_byte(range) == Some(self.bytes.len()));
         if !continues {
             self.bytes.clear();
         }

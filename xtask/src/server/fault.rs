@@ -9,6 +9,8 @@ pub enum Fault {
     Status(u16),
     /// Answers with this page and status 200, as hosts do for paths that they do not know, and logins.
     Page(&'static str),
+    /// Answers with 302: the same file is below this path.
+    Redirect { to: &'static str },
     /// The middle byte of the body has one bit turned.
     FlippedByte,
     /// Each connection gets so many bytes a second, until the fault is cleared.
@@ -39,14 +41,14 @@ impl Faults {
         find(&self.lock(), path).map(|(_, fault)| fault)
     }
 
-    /// As [`Faults::of`], and uses up a fault that happens once.
-    pub fn take(&self, path: &str) -> Option<Fault> {
+    /// As [`Faults::of`], with the beginning of the path that it is set for; uses up a fault that happens once.
+    pub fn take(&self, path: &str) -> Option<(String, Fault)> {
         let mut faults = self.lock();
         let (beginning, fault) = find(&faults, path)?;
         if matches!(fault, Fault::CutOnce(_)) {
             faults.remove(&beginning);
         }
-        Some(fault)
+        Some((beginning, fault))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Fault>> {

@@ -69,6 +69,15 @@ impl Response {
         Self::new(416, format!("Content-Range: bytes */{length}\r\n"), Vec::new())
     }
 
+    pub fn redirect(to: &str) -> Self {
+        Self::new(302, format!("Location: {to}\r\n"), Vec::new())
+    }
+
+    /// Lets pages of other sites read the answer, but not its header Content-Range: few hosts think of that.
+    pub fn allow_all_sites(&mut self) {
+        self.headers += "Access-Control-Allow-Origin: *\r\n";
+    }
+
     fn new(status: u16, headers: String, body: Vec<u8>) -> Self {
         Self { status, headers, body, without_body: false }
     }
@@ -120,6 +129,7 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         206 => "Partial Content",
+        302 => "Found",
         404 => "Not Found",
         405 => "Method Not Allowed",
         416 => "Range Not Satisfiable",

@@ -32,6 +32,8 @@ pub struct Server {
 
 struct Shared {
     folders: Vec<Mount>,
+    /// Whether pages of other sites may read the answers.
+    is_open: bool,
     faults: Faults,
     log: Mutex<Vec<Asked>>,
 }
@@ -52,6 +54,15 @@ pub struct Asked {
 impl Server {
     /// Serves each folder under its path (`/`, `/bundle/`) on `port`; 0 is any that is free.
     pub fn start(port: u16, folders: &[(&str, &Path)]) -> Result<Self> {
+        Self::begin(port, folders, false)
+    }
+
+    /// As [`Server::start`], for the pages of all sites, as networks that distribute files do.
+    pub fn start_for_all_sites(port: u16, folders: &[(&str, &Path)]) -> Result<Self> {
+        Self::begin(port, folders, true)
+    }
+
+    fn begin(port: u16, folders: &[(&str, &Path)], is_open: bool) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port))
             .with_context(|| format!("cannot listen on 127.0.0.1, port {port}"))?;
         let port = listener.local_addr().context("the listener has no address")?.port();
@@ -59,7 +70,8 @@ impl Server {
             .iter()
             .map(|&(path, folder)| Mount { path: path.to_owned(), folder: folder.to_owned() })
             .collect();
-        let shared = Arc::new(Shared { folders, faults: Faults::default(), log: Mutex::default() });
+        let (faults, log) = (Faults::default(), Mutex::default());
+        let shared = Arc::new(Shared { folders, is_open, faults, log });
         let serving = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -96,15 +108,22 @@ fn answer(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let Some(request) = Request::read(stream)? else { return Ok(()) };
     let faults = &shared.faults;
-    let fault = faults.take(request.path());
-    let response = match fault {
+    let (beginning, fault) = faults.take(request.path()).unzip();
+    let mut response = match fault {
         Some(Fault::HangUp | Fault::Silence) => None,
         Some(Fault::Status(status)) => Some(http::Response::empty(status)),
         Some(Fault::Page(page)) => {
             Some(http::Response::whole("text/html; charset=utf-8", page.as_bytes().to_vec()))
         }
+        Some(Fault::Redirect { to }) => {
+            let rest = &request.path()[beginning.unwrap_or_default().len()..];
+            Some(http::Response::redirect(&format!("{to}{rest}")))
+        }
         _ => Some(files::respond(&shared.folders, &request)),
     };
+    if let Some(response) = response.as_mut().filter(|_| shared.is_open) {
+        response.allow_all_sites();
+    }
     shared.log.lock().expect("no thread panics holding it").push(Asked {
         method: request.method.clone(),
         target: request.target.clone(),

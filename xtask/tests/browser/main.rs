@@ -15,6 +15,7 @@ mod waiting;
 mod webdriver;
 
 mod accessibility;
+mod elsewhere;
 mod explanation;
 mod final_model;
 mod first_visit;

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::engines::{Engine, Wishes};
+use xtask::page::Elsewhere;
 use xtask::server::Server;
 use xtask::shell::Shell;
 use xtask::site::Site;
@@ -28,13 +29,22 @@ pub struct Visit<'a> {
     pub path: &'a str,
     /// A script that runs before any script of the page.
     pub before: &'a str,
+    /// The bundle on another site that the page is built for, in place of its own.
+    pub elsewhere: Option<&'a Elsewhere>,
     pub wishes: Wishes,
 }
 
 impl Default for Visit<'_> {
     fn default() -> Self {
         let wishes = Wishes::default();
-        Self { files: Files::Page, encoding: "int12", path: "/", before: "", wishes }
+        Self {
+            files: Files::Page,
+            encoding: "int12",
+            path: "/",
+            before: "",
+            elsewhere: None,
+            wishes,
+        }
     }
 }
 
@@ -66,14 +76,23 @@ impl Visitor {
     pub fn ready_for(visit: &Visit) -> Self {
         let workspace = Workspace::find();
         let site = Site::of(&workspace);
-        let Visit { files, encoding, path, before, wishes } = visit;
+        let Visit { files, encoding, path, before, elsewhere, wishes } = visit;
         let bundle = format!("{path}bundle/");
         let folder = site.bundle(encoding);
         let scratch =
             tempfile::Builder::new().prefix("visitor-").tempdir_in(&workspace.target).unwrap();
         let files = match files {
-            Files::Page if before.is_empty() => site.dist.clone(),
-            Files::Page => with_a_script(before, &site.dist, &scratch.path().join("site")),
+            Files::Page if before.is_empty() && elsewhere.is_none() => site.dist.clone(),
+            Files::Page => {
+                let folder = copied(&site.dist, scratch.path().join("site"));
+                if !before.is_empty() {
+                    add_a_script(before, &folder);
+                }
+                if let Some(elsewhere) = elsewhere {
+                    elsewhere.write_into(&folder).unwrap();
+                }
+                folder
+            }
             Files::Package => site.package.clone(),
         };
         let folders = [(*path, files.as_path()), (&bundle, &folder)];
@@ -296,20 +315,24 @@ impl Visitor {
     }
 }
 
-/// Copies the page to `folder`, with one more script before all others; returns the folder.
-fn with_a_script(script: &str, page: &Path, folder: &Path) -> PathBuf {
-    const NAME: &str = "before.js";
-    fs::create_dir(folder).unwrap();
+/// Copies the page to a new folder, which it returns.
+fn copied(page: &Path, folder: PathBuf) -> PathBuf {
+    fs::create_dir(&folder).unwrap();
     for file in fs::read_dir(page).unwrap().flatten().filter(|file| file.path().is_file()) {
         fs::copy(file.path(), folder.join(file.file_name())).unwrap();
     }
+    folder
+}
+
+/// Adds a script to a page, before all others.
+fn add_a_script(script: &str, folder: &Path) {
+    const NAME: &str = "before.js";
     // A file, as the page's policy allows no inline script. A script that is no module runs as soon as it is read.
     fs::write(folder.join(NAME), script).unwrap();
     let document = fs::read_to_string(folder.join("index.html")).unwrap();
     let (head, rest) = document.split_at(document.find("<title>").unwrap());
     let document = format!("{head}<script src=\"{NAME}\"></script>{rest}");
     fs::write(folder.join("index.html"), document).unwrap();
-    folder.to_owned()
 }
 
 /// Removes a folder if it is there; the browser may still be writing into it for a moment.

@@ -8,7 +8,7 @@ use shared::bundle::{Manifest, Verification};
 use shared::words::{bytes, counted, joined};
 
 use crate::error::UserError;
-use crate::export::folder::{read_manifest, read_shard};
+use crate::export::folder::{integrity, read_manifest, read_shard};
 
 /// Describes the bundle in a folder.
 ///
@@ -26,6 +26,7 @@ pub fn describe(folder: &Path) -> Result<String> {
     for line in lines(&manifest) {
         writeln!(answer, "  {line}")?;
     }
+    writeln!(answer, "  integrity, for pages on other sites: {}", integrity(folder)?)?;
     Ok(answer)
 }
 

@@ -5,12 +5,14 @@
 
 use std::rc::Rc;
 
+use shared::bundle::Integrity;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web::failure::Failure;
 use web::manifest::fetch_manifest;
 use web::models::Models;
 use web::pool::Pool;
+use web::source::Source;
 use web_sys::AbortSignal;
 
 mod ensemble;
@@ -32,7 +34,8 @@ pub async fn load(url: String, options: JsValue) -> Result<JsEnsemble, JsValue> 
         property(&options, "signal").and_then(|it| it.dyn_into().ok());
     throw_if_aborted(signal.as_ref())?;
     let wanted = wanted(&options)?;
-    let manifest = Rc::new(fetch_manifest(&url).await.map_err(|failure| error(&failure))?);
+    let source = Source::new(&url, integrity(&options)?).map_err(|failure| error(&failure))?;
+    let manifest = Rc::new(fetch_manifest(&source).await.map_err(|failure| error(&failure))?);
     throw_if_aborted(signal.as_ref())?;
 
     let models = match (wanted, manifest.final_model()) {
@@ -47,7 +50,7 @@ pub async fn load(url: String, options: JsValue) -> Result<JsEnsemble, JsValue> 
     let promise = loaded.promise.clone();
     let inner = Rc::new(Inner::new(Rc::clone(&manifest), models, on_progress, loaded));
     let listening = Rc::downgrade(&inner);
-    let pool = Pool::start(url, manifest, models, move |event| {
+    let pool = Pool::start(&source, manifest, models, move |event| {
         if let Some(inner) = listening.upgrade() {
             inner.receive(event);
         }
@@ -63,6 +66,18 @@ pub async fn load(url: String, options: JsValue) -> Result<JsEnsemble, JsValue> 
     });
     JsFuture::from(promise).await?;
     Ok(JsEnsemble::new(inner))
+}
+
+/// The option `integrity`.
+fn integrity(options: &JsValue) -> Result<Option<Integrity>, JsValue> {
+    let Some(given) = property(options, "integrity") else { return Ok(None) };
+    match given.as_string().as_deref().and_then(Integrity::parse) {
+        Some(integrity) => Ok(Some(integrity)),
+        None => Err(js_sys::TypeError::new(
+            "the option `integrity` is \"sha256-\" and a hash in base64, as `native-train inspect` prints it",
+        )
+        .into()),
+    }
 }
 
 /// The option `models`.

@@ -45,6 +45,7 @@ fn bundle(folds: usize) -> BundleSummary {
         download_bytes: 1_000,
         final_bytes: None,
         has_cold_rows: false,
+        other_site: None,
         card: Card {
             title: "Test".to_owned(),
             license: None,
