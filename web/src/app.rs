@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use crate::components::{
     About, Composer, Download, ErrorPanel, ExplanationPanel, Folds, Header, ManyTexts, Results,
-    Status,
+    Status, Suggestions,
 };
 use crate::effects::EffectRunner;
 use crate::state::{self, ComposerEvent, Event, ModelEvent, State};
@@ -27,6 +27,7 @@ pub fn App() -> impl IntoView {
 #[component]
 pub fn Page(store: Store) -> impl IntoView {
     provide_context(store);
+    let has_text = store.part(|state| state.composer.has_text());
     view! {
         <a class="skip" href="#text">
             "Skip to the text"
@@ -35,10 +36,9 @@ pub fn Page(store: Store) -> impl IntoView {
         <main>
             <Download />
             <ErrorPanel />
-            <div class="desk">
-                <div class="desk-text">
-                    <Composer />
-                </div>
+            <div class="desk" data-has-text=move || has_text.get().to_string()>
+                <Composer />
+                <Suggestions />
                 <div class="desk-answer">
                     <Results />
                     <Folds />

@@ -34,6 +34,19 @@ pub fn navigator_number(name: &str) -> Option<f64> {
     Reflect::get(&global("navigator")?, &name.into()).ok()?.as_f64()
 }
 
+/// Whether this is a phone, by its screen: touched, and narrow on one side at least. `false` in a worker, which has no screen.
+pub fn is_phone() -> bool {
+    const NARROW: f64 = 600.0;
+    let is_touched = || {
+        let ask: Function = global("matchMedia")?.dyn_into().ok()?;
+        let answer = ask.call1(&js_sys::global(), &"(pointer: coarse)".into()).ok()?;
+        Reflect::get(&answer, &"matches".into()).ok()?.as_bool()
+    };
+    let side = |name: &str| Reflect::get(&global("screen")?, &name.into()).ok()?.as_f64();
+    let is_narrow = || Some(side("width")?.min(side("height")?) < NARROW);
+    is_touched() == Some(true) && is_narrow() == Some(true)
+}
+
 /// Whether the browser says that there is no connection. If it says that there is one, it may be wrong.
 pub fn is_offline() -> bool {
     let online = global("navigator").and_then(|it| Reflect::get(&it, &"onLine".into()).ok());

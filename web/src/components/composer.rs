@@ -1,24 +1,25 @@
-//! The text box, sentences to try, and the button that copies a link to the text.
+//! The text box, and what is to be said of the text in it.
 
 use leptos::prelude::*;
 
-use crate::state::{ColdRows, ComposerEvent, EXAMPLES, Event};
+use super::in_sight::keep_the_answer_in_sight;
+use crate::state::{ColdRows, ComposerEvent, Event};
 use crate::store::Store;
 
 #[component]
 pub fn Composer() -> impl IntoView {
     let store = Store::of_component();
     let text = store.part(|state| state.composer.text.clone());
-    let has_text = store.part(|state| state.composer.has_text());
-    let link_note = store.part(|state| state.composer.link_note);
-    let type_text =
-        move |event| store.send(Event::Composer(ComposerEvent::Typed(event_target_value(&event))));
+    let type_text = move |event| {
+        store.send(Event::Composer(ComposerEvent::Typed(event_target_value(&event))));
+        keep_the_answer_in_sight();
+    };
     view! {
         <section class="card composer" aria-label="Your text">
             <label for="text">"Your text"</label>
             <textarea
                 id="text"
-                rows="5"
+                rows="3"
                 dir="auto"
                 placeholder="Type or paste something someone might say."
                 spellcheck="true"
@@ -28,19 +29,6 @@ pub fn Composer() -> impl IntoView {
             ></textarea>
             <Truncated />
             <RareWords />
-            <div class="row">
-                <p class="quiet">{link_note}</p>
-                <button
-                    id="share"
-                    type="button"
-                    class="plain"
-                    disabled=move || !has_text.get()
-                    on:click=move |_| store.send(Event::Composer(ComposerEvent::Share))
-                >
-                    "Copy a link to this text"
-                </button>
-            </div>
-            <Examples />
         </section>
     }
 }
@@ -82,36 +70,4 @@ fn RareWords() -> impl IntoView {
         view! { <p id="rare-words" class="note">{note}</p> }
     };
     view! { {move || have_failed.get().map(note)} }
-}
-
-#[component]
-fn Examples() -> impl IntoView {
-    let store = Store::of_component();
-    let choose = move |index| store.send(Event::Composer(ComposerEvent::ExampleChosen(index)));
-    let buttons: Vec<_> = EXAMPLES
-        .iter()
-        .enumerate()
-        .map(|(index, example)| {
-            view! {
-                <li>
-                    <button
-                        type="button"
-                        class="example"
-                        data-example=index.to_string()
-                        on:click=move |_| choose(index)
-                    >
-                        {*example}
-                    </button>
-                </li>
-            }
-        })
-        .collect();
-    view! {
-        <div class="as-label" id="examples-title">
-            "Or try one of these"
-        </div>
-        <ul id="examples" class="examples" aria-labelledby="examples-title">
-            {buttons}
-        </ul>
-    }
 }

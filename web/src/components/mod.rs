@@ -8,11 +8,13 @@ mod error_panel;
 mod explanation;
 mod folds;
 mod header;
+mod in_sight;
 mod many;
 mod many_table;
 mod results;
 mod scores;
 mod status;
+mod suggestions;
 
 pub use about::About;
 pub use composer::Composer;
@@ -24,3 +26,4 @@ pub use header::Header;
 pub use many::ManyTexts;
 pub use results::Results;
 pub use status::Status;
+pub use suggestions::Suggestions;

@@ -21,8 +21,11 @@ pub struct Share {
 
 const GIB: u64 = 1 << 30;
 
-/// Assumed if the browser does not tell, as Firefox and Safari: that of an older phone.
+/// Assumed if the browser does not tell, as Firefox and Safari: that of an older computer.
 const ASSUMED_MEMORY: u64 = 4 * GIB;
+
+/// Assumed of a phone that does not tell. Its browser ends a page that takes about 1 GiB, and the models are not the whole page.
+const ASSUMED_OF_PHONE: u64 = 2 * GIB;
 
 /// Memory of a worker for weights. wasm32 ends at 4 GiB, and loading and long texts need the rest.
 const WORKER_LIMIT: u64 = 3 * GIB;
@@ -31,7 +34,8 @@ impl Machine {
     pub fn here() -> Self {
         let cores = browser::navigator_number("hardwareConcurrency").map_or(2, |n| n as usize);
         let memory = browser::navigator_number("deviceMemory").map(|gib| (gib * GIB as f64) as u64);
-        Self { cores, memory_bytes: memory.unwrap_or(ASSUMED_MEMORY) }
+        let assumed = if browser::is_phone() { ASSUMED_OF_PHONE } else { ASSUMED_MEMORY };
+        Self { cores, memory_bytes: memory.unwrap_or(assumed) }
     }
 
     /// The share of the memory that the folds may take; other tabs and the system need the rest.

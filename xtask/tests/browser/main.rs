@@ -25,6 +25,7 @@ mod library;
 mod many_texts;
 mod numbers;
 mod offline;
+mod phone;
 mod pictures;
 mod privacy;
 mod rare_words;
