@@ -58,7 +58,7 @@ pub fn Page(store: Store) -> impl IntoView {
     }
 }
 
-/// Sends an event when the address or the connection changes.
+/// Sends an event when the address or the connection changes, and when the page is hidden, seen again or left.
 fn listen(store: Store) {
     let read_fragment = move || {
         let fragment = window().location().hash().unwrap_or_default();
@@ -67,9 +67,15 @@ fn listen(store: Store) {
     let tell_online = move || {
         store.send(Event::Model(ModelEvent::Online(window().navigator().on_line())));
     };
+    let tell_seen = move || store.send(Event::Model(ModelEvent::Seen(!document().hidden())));
     read_fragment();
     tell_online();
     let _ = window_event_listener(ev::hashchange, move |_| read_fragment());
     let _ = window_event_listener(ev::online, move |_| tell_online());
     let _ = window_event_listener(ev::offline, move |_| tell_online());
+    let _ = window_event_listener_untyped("visibilitychange", move |_| tell_seen());
+    let _ = window_event_listener_untyped("pageshow", move |_| tell_seen());
+    let _ = window_event_listener_untyped("pagehide", move |_| {
+        store.send(Event::Model(ModelEvent::Left));
+    });
 }

@@ -52,6 +52,8 @@ impl EffectRunner {
             }
             Effect::CancelLoading => self.with_pool(Pool::cancel_loading),
             Effect::RetryLoading => self.with_pool(Pool::retry),
+            Effect::Rest => self.with_pool(Pool::rest),
+            Effect::Wake => self.with_pool(Pool::wake),
             Effect::Classify { request, texts, models } => {
                 self.with_pool(|pool| pool.classify(request, texts, models));
             }
@@ -132,6 +134,7 @@ fn translated(event: PoolEvent) -> Event {
         PoolEvent::FoldFailed { fold, failure } => ModelEvent::FoldFailed { fold, failure },
         PoolEvent::WorkerRestarted { fold } => ModelEvent::WorkerRestarted { fold },
         PoolEvent::NotCached { reason } => ModelEvent::NotCached { reason },
+        PoolEvent::OutOfMemory => ModelEvent::OutOfMemory,
     })
 }
 

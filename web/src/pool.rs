@@ -16,7 +16,9 @@ use crate::browser;
 use crate::cache;
 use crate::failure::Failure;
 use crate::models::Models;
+use crate::preference;
 use crate::protocol::{self, ToWorker};
+use crate::source::Source;
 
 mod event;
 pub mod plan;
@@ -46,8 +48,10 @@ impl Pool {
         on_event: impl Fn(PoolEvent) + 'static,
     ) -> Result<Self, Failure> {
         support::check()?;
+        let (scheduler, planned_bytes) = scheduler(&manifest, models);
         let runtime = Rc::new(Runtime {
-            scheduler: RefCell::new(scheduler(&manifest, models)),
+            scheduler: RefCell::new(scheduler),
+            planned_bytes,
             manifest: manifest.to_json(),
             base_url: source.folder().to_owned(),
             on_event: Box::new(on_event),
@@ -63,6 +67,17 @@ impl Pool {
             }
         });
         Ok(Self { runtime })
+    }
+
+    /// Gives the memory of the models back until they are asked again, or [`Pool::wake`]; not while they work, or if they
+    /// are in no cache.
+    pub fn rest(&self) {
+        self.runtime.step(Scheduler::rest);
+    }
+
+    /// Loads the models that are at rest.
+    pub fn wake(&self) {
+        self.runtime.step(Scheduler::wake);
     }
 
     /// Loads the folds, too, after the final model.
@@ -105,6 +120,8 @@ struct Runtime {
     scheduler: RefCell<Scheduler>,
     manifest: String,
     base_url: String,
+    /// The bytes of weights that are in memory at once by the plan.
+    planned_bytes: u64,
     on_event: Box<dyn Fn(PoolEvent)>,
     workers: RefCell<Vec<Option<RunningWorker>>>,
     actions: RefCell<VecDeque<Action>>,
@@ -145,7 +162,12 @@ impl Runtime {
             }
             Action::Send { worker, message } => self.send(worker, &message),
             Action::Terminate { worker } => drop(self.replace(worker, None)),
-            Action::Report(event) => (self.on_event)(event),
+            Action::Report(event) => {
+                if event == PoolEvent::OutOfMemory {
+                    preference::limit_models(self.planned_bytes / 2);
+                }
+                (self.on_event)(event);
+            }
         }
     }
 
@@ -211,7 +233,8 @@ impl Drop for RunningWorker {
 /// The file of the worker's module, beside the page's (see `bin/worker.rs`).
 const SCRIPT: &str = "worker_loader.js";
 
-fn scheduler(manifest: &Manifest, models: Models) -> Scheduler {
+/// The scheduler, and the bytes of weights that its plan has in memory at once.
+fn scheduler(manifest: &Manifest, models: Models) -> (Scheduler, u64) {
     let (one, common) = (manifest.resident_bytes(), manifest.common_bytes());
     let resident = vec![one; manifest.folds()];
     let final_model = manifest.final_model().filter(|_| models != Models::Folds);
@@ -224,6 +247,7 @@ fn scheduler(manifest: &Manifest, models: Models) -> Scheduler {
         Some(_) => plan::with_final_model(&resident, one, common, &machine),
         None => plan::plan(&resident, common, &machine),
     };
+    let planned = plan::most_held(&shares, one, common);
     let bytes: Vec<u64> = manifest.shards().iter().map(|shard| shard.bytes).collect();
     let mut scheduler = Scheduler::new(shares, machine.cores, shards_of.collect(), &bytes);
     if final_model.is_some() {
@@ -232,5 +256,5 @@ fn scheduler(manifest: &Manifest, models: Models) -> Scheduler {
     if models == Models::Both {
         scheduler.load_folds();
     }
-    scheduler
+    (scheduler, planned)
 }

@@ -1,4 +1,5 @@
-//! The visitor's choice of models, which this device remembers for the next visit. It is no cookie: no server sees it.
+//! What this device remembers for the next visit: the visitor's choice of models, and how much memory they may take. It is no
+//! cookie: no server sees it.
 
 use wasm_bindgen::prelude::*;
 
@@ -18,6 +19,9 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = removeItem)]
     fn remove_item(this: &Storage, key: &str) -> Result<(), JsValue>;
 }
+
+/// The key of the memory that models may take, on all pages of the site.
+const MOST_FOR_MODELS: &str = "quintet-most-for-models";
 
 const FINAL: &str = "final";
 const FOLDS: &str = "folds";
@@ -41,6 +45,18 @@ pub fn write(folder: &str, chosen: Option<Models>) {
         Some(_) => storage.set_item(&key, FOLDS),
         None => storage.remove_item(&key),
     });
+}
+
+/// The most bytes of weights that may be in memory, if an earlier visit ran out of it.
+pub fn most_for_models() -> Option<u64> {
+    storage()?.get_item(MOST_FOR_MODELS).ok()??.parse().ok()
+}
+
+/// Remembers that models may not take more memory than this. It never rises.
+pub fn limit_models(bytes: u64) {
+    let Some(storage) = storage() else { return };
+    let most = most_for_models().map_or(bytes, |known| known.min(bytes));
+    drop(storage.set_item(MOST_FOR_MODELS, &most.to_string()));
 }
 
 /// `None` where the visitor's settings forbid it.

@@ -31,7 +31,23 @@ pub fn Download() -> impl IntoView {
             data-rare-words=move || cold_rows.with(stage_of)
         >
             {content}
+            <Short />
         </section>
+    }
+}
+
+/// A note after a worker ran out of memory.
+#[component]
+fn Short() -> impl IntoView {
+    let store = Store::of_component();
+    let is_short = store.part(|state| state.model.is_short_of_memory);
+    view! {
+        <Show when=move || is_short.get()>
+            <p id="short-of-memory" class="note" role="status">
+                "This device did not have the memory for all models at once. They take turns now, which is slower; the \
+                 next visit begins with fewer in memory."
+            </p>
+        </Show>
     }
 }
 

@@ -26,6 +26,9 @@ pub enum PoolEvent {
     ColdFailed { fold: usize, failure: Failure },
     /// The models work but will be downloaded again on the next visit. Reported at most once.
     NotCached { reason: String },
+    /// A worker died of memory. It holds one fold at a time from now on, and later visits begin with fewer folds in memory.
+    /// Reported at most once.
+    OutOfMemory,
     /// The fold's worker died and was started again.
     WorkerRestarted { fold: usize },
 }

@@ -2,7 +2,7 @@
 //!
 //! [`plan`] is a pure function; [`Machine::here`] reads what the browser says about the machine.
 
-use crate::browser;
+use crate::{browser, preference};
 
 /// The machine that the browser runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,13 @@ impl Machine {
         let cores = browser::navigator_number("hardwareConcurrency").map_or(2, |n| n as usize);
         let memory = browser::navigator_number("deviceMemory").map(|gib| (gib * GIB as f64) as u64);
         let assumed = if browser::is_phone() { ASSUMED_OF_PHONE } else { ASSUMED_MEMORY };
-        Self { cores, memory_bytes: memory.unwrap_or(assumed) }
+        let machine = Self { cores, memory_bytes: memory.unwrap_or(assumed) };
+        machine.limited_to(preference::most_for_models().unwrap_or(u64::MAX))
+    }
+
+    /// A machine whose models may not take more than this.
+    fn limited_to(self, most: u64) -> Self {
+        Self { memory_bytes: self.memory_bytes.min(most.saturating_mul(5) / 2), ..self }
     }
 
     /// The share of the memory that the folds may take; other tabs and the system need the rest.
@@ -68,6 +74,12 @@ pub fn with_final_model(
     let folds = within(budget, resident_bytes, common_bytes, machine.cores);
     // The worker that is dispatched to first.
     std::iter::once(alone).chain(folds).collect()
+}
+
+/// The memory that the weights take at most by a plan, for models of `resident_bytes` each.
+pub fn most_held(plan: &[Share], resident_bytes: u64, common_bytes: u64) -> u64 {
+    let own = resident_bytes.saturating_sub(common_bytes);
+    plan.iter().map(|share| common_bytes + own * share.capacity as u64).sum()
 }
 
 fn within(budget: u64, resident_bytes: &[u64], common_bytes: u64, cores: usize) -> Vec<Share> {
@@ -158,6 +170,19 @@ mod tests {
         // 1.6 GiB of 4 hold five of 320 MiB, the final model among them.
         assert_eq!(shares(5, 320, 8, 4).len(), 5);
         assert_eq!(with(5, 320)[1..].iter().map(|(_, capacity)| capacity).sum::<usize>(), 4);
+    }
+
+    #[test]
+    fn a_device_that_was_short_of_memory_holds_less() {
+        let machine = Machine { cores: 8, memory_bytes: 8 * GIB };
+        let all = [400 * MIB; 5];
+        let first = plan(&all, 0, &machine);
+        assert_eq!(most_held(&first, 400 * MIB, 0), 2000 * MIB);
+        let second = plan(&all, 0, &machine.limited_to(1000 * MIB));
+        assert!(most_held(&second, 400 * MIB, 0) <= 1000 * MIB, "{second:?}");
+        // A limit that holds no model still tries one.
+        let third = plan(&all, 0, &machine.limited_to(MIB));
+        assert_eq!(third, [Share { folds: vec![0, 1, 2, 3, 4], capacity: 1 }]);
     }
 
     #[test]

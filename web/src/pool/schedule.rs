@@ -13,6 +13,7 @@
 //! - Where there is a final model, it is loaded first, in a worker of its own, and the folds only when they are
 //!   asked for. When all of them are in and no request waits for the final model, its worker ends, which gives its
 //!   memory back. To the scheduler it is one more fold, the last one.
+//! - While nobody looks at the page, its workers end; the next question, or the visitor's return, starts them again.
 //! - A worker that cannot hold all of its folds drops one that has nothing left to answer for one that has.
 
 use super::event::PoolEvent;
@@ -24,6 +25,7 @@ mod cold;
 mod final_model;
 mod loading;
 mod queue;
+mod rest;
 mod shards;
 mod state;
 #[cfg(test)]
@@ -123,6 +125,10 @@ impl Scheduler {
             self.queue.add(request, texts, asked);
         }
         self.recall_final_model();
+        if self.is_started {
+            // They may be at rest.
+            self.spawn_needed();
+        }
         self.proceed()
     }
 
@@ -193,8 +199,11 @@ impl Scheduler {
         (worker.loading, worker.busy, worker.was_restarted) = (None, None, true);
         if failure == Failure::OutOfMemory {
             worker.capacity = 1;
+            if !std::mem::replace(&mut self.is_short, true) {
+                self.report(PoolEvent::OutOfMemory);
+            }
         }
-        let lost: Vec<usize> = worker.folds.clone();
+        let lost: Vec<usize> = self.workers[index].folds.clone();
         for &fold in &lost {
             let fold = &mut self.folds[fold];
             if matches!(fold.residence, Residence::Loading | Residence::Resident) {

@@ -19,6 +19,10 @@ pub enum Effect {
     },
     CancelLoading,
     RetryLoading,
+    /// Give the memory of the models back, if they do nothing.
+    Rest,
+    /// Load the models that have left memory.
+    Wake,
     Classify {
         request: u32,
         texts: Vec<String>,
@@ -27,7 +31,8 @@ pub enum Effect {
     CancelRequest {
         request: u32,
     },
-    /// Send `Event::Elapsed` after a pause. The sequence number tells whether the text has changed meanwhile.
+    /// Send `Event::Elapsed` after a pause. The sequence number tells whether the text, or who looks at the page, has changed
+    /// meanwhile.
     Wait {
         timer: Timer,
         sequence: u64,
@@ -56,6 +61,8 @@ pub enum Timer {
     Classify,
     /// The pause from the last answer to its announcement.
     Announce,
+    /// The time that the page is hidden before its models leave memory.
+    Rest,
 }
 
 /// The source of request numbers; each is used once.

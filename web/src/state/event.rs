@@ -74,6 +74,8 @@ pub enum ModelEvent {
     NotCached {
         reason: String,
     },
+    /// A worker ran out of memory; fewer models are held at a time from now on.
+    OutOfMemory,
     Cancel,
     Retry,
     CacheSize(u64),
@@ -81,6 +83,10 @@ pub enum ModelEvent {
     CacheCleared,
     ShellKept,
     Online(bool),
+    /// The page is hidden or seen again.
+    Seen(bool),
+    /// The page is left. The browser may keep it as it is, in case the visitor returns.
+    Left,
 }
 
 /// Events around the text box.

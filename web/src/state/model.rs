@@ -27,6 +27,10 @@ pub struct Model {
     /// The bytes that the browser keeps for the next visit.
     pub cache_bytes: u64,
     pub online: bool,
+    /// How often the page has been hidden or seen again.
+    pub(super) glances: u64,
+    /// Whether this device has run out of memory on this visit.
+    pub is_short_of_memory: bool,
     /// Whether the page itself opens without a network.
     pub is_shell_kept: bool,
     /// Whether the workers run. Requests reach the folds, if only after those are loaded.
@@ -125,6 +129,8 @@ impl Default for Model {
             saved: Saved::Yes,
             cache_bytes: 0,
             online: true,
+            glances: 0,
+            is_short_of_memory: false,
             is_shell_kept: false,
             is_started: false,
             has_cold: Vec::new(),

@@ -20,8 +20,8 @@ fn the_answer_is_in_sight_while_one_types() {
     for (height, text) in [(800, "I am so happy for you."), (400, "Why does nobody answer me?")] {
         visitor.resize(width, height);
         visitor.wait_until(&format!("matchMedia('(width: {width}px)').matches"));
+        visitor.clear();
         visitor.session().run("scrollTo(0, 0)", Value::Null);
-        visitor.write("");
         visitor.session().send_keys("#text", text);
         visitor.wait_for_all_answers(text);
         visitor.wait_for_stillness();
@@ -35,10 +35,21 @@ fn the_answer_is_in_sight_while_one_types() {
         visitor.says("!document.querySelector('#suggestions').open"),
         "the answer has its place"
     );
-    visitor.write("");
+    visitor.clear();
     visitor.wait_until("document.querySelector('#suggestions').open");
     visitor.classify("On a desk there is room for both.");
     visitor.resize(1280, 800);
     visitor.wait_until("document.querySelector('#suggestions').open");
     visitor.leave();
+}
+
+impl Visitor {
+    /// Empties the text box.
+    fn clear(&self) {
+        self.session().run(
+            "const box = document.querySelector('#text'); box.value = ''; \
+             box.dispatchEvent(new Event('input', { bubbles: true }));",
+            Value::Null,
+        );
+    }
 }

@@ -184,7 +184,9 @@ impl Inner {
             PoolEvent::NotCached { reason } => *self.not_cached.borrow_mut() = Some(reason),
             PoolEvent::NeedsCold { request, .. } => self.wait_for_cold(request),
             PoolEvent::ColdFailed { failure, .. } => self.fail_cold(&error(&failure)),
-            PoolEvent::ColdLoaded { .. } | PoolEvent::WorkerRestarted { .. } => {}
+            PoolEvent::ColdLoaded { .. }
+            | PoolEvent::WorkerRestarted { .. }
+            | PoolEvent::OutOfMemory => {}
         }
     }
 

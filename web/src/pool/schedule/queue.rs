@@ -78,6 +78,11 @@ impl Queue {
         self.requests.retain(|queued| queued.request != request);
     }
 
+    /// Whether no request is left.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
     /// Whether a fold has texts left to answer; those that need cold rows count if it has them.
     pub fn is_pending(&self, fold: usize, has_cold: bool) -> bool {
         self.requests.iter().any(|queued| queued.folds[fold].left(has_cold).next().is_some())

@@ -41,6 +41,8 @@ pub struct Scheduler {
     pub(super) queue: Queue,
     /// Whether shards cannot be cached, which was reported. Folds cannot take turns then.
     pub(super) is_uncached: bool,
+    /// Whether a worker has died of memory.
+    pub(super) is_short: bool,
     pub(super) actions: Vec<Action>,
 }
 
@@ -157,6 +159,7 @@ impl Scheduler {
             cores: cores.max(1),
             shards,
             is_uncached: false,
+            is_short: false,
             actions: Vec::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod cold;
 mod final_model;
+mod rest;
 
 use shared::bundle::TextAnswer;
 
@@ -249,7 +250,8 @@ fn a_worker_that_dies_is_started_again_once_and_answers_what_it_was_asked() {
 
     let actions = scheduler.message(0, FromWorker::OutOfMemory);
     let failed = PoolEvent::FoldFailed { fold: 0, failure: Failure::OutOfMemory };
-    assert_eq!(actions, [Action::Terminate { worker: 0 }, Action::Report(failed)]);
+    let [short, failed] = [PoolEvent::OutOfMemory, failed].map(Action::Report);
+    assert_eq!(actions, [short, Action::Terminate { worker: 0 }, failed]);
     // The trap that follows is the same death.
     assert_eq!(scheduler.worker_died(0, Failure::WorkerDied), []);
 

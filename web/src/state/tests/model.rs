@@ -173,3 +173,20 @@ fn a_text_with_a_rare_word_waits_until_its_answers_come() {
     answer(&mut state, number, 1, &[[0.5, 0.5]]);
     assert!(!state.composer.waits_for_cold());
 }
+
+#[test]
+fn a_page_that_nobody_looks_at_gives_its_memory_back() {
+    let mut state = ready(1);
+    let hidden = model(&mut state, ModelEvent::Seen(false));
+    assert_eq!(elapse(&mut state, &hidden), [Effect::Rest]);
+    assert_eq!(model(&mut state, ModelEvent::Seen(true)), [Effect::Wake]);
+
+    // Who comes back in time finds all as it was, and a later absence counts anew.
+    let hidden = model(&mut state, ModelEvent::Seen(false));
+    model(&mut state, ModelEvent::Seen(true));
+    assert_eq!(elapse(&mut state, &hidden), []);
+    let again = model(&mut state, ModelEvent::Seen(false));
+    assert_eq!(elapse(&mut state, &hidden), []);
+    assert_eq!(elapse(&mut state, &again), [Effect::Rest]);
+    assert_eq!(model(&mut state, ModelEvent::Left), [Effect::Rest]);
+}

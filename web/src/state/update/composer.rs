@@ -73,6 +73,7 @@ pub fn elapsed(state: &mut State, timer: Timer, sequence: u64) -> Vec<Effect> {
     match timer {
         Timer::Classify => ask(state),
         Timer::Announce => announce(state),
+        Timer::Rest => Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use shared::bundle::TextAnswer;
 
-use super::effect::Effect;
+use super::effect::{Effect, Timer};
 use super::event::Event;
 use super::page::State;
 
@@ -28,6 +28,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
             state.composer.note_needs_cold(request, fold);
             many::note_needs_cold(state, request)
         }
+        Event::Elapsed { timer: Timer::Rest, sequence } => model::rest(state, sequence),
         Event::Elapsed { timer, sequence } => composer::elapsed(state, timer, sequence),
     }
 }

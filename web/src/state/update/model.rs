@@ -3,13 +3,16 @@
 
 use super::{composer, explanation, many};
 use crate::models::Models;
-use crate::state::effect::Effect;
+use crate::state::effect::{Effect, Timer};
 use crate::state::event::ModelEvent;
 use crate::state::meter::Meter;
 use crate::state::model::{
     ASK_ABOVE, ColdRows, FoldStatus, FoldsToLoad, Model, Offer, Phase, Saved,
 };
 use crate::state::page::State;
+
+/// Milliseconds that the page is hidden before its models leave memory: longer than a look at another tab.
+const REST_AFTER_MS: u32 = 60_000;
 
 pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
     let model = &mut state.model;
@@ -74,6 +77,9 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
             }
         }
         ModelEvent::NotCached { reason } => model.saved = Saved::No { reason },
+        ModelEvent::OutOfMemory => model.is_short_of_memory = true,
+        ModelEvent::Seen(is_seen) => return glance(model, is_seen),
+        ModelEvent::Left => return vec![Effect::Rest],
         ModelEvent::Cancel => return cancel(state),
         ModelEvent::Retry => return retry(state),
         ModelEvent::CacheSize(bytes) => model.cache_bytes = bytes,
@@ -180,6 +186,20 @@ fn folds_changed(state: &mut State) -> Vec<Effect> {
     effects.extend(many::settle(state));
     effects.extend(explanation::settle(state));
     effects
+}
+
+/// Wakes the models when the page is seen again, and has them leave memory if it is not seen for long.
+fn glance(model: &mut Model, is_seen: bool) -> Vec<Effect> {
+    model.glances += 1;
+    if is_seen {
+        return vec![Effect::Wake];
+    }
+    vec![Effect::Wait { timer: Timer::Rest, sequence: model.glances, milliseconds: REST_AFTER_MS }]
+}
+
+/// Has the models leave memory if the page has been hidden since it was hidden that time.
+pub fn rest(state: &mut State, glance: u64) -> Vec<Effect> {
+    if glance == state.model.glances { vec![Effect::Rest] } else { Vec::new() }
 }
 
 fn cancel(state: &mut State) -> Vec<Effect> {
