@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::visitor::Visitor;
+use crate::visitor::{Visit, Visitor};
 
 /// The labels whose bars are not wholly on the screen.
 const OUT_OF_SIGHT: &str =
@@ -40,6 +40,70 @@ fn the_answer_is_in_sight_while_one_types() {
     visitor.classify("On a desk there is room for both.");
     visitor.resize(1280, 800);
     visitor.wait_until("document.querySelector('#suggestions').open");
+    visitor.leave();
+}
+
+/// Counts the workers that live, and has the first one report once that memory ran out if the address asks for that.
+const COUNTED_WORKERS: &str = "
+    let living = 0, isShort = location.search === '?short';
+    const Plain = Worker;
+    window.livingWorkers = () => living;
+    window.Worker = class extends Plain {
+        constructor(script, options) {
+            super(script, options);
+            living += 1;
+            if (!isShort) return;
+            isShort = false;
+            const report = () => this.dispatchEvent(new MessageEvent('message', { data: '\"OutOfMemory\"' }));
+            let reported = false;
+            this.addEventListener('message', ({ data }) => {
+                if (reported || !data.includes('Loaded')) return;
+                reported = true;
+                report();
+            });
+        }
+        terminate() {
+            super.terminate();
+            living -= 1;
+        }
+    };";
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_page_that_is_left_gives_its_memory_back_and_takes_it_again() {
+    let visitor = Visitor::ready_for(&Visit { before: COUNTED_WORKERS, ..Visit::default() });
+    visitor.arrive();
+    visitor.wait_for_all_folds();
+    let before = visitor.classify("I shall be right back.");
+    assert!(visitor.says("livingWorkers() > 0"));
+    visitor.session().run("dispatchEvent(new Event('pagehide'))", Value::Null);
+    visitor.wait_until("livingWorkers() === 0");
+    let asked = visitor.server.log().len();
+    visitor.session().run("dispatchEvent(new Event('pageshow'))", Value::Null);
+    visitor.wait_until("livingWorkers() > 0");
+    visitor.classify("Did you wait for me?");
+    assert_eq!(visitor.classify("I shall be right back."), before);
+    let downloaded = visitor.server.log().split_off(asked);
+    let is_model = |asked: &xtask::server::Asked| asked.target.ends_with(".safetensors");
+    assert!(!downloaded.iter().any(is_model), "the models come from the cache");
+    visitor.leave();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn a_device_that_runs_out_of_memory_is_remembered() {
+    let visitor = Visitor::ready_for(&Visit { before: COUNTED_WORKERS, ..Visit::default() });
+    visitor.session().open(&format!("{}?short", visitor.url()));
+    visitor.begin_loading();
+    visitor.wait_for("#short-of-memory");
+    visitor.wait_for_all_folds();
+    visitor.classify("It works all the same.");
+    let most = visitor.ask("Number(localStorage.getItem('quintet-most-for-models'))");
+    assert!(most.as_f64().unwrap() > 0.0, "{most}");
+    visitor.session().open(visitor.url());
+    visitor.wait_for_all_folds();
+    visitor.classify("And the next time, too.");
+    assert!(visitor.says("!document.querySelector('#short-of-memory')"));
     visitor.leave();
 }
 
