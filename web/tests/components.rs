@@ -159,6 +159,7 @@ fn bundle(folds: usize) -> BundleSummary {
         download_bytes: 2_400_000,
         final_bytes: None,
         has_cold_rows: false,
+        other_site: None,
         card: Card {
             title: "A test".to_owned(),
             license: Some("MIT".to_owned()),
