@@ -201,7 +201,8 @@ fn memory_that_ends_with_the_cold_rows_leaves_the_fold_answering() {
     let reported = reports(scheduler.message(0, FromWorker::OutOfMemory));
     let failure = Failure::OutOfMemory;
     let failed = PoolEvent::ColdFailed { fold: 0, failure };
-    assert_eq!(reported, [failed, PoolEvent::WorkerRestarted { fold: 0 }]);
+    let restarted = PoolEvent::WorkerRestarted { fold: 0 };
+    assert_eq!(reported, [PoolEvent::OutOfMemory, failed, restarted]);
     scheduler.message(0, FromWorker::Ready);
     let actions = load(&mut scheduler, 0, 0);
     assert!(cold_loads(&actions).is_empty());
