@@ -76,7 +76,10 @@ impl<'a> Rows<'a> {
         let parts = order.chunk_by(|one, other| part(one) == part(other));
         for (place, rows) in parts.enumerate() {
             let scores = Scores::new(&targets.select(rows), &decisions.select(rows));
-            let range = format!("{} to {}", words[rows[0]], words[rows[rows.len() - 1]]);
+            let range = match (words[rows[0]], words[rows[rows.len() - 1]]) {
+                (least, most) if least == most => least.to_string(),
+                (least, most) => format!("{least} to {most}"),
+            };
             points.push((place as f64, scores.micro_average.f1));
             ticks.push((place as f64, range.clone()));
             table.rows.push(vec![
@@ -126,9 +129,11 @@ impl<'a> Rows<'a> {
             });
             self.excerpt(row, remarks.collect::<Vec<_>>().join(", "))
         };
+        let is_wrong =
+            |&&(_, row): &&(f64, usize)| (0..labels.len()).any(|label| error(row, label) > 0.5);
         let mut seen = HashSet::new();
         let is_new = |&&(_, row): &&(f64, usize)| seen.insert(text_key(&self.judged.texts[row]));
-        order.iter().filter(is_new).take(SHOWN).map(excerpt).collect()
+        order.iter().filter(is_wrong).filter(is_new).take(SHOWN).map(excerpt).collect()
     }
 
     /// The labels that the models doubt most.

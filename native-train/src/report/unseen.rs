@@ -99,7 +99,7 @@ impl LabelledFile {
             .collect();
         if !few.is_empty() {
             doubts.push(format!(
-                "scores are uncertain for labels that fewer than {FEW_POSITIVES} of {rows} have: {}",
+                "scores are uncertain for labels that fewer than {FEW_POSITIVES} rows have: {}",
                 few.join(", ")
             ));
         }
