@@ -140,11 +140,11 @@ fn of_run(title: String, run: &Run, summary: &Summary, scored: &ScoredRows) -> R
         lengths: rows.lengths(),
         agreement: Err(
             "Each of these rows was judged by one model, the one that has not seen it. For a labelled file that \
-                        none has seen, `native-train report --input FILE` tells how right decisions are on which all agree.",
+                        none has seen, native-train report --input FILE tells how right decisions are on which all agree.",
         ),
         wrong_note: "Each is judged by the model that has not seen it. In brackets: the probability of the label.",
         wrong: rows.most_wrong(),
-        suspects_note: "`native-train audit` lists all of them.",
+        suspects_note: "native-train audit lists all of them.",
         suspects: rows.suspects(),
         contradictions: rows.contradictions(),
         settings: settings(run)?,
