@@ -1,11 +1,10 @@
 //! The flags of `report`, `audit` and `compare`: a run as a page, what it says of its data, and two runs beside each other.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::examples::{AUDIT_EXAMPLES, COMPARE_EXAMPLES, REPORT_EXAMPLES};
-use super::{EvaluateArgs, InferenceArgs};
 use crate::config::DeviceChoice;
 
 /// Write the report of a run, one HTML file: RUN/report.html
@@ -115,28 +114,4 @@ pub struct CompareArgs {
     /// CPU threads [default: the number of cores]
     #[arg(long, value_name = "N", display_order = 6)]
     pub threads: Option<usize>,
-}
-
-impl EvaluateArgs {
-    /// The flags by which a run labels a file as it labels its training file.
-    pub fn of_file(run: &Path, input: &Path, device: DeviceChoice, threads: Option<usize>) -> Self {
-        let inference = InferenceArgs {
-            run: run.to_owned(),
-            input: input.to_owned(),
-            allow_missing_folds: false,
-            text_column: None,
-            id_column: None,
-            format: None,
-            delimiter: None,
-            device,
-            threads,
-        };
-        Self {
-            inference,
-            json: false,
-            skip_unlabelled: false,
-            label_list_column: None,
-            soft_labels: false,
-        }
-    }
 }

@@ -7,9 +7,12 @@ use anyhow::Result;
 use shared::LabelSet;
 use shared::words::{counted, listed};
 
-use super::{evaluate::Judged, stdout::print};
+use super::{
+    evaluate::{Judged, of_file},
+    stdout::print,
+};
 use crate::{
-    cli::{CompareArgs, EvaluateArgs},
+    cli::CompareArgs,
     config::set_threads,
     data::{Groups, text_key},
     error::UserError,
@@ -100,7 +103,7 @@ fn on_held_out_rows(args: &CompareArgs, progress: &Progress) -> Result<Pair> {
 /// The rows of a labelled file, at each run's own thresholds.
 fn on_file(args: &CompareArgs, input: &Path, progress: &mut Progress) -> Result<Pair> {
     let mut judge = |run: &Path| {
-        let evaluate = EvaluateArgs::of_file(run, input, args.device.clone(), args.threads);
+        let evaluate = of_file(run, input, args.device.clone(), args.threads);
         Judged::by(&evaluate, progress)
     };
     let (a, b) = (judge(&args.a)?, judge(&args.b)?);

@@ -1,13 +1,15 @@
 //! `evaluate`: scores a run on a labelled file.
 
+use std::path::Path;
+
 use anyhow::Result;
 use shared::quant::Format;
 use shared::{Thresholds, ensemble};
 
 use super::{stdout::print, trained_run::TrainedRun};
 use crate::{
-    cli::EvaluateArgs,
-    config::set_threads,
+    cli::{EvaluateArgs, InferenceArgs},
+    config::{DeviceChoice, set_threads},
     data::{Dataset, FileOptions, LabelChoice, LabelValues, Unlabelled},
     evaluation::{report::Evaluation, table::evaluation_table},
     grid::Probabilities,
@@ -60,6 +62,33 @@ impl Judged {
         let probabilities = Probabilities::new(labels, ensemble::mean(&of_folds));
         let of_folds = of_folds.into_iter().map(|values| Probabilities::new(labels, values));
         Ok((Self { dataset, probabilities, thresholds }, of_folds.collect()))
+    }
+}
+
+/// The flags by which a run labels a file as it labels its training file.
+pub fn of_file(
+    run: &Path,
+    input: &Path,
+    device: DeviceChoice,
+    threads: Option<usize>,
+) -> EvaluateArgs {
+    let inference = InferenceArgs {
+        run: run.to_owned(),
+        input: input.to_owned(),
+        allow_missing_folds: false,
+        text_column: None,
+        id_column: None,
+        format: None,
+        delimiter: None,
+        device,
+        threads,
+    };
+    EvaluateArgs {
+        inference,
+        json: false,
+        skip_unlabelled: false,
+        label_list_column: None,
+        soft_labels: false,
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::evaluate::Judged;
+use super::evaluate::{Judged, of_file};
 use crate::{
-    cli::{EvaluateArgs, ReportArgs},
+    cli::ReportArgs,
     config::{TrainConfig, set_threads},
     data::text_key,
     evaluation::report::Summary,
@@ -43,7 +43,7 @@ fn on_file(args: &ReportArgs, run: &Run, input: &Path, progress: &mut Progress) 
     // Before the models are asked, so that a missing file is told at once.
     let (training, _) =
         training_rows(run, &config, &summary.labels, args.train_csv.as_deref(), progress)?;
-    let evaluate = EvaluateArgs::of_file(&args.run, input, args.device.clone(), args.threads);
+    let evaluate = of_file(&args.run, input, args.device.clone(), args.threads);
     let (judged, of_folds) = Judged::by_each(&evaluate, progress)?;
     let Judged { dataset, probabilities, thresholds } = judged;
     let known: HashSet<String> = training.texts.iter().map(|text| text_key(text)).collect();
