@@ -30,7 +30,7 @@ fn counted(folder: &Folder, label: &str) -> Vec<(f64, u64, u64)> {
     for (bin, (texts, with_label)) in bins.into_iter().enumerate() {
         match table.last_mut().filter(|last| last.1 < 30) {
             Some(last) => {
-                *last = (f64::from(bin as u32 + 1) / 10.0, last.1 + texts, last.2 + with_label)
+                *last = (f64::from(bin as u32 + 1) / 10.0, last.1 + texts, last.2 + with_label);
             }
             None => table.push((f64::from(bin as u32 + 1) / 10.0, texts, with_label)),
         }
