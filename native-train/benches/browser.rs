@@ -91,6 +91,8 @@ fn about(labels: &LabelSet, folds: usize) -> About {
         f1_at_half: 0.0,
         f1_tuned: 0.0,
         f1_cross_fitted: None,
+        interval: None,
+        reliability: Vec::new(),
     };
     About {
         title: "a bench".to_owned(),
@@ -111,6 +113,7 @@ fn about(labels: &LabelSet, folds: usize) -> About {
             macro_f1_at_half: 0.0,
             macro_f1_tuned: 0.0,
             macro_f1_cross_fitted: None,
+            macro_f1_interval: None,
             per_label: labels.names().iter().map(of_label).collect(),
         },
     }

@@ -87,21 +87,53 @@ impl Ensemble {
     /// # Errors
     /// If a tensor operation fails, for example because memory is full.
     pub fn label(&self, texts: &[String], labelled: impl FnMut(usize)) -> Result<Labelled> {
+        let mean = |batch: &Batch| Ok(ensemble::mean(&self.probabilities(batch)?));
+        self.run(texts, self.labels.len(), mean, labelled)
+    }
+
+    /// Labels texts by each fold alone, and calls `labelled` as [`label`](Self::label) does. A row has the probabilities of the
+    /// first fold, then those of the next.
+    ///
+    /// # Errors
+    /// As of [`label`](Self::label).
+    pub fn label_by_each(&self, texts: &[String], labelled: impl FnMut(usize)) -> Result<Labelled> {
+        let labels = self.labels.len();
+        let each = |batch: &Batch| {
+            let folds = self.probabilities(batch)?;
+            let of_text = |text: usize| {
+                folds.iter().flat_map(move |fold| &fold[text * labels..][..labels]).copied()
+            };
+            Ok((0..folds[0].len() / labels).flat_map(of_text).collect())
+        };
+        self.run(texts, labels * self.folds.len(), each, labelled)
+    }
+
+    /// The number of folds.
+    pub fn folds(&self) -> usize {
+        self.folds.len()
+    }
+
+    fn run(
+        &self,
+        texts: &[String],
+        columns: usize,
+        forward: impl Fn(&Batch) -> Result<Vec<f32>>,
+        labelled: impl FnMut(usize),
+    ) -> Result<Labelled> {
         let encodings: Vec<Encoding> =
             texts.par_iter().map(|text| self.tokenizer.encode(text, self.max_len)).collect();
         let input_ids: Vec<&[u32]> =
             encodings.iter().map(|encoding| &encoding.input_ids[..]).collect();
-        let labels = self.labels.len();
-        let mean = |batch: &Batch| self.mean_probabilities(batch);
         Ok(Labelled {
-            probabilities: length_batches::run(&input_ids, labels, mean, labelled)?,
+            probabilities: length_batches::run(&input_ids, columns, forward, labelled)?,
             truncated: encodings.iter().filter(|encoding| encoding.truncated).count(),
         })
     }
 
-    fn mean_probabilities(&self, batch: &Batch) -> Result<Vec<f32>> {
+    /// What each fold says of a batch.
+    fn probabilities(&self, batch: &Batch) -> Result<Vec<Vec<f32>>> {
         let folds = self.folds.iter().map(|fold| fold.probabilities(batch));
-        Ok(ensemble::mean(&folds.collect::<shared::Result<Vec<_>>>()?))
+        Ok(folds.collect::<shared::Result<_>>()?)
     }
 }
 

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => commands::evaluate::run(&args, &mut progress),
         Command::Audit(args) => commands::audit::run(&args, &mut progress),
         Command::Compare(args) => commands::compare::run(&args, &mut progress),
-        Command::Report(args) => commands::report::run(&args, &progress),
+        Command::Report(args) => commands::report::run(&args, &mut progress),
         Command::Export(args) => commands::export::run(&args, &mut progress),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Shrink(args) => commands::shrink::run(&args, &mut progress),

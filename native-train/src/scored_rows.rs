@@ -38,14 +38,28 @@ impl ScoredRows {
         let run = Run::open(folder)?;
         let config = TrainConfig::load(&run.config_toml())?;
         let summary: Summary = read_json(&run.summary_json())?;
-        let labels = summary.labels;
-        let (dataset, fold_of) = training_rows(&run, &config, &labels, train_csv, progress)?;
+        let labels = &summary.labels;
+        let (dataset, fold_of) = training_rows(&run, &config, labels, train_csv, progress)?;
+        Self::of_run(&run, &config, &summary, &dataset, fold_of)
+    }
+
+    /// Reads the probabilities of a run whose training rows have been read; `fold_of` is the fold that held out each.
+    ///
+    /// # Errors
+    /// If oof.csv is missing or damaged.
+    pub fn of_run(
+        run: &Run,
+        config: &TrainConfig,
+        summary: &Summary,
+        dataset: &Dataset,
+        fold_of: Vec<usize>,
+    ) -> Result<Self> {
         let trained: Vec<usize> = summary.per_fold.iter().map(|fold| fold.fold).collect();
         let rows: Vec<usize> =
             (0..dataset.len()).filter(|&row| trained.contains(&fold_of[row])).collect();
-        let (ids, probabilities) = read_probabilities(&run.oof_csv(), &labels)?;
+        let (ids, probabilities) = read_probabilities(&run.oof_csv(), &summary.labels)?;
         let folds = Folds::new(fold_of, config.folds);
-        let scored = Self::of(&dataset, &folds, &rows, &probabilities);
+        let scored = Self::of(dataset, &folds, &rows, &probabilities);
         if scored.ids != ids {
             return Err(damaged(
                 &run.oof_csv(),
@@ -77,6 +91,15 @@ impl ScoredRows {
     pub fn score(&self) -> OutOfFold {
         let groups = Groups::of_equal(&self.texts);
         OutOfFold::score(&self.labels, &groups, &self.targets, &self.probabilities, &self.fold_of)
+    }
+
+    /// The summary of the run with intervals, which earlier versions did not write.
+    pub fn with_intervals(&self, summary: Summary) -> Summary {
+        if summary.cross_validation.intervals.is_some() {
+            return summary;
+        }
+        let OutOfFold { cross_validation, per_label, .. } = self.score();
+        Summary { cross_validation, per_label, ..summary }
     }
 
     /// The decisions with thresholds that were tuned on the other folds; at 0.5 if there is one fold alone.

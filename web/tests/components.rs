@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use leptos::mount::mount_to;
 use leptos::prelude::*;
-use shared::bundle::{LabelScores, Provenance, Scores, TextAnswer};
+use shared::bundle::{Interval, LabelScores, Provenance, ReliabilityBin, Scores, TextAnswer};
 use shared::quant::Format;
 use shared::{LabelSet, Thresholds};
 use wasm_bindgen::JsCast;
@@ -151,6 +151,8 @@ fn bundle(folds: usize) -> BundleSummary {
         f1_at_half: 0.5,
         f1_tuned: 0.625,
         f1_cross_fitted: Some(0.5625),
+        interval: None,
+        reliability: Vec::new(),
     };
     BundleSummary {
         thresholds: Thresholds::new(vec![0.5, 0.25], 2).unwrap(),
@@ -180,6 +182,7 @@ fn bundle(folds: usize) -> BundleSummary {
                 macro_f1_at_half: 0.5,
                 macro_f1_tuned: 0.625,
                 macro_f1_cross_fitted: Some(0.5625),
+                macro_f1_interval: None,
                 per_label: names.iter().map(per_label).collect(),
             },
             verification: None,
@@ -257,7 +260,10 @@ async fn shows_a_row_a_label_and_the_folds_that_answered() {
 #[wasm_bindgen_test]
 async fn one_model_answers_and_five_are_offered() {
     let page = Mounted::new();
-    let bundle = Box::new(BundleSummary { final_bytes: Some(800_000), ..bundle(5) });
+    let mut bundle = BundleSummary { final_bytes: Some(800_000), ..bundle(5) };
+    bundle.card.scores.per_label[1].reliability =
+        vec![ReliabilityBin { below: 1.0, texts: 12, with_label: 3 }];
+    let bundle = Box::new(bundle);
     let then = Some(FoldsToLoad { bytes: 1_600_000, chosen: None });
     page.model(ModelEvent::ManifestArrived { bundle, to_download: 800_000, then });
     page.model(ModelEvent::FoldReady { fold: 5 });
@@ -265,6 +271,7 @@ async fn one_model_answers_and_five_are_offered() {
     assert!(!page.has("#speaker"), "nobody has answered");
     page.answer(5, &[[0.75, 0.125]]).await;
     assert_eq!(page.text("#speaker"), "One model's answer.");
+    assert!(page.text("#basis").contains("it has seen all of the texts"));
     assert_eq!(page.attribute("#results", "data-models").unwrap(), "final");
     assert_eq!(page.attribute("#results", "data-state").unwrap(), "complete");
     assert!(!page.has("[data-fold]"), "no marks of models that are not loaded");
@@ -287,8 +294,50 @@ async fn one_model_answers_and_five_are_offered() {
     assert_eq!(page.attribute("#results", "data-models").unwrap(), "folds");
     assert_eq!(page.attribute("#results [data-label=joy]", "data-probability").unwrap(), "0.25");
     assert_eq!(page.text("#speaker"), "The mean of 5 models.");
+    assert!(!page.text("#basis").contains("it has seen all of the texts"));
     let about = page.text("#about");
     assert!(about.contains("It is no part of the mean"), "{about}");
+}
+
+#[wasm_bindgen_test]
+async fn tells_how_sure_a_probability_is_if_the_bundle_knows() {
+    let page = Mounted::ready(1).await;
+    page.type_text("hello").await;
+    page.answer(0, &[[0.75, 0.125]]).await;
+    // A bundle of an earlier version.
+    for absent in [".sure", "#basis", "#honest-score", "[data-alike]", "[data-alike-on]"] {
+        assert!(!page.has(absent), "{absent}");
+    }
+
+    let mut known = bundle(1);
+    let scores = &mut known.card.scores;
+    scores.macro_f1_interval = Some(Interval { low: 0.4375, high: 0.6875 });
+    let bin = |below, texts, with_label| ReliabilityBin { below, texts, with_label };
+    scores.per_label[0].reliability =
+        vec![bin(0.5, 5000, 100), bin(0.75, 40, 25), bin(0.9, 40, 30), bin(1.0, 80, 72)];
+    scores.per_label[1].reliability = vec![bin(1.0, 12, 3)];
+    let page = Mounted::new();
+    let arrived =
+        ModelEvent::ManifestArrived { bundle: Box::new(known), to_download: 0, then: None };
+    page.model(arrived);
+    page.model(ModelEvent::FoldReady { fold: 0 });
+    page.type_text("hello").await;
+    assert_eq!(page.text("[data-label=joy] .sure"), "");
+    let sure = async |joy: f32| {
+        page.type_text(&format!("hello {joy}")).await;
+        page.answer(0, &[[joy, 0.125]]).await;
+        page.text("[data-label=joy] .sure")
+    };
+    assert_eq!(sure(0.125).await, "Of 5,000 texts given less than 50%, 2% had this label");
+    assert_eq!(sure(0.75).await, "Of 40 texts given 75% to 90%, 75% had this label");
+    assert_eq!(page.attribute("#results [data-label=joy]", "data-alike").unwrap(), "40");
+    assert_eq!(page.attribute("#results [data-label=joy]", "data-alike-on").unwrap(), "30");
+    assert_eq!(sure(1.0).await, "Of 80 texts given 90% or more, 90% had this label");
+    assert_eq!(page.text("[data-label=fear] .sure"), "Of only 12 texts, 25% had this label");
+    assert!(page.text("#basis").contains("of 10 texts with known labels"));
+    assert_eq!(page.attribute("#honest-score", "data-low").unwrap(), "0.4375");
+    assert!(page.text("#honest-score").contains("0.562 (cross-fitted)"));
+    assert!(page.text("#honest-score").contains("from 0.438 to 0.688"));
 }
 
 #[wasm_bindgen_test]

@@ -119,6 +119,8 @@ fn about(labels: &LabelSet) -> About {
         f1_at_half: 0.5,
         f1_tuned: 0.5,
         f1_cross_fitted: None,
+        interval: None,
+        reliability: Vec::new(),
     };
     About {
         title: "a sample".to_owned(),
@@ -139,6 +141,7 @@ fn about(labels: &LabelSet) -> About {
             macro_f1_at_half: 0.5,
             macro_f1_tuned: 0.5,
             macro_f1_cross_fitted: None,
+            macro_f1_interval: None,
             per_label: labels.names().iter().map(of_label).collect(),
         },
     }

@@ -65,7 +65,8 @@ Examples:
 
 pub const REPORT_EXAMPLES: &str = "\
 Examples:
-  native-train report --run runs/base";
+  native-train report --run runs/base
+  native-train report --run runs/base --input held-out.csv";
 
 pub const AUDIT_EXAMPLES: &str = "\
 Examples:

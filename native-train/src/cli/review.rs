@@ -13,6 +13,10 @@ use crate::config::DeviceChoice;
 /// of precision, recall and F1 over the threshold and how far its probabilities can be believed, learning
 /// curves, the texts that the models get most wrong, and the labels worth a second look. It has no scripts and
 /// asks for nothing from the network.
+///
+/// With --input it is about a labelled file that the run was not trained on: all folds label it, their mean is
+/// scored at the run's thresholds, and decisions are scored by how many folds agree. Rows whose text is in the
+/// training file are counted, and scores without them are given.
 #[derive(Debug, Args)]
 #[command(after_help = REPORT_EXAMPLES)]
 pub struct ReportArgs {
@@ -20,9 +24,25 @@ pub struct ReportArgs {
     #[arg(long, value_name = "RUN", display_order = 0)]
     pub run: PathBuf,
 
-    /// File that the run was trained on [default: the run's setting]
+    /// Labelled file to report on instead of the rows that the run has held out
     #[arg(long, value_name = "FILE", display_order = 1)]
+    pub input: Option<PathBuf>,
+
+    /// File to write with --input [default: RUN/report-NAME.html, after the input's name]
+    #[arg(long, value_name = "FILE", requires = "input", display_order = 2)]
+    pub output: Option<PathBuf>,
+
+    /// File that the run was trained on [default: the run's setting]
+    #[arg(long, value_name = "FILE", display_order = 3)]
     pub train_csv: Option<PathBuf>,
+
+    /// Device for --input: auto, cpu, cuda or cuda:N (the N-th GPU)
+    #[arg(long, value_name = "DEVICE", default_value = "auto", display_order = 4)]
+    pub device: DeviceChoice,
+
+    /// CPU threads [default: the number of cores]
+    #[arg(long, value_name = "N", display_order = 5)]
+    pub threads: Option<usize>,
 }
 
 /// Find labels of the training file that are probably wrong

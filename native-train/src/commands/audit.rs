@@ -6,11 +6,11 @@ use anyhow::Result;
 use polars::prelude::Column;
 use serde::Serialize;
 
-use super::stdout::print;
+use super::stdout::{print, print_json};
 use crate::{
     cli::AuditArgs,
     evaluation::{
-        audit::{Audit, Finding},
+        audit::{Audit, Finding, LabelAudit},
         table::audit_table,
     },
     progress::Progress,
@@ -32,6 +32,14 @@ struct Told<'a> {
     other_id: Option<&'a str>,
 }
 
+/// The answer as JSON.
+#[derive(Serialize)]
+struct Answer<'a> {
+    rows: usize,
+    per_label: &'a [LabelAudit],
+    findings: &'a [Told<'a>],
+}
+
 /// Prints how many labels are doubtful and the first of them; `--output` gets all.
 ///
 /// # Errors
@@ -47,8 +55,7 @@ pub fn run(args: &AuditArgs, progress: &mut Progress) -> Result<()> {
     }
     if args.json {
         let Audit { rows, per_label, .. } = &audit;
-        let json = serde_json::json!({ "rows": rows, "per_label": per_label, "findings": told });
-        return print(&(serde_json::to_string_pretty(&json)? + "\n"));
+        return print_json(&Answer { rows: *rows, per_label, findings: &told });
     }
     print(&audit_table(&audit, labels, ids, texts, args.top))
 }

@@ -7,9 +7,12 @@ use anyhow::Result;
 use shared::LabelSet;
 use shared::words::{counted, listed};
 
-use super::{evaluate::Judged, stdout::print};
+use super::{
+    evaluate::{Judged, of_file},
+    stdout::print,
+};
 use crate::{
-    cli::{CompareArgs, EvaluateArgs, InferenceArgs},
+    cli::CompareArgs,
     config::set_threads,
     data::{Groups, text_key},
     error::UserError,
@@ -100,24 +103,7 @@ fn on_held_out_rows(args: &CompareArgs, progress: &Progress) -> Result<Pair> {
 /// The rows of a labelled file, at each run's own thresholds.
 fn on_file(args: &CompareArgs, input: &Path, progress: &mut Progress) -> Result<Pair> {
     let mut judge = |run: &Path| {
-        let inference = InferenceArgs {
-            run: run.to_owned(),
-            input: input.to_owned(),
-            allow_missing_folds: false,
-            text_column: None,
-            id_column: None,
-            format: None,
-            delimiter: None,
-            device: args.device.clone(),
-            threads: args.threads,
-        };
-        let evaluate = EvaluateArgs {
-            inference,
-            json: false,
-            skip_unlabelled: false,
-            label_list_column: None,
-            soft_labels: false,
-        };
+        let evaluate = of_file(run, input, args.device.clone(), args.threads);
         Judged::by(&evaluate, progress)
     };
     let (a, b) = (judge(&args.a)?, judge(&args.b)?);

@@ -32,13 +32,10 @@ pub struct NearPair {
 
 /// The pairs of near texts that are not equal, by their rows. Of texts with the same [`text_key`] the first stands for all.
 pub fn near_duplicates(texts: &[String]) -> Vec<NearPair> {
+    let keys: Vec<String> = texts.par_iter().map(|text| text_key(text)).collect();
     let mut seen = HashSet::new();
-    let keys: Vec<(usize, String)> = texts
-        .iter()
-        .enumerate()
-        .map(|(row, text)| (row, text_key(text)))
-        .filter(|(_, key)| seen.insert(key.clone()))
-        .collect();
+    let keys: Vec<(usize, &str)> =
+        keys.iter().map(String::as_str).enumerate().filter(|&(_, key)| seen.insert(key)).collect();
     let shingles: Vec<Vec<u64>> = keys.par_iter().map(|(_, key)| shingles(key)).collect();
     let signatures: Vec<[u64; HASHES]> = shingles.par_iter().map(|set| signature(set)).collect();
     let mut candidates: Vec<(usize, usize)> =

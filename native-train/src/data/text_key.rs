@@ -6,11 +6,17 @@ use unicode_normalization::UnicodeNormalization;
 
 /// The key, which is the same for equal texts.
 pub fn text_key(text: &str) -> String {
+    // ASCII is in NFKC already, and lower case is all its folding.
+    let folded = if text.is_ascii() { text.to_ascii_lowercase() } else { folded(text) };
+    folded.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// NFKC and case folding.
+fn folded(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     text.nfkc().for_each(|c| fold_case(c, &mut folded));
     // Folding can leave characters that NFKC composes.
-    let normalized: String = folded.nfkc().collect();
-    normalized.split_whitespace().collect::<Vec<_>>().join(" ")
+    folded.nfkc().collect()
 }
 
 /// The texts that are neither empty nor equal to an earlier one.
@@ -54,6 +60,12 @@ mod tests {
         ] {
             assert_eq!(text_key(one), text_key(other), "{one:?} {other:?}");
         }
+    }
+
+    #[test]
+    fn ascii_is_folded_as_every_text_is() {
+        let ascii: String = (0..128u8).map(char::from).collect();
+        assert_eq!(folded(&ascii), ascii.to_ascii_lowercase());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Values in, values out: `run` writes them to disk, `commands` prints them.
 
+pub mod agreement;
 pub mod audit;
 pub mod calibration;
 pub mod columns;
@@ -14,6 +15,7 @@ pub mod resampling;
 pub mod suspects;
 pub mod table;
 pub mod threshold_search;
+pub mod unseen;
 
 pub use decisions::{Decisions, HALF, decide, decide_at_half};
 pub use metrics::{Score, Scores};

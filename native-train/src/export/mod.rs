@@ -6,6 +6,7 @@ pub mod candidates;
 pub mod folder;
 pub mod hot_rows;
 pub mod reference;
+mod scores;
 pub mod source;
 pub mod verify;
 

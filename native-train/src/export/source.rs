@@ -7,14 +7,13 @@ use std::path::Path;
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use shared::bundle::{
-    About, Contents, Encoding, LabelScores, Provenance, Scores, resident_classifier,
-};
+use shared::bundle::{About, Contents, Encoding, Provenance, Scores, resident_classifier};
 use shared::model::{DebertaConfig, FrozenClassifier};
 use shared::quant::Format;
 use shared::tokenizer::Tokenizer;
 use shared::{LabelSet, Thresholds};
 
+use super::scores::scores;
 use crate::config::TrainConfig;
 use crate::data::Dataset;
 use crate::error::UserError;
@@ -25,7 +24,7 @@ use crate::progress::Progress;
 use crate::run::files::{self, damaged, read_json};
 use crate::run::tables::ThresholdTable;
 use crate::run::{FoldFolder, Run};
-use crate::scored_rows::training_rows;
+use crate::scored_rows::{ScoredRows, training_rows};
 
 /// A run without the models' weights, which [`Source::read`] reads.
 pub struct Source {
@@ -45,6 +44,7 @@ pub struct Source {
     final_model: Option<Pretrained>,
     ancestor: Option<Pretrained>,
     summary: Summary,
+    scores: Scores,
 }
 
 /// The folds of a run to export.
@@ -103,6 +103,9 @@ impl Source {
         }
         let tokenizer = common_tokenizer(&run, &folds)?;
         let (dataset, fold_of) = training_rows(&run, &config, &labels, train_csv, progress)?;
+        let scored = ScoredRows::of_run(&run, &config, &summary, &dataset, fold_of.clone())?;
+        let summary = scored.with_intervals(summary);
+        let scores = scores(&summary, &scored);
         Ok(Self {
             config,
             labels,
@@ -117,6 +120,7 @@ impl Source {
             final_model: None,
             ancestor: None,
             summary,
+            scores,
         })
     }
 
@@ -270,7 +274,7 @@ impl Source {
                 title: title.unwrap_or_else(name),
                 license,
                 provenance: self.provenance(models),
-                scores: scores(&self.summary),
+                scores: self.scores_of(models),
             },
             config: self.model.clone(),
             labels: self.labels.clone(),
@@ -284,6 +288,16 @@ impl Source {
             },
             final_model: models == Models::Both,
         }
+    }
+
+    /// The scores. Averaged weights are none of the models that were scored, and may be sure where those are not, so what is
+    /// known of the probabilities of these is left out.
+    fn scores_of(&self, models: Models) -> Scores {
+        let mut scores = self.scores.clone();
+        if models == Models::Soup {
+            scores.per_label.iter_mut().for_each(|label| label.reliability.clear());
+        }
+        scores
     }
 
     fn provenance(&self, models: Models) -> Provenance {
@@ -343,24 +357,4 @@ fn open_fold(fold: &FoldFolder, labels: &LabelSet) -> Result<Pretrained> {
         return Err(damaged(&fold.model_safetensors(), report));
     }
     Ok(pretrained)
-}
-
-fn scores(summary: &Summary) -> Scores {
-    let all = &summary.cross_validation;
-    let per_label = summary.per_label.iter().map(|label| LabelScores {
-        label: label.label.clone(),
-        support: label.support,
-        f1_at_half: label.f1_at_half,
-        f1_tuned: label.f1_tuned,
-        f1_cross_fitted: label.f1_cross_fitted,
-    });
-    Scores {
-        rows: all.rows,
-        split: summary.split.clone(),
-        repeated_rows: summary.duplicates.normalized.twin_in_another_fold.rows,
-        macro_f1_at_half: all.macro_f1_at_half,
-        macro_f1_tuned: all.macro_f1_tuned,
-        macro_f1_cross_fitted: all.macro_f1_cross_fitted,
-        per_label: per_label.collect(),
-    }
 }

@@ -75,8 +75,11 @@ impl Axis {
         let first = (low / step).ceil() as i64;
         let last = (high / step).floor() as i64;
         let digits = (-step.log10().floor()).max(0.0) as usize;
-        let text =
-            |at: f64| if digits > 3 { format!("{at:.0e}") } else { format!("{at:.digits$}") };
+        let text = |at: f64| match digits {
+            0..=3 => format!("{at:.digits$}"),
+            _ if at == 0.0 => "0".to_owned(),
+            _ => format!("{at:.1e}").replace(".0e", "e"),
+        };
         let ticks = (first..=last).map(|tick| tick as f64 * step);
         Self { name, low, high, ticks: ticks.map(|at| (at, text(at))).collect() }
     }
@@ -209,9 +212,13 @@ impl Chart {
     }
 }
 
+/// The most labels that a table of squares is small for.
+pub const FEW_LABELS: usize = 12;
+
 /// A table of shares as squares, the more intense the higher: a row and a column for each name. `None` is left blank.
+/// Intensity is the root of the share, so that small shares can be told apart.
 pub fn heat_map(description: &str, names: &[String], values: &[Vec<Option<f64>>]) -> String {
-    let cell = if names.len() > 12 { 20.0 } else { 34.0 };
+    let cell = if names.len() > FEW_LABELS { 20.0 } else { 34.0 };
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) as f64;
     let room = 10.0 + 6.2 * longest;
     let size = room + cell * names.len() as f64;
@@ -238,7 +245,7 @@ pub fn heat_map(description: &str, names: &[String], values: &[Vec<Option<f64>>]
                 "<rect class=\"heat\" x=\"{}\" y=\"{}\" width=\"{cell}\" height=\"{cell}\" opacity=\"{:.2}\"/>",
                 at(column),
                 at(row),
-                value.clamp(0.0, 1.0),
+                value.clamp(0.0, 1.0).sqrt(),
             );
         }
     }
@@ -278,7 +285,7 @@ mod tests {
         };
         assert_eq!(ticks(&[0.1, 0.69]), ["0.0", "0.2", "0.4", "0.6"]);
         assert_eq!(ticks(&[3.0, 1840.0]), ["0", "500", "1000", "1500"]);
-        assert_eq!(ticks(&[0.0, 2e-4]), ["0e0", "5e-5", "1e-4", "2e-4", "2e-4"]);
+        assert_eq!(ticks(&[0.0, 2e-4]), ["0", "5e-5", "1e-4", "1.5e-4", "2e-4"]);
         assert_eq!(ticks(&[0.0, 0.0]), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
     }
 

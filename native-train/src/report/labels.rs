@@ -6,10 +6,11 @@ use shared::Thresholds;
 
 use super::chart::{Axis, Chart, Mark};
 use super::figure::{Figure, Table};
+use super::judged::Judged;
 use crate::evaluation::calibration::{Bin, expected_calibration_error, reliability};
 use crate::evaluation::columns::{figure, percent};
 use crate::evaluation::curves::Curve;
-use crate::evaluation::report::{LabelReport, Summary};
+use crate::evaluation::report::Summary;
 use crate::evaluation::threshold_search::{candidates, tuned_without_each};
 use crate::scored_rows::ScoredRows;
 
@@ -21,8 +22,8 @@ pub struct LabelSection {
     pub figures: Vec<Figure>,
 }
 
-/// The scores of all labels.
-pub fn table(summary: &Summary, scored: &ScoredRows) -> Table {
+/// The scores of all labels of a run, which would have these thresholds without each of its folds.
+pub fn table(summary: &Summary, judged: Judged<'_>, without: &WithoutEach) -> Table {
     let mut table = Table::new(&[
         "label",
         "rows",
@@ -36,11 +37,10 @@ pub fn table(summary: &Summary, scored: &ScoredRows) -> Table {
         "plateau",
         "by fold",
     ]);
-    let without = without_each(scored);
     for (place, label) in summary.per_label.iter().enumerate() {
-        let curve = Curve::new(&scored.targets, &scored.probabilities, place);
+        let curve = Curve::new(judged.targets, judged.probabilities, place);
         let (low, high) = curve.plateau(label.threshold);
-        let of_folds = fold_thresholds(&without, place);
+        let of_folds = fold_thresholds(without, place);
         let interval = label.interval.map(|of| format!("{:.3} to {:.3}", of.low, of.high));
         let spread = match (of_folds.first(), of_folds.last()) {
             (Some(least), Some(most)) => format!("{least:.2} to {most:.2}"),
@@ -63,37 +63,43 @@ pub fn table(summary: &Summary, scored: &ScoredRows) -> Table {
     table
 }
 
-/// Three pictures for each label.
-pub fn sections(summary: &Summary, scored: &ScoredRows) -> Vec<LabelSection> {
-    let without = without_each(scored);
-    let section = |(place, label): (usize, &LabelReport)| {
-        let curve = Curve::new(&scored.targets, &scored.probabilities, place);
-        let bins = reliability(&scored.targets, &scored.probabilities, Some(place));
-        LabelSection {
-            name: label.label.clone(),
-            figures: vec![
-                thresholds(label, &curve, &fold_thresholds(&without, place)),
-                precision_recall(label, &curve),
-                reliability_figure(&label.label, &bins),
-            ],
-        }
-    };
-    summary.per_label.iter().enumerate().map(section).collect()
-}
+/// The thresholds that were tuned without each fold; empty where there are no others.
+pub type WithoutEach = BTreeMap<usize, Thresholds>;
 
-/// The reliability of all labels together.
-pub fn calibration(scored: &ScoredRows) -> Figure {
-    let bins = reliability(&scored.targets, &scored.probabilities, None);
-    reliability_figure("all labels", &bins)
-}
-
-/// The thresholds that were tuned without each fold.
-fn without_each(scored: &ScoredRows) -> BTreeMap<usize, Thresholds> {
+/// The thresholds of a run without each of its folds.
+pub fn without_each(scored: &ScoredRows) -> WithoutEach {
     tuned_without_each(&scored.targets, &scored.probabilities, &scored.fold_of).unwrap_or_default()
 }
 
+/// Three pictures for each label, decided at these thresholds.
+pub fn sections(
+    judged: Judged<'_>,
+    thresholds: &[f64],
+    without: &WithoutEach,
+) -> Vec<LabelSection> {
+    let section = |(place, (name, &threshold)): (usize, (&String, &f64))| {
+        let curve = Curve::new(judged.targets, judged.probabilities, place);
+        let bins = reliability(judged.targets, judged.probabilities, Some(place));
+        LabelSection {
+            name: name.clone(),
+            figures: vec![
+                threshold_figure(name, threshold, &curve, &fold_thresholds(without, place)),
+                precision_recall(name, threshold, &curve),
+                reliability_figure(name, &bins),
+            ],
+        }
+    };
+    judged.labels.names().iter().zip(thresholds).enumerate().map(section).collect()
+}
+
+/// The reliability of all labels together.
+pub fn calibration(judged: Judged<'_>) -> Figure {
+    let bins = reliability(judged.targets, judged.probabilities, None);
+    reliability_figure("all labels", &bins)
+}
+
 /// Those of a label, ascending.
-fn fold_thresholds(without: &BTreeMap<usize, Thresholds>, label: usize) -> Vec<f64> {
+fn fold_thresholds(without: &WithoutEach, label: usize) -> Vec<f64> {
     let mut of_folds: Vec<f64> = without.values().map(|of| of.values()[label]).collect();
     of_folds.sort_unstable_by(f64::total_cmp);
     of_folds
@@ -105,35 +111,36 @@ fn small(description: String, x: &'static str, y: &'static str, marks: Vec<Mark>
 }
 
 /// F1 at each threshold, the chosen one, its plateau, and what each fold alone would have chosen.
-fn thresholds(label: &LabelReport, curve: &Curve, of_folds: &[f64]) -> Figure {
+fn threshold_figure(name: &str, chosen: f64, curve: &Curve, of_folds: &[f64]) -> Figure {
     let at = |step: usize| curve.at(step as f64 / POINTS as f64);
     let points = (0..=POINTS).map(|step| (at(step).threshold, at(step).f1)).collect();
-    let (low, high) = curve.plateau(label.threshold);
+    let (low, high) = curve.plateau(chosen);
     let mut marks = vec![Mark::Band { low, high }];
     marks.extend(of_folds.iter().map(|&x| Mark::Upright { x, faint: true }));
     marks.push(Mark::Line { series: 0, points });
-    marks.push(Mark::Upright { x: label.threshold, faint: false });
+    marks.push(Mark::Upright { x: chosen, faint: false });
     let mut table = Table::new(&["threshold", "precision", "recall", "F1"]);
     for threshold in candidates() {
         let at = curve.at(threshold);
         let cells = [at.precision, at.recall, at.f1].map(|score| format!("{score:.3}"));
         table.rows.push([vec![format!("{threshold:.2}")], cells.to_vec()].concat());
     }
-    let name = &label.label;
+    let of_folds = match of_folds {
+        [] => "",
+        _ => " The thin lines are the choices without one fold each.",
+    };
     Figure {
         svg: small(format!("F1 of {name} over its threshold"), "threshold", "F1", marks).svg(),
         caption: format!(
-            "F1 over the threshold. Chosen: {:.2}; from {low:.2} to {high:.2} it is at most 0.01 lower. The thin lines \
-             are the choices without one fold each.",
-            label.threshold
+            "F1 over the threshold. Chosen: {chosen:.2}; from {low:.2} to {high:.2} it is at most 0.01 lower.{of_folds}"
         ),
         table,
     }
 }
 
-fn precision_recall(label: &LabelReport, curve: &Curve) -> Figure {
+fn precision_recall(name: &str, threshold: f64, curve: &Curve) -> Figure {
     let points = curve.precision_recall(POINTS);
-    let chosen = curve.at(label.threshold);
+    let chosen = curve.at(threshold);
     let mut table = Table::new(&["recall", "precision"]);
     let every = points.len().div_ceil(10).max(1);
     for (recall, precision) in points.iter().step_by(every).chain(points.last()) {
@@ -143,7 +150,6 @@ fn precision_recall(label: &LabelReport, curve: &Curve) -> Figure {
         Mark::Line { series: 0, points },
         Mark::Dots { series: 1, points: vec![(chosen.recall, chosen.precision)] },
     ];
-    let name = &label.label;
     Figure {
         svg: small(format!("Precision of {name} over its recall"), "recall", "precision", marks)
             .svg(),

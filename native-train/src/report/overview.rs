@@ -65,10 +65,18 @@ pub fn facts(summary: &Summary) -> Vec<Fact> {
             format!("{} ({})", distillation.teacher_model, distillation.teacher),
         ));
     }
-    let versions = summary.versions.iter().map(|(name, version)| format!("{name} {version}"));
-    facts.push(fact("Program", versions.collect::<Vec<_>>().join(", ")));
+    facts.push(program(summary));
     facts
 }
+
+/// The programs that trained the run.
+pub fn program(summary: &Summary) -> Fact {
+    let versions = summary.versions.iter().map(|(name, version)| format!("{name} {version}"));
+    Fact { name: "Program", value: versions.collect::<Vec<_>>().join(", ") }
+}
+
+/// A macro-F1 with its interval, and how it was decided.
+pub type Way = (&'static str, f64, Option<Interval>);
 
 /// Macro-F1 in three ways, with its intervals.
 pub fn scores(summary: &Summary) -> Figure {
@@ -80,6 +88,14 @@ pub fn scores(summary: &Summary) -> Figure {
         ways.push(("honest", honest, intervals.and_then(|of| of.cross_fitted)));
     }
     ways.push(("optimistic", macro_f1_tuned, intervals.map(|of| of.tuned)));
+    let caption = "Macro-F1 over the rows that each model has not seen. Honest: thresholds tuned on the other folds. \
+                   Optimistic: tuned on the rows that they score. The interval is what these models would score on \
+                   other texts of the same kind.";
+    scores_figure(&ways, caption)
+}
+
+/// Macro-F1 in several ways.
+pub fn scores_figure(ways: &[Way], caption: &str) -> Figure {
     let mut table = Table::new(&["thresholds", "macro-F1", "95% interval"]);
     let mut marks = Vec::new();
     let mut ticks = Vec::new();
@@ -96,24 +112,17 @@ pub fn scores(summary: &Summary) -> Figure {
         description: "Macro-F1 with its 95% interval, by kind of thresholds".to_owned(),
         width: 560.0,
         height: 62.0 + 26.0 * rows,
-        x: axis(&ways.iter().map(|&(_, value, interval)| (value, interval)).collect::<Vec<_>>()),
+        x: axis(ways),
         y: Axis { name: "", low: 0.5, high: rows + 0.5, ticks },
         marks,
     };
-    Figure {
-        svg: chart.svg(),
-        caption: "Macro-F1 over the rows that each model has not seen. Honest: thresholds tuned on the other folds. \
-                  Optimistic: tuned on the rows that they score. The interval is what these models would score on \
-                  other texts of the same kind."
-            .to_owned(),
-        table,
-    }
+    Figure { svg: chart.svg(), caption: caption.to_owned(), table }
 }
 
 /// The part of the axis that the scores and their intervals take.
-fn axis(scores: &[(f64, Option<Interval>)]) -> Axis {
-    let lows = scores.iter().map(|&(value, interval)| interval.map_or(value, |of| of.low));
-    let highs = scores.iter().map(|&(value, interval)| interval.map_or(value, |of| of.high));
+fn axis(ways: &[Way]) -> Axis {
+    let lows = ways.iter().map(|&(_, value, interval)| interval.map_or(value, |of| of.low));
+    let highs = ways.iter().map(|&(_, value, interval)| interval.map_or(value, |of| of.high));
     let low = (lows.fold(1.0, f64::min) - 0.02).max(0.0);
     let high = (highs.fold(0.0, f64::max) + 0.02).min(1.0);
     let step = if high - low > 0.3 { 0.1 } else { 0.02 };

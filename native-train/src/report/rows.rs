@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use super::chart::{Axis, Chart, Mark, heat_map};
 use super::figure::{Excerpt, Figure, Table};
+use super::judged::Judged;
 use crate::data::text_key;
+use crate::evaluation::Scores;
 use crate::evaluation::audit::{Audit, Finding, FoundBy};
 use crate::evaluation::columns::{figure, percent};
-use crate::evaluation::{Decisions, Scores};
 use crate::grid::{Grid, Targets};
-use crate::scored_rows::ScoredRows;
 
 /// The texts of each kind that are shown.
 const SHOWN: usize = 20;
@@ -20,29 +20,27 @@ const LENGTHS: usize = 5;
 /// The longest text that is shown, in characters.
 const LONGEST: usize = 300;
 
-/// The rows with the decisions about them and the doubts in their labels.
+/// The rows with the doubts in their labels.
 pub struct Rows<'a> {
-    scored: &'a ScoredRows,
-    decisions: Decisions,
+    judged: Judged<'a>,
     audit: Audit,
 }
 
 impl<'a> Rows<'a> {
-    pub fn new(scored: &'a ScoredRows) -> Self {
-        let ScoredRows { labels, texts, targets, probabilities, .. } = scored;
-        let audit = Audit::new(labels, texts, targets, probabilities);
-        Self { scored, decisions: scored.honest_decisions(), audit }
+    pub fn new(judged: Judged<'a>) -> Self {
+        let Judged { labels, texts, targets, probabilities, .. } = judged;
+        Self { judged, audit: Audit::new(labels, texts, targets, probabilities) }
     }
 
     /// How often two labels come together, in truth and as decided.
     pub fn together(&self) -> Vec<Figure> {
-        let targets = &self.scored.targets;
+        let Judged { targets, decisions, .. } = self.judged;
         let decided = Targets::new(
             targets.columns(),
-            self.decisions.rows().flatten().map(|&on| u8::from(on)).collect(),
+            decisions.rows().flatten().map(|&on| u8::from(on)).collect(),
         );
         let figure = |what: &str, grid: &Targets| {
-            let names = self.scored.labels.names();
+            let names = self.judged.labels.names();
             let shares = shares_together(grid);
             let mut table = Table { header: vec!["of those with".to_owned()], rows: Vec::new() };
             table.header.extend(names.iter().cloned());
@@ -64,7 +62,7 @@ impl<'a> Rows<'a> {
 
     /// The score of short and long texts.
     pub fn lengths(&self) -> Figure {
-        let ScoredRows { texts, targets, .. } = self.scored;
+        let Judged { texts, targets, decisions, .. } = self.judged;
         let words: Vec<usize> = texts.iter().map(|text| text.split_whitespace().count()).collect();
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&row| words[row]);
@@ -77,8 +75,11 @@ impl<'a> Rows<'a> {
         let part = |row: &usize| limits.partition_point(|&limit| limit <= words[*row]);
         let parts = order.chunk_by(|one, other| part(one) == part(other));
         for (place, rows) in parts.enumerate() {
-            let scores = Scores::new(&targets.select(rows), &self.decisions.select(rows));
-            let range = format!("{} to {}", words[rows[0]], words[rows[rows.len() - 1]]);
+            let scores = Scores::new(&targets.select(rows), &decisions.select(rows));
+            let range = match (words[rows[0]], words[rows[rows.len() - 1]]) {
+                (least, most) if least == most => least.to_string(),
+                (least, most) => format!("{least} to {most}"),
+            };
             points.push((place as f64, scores.micro_average.f1));
             ticks.push((place as f64, range.clone()));
             table.rows.push(vec![
@@ -103,14 +104,14 @@ impl<'a> Rows<'a> {
         };
         Figure {
             svg: chart.svg(),
-            caption: "Micro-F1 at honest thresholds of a fifth of the texts each, by their number of words.".to_owned(),
+            caption: "Micro-F1 of a fifth of the texts each, by their number of words, at thresholds that were tuned on other rows.".to_owned(),
             table,
         }
     }
 
     /// The texts with the greatest loss, of equal ones the first: where the models are surest and wrong.
     pub fn most_wrong(&self) -> Vec<Excerpt> {
-        let ScoredRows { targets, probabilities, labels, .. } = self.scored;
+        let Judged { targets, probabilities, labels, .. } = self.judged;
         let error = |row: usize, label: usize| {
             let probability = f64::from(probabilities.row(row)[label]);
             if targets.row(row)[label] == 1 { 1.0 - probability } else { probability }
@@ -128,41 +129,49 @@ impl<'a> Rows<'a> {
             });
             self.excerpt(row, remarks.collect::<Vec<_>>().join(", "))
         };
+        let is_wrong =
+            |&&(_, row): &&(f64, usize)| (0..labels.len()).any(|label| error(row, label) > 0.5);
         let mut seen = HashSet::new();
-        let is_new = |&&(_, row): &&(f64, usize)| seen.insert(text_key(&self.scored.texts[row]));
-        order.iter().filter(is_new).take(SHOWN).map(excerpt).collect()
+        let is_new = |&&(_, row): &&(f64, usize)| seen.insert(text_key(&self.judged.texts[row]));
+        order.iter().filter(is_wrong).filter(is_new).take(SHOWN).map(excerpt).collect()
     }
 
     /// The labels that the models doubt most.
     pub fn suspects(&self) -> Vec<Excerpt> {
         let found = self.audit.found_by(FoundBy::Model).take(SHOWN);
-        found.map(|finding| self.doubt(finding, "the models give the other")).collect()
+        let doubt = |finding: &Finding| {
+            let probability = self.judged.probabilities.row(finding.row)[finding.label];
+            self.doubt(finding, format!("the models give it {}", percent(f64::from(probability))))
+        };
+        found.map(doubt).collect()
     }
 
     /// Equal and nearly equal texts with other labels.
     pub fn contradictions(&self) -> Vec<Excerpt> {
         let equal = self.audit.found_by(FoundBy::EqualText).take(SHOWN);
         let near = self.audit.found_by(FoundBy::NearText).take(SHOWN);
-        let equal = equal.map(|finding| self.doubt(finding, "of equal texts say the other"));
+        let doubt = |finding: &Finding, why: &str| {
+            self.doubt(finding, format!("{} {why}", percent(finding.score)))
+        };
+        let equal = equal.map(|finding| doubt(finding, "of equal texts say the other"));
         equal
-            .chain(near.map(|finding| self.doubt(finding, "similar to one that says the other")))
+            .chain(near.map(|finding| doubt(finding, "similar to one that says the other")))
             .collect()
     }
 
-    fn doubt(&self, finding: &Finding, why: &str) -> Excerpt {
-        let name = &self.scored.labels.names()[finding.label];
+    fn doubt(&self, finding: &Finding, why: String) -> Excerpt {
+        let name = &self.judged.labels.names()[finding.label];
         let says = if finding.given { "given" } else { "not given" };
-        let score = percent(finding.score);
-        self.excerpt(finding.row, format!("{name} is {says}; {score} {why}"))
+        self.excerpt(finding.row, format!("{name} is {says}; {why}"))
     }
 
     fn excerpt(&self, row: usize, remark: String) -> Excerpt {
-        let text = &self.scored.texts[row];
+        let text = &self.judged.texts[row];
         let mut shown: String = text.chars().take(LONGEST).collect();
         if shown.len() < text.len() {
             shown.push('…');
         }
-        Excerpt { id: self.scored.ids[row].clone(), text: shown, remark }
+        Excerpt { id: self.judged.ids[row].clone(), text: shown, remark }
     }
 }
 

@@ -7,6 +7,9 @@ use crate::training::metrics_log::{EpochRecord, StepRecord};
 /// The points of a curve over steps.
 const POINTS: usize = 120;
 
+/// The most points of a curve that are drawn one by one.
+const FEW_POINTS: usize = 12;
+
 /// The log of a fold.
 pub struct Log {
     pub fold: usize,
@@ -55,6 +58,13 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(points.len().div_ceil(POINTS).max(1)).map(mean).collect()
 }
 
+/// A line, and where it has few points these as well: a single one makes no line.
+fn marks((series, points): (usize, Vec<(f64, f64)>)) -> Vec<Mark> {
+    let dots = points.len() <= FEW_POINTS;
+    let dots = dots.then(|| Mark::Dots { series, points: points.clone() });
+    std::iter::once(Mark::Line { series, points }).chain(dots).collect()
+}
+
 fn curves(logs: &[Log], name: &'static str, points: &dyn Fn(&Log) -> Vec<(f64, f64)>) -> Figure {
     let lines: Vec<(usize, Vec<(f64, f64)>)> =
         logs.iter().map(|log| (log.fold, points(log))).collect();
@@ -73,10 +83,7 @@ fn curves(logs: &[Log], name: &'static str, points: &dyn Fn(&Log) -> Vec<(f64, f
         height: 230.0,
         x: Axis::of("step", all().map(|point| point.0)),
         y: Axis::of(name, all().map(|point| point.1)),
-        marks: lines
-            .iter()
-            .map(|(fold, points)| Mark::Line { series: *fold, points: points.clone() })
-            .collect(),
+        marks: lines.into_iter().flat_map(marks).collect(),
     };
     let mut words = name.chars();
     let first = words.next().map(|c| c.to_ascii_uppercase());

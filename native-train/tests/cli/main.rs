@@ -15,6 +15,7 @@ mod formats;
 mod help;
 mod inspect;
 mod mistakes;
+mod reliability;
 mod review;
 #[path = "../common/sentences.rs"]
 mod sentences;

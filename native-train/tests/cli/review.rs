@@ -1,4 +1,4 @@
-//! `audit` and `compare`: what a run says of its data, and two runs beside each other.
+//! `report`, `audit` and `compare`: a run as a page, what it says of its data, and two runs beside each other.
 
 use super::Folder;
 use super::training::trained;
@@ -13,6 +13,7 @@ fn a_training_leaves_a_report_that_asks_for_nothing() {
     {
         assert!(report.contains(words), "`{words}` in {report}");
     }
+    assert!(report.contains("Each of these rows was judged by one model"), "{report}");
     // For each of two labels three pictures, and for all: scores, calibration, five curves, two tables, lengths.
     assert_eq!(report.matches("<svg role=\"img\"").count(), 2 * 3 + 1 + 1 + 5 + 2 + 1);
     assert_eq!(report.matches("<svg").count(), report.matches("<summary>Values</summary>").count());
@@ -41,6 +42,74 @@ fn a_training_leaves_a_report_that_asks_for_nothing() {
     folder.write("evil.csv", csv);
     folder.run(&format!("{OTHER} --train-csv evil.csv --output evil"));
     assert!(!folder.read("evil/report.html").contains("<script"));
+}
+
+#[test]
+fn a_report_on_a_file_counts_rows_that_were_trained_on_and_tells_how_far_models_agree() {
+    let folder = trained();
+    let before = folder.read("run/report.html");
+    // Three rows of the training file, one of them in other letters, and others.
+    let train = folder.read("train.csv");
+    let known: Vec<&str> = train.lines().skip(1).take(3).collect();
+    let shouted = known[2].to_uppercase();
+    let held = format!(
+        "id,text,joy,fear\n{}\n{}\n{shouted}\na,a lovely cake,1,0\nb,a dark creak,0,1\nc,a chair,0,0\nd,so lovely,1,0\n",
+        known[0], known[1]
+    );
+    folder.write("held.csv", held);
+    let said = folder.run("report --run run --input held.csv");
+    assert_eq!(said, "exit code: 0\n--- stderr\nthe report is `run/report-held.html`\n");
+    let report = folder.read("run/report-held.html");
+    for words in [
+        "<h1>run on held.csv</h1>",
+        "3 of 7 rows have the text of a training row, which the models have learned, so the scores are too good",
+        "<dt>In the training file</dt><dd>the texts of 3 rows (42.9%)</dd>",
+        "<dt>Judged by</dt><dd>the mean of 2 folds, at the run's thresholds</dd>"
+            .replace('\'', "&#39;")
+            .as_str(),
+    ] {
+        assert!(report.contains(words), "`{words}` in {report}");
+    }
+    for absent in ["id=\"learning\"", "id=\"times\"", "without one fold", "NaN", "<script", "http:"]
+    {
+        assert!(!report.contains(absent), "`{absent}` in {report}");
+    }
+    assert_eq!(report.matches("<svg role=\"img\"").count(), 2 * 3 + 1 + 1 + 2 + 1 + 1);
+    assert_eq!(folder.read("run/report.html"), before);
+
+    // The scores are those of `evaluate`, on all rows and on those that are new.
+    let evaluated = |file: &str| {
+        let json = folder.run(&format!("evaluate --run run --input {file} --json --quiet"));
+        let json = json.strip_prefix("exit code: 0\n--- stdout\n").unwrap();
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        ["at_half", "tuned"].map(|way| format!("{:.4}", json["macro"][way]["f1"].as_f64().unwrap()))
+    };
+    let told = |way: &str| {
+        let row = format!("<th scope=\"row\">{way}</th><td>").replace('\'', "&#39;");
+        report.split(&row).nth(1).unwrap_or_else(|| panic!("{way}"))[..6].to_owned()
+    };
+    assert_eq!([told("at 0.5"), told("run's thresholds")], evaluated("held.csv"));
+    let lines: Vec<String> = folder.read("held.csv").lines().map(str::to_owned).collect();
+    folder.write("new.csv", [&lines[..1], &lines[4..]].concat().join("\n"));
+    assert_eq!(
+        [told("new texts, at 0.5"), told("new texts, run's thresholds")],
+        evaluated("new.csv")
+    );
+
+    // One a row and label.
+    let decisions = ["2 of 2", "1 of 2"].map(|models| {
+        let row = report.split(&format!("<th scope=\"row\">{models}</th><td>")).nth(1);
+        row.map_or(0, |row| row.split('<').next().unwrap().parse::<u32>().unwrap())
+    });
+    assert_eq!(decisions.iter().sum::<u32>(), 14, "{decisions:?}");
+
+    let said = folder.run("report --run run --input new.csv --output new.html --quiet");
+    assert_eq!(said, "exit code: 0\n");
+    let report = folder.read("new.html");
+    assert!(report.contains("the texts of 0 rows (0.0%)"), "{report}");
+    assert!(!report.contains("new texts") && !report.contains("of a training row"), "{report}");
+    let said = folder.run("report --run run --output new.html");
+    assert!(said.starts_with("exit code: 2\n") && said.contains("--input <FILE>"), "{said}");
 }
 
 #[test]

@@ -41,8 +41,21 @@ pub struct Scores {
     pub macro_f1_tuned: f64,
     /// Macro-F1 with each fold scored at thresholds tuned on the other folds: honest. Absent after a single fold.
     pub macro_f1_cross_fitted: Option<f64>,
+    /// The 95% interval of the cross-fitted score, or of that at 0.5 where there is no other: what these models would score on
+    /// other texts of the same kind. Absent in older manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macro_f1_interval: Option<Interval>,
     /// The scores of each label, in the order of the labels.
     pub per_label: Vec<LabelScores>,
+}
+
+/// A range that holds the true score in 95 of 100 cases.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Its lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
 }
 
 /// The scores of one label.
@@ -58,6 +71,49 @@ pub struct LabelScores {
     pub f1_tuned: f64,
     /// F1 of each fold at thresholds tuned on the others.
     pub f1_cross_fitted: Option<f64>,
+    /// The 95% interval of the cross-fitted F1, or of that at 0.5. Absent in older manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
+    /// The reliability table: the scored texts by the probability that they were given, ascending. Empty in older manifests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reliability: Vec<ReliabilityBin>,
+}
+
+/// The scored texts whose probability of a label is below `below` and not below that of the bin before; the last bin also has
+/// those of 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// The end of the bin.
+    pub below: f64,
+    /// The texts in it.
+    pub texts: u64,
+    /// Those of them that have the label.
+    pub with_label: u64,
+}
+
+/// The scored texts that were given a probability between `from` and `to`, and how many of them have the label.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evidence {
+    /// The beginning of their bin.
+    pub from: f64,
+    /// The end of their bin.
+    pub to: f64,
+    /// The texts.
+    pub texts: u64,
+    /// Those of them that have the label.
+    pub with_label: u64,
+}
+
+impl LabelScores {
+    /// The scored texts that were given a probability like this one; `None` if the reliability table is not known.
+    pub fn evidence(&self, probability: f64) -> Option<Evidence> {
+        let bins = &self.reliability;
+        let place =
+            bins.partition_point(|bin| bin.below <= probability).min(bins.len().checked_sub(1)?);
+        let ReliabilityBin { below, texts, with_label } = bins[place];
+        let from = place.checked_sub(1).map_or(0.0, |before| bins[before].below);
+        Some(Evidence { from, to: below, texts, with_label })
+    }
 }
 
 /// A comparison: how the bundle, loaded as a browser loads it, compares with the run's models on the run's texts.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::account::Scores;
+use super::account::{Interval, LabelScores, Scores};
 use super::contents::Contents;
 use super::encoding::{Encoding, Residency};
 use super::names::refuse;
@@ -19,6 +19,7 @@ const FOLDS: usize = 64;
 const SHARDS: usize = 8192;
 const LABELS: usize = 256;
 const LABEL_BYTES: usize = 200;
+const BINS: usize = 100;
 const TEXT_BYTES: usize = 2000;
 const LAYERS: usize = 128;
 const MAX_LEN: usize = 8192;
@@ -87,10 +88,31 @@ fn check_scores(scores: &Scores, labels: &LabelSet) -> Result<()> {
         Some(scores.macro_f1_tuned),
         scores.macro_f1_cross_fitted,
     ]);
-    match all.all(|score| score.is_none_or(|score| (0.0..=1.0).contains(&score))) {
-        true => Ok(()),
-        false => refuse("a score in `scores` is outside of 0 to 1"),
+    if !all.all(|score| score.is_none_or(|score| (0.0..=1.0).contains(&score))) {
+        return refuse("a score in `scores` is outside of 0 to 1");
     }
+    let of_label = scores.per_label.iter().map(|label| label.interval);
+    let ordered = |Interval { low, high }| 0.0 <= low && low <= high && high <= 1.0;
+    if !of_label.chain([scores.macro_f1_interval]).flatten().all(ordered) {
+        return refuse("an interval in `scores` is not `low` to `high` within 0 to 1");
+    }
+    match scores.per_label.iter().all(has_sound_bins) {
+        true => Ok(()),
+        false => refuse(format!(
+            "a `reliability` in `scores` must have at most {BINS} bins, with `below` ascending to 1 and no more texts \
+             `with_label` than `texts`"
+        )),
+    }
+}
+
+/// Whether a label's reliability table can be read; it may be empty.
+fn has_sound_bins(label: &LabelScores) -> bool {
+    let bins = &label.reliability;
+    let ends = || bins.iter().map(|bin| bin.below);
+    bins.len() <= BINS
+        && std::iter::once(0.0).chain(ends()).is_sorted_by(|one, next| one < next)
+        && bins.last().is_none_or(|last| last.below == 1.0)
+        && bins.iter().all(|bin| bin.with_label <= bin.texts)
 }
 
 fn check_geometry(contents: &Contents) -> Result<()> {

@@ -13,6 +13,14 @@
 //! cross-validation) and `verification` (how the bundle compares with the run). A fold is identified by its index in
 //! `folds`.
 //!
+//! **Scores** are over the run's rows, each judged by the one model that was not trained on it. `macro_f1_interval` and each
+//! label's `interval` (both optional) are the 95% intervals `{"low", "high"}` of the cross-fitted scores, or of those at 0.5
+//! where there are no others. Each label's `reliability` (optional) tells how far a probability can be believed: its entries
+//! `{"below", "texts", "with_label"}` are bins, ascending, of the rows whose probability is below `below` (and not below that
+//! of the bin before); the last `below` is 1, and its bin has probabilities of 1 as well. Like the scores it is of single
+//! models. There is no row that all models of an ensemble have not seen, so a probability of their mean is looked up in the
+//! table of single ones.
+//!
 //! **A fold** is made of all tensors in the shards that list it: each tensor of the config, by Hugging Face's names and
 //! shapes, and those of the tokenizer (`tokenizer.*`, see [`crate::tokenizer::CompactTokenizer`]). A shard holds all rows of
 //! a tensor, or some of them. In the latter case `NAME.rows`, u32 [runs, 2], lists the first row and the number of rows of
@@ -90,7 +98,10 @@ mod sink;
 mod tests;
 mod writer;
 
-pub use account::{EnsembleScores, FoldScores, LabelScores, Provenance, Scores, Verification};
+pub use account::{
+    EnsembleScores, Evidence, FoldScores, Interval, LabelScores, Provenance, ReliabilityBin,
+    Scores, Verification,
+};
 pub use cold_loader::ColdLoader;
 pub use contents::{About, Contents};
 pub use encoding::Encoding;

@@ -1,6 +1,8 @@
 //! A row for each label: its probability, its threshold, the spread of the models, and whether it is on.
 
 use leptos::prelude::*;
+use shared::bundle::Evidence;
+use shared::words::thousands;
 
 use super::css::{DARK, LIGHT, css_percent};
 use crate::models::Models;
@@ -8,6 +10,9 @@ use crate::palette::tone;
 use crate::state::{LabelResult, State};
 use crate::store::Store;
 use crate::words::percent;
+
+/// Below so many texts a share says little: of 30, it is known to within 18 points.
+const FEW: u64 = 30;
 
 #[component]
 pub fn Results() -> impl IntoView {
@@ -19,6 +24,7 @@ pub fn Results() -> impl IntoView {
     let speaker = store.part(speaker);
     let is_one = move || speaker.get() == Some(Models::Final);
     let said = store.part(said);
+    let basis = store.part(basis);
     let rows = move || (0..labels.get()).map(|label| view! { <Label label /> }).collect_view();
     view! {
         <section
@@ -50,6 +56,7 @@ pub fn Results() -> impl IntoView {
                         </span>
                     </Show>
                 </p>
+                {move || basis.get().map(|basis| view! { <p id="basis" class="small quiet">{basis}</p> })}
             </Show>
         </section>
     }
@@ -92,12 +99,38 @@ fn said(state: &State) -> Option<String> {
     })
 }
 
+/// The basis of what is said under each label, if the bundle has a reliability table.
+fn basis(state: &State) -> Option<String> {
+    let bundle = state.model.bundle.as_ref()?;
+    let scores = &bundle.card.scores;
+    scores.per_label.iter().find(|label| !label.reliability.is_empty())?;
+    let speaker = speaker(state)?;
+    let told = format!(
+        "Under each bar: how many texts that were given such a probability had the label, of {} texts with known labels, each \
+         judged by the one model that had not seen it.",
+        thousands(scores.rows)
+    );
+    let is_final = speaker == Models::Final || bundle.card.provenance.final_model;
+    Some(match (is_final, bundle.folds) {
+        (true, _) => format!(
+            "{told} This one model is not among them: it has seen all of the texts, so others that learned likewise stand for it."
+        ),
+        (false, 1) => told,
+        (false, _) => format!(
+            "{told} A bar shows the mean of several models, which have seen all of these texts between them, so single ones \
+             stand for it."
+        ),
+    })
+}
+
 /// The content of one row.
 #[derive(Clone, PartialEq)]
 struct Shown {
     name: String,
     threshold: f64,
     result: Option<LabelResult>,
+    /// Texts that were given about this probability.
+    evidence: Option<Evidence>,
     /// Whether one model answers, and so no models can differ.
     is_one: bool,
 }
@@ -107,10 +140,15 @@ impl Shown {
         let bundle = state.model.bundle.as_ref()?;
         let result =
             state.composer.shown().map(|reading| reading.results(bundle).swap_remove(label));
+        let scores = bundle.card.scores.per_label.get(label);
+        let evidence = result.as_ref().zip(scores).and_then(|(result, scores)| {
+            scores.evidence(f64::from(result.probability)).filter(|found| found.texts > 0)
+        });
         Some(Self {
             name: bundle.labels.names().get(label)?.clone(),
             threshold: *bundle.thresholds.values().get(label)?,
             result,
+            evidence,
             is_one: speaker(state) == Some(Models::Final),
         })
     }
@@ -126,6 +164,20 @@ impl Shown {
 
     fn is_on(&self) -> bool {
         self.result.as_ref().is_some_and(|result| result.is_on)
+    }
+
+    /// How sure one may be of the probability.
+    fn sure(&self) -> Option<String> {
+        let Evidence { from, to, texts, with_label } = self.evidence?;
+        let given = match (from > 0.0, to < 1.0) {
+            (true, true) => format!(" given {} to {}", percent(from), percent(to)),
+            (true, false) => format!(" given {} or more", percent(from)),
+            (false, true) => format!(" given less than {}", percent(to)),
+            (false, false) => String::new(),
+        };
+        let only = if texts < FEW { "only " } else { "" };
+        let share = percent(with_label as f64 / texts as f64);
+        Some(format!("Of {only}{} texts{given}, {share} had this label", thousands(texts as usize)))
     }
 
     /// The bar in words, for screen readers.
@@ -154,6 +206,14 @@ fn Label(label: usize) -> impl IntoView {
     let is_on = move || shown.with(|shown| shown.as_ref().is_some_and(Shown::is_on));
     let has_result =
         move || shown.with(|shown| shown.as_ref().is_some_and(|shown| shown.result.is_some()));
+    let sure = move || shown.with(|shown| shown.as_ref().and_then(Shown::sure));
+    let alike = move |read: fn(&Evidence) -> u64| {
+        shown.with(|shown| Some(read(shown.as_ref()?.evidence.as_ref()?).to_string()))
+    };
+    let has_table = store.part(move |state| {
+        let bundle = state.model.bundle.as_ref()?;
+        Some(!bundle.card.scores.per_label.get(label)?.reliability.is_empty())
+    });
     // `None` leaves the attribute out while there is no answer.
     let number = move |read: fn(&LabelResult) -> f32| {
         shown.with(|shown| Some(read(shown.as_ref()?.result.as_ref()?).to_string()))
@@ -168,6 +228,8 @@ fn Label(label: usize) -> impl IntoView {
             data-low=move || number(|result| result.spread.0)
             data-high=move || number(|result| result.spread.1)
             data-threshold=move || of(|shown| shown.threshold).to_string()
+            data-alike=move || alike(|evidence| evidence.texts)
+            data-alike-on=move || alike(|evidence| evidence.with_label)
             style=(LIGHT, tone.on_light)
             style=(DARK, tone.on_dark)
         >
@@ -204,6 +266,10 @@ fn Label(label: usize) -> impl IntoView {
                     style=("inset-inline-start", move || css_percent(of(|shown| shown.threshold)))
                 ></div>
             </div>
+            <Show when=move || has_table.get() == Some(true)>
+                // The line is there before the answer, so that nothing moves.
+                <p class="sure small quiet">{sure}</p>
+            </Show>
         </li>
     }
 }

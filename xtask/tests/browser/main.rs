@@ -29,5 +29,6 @@ mod phone;
 mod pictures;
 mod privacy;
 mod rare_words;
+mod reliability;
 mod texts;
 mod trouble;

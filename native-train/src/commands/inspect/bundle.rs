@@ -35,6 +35,10 @@ fn lines(manifest: &Manifest) -> Vec<String> {
         (manifest.config(), manifest.provenance(), manifest.scores());
     let labels = manifest.labels().names().iter().zip(manifest.thresholds().values());
     let labels: Vec<String> = labels.map(|(label, t)| format!("{label} {t:.2}")).collect();
+    // Of the honest score.
+    let interval = scores
+        .macro_f1_interval
+        .map_or_else(String::new, |of| format!(" (95% interval {:.4} to {:.4})", of.low, of.high));
     let mut lines = vec![
         format!("license: {}", manifest.license().unwrap_or("not stated")),
         format!(
@@ -65,12 +69,18 @@ fn lines(manifest: &Manifest) -> Vec<String> {
             bytes(manifest.download_bytes()),
             bytes(manifest.resident_bytes())
         ),
-        format!("cross-validated macro-F1 at 0.5: {:.4}", scores.macro_f1_at_half),
+        format!(
+            "cross-validated macro-F1 at 0.5: {:.4}{}",
+            scores.macro_f1_at_half,
+            if scores.macro_f1_cross_fitted.is_none() { &interval } else { "" }
+        ),
     ];
     lines.extend(beginning(manifest));
     lines.extend(hot_rows(manifest));
     if let Some(honest) = scores.macro_f1_cross_fitted {
-        lines.push(format!("cross-validated macro-F1 with cross-fitted thresholds: {honest:.4}"));
+        lines.push(format!(
+            "cross-validated macro-F1 with cross-fitted thresholds: {honest:.4}{interval}"
+        ));
     }
     lines.extend(verification(manifest));
     lines

@@ -7,7 +7,9 @@ use safetensors::SafeTensors;
 
 use super::super::encoding::Residency;
 use super::super::sink::{Filled, Sink};
-use super::super::{EnsembleScores, FoldScores, LARGEST_SHARD, Verification, resident_classifier};
+use super::super::{
+    EnsembleScores, Evidence, FoldScores, LARGEST_SHARD, Verification, resident_classifier,
+};
 use super::*;
 use crate::batch::Batch;
 use crate::nn::QuantizedEmbedding;
@@ -150,6 +152,33 @@ fn the_manifest_reads_back() {
     for manifest in [manifest.clone(), manifest.verified(verification, None)] {
         assert_eq!(Manifest::from_json(manifest.to_json().as_bytes()).unwrap(), manifest);
     }
+}
+
+#[test]
+fn a_probability_finds_the_texts_that_were_given_one_like_it() {
+    let manifest = bundle(Format::Int8).manifest;
+    let label = &manifest.scores().per_label[0];
+    let found = |probability| {
+        let Evidence { from, to, texts, with_label } = label.evidence(probability).unwrap();
+        (from, to, texts, with_label)
+    };
+    let (low, high) = ((0.0, 0.25, 12, 1), (0.25, 1.0, 8, 6));
+    assert_eq!([0.0, 0.2499].map(found), [low; 2]);
+    assert_eq!([0.25, 0.9, 1.0].map(found), [high; 3]);
+
+    // A manifest of an earlier version has neither table nor intervals.
+    let mut json: serde_json::Value = serde_json::from_str(&manifest.to_json()).unwrap();
+    let scores = json["scores"].as_object_mut().unwrap();
+    scores.remove("macro_f1_interval").unwrap();
+    for label in scores["per_label"].as_array_mut().unwrap() {
+        let label = label.as_object_mut().unwrap();
+        label.remove("reliability").unwrap();
+        label.remove("interval").unwrap();
+    }
+    let earlier = Manifest::from_json(json.to_string().as_bytes()).unwrap();
+    assert_eq!(earlier.scores().macro_f1_interval, None);
+    assert_eq!(earlier.scores().per_label[0].evidence(0.5), None);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&earlier.to_json()).unwrap(), json);
 }
 
 #[test]

@@ -84,6 +84,13 @@ fn every_kind_of_lie_in_a_manifest_is_refused() {
         ("/scores/per_label", json!([]), "`scores` must list every label once"),
         ("/scores/macro_f1_tuned", json!(1.01), "a score in `scores` is outside of 0 to 1"),
         ("/scores/per_label/0/f1_at_half", json!(-0.1), "a score in `scores` is outside"),
+        ("/scores/macro_f1_interval/high", json!(0.4), "an interval in `scores` is not"),
+        ("/scores/per_label/1/interval/low", json!(-0.1), "an interval in `scores` is not"),
+        ("/scores/per_label/0/reliability/0/below", json!(1.0), "a `reliability` in `scores` must"),
+        ("/scores/per_label/0/reliability/0/below", json!(0.0), "a `reliability` in `scores` must"),
+        ("/scores/per_label/0/reliability/1/below", json!(0.9), "a `reliability` in `scores` must"),
+        ("/scores/per_label/1/reliability/1/texts", json!(5), "a `reliability` in `scores` must"),
+        ("/scores/per_label/1/reliability/1/texts", json!(-1), "the manifest: "),
     ] {
         let message = said(pointer, value);
         assert!(message.contains(expected), "{pointer}: {message}");

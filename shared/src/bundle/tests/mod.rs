@@ -15,8 +15,8 @@ use std::sync::OnceLock;
 use candle_core::{Device, Tensor};
 
 use super::{
-    About, Base, ColdLoader, Contents, Encoding, FoldLoader, FoldModel, LabelScores, Manifest,
-    Provenance, Scores, Shard, Whose, write,
+    About, Base, ColdLoader, Contents, Encoding, FoldLoader, FoldModel, Interval, LabelScores,
+    Manifest, Provenance, ReliabilityBin, Scores, Shard, Whose, write,
 };
 use crate::kernels::random::RandomKey;
 use crate::model::DebertaConfig;
@@ -69,6 +69,8 @@ fn contents(encoding: impl Into<Encoding>, config: DebertaConfig, folds: usize) 
         f1_at_half: 0.5,
         f1_tuned: 0.75,
         f1_cross_fitted: None,
+        interval: None,
+        reliability: Vec::new(),
     };
     Contents {
         about: About {
@@ -90,6 +92,7 @@ fn contents(encoding: impl Into<Encoding>, config: DebertaConfig, folds: usize) 
                 macro_f1_at_half: 0.5,
                 macro_f1_tuned: 0.75,
                 macro_f1_cross_fitted: Some(0.625),
+                macro_f1_interval: None,
                 per_label: labels().names().iter().map(label).collect(),
             },
         },
@@ -102,6 +105,20 @@ fn contents(encoding: impl Into<Encoding>, config: DebertaConfig, folds: usize) 
         folds: (0..folds).map(|fold| fold + 1).collect(),
         final_model: false,
     }
+}
+
+/// These contents with intervals and reliability tables.
+fn known(mut contents: Contents) -> Contents {
+    let scores = &mut contents.about.scores;
+    scores.macro_f1_interval = Some(Interval { low: 0.5, high: 0.6875 });
+    for label in &mut scores.per_label {
+        label.interval = Some(Interval { low: 0.25, high: 0.75 });
+        label.reliability = vec![
+            ReliabilityBin { below: 0.25, texts: 12, with_label: 1 },
+            ReliabilityBin { below: 1.0, texts: 8, with_label: 6 },
+        ];
+    }
+    contents
 }
 
 /// Folds that have LayerNorms and all but the first ten word embeddings in common; fold 0 and 1 their pooler as well.
@@ -218,7 +235,7 @@ fn delta_bundle(name: &str) -> Bundle {
 fn bundle(encoding: impl Into<Encoding>) -> Bundle {
     let config = config(40);
     let folds = tensors(&config);
-    bundle_of(contents(encoding, config, FOLDS), &folds)
+    bundle_of(known(contents(encoding, config, FOLDS)), &folds)
 }
 
 /// The same as tensors of candle.

@@ -66,6 +66,7 @@ fn bundle(folds: usize) -> BundleSummary {
                 macro_f1_at_half: 0.5,
                 macro_f1_tuned: 0.6,
                 macro_f1_cross_fitted: None,
+                macro_f1_interval: None,
                 per_label: Vec::new(),
             },
             verification: None,
