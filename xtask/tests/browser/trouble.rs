@@ -179,14 +179,18 @@ fn on_a_slow_network_the_bar_moves_and_a_cancelled_download_goes_on_at_retry() {
     visitor.leave_a_broken_host();
 }
 
+fn visitor_with(storage: Storage) -> Visitor {
+    let wishes = Wishes { storage, ..Wishes::default() };
+    Visitor::ready_for(&Visit { wishes, ..Visit::default() })
+}
+
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_browser_without_room_classifies_and_says_that_nothing_is_kept() {
     if !can(&[Ability::Quota]) {
         return;
     }
-    let visitor = Visitor::ready();
-    visitor.browser.limit_storage(&visitor.server.url());
+    let visitor = visitor_with(Storage::Scarce);
     visitor.arrive();
     visitor.wait_for_all_folds();
     visitor.classify("There is no room for me.");
@@ -199,11 +203,7 @@ fn a_browser_without_room_classifies_and_says_that_nothing_is_kept() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_browser_whose_settings_forbid_storage_classifies_and_says_that_nothing_is_kept() {
-    if !can(&[Ability::ForbiddenStorage]) {
-        return;
-    }
-    let wishes = Wishes { storage: Storage::Forbidden, ..Wishes::default() };
-    let visitor = Visitor::ready_for(&Visit { wishes, ..Visit::default() });
+    let visitor = visitor_with(Storage::Forbidden);
     visitor.arrive();
     visitor.wait_for_all_folds();
     visitor.classify("Nothing of me stays here.");

@@ -79,8 +79,8 @@ impl Visitor {
         let Visit { files, encoding, path, before, elsewhere, wishes } = visit;
         let bundle = format!("{path}bundle/");
         let folder = site.bundle(encoding);
-        let scratch =
-            tempfile::Builder::new().prefix("visitor-").tempdir_in(&workspace.target).unwrap();
+        fs::create_dir_all(&site.visitors).unwrap();
+        let scratch = tempfile::tempdir_in(&site.visitors).unwrap();
         let files = match files {
             Files::Page if before.is_empty() && elsewhere.is_none() => site.dist.clone(),
             Files::Page => {
@@ -97,7 +97,8 @@ impl Visitor {
         };
         let folders = [(*path, files.as_path()), (&bundle, &folder)];
         let server = Server::start(0, &folders).unwrap();
-        let browser = Browser::start(&Shell::new(&workspace), scratch.path(), *wishes);
+        let shell = Shell::new(&workspace);
+        let browser = Browser::start(&shell, scratch.path(), &server.url(), *wishes);
         let browser = browser.unwrap_or_else(|error| panic!("{error}"));
         let url = format!("{}{}", server.url(), path.trim_start_matches('/'));
         Self { browser, server, site, url, bundle, folder, scratch }
@@ -144,6 +145,12 @@ impl Visitor {
     /// The path on the server of a shard that only the last fold needs.
     pub fn a_shard_of_the_last_fold(&self) -> String {
         self.shard(|folds| *folds == [FOLDS - 1])
+    }
+
+    /// The paths on the server of the shards that one fold needs, in the order of the folds.
+    pub fn shards_of_one_fold(&self) -> Vec<String> {
+        let folds = |shard: &&Value| shard["folds"].as_array().unwrap().len() == 1;
+        self.shards().iter().filter(folds).map(|shard| self.path_of(shard)).collect()
     }
 
     /// The paths on the server of the shards with cold rows.
