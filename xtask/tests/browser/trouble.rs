@@ -195,6 +195,8 @@ fn a_browser_without_room_classifies_and_says_that_nothing_is_kept() {
     visitor.wait_for_all_folds();
     visitor.classify("There is no room for me.");
     visitor.wait_for("#not-cached");
+    let words = visitor.read("#not-cached");
+    assert!(words.contains("storage for this site is full"), "{words}");
     assert!(!visitor.sees("#offline-ready"));
     visitor.picture("no-room");
     visitor.leave();
@@ -208,6 +210,8 @@ fn a_browser_whose_settings_forbid_storage_classifies_and_says_that_nothing_is_k
     visitor.wait_for_all_folds();
     visitor.classify("Nothing of me stays here.");
     visitor.wait_for("#not-cached");
+    let words = visitor.read("#not-cached");
+    assert!(words.contains("settings do not allow storage"), "{words}");
     assert!(!visitor.sees("#offline-ready"));
     visitor.leave();
 }
