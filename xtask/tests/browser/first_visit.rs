@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use xtask::engines::Ability;
-use xtask::server::Fault;
 
 use crate::browser::can;
 use crate::elements::{FOLDS, TEXT};
@@ -32,27 +31,17 @@ fn a_first_visitor_types_a_text_and_five_folds_answer() {
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_first_folds_answer_while_the_last_still_load() {
     let visitor = Visitor::ready();
-    // Folds are loaded one by one, in the order in which their workers begin to listen. Any may be the last.
-    let mut late = visitor.shards_of_one_fold();
-    let held = Fault::Throttle { bytes_per_second: 1 };
-    late.iter().for_each(|shard| visitor.server.set_fault(shard, held));
+    let folds = visitor.shards_of_one_fold(false);
+    visitor.hold(&folds);
     visitor.arrive();
     visitor.wait_for(TEXT);
     visitor.write("I miss the old house.");
-    while late.len() > 1 {
-        visitor.wait_until_asked("a fold", |asked| late.contains(&asked.target));
-        let asked = visitor.requested_of(&late).remove(0);
-        late.retain(|shard| *shard != asked);
-        if let [last] = &late[..] {
-            visitor.server.set_fault(last, Fault::Silence);
-        }
-        visitor.server.clear_fault(&asked);
-    }
+    let late = visitor.silence_the_last_of(folds);
     visitor.wait_for_first_answers(FOLDS - 1, "I miss the old house.");
     let early = visitor.answers();
 
     // The host closes the connection that waits, and the page requests the shard again.
-    visitor.server.clear_fault(&late[0]);
+    visitor.server.clear_fault(&late);
     visitor.wait_for_all_answers("I miss the old house.");
     assert_ne!(visitor.answers(), early, "the fifth fold changes the mean");
     visitor.leave_a_broken_host();
@@ -106,7 +95,9 @@ fn a_share_link_opens_the_page_with_its_text_and_tells_the_host_nothing() {
     visitor.wait_for_all_answers(text);
     assert_eq!(visitor.answers(), expected);
     for asked in visitor.server.log() {
-        assert!(!asked.target.contains(['%', '#', '?']), "the host was told {}", asked.target);
+        let (path, worker) = asked.target.split_once("?worker=").unwrap_or((&asked.target, "0"));
+        let tells = path.contains(['%', '#', '?']) || worker.parse::<u8>().is_err();
+        assert!(!tells, "the host was told {}", asked.target);
     }
     visitor.leave();
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::engines::{Engine, Wishes};
 use xtask::page::Elsewhere;
-use xtask::server::Server;
+use xtask::server::{Fault, Server};
 use xtask::shell::Shell;
 use xtask::site::Site;
 use xtask::workspace::Workspace;
@@ -147,10 +147,34 @@ impl Visitor {
         self.shard(|folds| *folds == [FOLDS - 1])
     }
 
-    /// The paths on the server of the shards that one fold needs, in the order of the folds.
-    pub fn shards_of_one_fold(&self) -> Vec<String> {
-        let folds = |shard: &&Value| shard["folds"].as_array().unwrap().len() == 1;
-        self.shards().iter().filter(folds).map(|shard| self.path_of(shard)).collect()
+    /// The paths on the server of the shards that only one fold needs: those with its cold rows, or the others.
+    pub fn shards_of_one_fold(&self, cold: bool) -> Vec<String> {
+        let mut shards = self.shards();
+        shards.retain(|shard| shard["folds"].as_array().unwrap().len() == 1);
+        shards.retain(|shard| (shard["cold"] == Value::Bool(true)) == cold);
+        assert_eq!(shards.len(), FOLDS);
+        shards.iter().map(|shard| self.path_of(shard)).collect()
+    }
+
+    /// Holds the answers for these shards back.
+    pub fn hold(&self, shards: &[String]) {
+        let held = Fault::Throttle { bytes_per_second: 1 };
+        shards.iter().for_each(|shard| self.server.set_fault(shard, held));
+    }
+
+    /// Lets through the shards that were held, but for the one that is asked for last; that one gets no answer. Folds are loaded one
+    /// by one, and any may be the last: whose worker begins to listen first is loaded first.
+    pub fn silence_the_last_of(&self, mut held: Vec<String>) -> String {
+        while held.len() > 1 {
+            self.wait_until_asked("a shard", |asked| held.contains(&asked.target));
+            let asked = self.requested_of(&held).remove(0);
+            held.retain(|shard| *shard != asked);
+            if let [last] = &held[..] {
+                self.server.set_fault(last, Fault::Silence);
+            }
+            self.server.clear_fault(&asked);
+        }
+        held.remove(0)
     }
 
     /// The paths on the server of the shards with cold rows.
