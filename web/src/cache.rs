@@ -2,11 +2,11 @@
 //!
 //! Nothing depends on it: if it is missing or full, everything is downloaded again.
 
-use js_sys::{Array, Uint8Array};
+use js_sys::{Array, Reflect, Uint8Array};
 use shared::bundle::Shard;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Cache, CacheStorage, DomException, Request, Response};
+use web_sys::{Cache, CacheStorage, Request, Response};
 
 use crate::browser;
 
@@ -123,8 +123,12 @@ async fn write_key(cache: &Cache, key: &str, bytes: &Uint8Array) -> Result<(), S
 }
 
 fn reason(error: &JsValue) -> String {
-    match error.dyn_ref::<DomException>().map(DomException::name).as_deref() {
-        Some("QuotaExceededError") => "the browser's storage for this site is full".to_owned(),
+    let name = Reflect::get(error, &"name".into()).ok().and_then(|name| name.as_string());
+    match name.as_deref() {
+        // The second is Firefox's, and no DOMException.
+        Some("QuotaExceededError" | "NS_ERROR_FILE_NO_DEVICE_SPACE") => {
+            "the browser's storage for this site is full".to_owned()
+        }
         Some("SecurityError") => NOT_ALLOWED.to_owned(),
         _ => "the browser refused to store them".to_owned(),
     }
