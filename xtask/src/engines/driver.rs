@@ -101,8 +101,7 @@ impl Driver {
             let words = fs::read_to_string(&said).unwrap_or_default();
             format!("{} does not start; it says: {}", driver.display(), words.trim())
         })?;
-        let (_process, _display, _group) = (process, display, group);
-        Ok(Self { port, said, capabilities, _process, _display, _group })
+        Ok(Self { port, said, capabilities, _process: process, _display: display, _group: group })
     }
 
     pub fn url(&self) -> String {
