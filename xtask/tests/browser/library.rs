@@ -1,6 +1,6 @@
 //! The JavaScript package on another page.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use xtask::docs;
 use xtask::engines::Ability;
 use xtask::server::Fault;
@@ -12,24 +12,6 @@ use crate::visitor::{Files, Visit, Visitor};
 
 fn ready() -> Visitor {
     Visitor::ready_for(&Visit { files: Files::Package, ..Visit::default() })
-}
-
-/// Runs a module in the page that is open, and returns what it hands to `tell`. A driver's own scripts are no modules, and Firefox's
-/// run in a world with classes of its own, where no site's code ever is.
-fn run_in_page(visitor: &Visitor, module: &str) -> Value {
-    const TELL: &str = "const tell = value => \
-        dispatchEvent(new CustomEvent('told', { detail: JSON.stringify(value) }));";
-    const RUN: &str = "return new Promise((resolve, reject) => {
-        addEventListener('told', event => resolve(event.detail), { once: true });
-        addEventListener('error', event => reject(new Error(event.message)), { once: true });
-        addEventListener('unhandledrejection', event => reject(new Error(event.reason)), { once: true });
-        const script = document.createElement('script');
-        script.type = 'module';
-        script.textContent = arguments[0];
-        document.body.append(script);
-    })";
-    let told = visitor.session().run(RUN, format!("{TELL}\n{module}").into());
-    serde_json::from_str(told.as_str().unwrap()).unwrap()
 }
 
 #[test]
@@ -52,9 +34,7 @@ fn the_example_page_of_the_package_classifies_as_one_types() {
 fn the_package_loads_classifies_explains_its_errors_and_lets_go() {
     let visitor = ready();
     visitor.session().open(&format!("{}README.md", visitor.url()));
-    let told = run_in_page(
-        &visitor,
-        "   import { load, cacheSize, clearCache } from './quintet.js';
+    let told = visitor.run_module("   import { load, cacheSize, clearCache } from './quintet.js';
             const steps = [];
             const onProgress = ({ received, total }) => steps.push(received / total);
             const ensemble = await load('bundle/', { onProgress });
@@ -94,8 +74,7 @@ fn the_package_loads_where_fetch_is_that_of_another_window() {
     }
     let visitor = ready();
     visitor.session().open(&format!("{}README.md", visitor.url()));
-    let told = run_in_page(
-        &visitor,
+    let told = visitor.run_module(
         "   import { load, cacheSize } from './quintet.js';
             await cacheSize();
             const { contentWindow } = document.body.appendChild(document.createElement('iframe'));
@@ -115,8 +94,7 @@ fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
     let visit = Visit { files: Files::Package, encoding: LIGHT, ..Visit::default() };
     let visitor = Visitor::ready_for(&visit);
     visitor.session().open(&format!("{}README.md", visitor.url()));
-    let told = run_in_page(
-        &visitor,
+    let told = visitor.run_module(
         "   import { load } from './quintet.js';
             const one = await load('bundle/', { models: 'final' });
             const before = [one.hasFinalModel, one.models, one.folds];
@@ -132,8 +110,7 @@ fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
     assert_eq!(visitor.requested_of(&of_folds), [""; 0]);
     assert_eq!(visitor.requested_of(&of_final), of_final);
 
-    let told = run_in_page(
-        &visitor,
+    let told = visitor.run_module(
         "   import { load, clearCache } from './quintet.js';
             const first = await load('bundle/', { models: 'final-then-folds' });
             const early = await first.classify('I am so happy.');
@@ -157,8 +134,7 @@ fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
         visitor.server.log().iter().filter(|asked| asked.target == *own).count()
     };
     let before = of_own(&visitor);
-    let told = run_in_page(
-        &visitor,
+    let told = visitor.run_module(
         "   import { load } from './quintet.js';
             const folds = await load('bundle/');
             const wrong = await load('bundle/', { models: 'three' }).catch(error => error.name);
@@ -178,8 +154,7 @@ fn the_package_says_that_a_bundle_has_no_final_model() {
     }
     let visitor = ready();
     visitor.session().open(&format!("{}README.md", visitor.url()));
-    let told = run_in_page(
-        &visitor,
+    let told = visitor.run_module(
         "   import { load } from './quintet.js';
             const code = await load('bundle/', { models: 'final' }).catch(error => error.code);
             const folds = await load('bundle/', { models: 'final-then-folds' });
@@ -201,9 +176,7 @@ fn the_package_rejects_with_a_code_and_a_remedy() {
     visitor.server.set_fault(&visitor.a_shard_of_all_folds(), Fault::FlippedByte);
     // A host with a fallback for paths that it does not know.
     visitor.server.set_fault("/fallback/", Fault::Page("<!DOCTYPE html><title>My app</title>"));
-    let errors = run_in_page(
-        &visitor,
-        "   import { load } from './quintet.js';
+    let errors = visitor.run_module("   import { load } from './quintet.js';
             const fails = (url, options) => load(url, options).then(() => 'loaded', error => [error.name, error.code, error.remedy]);
             const controller = new AbortController();
             controller.abort();
@@ -230,7 +203,7 @@ fn the_javascript_of_the_documents_runs() {
     let blocks = docs::blocks(&Workspace::find(), "js").unwrap();
     assert!(!blocks.is_empty());
     for (place, code) in blocks {
-        assert_eq!(run_in_page(&visitor, &format!("{code}\ntell('done');")), "done", "{place}");
+        assert_eq!(visitor.run_module(&format!("{code}\ntell('done');")), "done", "{place}");
     }
     visitor.leave_a_broken_host();
 }

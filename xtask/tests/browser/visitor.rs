@@ -259,6 +259,25 @@ impl Visitor {
         self.session().run(&format!("return {expression}"), Value::Null)
     }
 
+    /// Runs a module in the page that is open, and returns what it hands to `tell`. A driver's own scripts are no modules, and
+    /// Firefox's run in a world with classes of its own, where no site's code ever is.
+    pub fn run_module(&self, module: &str) -> Value {
+        const TELL: &str = "const tell = value => \
+            dispatchEvent(new CustomEvent('told', { detail: JSON.stringify(value) }));";
+        const RUN: &str = "return new Promise((resolve, reject) => {
+            const fail = reason => reject(new Error(reason));
+            addEventListener('told', event => resolve(event.detail), { once: true });
+            addEventListener('error', event => fail(event.message), { once: true });
+            addEventListener('unhandledrejection', event => fail(event.reason), { once: true });
+            const script = document.createElement('script');
+            script.type = 'module';
+            script.textContent = arguments[0];
+            document.body.append(script);
+        })";
+        let told = self.session().run(RUN, format!("{TELL}\n{module}").into());
+        serde_json::from_str(told.as_str().unwrap()).unwrap()
+    }
+
     /// Whether a JavaScript expression holds in the page.
     pub fn says(&self, expression: &str) -> bool {
         self.ask(&format!("Boolean({expression})")).as_bool().unwrap()
