@@ -2,11 +2,11 @@
 //!
 //! Nothing depends on it: if it is missing or full, everything is downloaded again.
 
-use js_sys::{Array, Uint8Array};
+use js_sys::{Array, Reflect, Uint8Array};
 use shared::bundle::Shard;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Cache, CacheStorage, DomException, Request, Response};
+use web_sys::{Cache, CacheStorage, Request, Response};
 
 use crate::browser;
 
@@ -86,6 +86,8 @@ fn bytes_in(key: &str) -> Option<u64> {
     key.split_once(SHARDS)?.1.split_once("?bytes=")?.1.parse().ok()
 }
 
+const NOT_ALLOWED: &str = "the browser's settings do not allow storage for this site";
+
 /// The cache storage; `None` for insecure pages and in some privacy modes.
 fn storage() -> Option<CacheStorage> {
     browser::global("caches").map(JsCast::unchecked_into)
@@ -93,7 +95,9 @@ fn storage() -> Option<CacheStorage> {
 
 async fn open() -> Result<Cache, String> {
     let Some(storage) = storage() else {
-        return Err("browsers store files only for secure addresses (https)".to_owned());
+        let is_secure = browser::global("isSecureContext").is_some();
+        let insecure = "browsers store files only for secure addresses (https)";
+        return Err(if is_secure { NOT_ALLOWED } else { insecure }.to_owned());
     };
     let cache = JsFuture::from(storage.open(NAME)).await.map_err(|error| reason(&error))?;
     Ok(cache.unchecked_into())
@@ -119,11 +123,13 @@ async fn write_key(cache: &Cache, key: &str, bytes: &Uint8Array) -> Result<(), S
 }
 
 fn reason(error: &JsValue) -> String {
-    match error.dyn_ref::<DomException>().map(DomException::name).as_deref() {
-        Some("QuotaExceededError") => "the browser's storage for this site is full".to_owned(),
-        Some("SecurityError") => {
-            "the browser's settings do not allow storage for this site".to_owned()
+    let name = Reflect::get(error, &"name".into()).ok().and_then(|name| name.as_string());
+    match name.as_deref() {
+        // The second is Firefox's, and no DOMException.
+        Some("QuotaExceededError" | "NS_ERROR_FILE_NO_DEVICE_SPACE") => {
+            "the browser's storage for this site is full".to_owned()
         }
+        Some("SecurityError") => NOT_ALLOWED.to_owned(),
         _ => "the browser refused to store them".to_owned(),
     }
 }

@@ -130,8 +130,12 @@ impl Reply<'_> {
         let read = JsFuture::from(reader.read()).await;
         let read = read.map_err(|_| self.cancel.or(Trouble::Broken))?;
         self.watchdog = watchdog(&self.controller);
+        if Reflect::get(&read, &"done".into()).unwrap_or_default().is_truthy() {
+            return Ok(None);
+        }
         let value = Reflect::get(&read, &"value".into()).unwrap_or_default();
-        Ok(value.dyn_into::<Uint8Array>().ok())
+        // The bytes of another window's `fetch` are of a class of its own.
+        Ok(Some(value.dyn_into().unwrap_or_else(|bytes| Uint8Array::new(&bytes))))
     }
 }
 

@@ -198,7 +198,10 @@ impl Runtime {
 
 impl RunningWorker {
     fn start(runtime: Weak<Runtime>, index: usize) -> Result<Self, Failure> {
-        let worker = support::module_worker(&browser::beside_module(SCRIPT)?)?;
+        // An address for each: WebKit gives the answer to one to all that ask for the same at once, and only the first is then served
+        // by the service worker. The others found nothing of what they import on a visit without a network.
+        let script = browser::beside_module(&format!("{SCRIPT}?worker={index}"))?;
+        let worker = support::module_worker(&script)?;
         let listener = runtime.clone();
         let on_message = Closure::new(move |event: MessageEvent| {
             let Some(runtime) = listener.upgrade() else { return };

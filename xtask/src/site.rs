@@ -47,6 +47,8 @@ pub struct Site {
     pub light_run: PathBuf,
     /// Pictures of the page, named after what they show.
     pub screenshots: PathBuf,
+    /// A folder for each visitor's browser, for as long as it runs.
+    pub visitors: PathBuf,
     scratch: PathBuf,
 }
 
@@ -60,6 +62,7 @@ impl Site {
             related_run: scratch.join("related-run"),
             light_run: scratch.join("light-run"),
             screenshots: workspace.target.join("screenshots"),
+            visitors: workspace.target.join("visitors"),
             scratch,
         }
     }

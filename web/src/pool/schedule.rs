@@ -1,9 +1,9 @@
 //! The pool's decisions as a pure state machine: messages of workers and calls of the page in, actions
 //! out. It uses no browser, so all of it is tested natively.
 //!
-//! - Folds are loaded in their order, one download at a time, so that the first answers while the others
-//!   load, and a shard that several folds use is downloaded once and then found in the cache. A fold whose
-//!   shards are all cached does not wait for its turn.
+//! - Folds are loaded one download at a time, in their order as far as their workers listen yet, so that the first
+//!   answers while the others load, and a shard that several folds use is downloaded once and then found in the cache.
+//!   A fold whose shards are all cached does not wait for its turn.
 //! - A bundle may have cold rows. A fold loads its own right after it has become ready. The worker finds out
 //!   which texts need them; those wait.
 //! - A worker classifies a few texts at a time, so that a cancelled request does not hold up the next one

@@ -8,8 +8,6 @@ pub enum Ability {
     NetLog,
     /// A limit on what a site may keep.
     Quota,
-    /// A setting that forbids sites to keep anything.
-    ForbiddenStorage,
     /// Media features that change while the page is open: the colour scheme, reduced motion.
     Media,
     /// The tree that screen readers get.
@@ -28,14 +26,9 @@ impl Engine {
         }
         let is_firefox = self == Self::Firefox;
         let reason = match ability {
-            Ability::ForbiddenStorage | Ability::Media if is_firefox => return None,
+            Ability::Quota | Ability::Media if is_firefox => return None,
             Ability::NetLog => "only Chromium logs the requests of all its parts",
-            Ability::Quota if is_firefox => {
-                "its driver sets no quota, only whether sites may store"
-            }
-            Ability::Quota | Ability::ForbiddenStorage => {
-                "a driven browser of it keeps everything in memory, which no setting limits"
-            }
+            Ability::Quota => "its browser has no setting for how much a site may keep",
             Ability::Media => "it takes colours and motion from the desktop when it starts",
             Ability::AccessibilityTree => "only Chromium's driver tells the accessibility tree",
             Ability::Pictures => "only Chromium's driver takes pictures beyond the window",

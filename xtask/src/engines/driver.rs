@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde_json::Value;
 
+use super::group::Group;
 use super::types::{Engine, Found, Storage, Wishes};
 use super::{firefox, webkit};
 use crate::chromium;
@@ -27,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Words that a driver prints before the port that it has chosen.
 const PORT_FOLLOWS: [&str; 2] = ["on port ", "Listening on 127.0.0.1:"];
 
-/// A driver that lives as long as this value.
+/// A driver that lives as long as this value, and no longer than this process.
 pub struct Driver {
     port: u16,
     /// The file of all that driver and browser print.
@@ -35,6 +36,7 @@ pub struct Driver {
     capabilities: Value,
     _process: Killed,
     _display: Option<Killed>,
+    _group: Group,
 }
 
 impl Driver {
@@ -64,7 +66,8 @@ impl Driver {
                 // "Block all cookies", which blocks what sites keep in any other way, too.
                 const BLOCKED: (&str, u8) = ("profile.default_content_setting_values.cookies", 2);
                 let settings = match wishes.storage {
-                    Storage::Usual => Vec::new(),
+                    // A limit can be set while it runs.
+                    Storage::Usual | Storage::Scarce => Vec::new(),
                     Storage::Forbidden => vec![(BLOCKED.0, BLOCKED.1.into())],
                 };
                 (None, chromium::capabilities(&browser, &flags, &settings))
@@ -79,8 +82,9 @@ impl Driver {
                 (Some(port), webkit::capabilities(wishes))
             }
         };
+        let group = Group::new()?;
         let screen = match display {
-            Some(program) => Some(Screen::start(shell, &program, folder)?),
+            Some(program) => Some(Screen::start(&group, shell, &program, folder)?),
             None => None,
         };
         let display = screen.map(|screen| {
@@ -88,7 +92,7 @@ impl Driver {
             screen.process
         });
         let said = folder.join("said.txt");
-        let mut process = Killed(start(&mut command, &said)?);
+        let mut process = Killed(start(group.enter(&mut command), &said)?);
         let port = listening(&mut process.0, || match port {
             Some(port) => TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(port),
             None => fs::read_to_string(&said).ok()?.split_inclusive('\n').find_map(port_in),
@@ -97,7 +101,7 @@ impl Driver {
             let words = fs::read_to_string(&said).unwrap_or_default();
             format!("{} does not start; it says: {}", driver.display(), words.trim())
         })?;
-        Ok(Self { port, said, capabilities, _process: process, _display: display })
+        Ok(Self { port, said, capabilities, _process: process, _display: display, _group: group })
     }
 
     pub fn url(&self) -> String {
@@ -122,11 +126,11 @@ struct Screen {
 }
 
 impl Screen {
-    fn start(shell: &Shell, program: &Path, folder: &Path) -> Result<Self> {
+    fn start(group: &Group, shell: &Shell, program: &Path, folder: &Path) -> Result<Self> {
         let number = folder.join("display.txt");
         let mut command = shell.command(program);
         command.args(["-displayfd", "1", "-screen", "0", "1400x1000x24", "-nolisten", "tcp"]);
-        let mut process = Killed(start(&mut command, &number)?);
+        let mut process = Killed(start(group.enter(&mut command), &number)?);
         // It prints the number with a line's end.
         let found = listening(&mut process.0, || number_in(&fs::read_to_string(&number).ok()?));
         let number = found.with_context(|| format!("{} does not start", program.display()))?;

@@ -43,9 +43,12 @@ pub fn capabilities(firefox: &Path, downloads: &Path, wishes: Wishes) -> Value {
             Scheme::Light => 1,
         },
     });
-    if wishes.storage == Storage::Forbidden {
+    match wishes.storage {
+        Storage::Usual => (),
+        // All that sites may keep, in units of 1024 bytes.
+        Storage::Scarce => settings["dom.quotaManager.temporaryStorage.fixedLimit"] = 1.into(),
         // "Block all cookies", which blocks what sites keep in any other way, too.
-        settings["network.cookie.cookieBehavior"] = 2.into();
+        Storage::Forbidden => settings["network.cookie.cookieBehavior"] = 2.into(),
     }
     json!({
         "moz:firefoxOptions": {

@@ -32,6 +32,8 @@ pub enum Scheme {
 pub enum Storage {
     #[default]
     Usual,
+    /// Less than a shard takes.
+    Scarce,
     /// The visitor's settings forbid sites to keep anything.
     Forbidden,
 }

@@ -10,7 +10,7 @@ use anyhow::Result;
 use fs_err as fs;
 use serde_json::{Value, json};
 
-use super::types::{Scheme, Wishes};
+use super::types::{Scheme, Storage, Wishes};
 
 pub fn prepare(driver: &mut Command, folder: &Path, port: u16) -> Result<()> {
     driver.args(["--host=127.0.0.1", &format!("--port={port}")]);
@@ -34,6 +34,11 @@ pub fn capabilities(wishes: Wishes) -> Value {
     let mut arguments = vec!["--automation", "--enable-write-console-messages-to-stdout=true"];
     if wishes.scheme == Scheme::Dark {
         arguments.push("--dark-mode");
+    }
+    if wishes.storage == Storage::Forbidden {
+        // It has no one setting for all that sites keep.
+        let off = ["--cookies-policy=never", "--enable-html5-local-storage=false"];
+        arguments.extend(off.into_iter().chain(["--features=!CacheAPI"]));
     }
     json!({ "webkitgtk:browserOptions": { "args": arguments } })
 }

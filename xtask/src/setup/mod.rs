@@ -38,19 +38,16 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     rust_component(&shell, "clippy", "clippy")?;
     cargo_deny(workspace, &shell)?;
     chromium(&shell)?;
-    eprintln!("setup: everything is there");
-    Ok(())
-}
-
-/// Installs the engines beside Chromium that stories are played in when they are asked for, as far as they can be had.
-pub fn for_other_engines(workspace: &Workspace) {
-    let shell = Shell::new(workspace);
     let others = [("Firefox", firefox(workspace, &shell)), ("WebKitGTK", webkit(&shell))];
-    for (name, outcome) in others {
-        if let Err(error) = outcome {
-            eprintln!("setup: no {name} to test the page in: {error:#}");
-        }
+    let missing = others.map(|(name, outcome)| Some((name, outcome.err()?)));
+    for (name, error) in missing.iter().flatten() {
+        eprintln!("setup: no {name} to test the page in: {error:#}");
     }
+    match missing.iter().flatten().map(|(name, _)| *name).collect::<Vec<_>>().join(" and ") {
+        names if names.is_empty() => eprintln!("setup: everything is there"),
+        names => eprintln!("setup: everything is there but for {names}, which can be done without"),
+    }
+    Ok(())
 }
 
 /// Installs what building the page needs, and no more.
@@ -206,7 +203,10 @@ fn chromium(shell: &Shell) -> Result<()> {
 }
 
 /// Installs Firefox from Debian, and its driver, which Debian does not have.
-fn firefox(workspace: &Workspace, shell: &Shell) -> Result<()> {
+///
+/// # Errors
+/// If they cannot be had here.
+pub fn firefox(workspace: &Workspace, shell: &Shell) -> Result<()> {
     const PACKAGES: [&str; 1] = ["firefox-esr"];
     if find_firefox(shell).is_none() {
         let apt_get = apt_get(shell).with_context(|| missing("Firefox", &PACKAGES))?;
@@ -226,7 +226,10 @@ fn firefox(workspace: &Workspace, shell: &Shell) -> Result<()> {
 }
 
 /// Installs WebKitGTK's driver, which brings its browser, and the screen that this needs.
-fn webkit(shell: &Shell) -> Result<()> {
+///
+/// # Errors
+/// If they cannot be had here.
+pub fn webkit(shell: &Shell) -> Result<()> {
     const PACKAGES: [&str; 2] = ["webkit2gtk-driver", "xvfb"];
     if find_webkit_driver(shell).is_some() && find_xvfb(shell).is_some() {
         return Ok(());

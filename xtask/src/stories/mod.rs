@@ -1,8 +1,8 @@
 //! The stories: what visitors do, each a test in `tests/browser` that drives a browser.
 //!
 //! Each is played in every engine, in a process of its own, so that one which ends in a crash takes no other along. As many
-//! are played at once as there are cores, at most one for each engine. An engine that is not here, or does not start, is
-//! left out, and the table of what was played says so; Chromium must be there.
+//! are played at once as there are cores, at most one for each engine. An engine that is not here and cannot be installed, or
+//! does not start, is left out, and the table of what was played says so; Chromium must be there.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -14,7 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::cuda::EMULATOR;
-use crate::engines::Engine;
+use crate::engines::{Engine, Group};
+use crate::setup;
 use crate::shell::{self, Shell};
 use crate::site::Site;
 use crate::workspace::{Workspace, remove_folder};
@@ -60,6 +61,8 @@ pub fn run(workspace: &Workspace, choice: &Choice) -> Result<Vec<String>> {
     let shell = Shell::new(workspace);
     let site = Site::of(workspace);
     remove_folder(&site.screenshots)?;
+    // Stories that were killed have left theirs.
+    remove_folder(&site.visitors)?;
     let is_alone = choice.engine.is_some();
     let theatre = Theatre { program: build(&shell)?, workspace, shell, is_alone };
     let mut stories = theatre.stories(choice.story)?;
@@ -111,9 +114,14 @@ impl Theatre<'_> {
             .collect())
     }
 
-    /// Starts an engine once, to see that it can be driven.
+    /// Installs an engine if it is missing, and starts it once, to see that it can be driven.
     fn open(&self, engine: Engine, stories: usize) -> Column {
-        let version = match self.play(FIRST, engine) {
+        let installed = match engine {
+            Engine::Chromium => Ok(()),
+            Engine::Firefox => setup::firefox(self.workspace, &self.shell),
+            Engine::WebKit => setup::webkit(&self.shell),
+        };
+        let version = match installed.and_then(|()| self.play(FIRST, engine)) {
             Ok((Played { verdict: Verdict::Passed, .. }, told)) => {
                 Ok(after(VERSION, &told).unwrap_or_default())
             }
@@ -176,7 +184,8 @@ impl Theatre<'_> {
         if self.is_alone {
             command.env(ALONE_VARIABLE, "1");
         }
-        let output = command.output().context("the story cannot be started")?;
+        let group = Group::new()?;
+        let output = group.enter(&mut command).output().context("the story cannot be started")?;
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
         let verdict = match after(SKIPPED, &told) {
             Some(reason) if output.status.success() => Verdict::Skipped(reason),

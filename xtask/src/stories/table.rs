@@ -47,7 +47,8 @@ impl Column {
     }
 
     fn seconds(&self) -> f64 {
-        self.cells.iter().flat_map(|cell| &cell.seconds).sum()
+        // The sum of none would be -0.
+        self.cells.iter().flat_map(|cell| &cell.seconds).fold(0.0, |sum, seconds| sum + seconds)
     }
 
     fn count(&self, is_it: impl Fn(&Cell) -> bool) -> usize {

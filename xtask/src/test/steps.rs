@@ -32,7 +32,7 @@ pub struct Arguments {
     pub story: String,
 
     /// The engine in which the stories are played: chromium, firefox, webkit or all.
-    #[arg(long, default_value = "chromium", value_parser = engines)]
+    #[arg(long, default_value = "all", value_parser = engines)]
     pub engine: Engines,
 
     /// Runs the stories so many times, whichever fail, and prints how often each passed.
@@ -225,9 +225,6 @@ pub fn survive(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 
 pub fn stories(workspace: &Workspace, arguments: &Arguments) -> Result<Outcome> {
     let Arguments { story, engine, repeat, .. } = arguments;
-    if engine.0 != Some(Engine::Chromium) {
-        setup::for_other_engines(workspace);
-    }
     let choice = Choice { story, engine: engine.0, times: repeat.get() };
     let absent = stories::run(workspace, &choice)?;
     Ok(if absent.is_empty() { Outcome::Passed } else { Outcome::InPart(absent) })

@@ -7,7 +7,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use xtask::engines::{Ability, Driver, Engine, Scheme, Wishes};
+use xtask::engines::{Ability, Driver, Engine, Scheme, Storage, Wishes};
 use xtask::shell::Shell;
 use xtask::stories::{ABSENT, ALONE_VARIABLE, ENGINE_VARIABLE, SKIPPED, VERSION};
 use xtask::workspace::Workspace;
@@ -47,8 +47,13 @@ pub fn can(needed: &[Ability]) -> bool {
 }
 
 impl Browser {
-    /// Starts a new browser that keeps everything in `folder` and saves files in `downloads` there.
-    pub fn start(shell: &Shell, folder: &Path, wishes: Wishes) -> Result<Self, String> {
+    /// Starts a new browser for the site at `origin`. It keeps everything in `folder` and saves files in `downloads` there.
+    pub fn start(
+        shell: &Shell,
+        folder: &Path,
+        origin: &str,
+        wishes: Wishes,
+    ) -> Result<Self, String> {
         let engine = engine();
         let driver =
             Driver::start(shell, engine, folder, wishes).map_err(|error| format!("{error:#}"))?;
@@ -61,6 +66,11 @@ impl Browser {
             browser.session.devtools("Browser.setDownloadBehavior", downloads);
             if wishes.scheme == Scheme::Dark {
                 browser.prefer("prefers-color-scheme", "dark");
+            }
+            if wishes.storage == Storage::Scarce {
+                let origin = origin.trim_end_matches('/');
+                let quota = json!({ "origin": origin, "quotaSize": NO_ROOM });
+                browser.session.devtools("Storage.overrideQuotaForOrigin", quota);
             }
         }
         Ok(browser)
@@ -152,12 +162,6 @@ impl Browser {
         }
     }
 
-    /// Leaves a site less room than a shard takes.
-    pub fn limit_storage(&self, origin: &str) {
-        let quota = json!({ "origin": origin.trim_end_matches('/'), "quotaSize": NO_ROOM });
-        self.session.devtools("Storage.overrideQuotaForOrigin", quota);
-    }
-
     /// Tells the browser that there is no network, where it can be told. What it asks for arrives nevertheless: it is the
     /// host that has to be silent.
     pub fn set_offline(&self, offline: bool) {
@@ -185,7 +189,7 @@ impl Browser {
 fn the_browser_starts_and_says_its_version() {
     let workspace = Workspace::find();
     let folder = tempfile::tempdir().unwrap();
-    match Browser::start(&Shell::new(&workspace), folder.path(), Wishes::default()) {
+    match Browser::start(&Shell::new(&workspace), folder.path(), "", Wishes::default()) {
         Ok(browser) => println!("{VERSION}{}", browser.session.version()),
         Err(reason) => {
             println!("{ABSENT}{}", reason.replace('\n', " "));

@@ -123,10 +123,11 @@ fn the_package_asks_for_the_integrity_of_another_sites_bundle() {
     let other = OtherSite::open();
     let visitor = Visitor::ready_for(&Visit { files: Files::Package, ..Visit::default() });
     visitor.session().open(&format!("{}README.md", visitor.url()));
-    let told = visitor.session().run(
-        "const [there, replaced, integrity] = arguments[0];
-        return (async () => {
-            const { load, clearCache } = await import('./quintet.js');
+    let places = json!([other.folder("cdn"), other.folder("replaced"), other.integrity]);
+    let told = visitor.run_module(&format!(
+        "const [there, replaced, integrity] = {places};
+        {}",
+        "   import { load, clearCache } from './quintet.js';
             const fails = (url, options) => load(url, options).then(() => 'loaded', error => error.code ?? error.name);
             const errors = [await fails(there), await fails(there, { integrity: 'sha256-abc' }),
                             await fails(replaced, { integrity }), await fails('bundle/', { integrity: 'sha256-' + 'A'.repeat(43) + '=' })];
@@ -136,10 +137,8 @@ fn the_package_asks_for_the_integrity_of_another_sites_bundle() {
             const answers = [await ensemble.classify(text), await own.classify(text)];
             ensemble.dispose();
             await clearCache();
-            return { errors, answers, folds: ensemble.folds };
-        })()",
-        json!([other.folder("cdn"), other.folder("replaced"), other.integrity]),
-    );
+            tell({ errors, answers, folds: ensemble.folds });"
+    ));
     assert_eq!(told["errors"], json!(["unpinned", "TypeError", "altered", "altered"]));
     assert_eq!(told["folds"], Value::from(FOLDS));
     assert_eq!(told["answers"][0], told["answers"][1]);

@@ -78,10 +78,10 @@ fn the_page_is_ready_and_says_that_rare_words_are_still_loading() {
         return;
     }
     let visitor = visitor_of_cold_rows();
-    let cold = visitor.cold_shards();
-    let of_last = cold.last().unwrap();
-    visitor.server.set_fault(of_last, Fault::Silence);
+    let cold = visitor.shards_of_one_fold(true);
+    visitor.hold(&cold);
     visitor.arrive();
+    let of_last = visitor.silence_the_last_of(cold);
     visitor.wait_for_all_folds();
     visitor.classify(COMMON);
     visitor.wait_until("document.querySelector('#download').dataset.phase === 'ready'");
@@ -98,7 +98,7 @@ fn the_page_is_ready_and_says_that_rare_words_are_still_loading() {
 
     visitor.click(CANCEL);
     visitor.wait_for("#rare-words-failed");
-    visitor.server.clear_fault(of_last);
+    visitor.server.clear_fault(&of_last);
     visitor.click(RETRY);
     visitor.wait_for_all_answers(RARE);
     visitor.wait_until(&rare_words("here"));

@@ -179,18 +179,24 @@ fn on_a_slow_network_the_bar_moves_and_a_cancelled_download_goes_on_at_retry() {
     visitor.leave_a_broken_host();
 }
 
+fn visitor_with(storage: Storage) -> Visitor {
+    let wishes = Wishes { storage, ..Wishes::default() };
+    Visitor::ready_for(&Visit { wishes, ..Visit::default() })
+}
+
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_browser_without_room_classifies_and_says_that_nothing_is_kept() {
     if !can(&[Ability::Quota]) {
         return;
     }
-    let visitor = Visitor::ready();
-    visitor.browser.limit_storage(&visitor.server.url());
+    let visitor = visitor_with(Storage::Scarce);
     visitor.arrive();
     visitor.wait_for_all_folds();
     visitor.classify("There is no room for me.");
     visitor.wait_for("#not-cached");
+    let words = visitor.read("#not-cached");
+    assert!(words.contains("storage for this site is full"), "{words}");
     assert!(!visitor.sees("#offline-ready"));
     visitor.picture("no-room");
     visitor.leave();
@@ -199,15 +205,13 @@ fn a_browser_without_room_classifies_and_says_that_nothing_is_kept() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn a_browser_whose_settings_forbid_storage_classifies_and_says_that_nothing_is_kept() {
-    if !can(&[Ability::ForbiddenStorage]) {
-        return;
-    }
-    let wishes = Wishes { storage: Storage::Forbidden, ..Wishes::default() };
-    let visitor = Visitor::ready_for(&Visit { wishes, ..Visit::default() });
+    let visitor = visitor_with(Storage::Forbidden);
     visitor.arrive();
     visitor.wait_for_all_folds();
     visitor.classify("Nothing of me stays here.");
     visitor.wait_for("#not-cached");
+    let words = visitor.read("#not-cached");
+    assert!(words.contains("settings do not allow storage"), "{words}");
     assert!(!visitor.sees("#offline-ready"));
     visitor.leave();
 }
@@ -259,10 +263,11 @@ fn a_worker_that_dies_is_started_again() {
     visitor.wait_for_all_folds();
     let expected = visitor.classify("Five are better than four.");
     let workers = visitor.ask("window.workers.length").as_u64().unwrap();
-    // This is what a trap in WebAssembly looks like from outside.
+    // This is what a trap in WebAssembly looks like from outside. WebKit's workers tell nothing once they are terminated.
     visitor.session().run(
-        "const dead = window.workers[0]; dead.terminate();
-         dead.dispatchEvent(new ErrorEvent('error', { message: 'RuntimeError: unreachable' }));",
+        "const dead = window.workers[0];
+         dead.dispatchEvent(new ErrorEvent('error', { message: 'RuntimeError: unreachable' }));
+         dead.terminate();",
         json!(null),
     );
     visitor.wait_until(&format!("window.workers.length > {workers}"));

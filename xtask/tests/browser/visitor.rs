@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::engines::{Engine, Wishes};
 use xtask::page::Elsewhere;
-use xtask::server::Server;
+use xtask::server::{Fault, Server};
 use xtask::shell::Shell;
 use xtask::site::Site;
 use xtask::workspace::Workspace;
@@ -79,8 +79,8 @@ impl Visitor {
         let Visit { files, encoding, path, before, elsewhere, wishes } = visit;
         let bundle = format!("{path}bundle/");
         let folder = site.bundle(encoding);
-        let scratch =
-            tempfile::Builder::new().prefix("visitor-").tempdir_in(&workspace.target).unwrap();
+        fs::create_dir_all(&site.visitors).unwrap();
+        let scratch = tempfile::tempdir_in(&site.visitors).unwrap();
         let files = match files {
             Files::Page if before.is_empty() && elsewhere.is_none() => site.dist.clone(),
             Files::Page => {
@@ -97,7 +97,8 @@ impl Visitor {
         };
         let folders = [(*path, files.as_path()), (&bundle, &folder)];
         let server = Server::start(0, &folders).unwrap();
-        let browser = Browser::start(&Shell::new(&workspace), scratch.path(), *wishes);
+        let shell = Shell::new(&workspace);
+        let browser = Browser::start(&shell, scratch.path(), &server.url(), *wishes);
         let browser = browser.unwrap_or_else(|error| panic!("{error}"));
         let url = format!("{}{}", server.url(), path.trim_start_matches('/'));
         Self { browser, server, site, url, bundle, folder, scratch }
@@ -144,6 +145,36 @@ impl Visitor {
     /// The path on the server of a shard that only the last fold needs.
     pub fn a_shard_of_the_last_fold(&self) -> String {
         self.shard(|folds| *folds == [FOLDS - 1])
+    }
+
+    /// The paths on the server of the shards that only one fold needs: those with its cold rows, or the others.
+    pub fn shards_of_one_fold(&self, cold: bool) -> Vec<String> {
+        let mut shards = self.shards();
+        shards.retain(|shard| shard["folds"].as_array().unwrap().len() == 1);
+        shards.retain(|shard| (shard["cold"] == Value::Bool(true)) == cold);
+        assert_eq!(shards.len(), FOLDS);
+        shards.iter().map(|shard| self.path_of(shard)).collect()
+    }
+
+    /// Holds the answers for these shards back.
+    pub fn hold(&self, shards: &[String]) {
+        let held = Fault::Throttle { bytes_per_second: 1 };
+        shards.iter().for_each(|shard| self.server.set_fault(shard, held));
+    }
+
+    /// Lets through the shards that were held, but for the one that is asked for last; that one gets no answer. Folds are loaded one
+    /// by one, and any may be the last: whose worker begins to listen first is loaded first.
+    pub fn silence_the_last_of(&self, mut held: Vec<String>) -> String {
+        while held.len() > 1 {
+            self.wait_until_asked("a shard", |asked| held.contains(&asked.target));
+            let asked = self.requested_of(&held).remove(0);
+            held.retain(|shard| *shard != asked);
+            if let [last] = &held[..] {
+                self.server.set_fault(last, Fault::Silence);
+            }
+            self.server.clear_fault(&asked);
+        }
+        held.remove(0)
     }
 
     /// The paths on the server of the shards with cold rows.
@@ -226,6 +257,25 @@ impl Visitor {
     /// The value of a JavaScript expression in the page.
     pub fn ask(&self, expression: &str) -> Value {
         self.session().run(&format!("return {expression}"), Value::Null)
+    }
+
+    /// Runs a module in the page that is open, and returns what it hands to `tell`. A driver's own scripts are no modules, and
+    /// Firefox's run in a world with classes of its own, where no site's code ever is.
+    pub fn run_module(&self, module: &str) -> Value {
+        const TELL: &str = "const tell = value => \
+            dispatchEvent(new CustomEvent('told', { detail: JSON.stringify(value) }));";
+        const RUN: &str = "return new Promise((resolve, reject) => {
+            const fail = reason => reject(new Error(reason));
+            addEventListener('told', event => resolve(event.detail), { once: true });
+            addEventListener('error', event => fail(event.message), { once: true });
+            addEventListener('unhandledrejection', event => fail(event.reason), { once: true });
+            const script = document.createElement('script');
+            script.type = 'module';
+            script.textContent = arguments[0];
+            document.body.append(script);
+        })";
+        let told = self.session().run(RUN, format!("{TELL}\n{module}").into());
+        serde_json::from_str(told.as_str().unwrap()).unwrap()
     }
 
     /// Whether a JavaScript expression holds in the page.
