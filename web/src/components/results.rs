@@ -56,7 +56,7 @@ pub fn Results() -> impl IntoView {
                         </span>
                     </Show>
                 </p>
-                {move || basis.get().map(|basis| view! { <p id="basis" class="small quiet">{basis}</p> })}
+                {move || basis.get().map(|basis| view! { <Basis basis /> })}
             </Show>
         </section>
     }
@@ -106,7 +106,7 @@ fn basis(state: &State) -> Option<String> {
     scores.per_label.iter().find(|label| !label.reliability.is_empty())?;
     let speaker = speaker(state)?;
     let told = format!(
-        "Under each bar: how many texts that were given such a probability had the label, of {} texts with known labels, each \
+        "Under each bar stands how many texts that were given such a probability had the label, of {} texts with known labels, each \
          judged by the one model that had not seen it.",
         thousands(scores.rows)
     );
@@ -121,6 +121,16 @@ fn basis(state: &State) -> Option<String> {
              stand for it."
         ),
     })
+}
+
+#[component]
+fn Basis(basis: String) -> impl IntoView {
+    view! {
+        <details class="small quiet basis">
+            <summary>"What the lines under the bars mean"</summary>
+            <p id="basis">{basis}</p>
+        </details>
+    }
 }
 
 /// The content of one row.

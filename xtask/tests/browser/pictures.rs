@@ -64,12 +64,12 @@ fn the_picture_of_the_readme() {
     visitor.wait_for("#offline-ready");
     visitor.classify(SENTENCE);
     // Narrow enough that the text is legible in the README, wide enough for two columns.
-    visitor.browser.resize(960, 900, 1.5);
+    visitor.browser.resize(960, 900, 1.4);
     for scheme in ["light", "dark"] {
         visitor.browser.prefer("prefers-color-scheme", scheme);
         thread::sleep(TRANSITIONS);
         let bottom = visitor.ask(
-            "Math.max(...['#examples', '#folds'].map(selector => \
+            "Math.max(...['#examples', '#results'].map(selector => \
              document.querySelector(selector).getBoundingClientRect().bottom)) + scrollY",
         );
         let bytes =

@@ -71,6 +71,7 @@ fn the_final_model_says_that_others_were_tested_in_its_place() {
     visitor.write("What a lovely surprise, thank you!");
     visitor.wait_until("document.querySelector('#results').dataset.state === 'complete'");
     visitor.assert_it_tells_how_sure_one_may_be();
+    visitor.open_everything();
     let basis = visitor.read("#basis");
     assert!(basis.contains("others that learned likewise stand for it"), "{basis}");
     visitor.leave();
