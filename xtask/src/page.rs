@@ -23,7 +23,7 @@ const PLACE: &str = "<meta name=\"viewport\"";
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The bundle's folder on another site, such as https://cdn.example/bundle/ [default: `bundle/` beside the page]
+    /// The bundle's folder on another site, such as `https://cdn.example/bundle/` [default: `bundle/` beside the page]
     #[arg(long, value_name = "URL", requires = "integrity")]
     pub bundle: Option<String>,
 
@@ -31,7 +31,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SHA256", requires = "bundle")]
     pub integrity: Option<String>,
 
-    /// Another site that this one redirects to, such as https://*.hf.co; may be repeated
+    /// Another site that this one redirects to, such as `https://*.hf.co`; may be repeated
     #[arg(long, value_name = "ORIGIN", requires = "bundle")]
     pub allow: Vec<String>,
 }

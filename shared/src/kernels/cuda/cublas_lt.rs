@@ -12,7 +12,6 @@ use candle_core::cuda_backend::cudarc::cublaslt::sys::cublasStatus_t as Status;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr};
 use candle_core::{CudaDevice, DType, Error};
 
-use super::launch::first_element;
 use super::types::{Epilogue, Operand, Product, distances};
 use crate::Result;
 use crate::kernels::WriteMode;
@@ -76,19 +75,21 @@ impl Products {
         Ok(Self { handle, workspace, algorithms: HashMap::new() })
     }
 
-    /// Computes a single product and its epilogue, or returns `false` where there is no algorithm for them.
+    /// Computes a single product and its epilogue, whose vector is at the address beside it, or returns `false` where there is
+    /// no algorithm for them.
     pub fn multiply(
         &mut self,
         product: &Product<'_>,
-        epilogue: Option<&Epilogue<'_>>,
+        epilogue: Option<(&Epilogue<'_>, u64)>,
         device: &CudaDevice,
         addresses: [u64; 3],
     ) -> Result<bool> {
-        let (kind, vector) = match epilogue {
-            None => (Kind::Plain, None),
-            Some(Epilogue::Bias(bias)) => (Kind::Bias, Some(first_element(bias))),
-            Some(Epilogue::RowSums(sums)) => (Kind::RowSums, Some(first_element(sums))),
+        let kind = match epilogue {
+            None => Kind::Plain,
+            Some((Epilogue::Bias(_), _)) => Kind::Bias,
+            Some((Epilogue::RowSums(_), _)) => Kind::RowSums,
         };
+        let vector = epilogue.map(|(_, address)| address);
         let exact = Problem::new(product, kind, addresses);
         let beta = match product.write {
             WriteMode::Replace => 0.0,

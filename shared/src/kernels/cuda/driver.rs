@@ -214,10 +214,11 @@ pub fn multiply_batch(
     waited_for(&device.cuda_stream(), product)
 }
 
-/// Computes a product and its epilogue by cuBLASLt, or returns `false` where that has no algorithm for them, as for a batch.
+/// Computes a product and its epilogue, whose vector is at the address beside it, by cuBLASLt; or returns `false` where that
+/// has no algorithm for them, as for a batch.
 pub fn multiply_single(
     product: &Product<'_>,
-    epilogue: Option<&Epilogue<'_>>,
+    epilogue: Option<(&Epilogue<'_>, u64)>,
     device: &CudaDevice,
     addresses: [u64; 3],
 ) -> Result<bool> {

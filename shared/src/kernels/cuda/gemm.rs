@@ -63,7 +63,9 @@ fn run_with(product: &Product<'_>, epilogue: &Epilogue<'_>) -> Result<bool> {
     match product.output.device() {
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => {
-            super::driver::multiply_single(product, Some(epilogue), device, addresses)
+            let (Epilogue::Bias(vector) | Epilogue::RowSums(vector)) = epilogue;
+            let epilogue = Some((epilogue, first_element(vector)));
+            super::driver::multiply_single(product, epilogue, device, addresses)
         }
         #[cfg(feature = "cuda-emulator")]
         Device::Cpu if on_cpu::refuses(product) => Ok(false),
