@@ -17,7 +17,7 @@ pub fn print(answer: &str) -> Result<()> {
 /// Writes an answer as JSON to stdout, as it is made: it may be large.
 ///
 /// # Errors
-/// As of [`print`].
+/// As of [`print()`].
 pub fn print_json(answer: &impl Serialize) -> Result<()> {
     let mut stdout = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let written = serde_json::to_writer_pretty(&mut stdout, answer).map_err(io::Error::from);
