@@ -84,9 +84,13 @@ pub fn folder_url(address: &str) -> Result<String, Failure> {
     Ok(as_folder(&url.href()))
 }
 
-/// Whether an address is of the site that this page came from: the same scheme, host and port.
+/// Whether an address is of the site that this page came from: the same scheme, host and port. Node has no site but the
+/// files of its machine.
 pub fn is_of_this_site(address: &str) -> bool {
     let here = location();
+    if here.is_empty() {
+        return address.starts_with("file:");
+    }
     let origin = |address| Url::new_with_base(address, &here).map(|url| url.origin());
     matches!((origin(address), origin(&here)), (Ok(there), Ok(here)) if there == here)
 }

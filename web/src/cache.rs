@@ -93,7 +93,11 @@ fn storage() -> Option<CacheStorage> {
 
 async fn open() -> Result<Cache, String> {
     let Some(storage) = storage() else {
-        return Err("browsers store files only for secure addresses (https)".to_owned());
+        let reason = match browser::global("location") {
+            Some(_) => "browsers store files only for secure addresses (https)",
+            None => "Node has no cache as browsers have",
+        };
+        return Err(reason.to_owned());
     };
     let cache = JsFuture::from(storage.open(NAME)).await.map_err(|error| reason(&error))?;
     Ok(cache.unchecked_into())
