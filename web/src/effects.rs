@@ -99,7 +99,7 @@ impl EffectRunner {
         // The folds of a bundle with a final model follow when they are wanted.
         let started = source().and_then(|source| {
             Pool::start(&source, manifest, Settings::of_page(Models::Final), move |event| {
-                store.send(translated(event))
+                store.send(translated(event));
             })
         });
         match started {

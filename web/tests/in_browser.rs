@@ -14,6 +14,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use web::failure::Failure;
 use web::http::{Cancel, Freshness};
+use web::source::Source;
 use web::worker::fetch::{self, Download};
 use web::{browser, cache, manifest};
 
@@ -145,13 +146,15 @@ async fn a_download_can_be_cancelled_and_goes_on_later() {
 #[wasm_bindgen_test]
 async fn a_manifest_that_is_none_and_one_that_is_missing_are_told_apart() {
     Network::new(&[WHOLE]);
-    let refused = manifest::fetch_manifest("bundle").await.unwrap_err();
+    let source = |address| Source::new(address, None);
+    let refused = manifest::fetch_manifest(&source("bundle").unwrap()).await.unwrap_err();
     assert!(matches!(refused, Failure::Instead { .. }), "{refused:?}");
     Network::new(&[NOT_FOUND]);
-    let missing = manifest::fetch_manifest("bundle/manifest.json").await.unwrap_err();
+    let named = source("bundle/manifest.json").unwrap();
+    let missing = manifest::fetch_manifest(&named).await.unwrap_err();
     assert_eq!(missing, Failure::NotFound { file: "manifest.json".to_owned() });
-    let elsewhere = manifest::fetch_manifest("https://example.org/bundle").await.unwrap_err();
-    assert!(matches!(elsewhere, Failure::Bundle { .. }), "{elsewhere:?}");
+    let elsewhere = source("https://example.org/bundle").unwrap_err();
+    assert!(matches!(elsewhere, Failure::Unpinned { .. }), "{elsewhere:?}");
 }
 
 #[wasm_bindgen_test]

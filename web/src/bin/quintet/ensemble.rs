@@ -378,8 +378,8 @@ fn asked(input: &JsValue) -> Option<Asked> {
     match input.as_string() {
         Some(text) => Some(Asked::One(text)),
         None if Array::is_array(input) => {
-            let texts = Array::from(input).iter().map(|text| text.as_string());
-            Some(Asked::List(texts.collect::<Option<_>>()?))
+            let texts: Option<_> = Array::from(input).iter().map(|text| text.as_string()).collect();
+            Some(Asked::List(texts?))
         }
         None => None,
     }
