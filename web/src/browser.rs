@@ -78,7 +78,9 @@ pub fn beside_module(file: &str) -> Result<String, Failure> {
 /// If it is no address.
 pub fn folder_url(address: &str) -> Result<String, Failure> {
     let base = document_base().unwrap_or_else(location);
-    let url = Url::new_with_base(address, &base).map_err(|_| bad_address(address))?;
+    // Node has no base: an address is absolute there.
+    let url = if base.is_empty() { Url::new(address) } else { Url::new_with_base(address, &base) };
+    let url = url.map_err(|_| bad_address(address))?;
     url.set_search("");
     url.set_hash("");
     Ok(as_folder(&url.href()))

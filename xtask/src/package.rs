@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use fs_err as fs;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::payload;
 use crate::setup::{self, WASM_TARGET};
@@ -43,6 +43,8 @@ const COPIED: [&str; 11] = [
 
 /// The name that trunk gives a worker's loader shim, and its content: without `await`, which bundlers refuse in a classic worker.
 const LOADER: (&str, &str) = ("worker_loader.js", "import init from \"./worker.js\";\n\ninit();\n");
+
+const MANIFEST: &str = "package.json";
 
 /// The modules and the worker's script as strings, for the entry point `quintet/inline`.
 const INLINE: &str = "inline_parts.js";
@@ -102,7 +104,10 @@ impl Package<'_> {
         }
         self.write(LOADER.0, LOADER.1)?;
         self.write(INLINE, &self.inline_parts()?)?;
-        self.write("package.json", &manifest())
+        // Not made as JSON here: the first condition of `exports` that fits is taken, so their order counts.
+        let manifest = fs::read_to_string(self.sources.join(MANIFEST))?;
+        let manifest = manifest.replace("{version}", env!("CARGO_PKG_VERSION"));
+        self.write(MANIFEST, &manifest.replace("{license}", env!("CARGO_PKG_LICENSE")))
     }
 
     fn inline_parts(&self) -> Result<String> {
@@ -156,29 +161,4 @@ impl Package<'_> {
         println!("{:<24} {packed:>10}", self.tarball.display());
         Ok(())
     }
-}
-
-fn manifest() -> String {
-    let types = |file: &str| format!("./{file}.d.ts");
-    let manifest = json!({
-        "name": "quintet",
-        "version": env!("CARGO_PKG_VERSION"),
-        "description": "An ensemble of text classifiers, in the visitor's browser and in Node.",
-        "license": env!("CARGO_PKG_LICENSE"),
-        "type": "module",
-        "main": "./quintet.js",
-        "types": "./quintet.d.ts",
-        // The first condition that fits is taken.
-        "exports": {
-            ".": { "types": types("quintet"), "node": "./node.js", "default": "./quintet.js" },
-            "./inline": { "types": types("quintet"), "default": "./inline.js" },
-            "./react": { "types": types("react"), "default": "./react.js" },
-            "./package.json": "./package.json",
-        },
-        "sideEffects": ["./worker_loader.js", "./node_worker.js"],
-        "engines": { "node": ">=20" },
-        "peerDependencies": { "react": ">=18" },
-        "peerDependenciesMeta": { "react": { "optional": true } },
-    });
-    format!("{manifest:#}\n")
 }
