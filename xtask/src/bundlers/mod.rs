@@ -236,8 +236,8 @@ impl<'a> Project<'a> {
         Ok(Row { name: name.to_owned(), version, seconds, answers })
     }
 
-    /// Node's answers by the bundle in a folder and at an address.
-    fn ask_node(&self, version: &str, bundle: &Path) -> Result<[Row; 2]> {
+    /// Node's answers by the bundle in a folder, at an address, and with memory for one fold at a time.
+    fn ask_node(&self, version: &str, bundle: &Path) -> Result<[Row; 3]> {
         let host = Server::start(0, &[("/bundle/", bundle)])?;
         let integrity = answers::integrity(&fs::read(bundle.join("manifest.json"))?);
         let mut node = self.shell.command("node");
@@ -260,7 +260,11 @@ impl<'a> Project<'a> {
             let answers = Answers::of(answers)?;
             Ok(Row { name: name.to_owned(), version: version.to_owned(), seconds, answers })
         };
-        Ok([row("node, folder", &told["folder"])?, row("node, address", &told["address"])?])
+        Ok([
+            row("node, folder", &told["folder"])?,
+            row("node, address", &told["address"])?,
+            row("node, turns", &told["turns"])?,
+        ])
     }
 
     /// The bytes of `quintet/react`, minified by esbuild.
@@ -317,5 +321,5 @@ fn print_table(rows: &[Row], native: &Native) {
             answers.beginning()
         );
     }
-    println!("The seconds of Node are those of its answers.");
+    println!("The seconds of Node are those of all its answers.");
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use xtask::docs;
 use xtask::engines::Ability;
-use xtask::server::Fault;
+use xtask::server::{Fault, Server};
 use xtask::site::LIGHT;
 use xtask::workspace::Workspace;
 
@@ -263,11 +263,12 @@ fn the_package_loads_the_folds_that_are_wanted_and_takes_turns_in_little_memory(
 
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
-fn the_inline_entry_of_the_package_needs_no_other_file() {
+fn the_inline_entry_of_the_package_needs_no_other_file_and_may_lie_on_another_site() {
     if !can(&[Ability::Time]) {
         return;
     }
     let visitor = ready();
+    let elsewhere = Server::start_for_all_sites(0, &[("/", &visitor.site.package)]).unwrap();
     visitor.session().open(&format!("{}README.md", visitor.url()));
     let told = visitor.session().run(
         "return (async () => {
@@ -278,11 +279,11 @@ fn the_inline_entry_of_the_package_needs_no_other_file() {
                 ensemble.dispose();
                 return answer;
             };
-            const inline = await answer('./inline.js');
+            const inline = await answer(arguments[0] + 'inline.js');
             const asked = performance.getEntriesByType('resource').map(({ name }) => name);
             return { inline, asked, plain: await answer('./quintet.js') };
         })()",
-        Value::Null,
+        json!(elsewhere.url()),
     );
     assert_eq!(told["inline"], told["plain"]);
     let asked: Vec<String> = serde_json::from_value(told["asked"].clone()).unwrap();

@@ -213,12 +213,8 @@ fn the_first_folds_and_the_final_model_answer_as_they_do_among_all() {
             };
             let shards = manifest.shards().iter().map(bytes).collect();
             let few = Bundle { manifest, shards };
-            for model in 0..count {
-                assert_eq!(
-                    answers(&few, model),
-                    expected[model],
-                    "{name}, fold {model} of {count}"
-                );
+            for (model, expected) in expected[..count].iter().enumerate() {
+                assert_eq!(answers(&few, model), *expected, "{name}, fold {model} of {count}");
             }
             assert_eq!(answers(&few, count), expected[FOLDS], "{name}, {count} folds");
         }
