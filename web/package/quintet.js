@@ -1,41 +1,7 @@
-// The package's entry point. It initialises WebAssembly on the first call.
+// The package's entry point in browsers. Bundlers find the worker and the modules by these `new URL`s and those in the bindings.
 import init, * as bindings from "./quintet_bindings.js";
+import { entry } from "./entry.js";
 
-let ready;
+const startWorker = () => new Worker(new URL("./worker_loader.js", import.meta.url), { type: "module" });
 
-function setUp() {
-  ready ??= init().catch((cause) => {
-    ready = undefined; // the next call tries again
-    throw explained(cause);
-  });
-  return ready;
-}
-
-// The module itself uses SIMD, so a browser without it fails here.
-function explained(cause) {
-  const lacksSimd = cause instanceof WebAssembly.CompileError;
-  const error = lacksSimd
-    ? new Error("This browser does not support WebAssembly SIMD", { cause })
-    : new Error("The classifier's program cannot be loaded", { cause });
-  error.name = "QuintetError";
-  error.code = lacksSimd ? "simd-missing" : "offline";
-  error.remedy = lacksSimd
-    ? "Update the browser: it must be Chrome or Edge 91, Firefox 114, Safari 16.4, or newer."
-    : "Check the connection, then try again.";
-  return error;
-}
-
-export async function load(url, options) {
-  await setUp();
-  return bindings.load(url, options);
-}
-
-export async function cacheSize() {
-  await setUp();
-  return bindings.cacheSize();
-}
-
-export async function clearCache() {
-  await setUp();
-  return bindings.clearCache();
-}
+export const { load, cacheSize, clearCache } = entry(bindings, () => init(), { startWorker });

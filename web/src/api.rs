@@ -1,11 +1,12 @@
-//! The JavaScript package's answer to a text, as a plain object. It is made here, where it is tested natively;
-//! the exports are in `bin/quintet`.
+//! The JavaScript package's answer to a text and its explanation, as plain objects. They are made here, where they are tested
+//! natively; the exports are in `bin/quintet`.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use shared::bundle::{Manifest, TextAnswer};
 use shared::ensemble;
 
+use crate::explained::Explained;
 use crate::models::Models;
 
 /// The answer to a text; serialises to the package's type `Answer`.
@@ -56,6 +57,49 @@ impl<'a> Answer<'a> {
             labels: Labels(labels.collect()),
             models,
             truncated: answers.iter().any(|answer| answer.truncated),
+        }
+    }
+}
+
+/// An explanation of an answer; serialises to the package's type `Explanation`.
+#[derive(Debug, Serialize)]
+pub struct Explanation<'a> {
+    label: &'a str,
+    probability: f32,
+    words: Vec<Word>,
+    models: Models,
+    cut: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Word {
+    text: String,
+    /// Places in the text as JavaScript counts them, in units of UTF-16.
+    start: usize,
+    end: usize,
+    change: f32,
+}
+
+impl<'a> Explanation<'a> {
+    /// Takes the answers to all texts of `explained`, for the label at this index.
+    pub fn new(mut explained: Explained, label: usize, answers: &'a [Answer]) -> Self {
+        for (index, answer) in answers.iter().enumerate() {
+            explained
+                .note(index, answer.labels.0.iter().map(|(_, label)| label.probability).collect());
+        }
+        let words = explained.words().iter().enumerate().map(|(index, place)| {
+            let text = explained.word(index).unwrap_or_default().to_owned();
+            let start = explained.text()[..place.start].encode_utf16().count();
+            let end = start + text.encode_utf16().count();
+            Word { text, start, end, change: explained.change(index, label).unwrap_or_default() }
+        });
+        let (name, of_label) = &answers[0].labels.0[label];
+        Self {
+            label: name,
+            probability: of_label.probability,
+            words: words.collect(),
+            models: answers[0].models,
+            cut: explained.is_cut(),
         }
     }
 }

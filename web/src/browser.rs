@@ -78,15 +78,21 @@ pub fn beside_module(file: &str) -> Result<String, Failure> {
 /// If it is no address.
 pub fn folder_url(address: &str) -> Result<String, Failure> {
     let base = document_base().unwrap_or_else(location);
-    let url = Url::new_with_base(address, &base).map_err(|_| bad_address(address))?;
+    // Node has no base: an address is absolute there.
+    let url = if base.is_empty() { Url::new(address) } else { Url::new_with_base(address, &base) };
+    let url = url.map_err(|_| bad_address(address))?;
     url.set_search("");
     url.set_hash("");
     Ok(as_folder(&url.href()))
 }
 
-/// Whether an address is of the site that this page came from: the same scheme, host and port.
+/// Whether an address is of the site that this page came from: the same scheme, host and port. Node has no site but the
+/// files of its machine.
 pub fn is_of_this_site(address: &str) -> bool {
     let here = location();
+    if here.is_empty() {
+        return address.starts_with("file:");
+    }
     let origin = |address| Url::new_with_base(address, &here).map(|url| url.origin());
     matches!((origin(address), origin(&here)), (Ok(there), Ok(here)) if there == here)
 }

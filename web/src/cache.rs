@@ -95,9 +95,12 @@ fn storage() -> Option<CacheStorage> {
 
 async fn open() -> Result<Cache, String> {
     let Some(storage) = storage() else {
-        let is_secure = browser::global("isSecureContext").is_some();
-        let insecure = "browsers store files only for secure addresses (https)";
-        return Err(if is_secure { NOT_ALLOWED } else { insecure }.to_owned());
+        let reason = match (browser::global("location"), browser::global("isSecureContext")) {
+            (None, _) => "Node has no cache as browsers have",
+            (_, Some(_)) => NOT_ALLOWED,
+            (_, None) => "browsers store files only for secure addresses (https)",
+        };
+        return Err(reason.to_owned());
     };
     let cache = JsFuture::from(storage.open(NAME)).await.map_err(|error| reason(&error))?;
     Ok(cache.unchecked_into())

@@ -16,7 +16,7 @@ use crate::chosen_file;
 use crate::failure::Failure;
 use crate::manifest::fetch_manifest;
 use crate::models::Models;
-use crate::pool::{Pool, PoolEvent};
+use crate::pool::{Pool, PoolEvent, Settings};
 use crate::preference;
 use crate::source::Source;
 use crate::state::{
@@ -98,7 +98,7 @@ impl EffectRunner {
         let manifest = self.manifest.borrow().clone().expect("started after the manifest came");
         // The folds of a bundle with a final model follow when they are wanted.
         let started = source().and_then(|source| {
-            Pool::start(&source, manifest, Models::Final, move |event| {
+            Pool::start(&source, manifest, Settings::of_page(Models::Final), move |event| {
                 store.send(translated(event));
             })
         });

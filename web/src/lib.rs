@@ -10,6 +10,7 @@ pub mod cache;
 pub mod chosen_file;
 pub mod components;
 pub mod effects;
+pub mod explained;
 pub mod failure;
 pub mod fragment;
 pub mod http;

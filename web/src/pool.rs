@@ -29,6 +29,30 @@ pub use event::PoolEvent;
 use plan::Machine;
 use schedule::{Action, Scheduler, ShardsOfFold};
 
+/// What a pool begins with.
+pub struct Settings {
+    /// With both, the final model comes first. A bundle without a final model has folds alone.
+    pub models: Models,
+    pub machine: Machine,
+    pub start_worker: StartWorker,
+}
+
+/// Starts a worker that runs `bin/worker.rs`, given its number.
+pub type StartWorker = Box<dyn Fn(usize) -> Result<web_sys::Worker, Failure>>;
+
+impl Settings {
+    /// Those of a page whose worker lies beside its own module, on this machine.
+    pub fn of_page(models: Models) -> Self {
+        // An address for each: WebKit gives the answer to one to all that ask for the same at once, and only the first is then served
+        // by the service worker. The others found nothing of what they import on a visit without a network.
+        let start_worker = |worker| {
+            let script = browser::beside_module(&format!("{SCRIPT}?worker={worker}"))?;
+            support::module_worker(&script)
+        };
+        Self { models, machine: Machine::here(), start_worker: Box::new(start_worker) }
+    }
+}
+
 /// The workers of an ensemble. Dropping the pool terminates them.
 pub struct Pool {
     runtime: Rc<Runtime>,
@@ -36,25 +60,25 @@ pub struct Pool {
 
 impl Pool {
     /// Starts to load models whose manifest was fetched from `source` (see
-    /// [`fetch_manifest`](crate::manifest::fetch_manifest)). No event is reported within this call. With both, the
-    /// final model comes first. A bundle without a final model has folds alone.
+    /// [`fetch_manifest`](crate::manifest::fetch_manifest)). No event is reported within this call.
     ///
     /// # Errors
     /// If this browser cannot run the ensemble.
     pub fn start(
         source: &Source,
         manifest: Rc<Manifest>,
-        models: Models,
+        settings: Settings,
         on_event: impl Fn(PoolEvent) + 'static,
     ) -> Result<Self, Failure> {
         support::check()?;
-        let (scheduler, planned_bytes) = scheduler(&manifest, models);
+        let (scheduler, planned_bytes) = scheduler(&manifest, &settings);
         let runtime = Rc::new(Runtime {
             scheduler: RefCell::new(scheduler),
             planned_bytes,
             manifest: manifest.to_json(),
             base_url: source.folder().to_owned(),
             on_event: Box::new(on_event),
+            start_worker: settings.start_worker,
             workers: RefCell::default(),
             actions: RefCell::default(),
             is_acting: Cell::new(false),
@@ -123,6 +147,7 @@ struct Runtime {
     /// The bytes of weights that are in memory at once by the plan.
     planned_bytes: u64,
     on_event: Box<dyn Fn(PoolEvent)>,
+    start_worker: StartWorker,
     workers: RefCell<Vec<Option<RunningWorker>>>,
     actions: RefCell<VecDeque<Action>>,
     is_acting: Cell<bool>,
@@ -174,7 +199,8 @@ impl Runtime {
     fn spawn(self: &Rc<Self>, index: usize) {
         // The old worker must go first: two at a time would need the memory of both.
         drop(self.replace(index, None));
-        match RunningWorker::start(Rc::downgrade(self), index) {
+        let started = (self.start_worker)(index);
+        match started.map(|worker| RunningWorker::new(worker, Rc::downgrade(self), index)) {
             Ok(handle) => drop(self.replace(index, Some(handle))),
             Err(failure) => self.step(|scheduler| scheduler.worker_died(index, failure)),
         }
@@ -197,11 +223,7 @@ impl Runtime {
 }
 
 impl RunningWorker {
-    fn start(runtime: Weak<Runtime>, index: usize) -> Result<Self, Failure> {
-        // An address for each: WebKit gives the answer to one to all that ask for the same at once, and only the first is then served
-        // by the service worker. The others found nothing of what they import on a visit without a network.
-        let script = browser::beside_module(&format!("{SCRIPT}?worker={index}"))?;
-        let worker = support::module_worker(&script)?;
+    fn new(worker: web_sys::Worker, runtime: Weak<Runtime>, index: usize) -> Self {
         let listener = runtime.clone();
         let on_message = Closure::new(move |event: MessageEvent| {
             let Some(runtime) = listener.upgrade() else { return };
@@ -220,7 +242,7 @@ impl RunningWorker {
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        Ok(Self { worker, _on_message: on_message, _on_error: on_error })
+        Self { worker, _on_message: on_message, _on_error: on_error }
     }
 }
 
@@ -237,18 +259,18 @@ impl Drop for RunningWorker {
 const SCRIPT: &str = "worker_loader.js";
 
 /// The scheduler, and the bytes of weights that its plan has in memory at once.
-fn scheduler(manifest: &Manifest, models: Models) -> (Scheduler, u64) {
+fn scheduler(manifest: &Manifest, settings: &Settings) -> (Scheduler, u64) {
+    let Settings { models, machine, .. } = settings;
     let (one, common) = (manifest.resident_bytes(), manifest.common_bytes());
     let resident = vec![one; manifest.folds()];
-    let final_model = manifest.final_model().filter(|_| models != Models::Folds);
+    let final_model = manifest.final_model().filter(|_| *models != Models::Folds);
     let shards_of = (0..manifest.folds()).chain(final_model).map(|fold| ShardsOfFold {
         hot: manifest.hot_shards_of(fold),
         cold: manifest.cold_shards_of(fold),
     });
-    let machine = Machine::here();
     let shares = match final_model {
-        Some(_) => plan::with_final_model(&resident, one, common, &machine),
-        None => plan::plan(&resident, common, &machine),
+        Some(_) => plan::with_final_model(&resident, one, common, machine),
+        None => plan::plan(&resident, common, machine),
     };
     let planned = plan::most_held(&shares, one, common);
     let bytes: Vec<u64> = manifest.shards().iter().map(|shard| shard.bytes).collect();
@@ -256,7 +278,7 @@ fn scheduler(manifest: &Manifest, models: Models) -> (Scheduler, u64) {
     if final_model.is_some() {
         scheduler = scheduler.with_final_model();
     }
-    if models == Models::Both {
+    if *models == Models::Both {
         scheduler.load_folds();
     }
     (scheduler, planned)

@@ -2,6 +2,7 @@
 //! (`tests/browser`) use the same server, folders and Chromium as the commands; no other crate imports this one.
 
 pub mod bench;
+pub mod bundlers;
 pub mod chromium;
 pub mod cuda;
 pub mod demo;

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -65,6 +65,17 @@ impl<'a> Shell<'a> {
                 .map(|folder| folder.join(program).with_extension(env::consts::EXE_EXTENSION))
                 .find(|file| file.is_file())
         })
+    }
+}
+
+/// A process that is killed when this is dropped.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended.
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 

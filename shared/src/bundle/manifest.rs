@@ -168,6 +168,51 @@ impl Manifest {
         Self { verification: Some(folds), final_model: self.final_model.map(verified), ..self }
     }
 
+    /// The manifest of the first `count` folds alone, and of the final model if there is one. Their shards are the same files.
+    ///
+    /// # Errors
+    /// If there are no such folds.
+    pub fn first_folds(&self, count: usize) -> Result<Self> {
+        if !(1..=self.folds.len()).contains(&count) {
+            let folds = self.folds.len();
+            return refuse(format!(
+                "it has {folds} folds, of which the first {count} are asked for"
+            ));
+        }
+        let (mut shards, mut final_shards) = (Vec::new(), FinalShards::default());
+        for (index, shard) in self.shards.iter().enumerate() {
+            let folds = shard.folds.iter().copied().filter(|&fold| fold < count).collect();
+            let shard = Shard { folds, ..shard.clone() };
+            let is_of_final =
+                self.final_model.as_ref().is_some_and(|model| model.shards.contains(&index));
+            if !shard.folds.is_empty() {
+                final_shards.shared.extend(is_of_final.then_some(shards.len()));
+                shards.push(shard);
+            } else if is_of_final {
+                final_shards.own.push(shard);
+            }
+        }
+        // A cold one that a fold needed came before the final model's own.
+        final_shards.own.sort_by_key(|shard| shard.cold);
+        let contents = Contents {
+            about: self.about.clone(),
+            config: self.config.clone(),
+            labels: self.labels.clone(),
+            thresholds: self.thresholds.clone(),
+            max_len: self.max_len,
+            encoding: self.encoding,
+            hot_rows: self.hot_rows,
+            folds: self.folds[..count].to_vec(),
+            final_model: self.final_model.is_some(),
+        };
+        let mut manifest = Self::new(contents, shards, final_shards)?;
+        manifest.verification.clone_from(&self.verification);
+        if let (Some(new), Some(old)) = (&mut manifest.final_model, &self.final_model) {
+            new.verification.clone_from(&old.verification);
+        }
+        Ok(manifest)
+    }
+
     /// The text of `manifest.json`.
     pub fn to_json(&self) -> String {
         let config = serde_json::from_str(&self.config.to_json(&self.labels));

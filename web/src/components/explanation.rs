@@ -3,9 +3,10 @@
 use leptos::prelude::*;
 
 use super::css::{DARK, LIGHT};
+use crate::explained::MOST_WORDS;
 use crate::models::Models;
 use crate::palette::tone;
-use crate::state::{Event, ExplanationEvent, MOST_WORDS, State, Word};
+use crate::state::{Event, ExplanationEvent, State, Word};
 use crate::store::Store;
 
 /// The change from which on the highlighting is strongest.

@@ -44,6 +44,11 @@ impl Machine {
         Self { memory_bytes: self.memory_bytes.min(most.saturating_mul(5) / 2), ..self }
     }
 
+    /// The same with other memory, of which the models may take `budget` bytes.
+    pub fn with_budget(self, budget: u64) -> Self {
+        Self { memory_bytes: budget.div_ceil(2).saturating_mul(5), ..self }
+    }
+
     /// The share of the memory that the folds may take; other tabs and the system need the rest.
     fn budget(&self) -> u64 {
         self.memory_bytes / 5 * 2
@@ -157,6 +162,15 @@ mod tests {
         assert_eq!(shares(5, 700, 8, 4), [(vec![0, 2, 4], 1), (vec![1, 3], 1)]);
         // None fits: one is tried all the same.
         assert_eq!(shares(3, 900, 8, 1), [(vec![0, 1, 2], 1)]);
+    }
+
+    #[test]
+    fn a_budget_holds_what_fits_into_it() {
+        let machine = Machine { cores: 8, memory_bytes: GIB };
+        for (mib, expected) in [(299, 1), (600, 2), (899, 2), (900, 3), (64 * 1024, 5)] {
+            let plan = plan(&[300 * MIB; 5], 0, &machine.with_budget(mib * MIB));
+            assert_eq!(plan.iter().map(|share| share.capacity).sum::<usize>(), expected, "{mib}");
+        }
     }
 
     #[test]

@@ -27,11 +27,9 @@ pub fn check() -> Result<(), Failure> {
     if !WebAssembly::validate(&module).unwrap_or(false) {
         return Err(Failure::SimdMissing);
     }
-    for (name, what) in [
-        ("Worker", "web workers"),
-        ("ReadableStream", "streamed downloads"),
-        ("AbortController", "cancellable downloads"),
-    ] {
+    for (name, what) in
+        [("ReadableStream", "streamed downloads"), ("AbortController", "cancellable downloads")]
+    {
         if browser::global(name).is_none() {
             return Err(Failure::OldBrowser { what: what.to_owned() });
         }
@@ -39,9 +37,12 @@ pub fn check() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts a worker from a module. A browser that does not support module workers never reads the option
+/// Starts a worker from a module of this address. A browser that does not support module workers never reads the option
 /// `type`; there is no other way to detect that.
 pub fn module_worker(script: &str) -> Result<Worker, Failure> {
+    if browser::global("Worker").is_none() {
+        return Err(Failure::OldBrowser { what: "web workers".to_owned() });
+    }
     let looked = Rc::new(Cell::new(false));
     let noted = Rc::clone(&looked);
     let get = Closure::<dyn FnMut() -> JsValue>::new(move || {
@@ -67,6 +68,10 @@ pub fn cause_of_death(event: &ErrorEvent) -> Failure {
         None => Failure::Offline,
         Some(text) if text.contains("RangeError") || text.contains("out of memory") => {
             Failure::OutOfMemory
+        }
+        // A module that was taken for a classic script.
+        Some(text) if text.contains("SyntaxError") && text.contains("import") => {
+            Failure::OldBrowser { what: "module workers".to_owned() }
         }
         _ => Failure::WorkerDied,
     }

@@ -26,7 +26,7 @@ pub use bundle_summary::{BundleSummary, Card};
 pub use composer::{Composer, EXAMPLES, LabelResult, Reading};
 pub use effect::{Effect, Timer};
 pub use event::{ComposerEvent, Event, ExplanationEvent, ManyEvent, ModelEvent};
-pub use explanation::{Explanation, MOST_WORDS, Word};
+pub use explanation::{Explanation, Word};
 pub use many::{Job, LARGEST_FILE, Many, Table};
 pub use meter::Meter;
 pub use model::{ASK_ABOVE, ColdRows, FoldStatus, FoldsToLoad, Model, Offer, Phase, Saved};

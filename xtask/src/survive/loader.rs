@@ -15,7 +15,8 @@ use super::contents::copy_folder;
 use super::random::Random;
 use super::rounds::Series;
 use super::tally::{Struck, Tally};
-use super::visits::{Ended, Killed, PATIENCE, Visits};
+use super::visits::{Ended, PATIENCE, Visits};
+use crate::shell::Killed;
 use crate::site::Site;
 use crate::workspace::{Workspace, remove_folder};
 

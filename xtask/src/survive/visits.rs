@@ -40,17 +40,6 @@ pub struct Ended {
     pub kept: String,
 }
 
-/// A process that is killed when this is dropped.
-pub struct Killed(pub Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        // It may have ended.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 impl<'a> Visits<'a> {
     /// Starts the host of a package and of the folder of a bundle.
     pub fn host(

@@ -34,7 +34,7 @@ enum Verdict {
     Skipped,
 }
 
-const STEPS: [Step; 22] = [
+const STEPS: [Step; 23] = [
     Step { name: "setup", needs: &[], run: steps::set_up },
     Step { name: "format", needs: &[], run: steps::format },
     Step { name: "imports", needs: &[], run: steps::imports },
@@ -52,6 +52,7 @@ const STEPS: [Step; 22] = [
     Step { name: "payload", needs: &["page"], run: steps::payload },
     Step { name: "package", needs: &["setup"], run: steps::package },
     Step { name: "bundles", needs: &["tests"], run: steps::bundles },
+    Step { name: "bundlers", needs: &["package", "bundles"], run: steps::bundlers },
     Step { name: "cluster", needs: &["bundles"], run: steps::cluster },
     Step { name: "tensorboard", needs: &["tests"], run: steps::tensorboard },
     Step { name: "documents", needs: &["tests"], run: steps::documents },

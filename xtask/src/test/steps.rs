@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::bundlers;
 use crate::chromium;
 use crate::cuda::{self, EMULATOR, Toolkit};
 use crate::docs;
@@ -198,6 +199,14 @@ pub fn bundles(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
 /// The jobs of `native-train cluster slurm`, on a real Slurm of this machine.
 pub fn cluster(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
     match slurm::check(workspace)? {
+        Ok(()) => Ok(Outcome::Passed),
+        Err(reason) => Ok(Outcome::Skipped(reason)),
+    }
+}
+
+/// The JavaScript package as bundlers and Node take it from its tarball.
+pub fn bundlers(workspace: &Workspace, _: &Arguments) -> Result<Outcome> {
+    match bundlers::check(workspace)? {
         Ok(()) => Ok(Outcome::Passed),
         Err(reason) => Ok(Outcome::Skipped(reason)),
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use xtask::docs;
 use xtask::engines::Ability;
-use xtask::server::Fault;
+use xtask::server::{Fault, Server};
 use xtask::site::LIGHT;
 use xtask::workspace::Workspace;
 
@@ -142,6 +142,163 @@ fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
     );
     assert_eq!(told, json!([late, "folds", "TypeError"]));
     assert_eq!(of_own(&visitor), before, "the folds alone need no shard of the final model");
+    // Chromium requests an icon, which the package does not have.
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_package_answers_fold_by_fold_explains_and_drops_what_is_aborted() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
+    let visitor = ready();
+    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let told = visitor.session().run(
+        "return (async () => {
+            const { load } = await import('./quintet.js');
+            const text = 'I am 😀 so happy.';
+            const ensemble = await load('bundle/');
+            const partial = [];
+            const onAnswer = (answer, progress) => partial.push({ answer, ...progress });
+            const last = await ensemble.classify(text, { onAnswer });
+            const explanation = await ensemble.explain(text, 'joy');
+            const places = explanation.words.map(({ start, end }) => text.slice(start, end));
+            const without = await ensemble.classify('I am 😀 so ');
+            const controller = new AbortController();
+            const { signal } = controller;
+            const many = ensemble.classify(Array(300).fill(text), { signal });
+            const words = ensemble.explain(text.repeat(30), 'joy', { signal });
+            controller.abort(new Error('enough'));
+            const aborted = (await Promise.allSettled([many, words, ensemble.classify(text, { signal })]))
+                .map(({ reason }) => reason?.message);
+            const again = await ensemble.classify(text);
+            const wrong = await Promise.all([() => ensemble.explain(text, 'hunger'), () => ensemble.classify(7),
+                () => ensemble.classify(text, { onAnswer: 7 }), () => load('bundle/', { folds: 1.5 }),
+                () => load('bundle/', { memory: 'all' })].map((call) => call().catch(({ name, code }) => [name, code])));
+            const none = await load('bundle/', { folds: 6 }).catch(({ code }) => code);
+            ensemble.dispose();
+            return { partial, last, explanation, places, without, aborted, again, wrong, none };
+        })()",
+        Value::Null,
+    );
+    let partial = told["partial"].as_array().unwrap();
+    assert_eq!(partial.len(), 5);
+    let mut folds: Vec<u64> = Vec::new();
+    for (place, partial) in partial.iter().enumerate() {
+        folds.push(partial["fold"].as_u64().unwrap());
+        assert_eq!((&partial["answered"], &partial["of"]), (&json!(place + 1), &json!(5)));
+        let of_folds = partial["answer"]["labels"]["joy"]["folds"].as_array().unwrap();
+        assert_eq!(of_folds.len(), place + 1);
+    }
+    folds.sort_unstable();
+    assert_eq!(folds, [0, 1, 2, 3, 4]);
+    assert_eq!(partial[4]["answer"], told["last"]);
+    assert_eq!(told["again"], told["last"]);
+
+    let joy = |answer: &Value| answer["labels"]["joy"]["probability"].as_f64().unwrap();
+    let explanation = &told["explanation"];
+    assert_eq!((&explanation["label"], &explanation["models"]), (&json!("joy"), &json!("folds")));
+    assert!((explanation["probability"].as_f64().unwrap() - joy(&told["last"])).abs() < 1e-6);
+    assert_eq!(told["places"], json!(["I", "am", "😀", "so", "happy."]));
+    let changes: Vec<f64> = explanation["words"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word["change"].as_f64().unwrap())
+        .collect();
+    let expected = joy(&told["last"]) - joy(&told["without"]);
+    assert!((changes[4] - expected).abs() < 1e-5, "{changes:?}, {expected} expected");
+    assert!(changes.iter().any(|change| change.abs() > 1e-3), "{changes:?}");
+
+    assert_eq!(told["aborted"], json!(["enough", "enough", "enough"]));
+    assert_eq!(
+        told["wrong"],
+        json!([
+            ["TypeError", "argument"],
+            ["TypeError", "argument"],
+            ["TypeError", "argument"],
+            ["TypeError", "argument"],
+            ["TypeError", "argument"]
+        ])
+    );
+    assert_eq!(told["none"], "bundle");
+    // Chromium requests an icon, which the package does not have.
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_package_loads_the_folds_that_are_wanted_and_takes_turns_in_little_memory() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
+    let visitor = ready();
+    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let told = visitor.session().run(
+        "return (async () => {
+            const { load } = await import('./quintet.js');
+            const two = await load('bundle/', { folds: 2 });
+            const few = await two.classify('I am so happy.');
+            const count = two.folds;
+            two.dispose();
+            return { count, few };
+        })()",
+        Value::Null,
+    );
+    assert_eq!(told["count"], 2);
+    let last = visitor.a_shard_of_the_last_fold();
+    assert_eq!(visitor.requested_of(std::slice::from_ref(&last)), [""; 0]);
+    let all = visitor.session().run(
+        "return (async () => {
+            const { load } = await import('./quintet.js');
+            // One fold at a time.
+            const little = await load('bundle/', { memory: 1 });
+            const all = await little.classify('I am so happy.');
+            little.dispose();
+            const other = await load('bundle/');
+            return [all, await other.classify('I am so happy.')];
+        })()",
+        Value::Null,
+    );
+    assert_eq!(all[0], all[1], "in turns as at once");
+    let folds = |answer: &Value| answer["labels"]["joy"]["folds"].as_array().unwrap().clone();
+    assert_eq!(folds(&told["few"]), folds(&all[0])[..2]);
+    // Chromium requests an icon, which the package does not have.
+    visitor.leave_a_broken_host();
+}
+
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_inline_entry_of_the_package_needs_no_other_file_and_may_lie_on_another_site() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
+    let visitor = ready();
+    let elsewhere = Server::start_for_all_sites(0, &[("/", &visitor.site.package)]).unwrap();
+    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let told = visitor.session().run(
+        "return (async () => {
+            const answer = async (entry) => {
+                const { load } = await import(entry);
+                const ensemble = await load('bundle/');
+                const answer = await ensemble.classify('I am so happy.');
+                ensemble.dispose();
+                return answer;
+            };
+            const inline = await answer(arguments[0] + 'inline.js');
+            const asked = performance.getEntriesByType('resource').map(({ name }) => name);
+            return { inline, asked, plain: await answer('./quintet.js') };
+        })()",
+        json!(elsewhere.url()),
+    );
+    assert_eq!(told["inline"], told["plain"]);
+    let asked: Vec<String> = serde_json::from_value(told["asked"].clone()).unwrap();
+    assert!(asked.iter().any(|name| name.ends_with("/inline_parts.js")), "{asked:?}");
+    assert!(
+        !asked.iter().any(|name| name.ends_with(".wasm") || name.contains("worker")),
+        "{asked:?}"
+    );
     // Chromium requests an icon, which the package does not have.
     visitor.leave_a_broken_host();
 }

@@ -195,3 +195,33 @@ fn every_kind_of_lie_about_the_final_model_is_refused() {
     let message = read(&many).unwrap_err().to_string();
     assert!(message.contains("more than 64 models, the final model counted"), "{message}");
 }
+
+#[test]
+fn the_first_folds_and_the_final_model_answer_as_they_do_among_all() {
+    for (name, hot_rows) in [("int8", None), ("int8", Some(12)), ("f32", Some(12))] {
+        let (bundle, _) = with_final(name, hot_rows);
+        let expected: Vec<_> = (0..=FOLDS).map(|model| answers(&bundle, model)).collect();
+        for count in 1..=FOLDS {
+            let manifest = bundle.manifest.first_folds(count).unwrap();
+            assert_eq!((manifest.folds(), manifest.final_model()), (count, Some(count)));
+            assert_eq!(Manifest::from_json(manifest.to_json().as_bytes()).unwrap(), manifest);
+            let needs_all = manifest.download_bytes() == bundle.manifest.download_bytes();
+            assert_eq!(needs_all, count == FOLDS, "{name}, {count} folds");
+            let all = bundle.manifest.shards().iter().zip(&bundle.shards);
+            let bytes = |shard: &Shard| {
+                all.clone().find(|(of_all, _)| of_all.sha256 == shard.sha256).unwrap().1.clone()
+            };
+            let shards = manifest.shards().iter().map(bytes).collect();
+            let few = Bundle { manifest, shards };
+            for (model, expected) in expected[..count].iter().enumerate() {
+                assert_eq!(answers(&few, model), *expected, "{name}, fold {model} of {count}");
+            }
+            assert_eq!(answers(&few, count), expected[FOLDS], "{name}, {count} folds");
+        }
+        assert_eq!(bundle.manifest.first_folds(FOLDS).unwrap(), bundle.manifest);
+        for count in [0, FOLDS + 1] {
+            let error = bundle.manifest.first_folds(count).unwrap_err().to_string();
+            assert!(error.contains(&format!("it has {FOLDS} folds")), "{error}");
+        }
+    }
+}

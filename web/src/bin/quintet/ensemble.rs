@@ -4,17 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use js_sys::{Array, Function, JSON, Object, Promise};
+use js_sys::{Array, Function, Object, Promise};
 use shared::bundle::{Manifest, TextAnswer};
 use wasm_bindgen::prelude::*;
-use web::api::Answer;
+use web::explained::Explained;
 use web::models::Models;
 use web::pool::{Pool, PoolEvent};
+use web_sys::AbortSignal;
 
-use crate::js::{Settle, disposed, error, set};
+use crate::js::{self, Aborting, Settle, disposed, error, set};
+use crate::pending::{Asked, Pending};
 
-/// The package's type `Ensemble` (see `web/package/types.d.ts`).
-#[wasm_bindgen(js_name = Ensemble, skip_typescript)]
+/// The package's type `Ensemble` (see `web/package/quintet.d.ts`).
+#[wasm_bindgen(js_name = Ensemble)]
 pub struct JsEnsemble {
     inner: Rc<Inner>,
 }
@@ -61,8 +63,11 @@ impl JsEnsemble {
     }
 
     #[wasm_bindgen(js_name = loadFolds)]
-    pub fn load_folds(&self) -> Promise {
-        self.inner.load_folds()
+    pub fn load_folds(&self, options: &JsValue) -> Promise {
+        match js::signal_not_aborted(options) {
+            Ok(signal) => self.inner.load_folds(signal),
+            Err(error) => Promise::reject(&error),
+        }
     }
 
     #[wasm_bindgen(getter, js_name = notCached)]
@@ -70,12 +75,27 @@ impl JsEnsemble {
         self.inner.not_cached.borrow().clone()
     }
 
-    pub fn classify(&self, input: &JsValue) -> Promise {
-        match texts(input) {
-            Some(texts) => self.inner.classify(texts, Array::is_array(input)),
-            None => Promise::reject(
-                &js_sys::TypeError::new("classify() takes a string or an array of strings").into(),
-            ),
+    pub fn classify(&self, input: &JsValue, options: &JsValue) -> Promise {
+        match asked(input) {
+            Some(asked) => self.inner.ask(asked, options),
+            None => Promise::reject(&js::argument(
+                "classify() takes a string or an array of strings, and perhaps options",
+            )),
+        }
+    }
+
+    pub fn explain(&self, text: &JsValue, label: &JsValue, options: &JsValue) -> Promise {
+        let labels = self.inner.manifest.labels().names();
+        let name = label.as_string();
+        let place = name.and_then(|name| labels.iter().position(|label| *label == name));
+        match (text.as_string(), place) {
+            (Some(text), Some(label)) => {
+                self.inner.ask(Asked::Words { explained: Explained::new(&text), label }, options)
+            }
+            _ => Promise::reject(&js::argument(&format!(
+                "explain() takes a string and one of the labels {}",
+                labels.join(", ")
+            ))),
         }
     }
 
@@ -99,7 +119,7 @@ pub struct Inner {
     /// Waits for the models that `load` was called for.
     loading: RefCell<Option<Settle>>,
     /// Waits for the folds beside a final model that answers already.
-    loading_folds: RefCell<Vec<Settle>>,
+    loading_folds: RefCell<BTreeMap<u32, (Settle, Option<Aborting>)>>,
     /// The models that the pool has begun with.
     models: Models,
     /// Whether each fold is ready, and after them the final model.
@@ -111,19 +131,8 @@ pub struct Inner {
     cold_failed: RefCell<Option<JsValue>>,
     not_cached: RefCell<Option<String>>,
     pending: RefCell<BTreeMap<u32, Pending>>,
-    next_request: Cell<u32>,
-}
-
-struct Pending {
-    settle: Settle,
-    /// Whether `classify` was called with a list, and so answers with one.
-    is_list: bool,
-    /// Whether a text waits for a fold's cold rows.
-    needs_cold: bool,
-    /// The models that answer: the folds, or the final model.
-    models: Models,
-    /// One for each of these.
-    answers: Vec<Option<Vec<TextAnswer>>>,
+    /// Of a request, or of a call that waits for the folds.
+    next_number: Cell<u32>,
 }
 
 impl Inner {
@@ -147,7 +156,7 @@ impl Inner {
             cold_failed: RefCell::default(),
             not_cached: RefCell::default(),
             pending: RefCell::default(),
-            next_request: Cell::new(0),
+            next_number: Cell::new(0),
             manifest,
         }
     }
@@ -169,7 +178,7 @@ impl Inner {
                 }
                 if self.has_folds() {
                     let waiting = std::mem::take(&mut *self.loading_folds.borrow_mut());
-                    waiting.iter().for_each(|loading| loading.resolve(&JsValue::UNDEFINED));
+                    waiting.values().for_each(|(loading, _)| loading.resolve(&JsValue::UNDEFINED));
                 }
             }
             PoolEvent::Answer { request, fold, answers } => self.answer(request, fold, answers),
@@ -190,17 +199,24 @@ impl Inner {
         }
     }
 
-    fn classify(&self, texts: Vec<String>, is_list: bool) -> Promise {
+    fn ask(self: &Rc<Self>, asked: Asked, options: &JsValue) -> Promise {
+        let given = js::signal_not_aborted(options)
+            .and_then(|signal| Ok((signal, js::function(options, "onAnswer")?)));
+        let (signal, on_answer) = match given {
+            Ok(given) => given,
+            Err(error) => return Promise::reject(&error),
+        };
         if let Some(error) = &*self.failed.borrow() {
             return Promise::reject(error);
         }
-        let (request, settle) = (self.next_request.get(), Settle::new());
-        self.next_request.set(request.wrapping_add(1));
-        let promise = settle.promise.clone();
+        let request = self.next_number();
         let models = self.speaker();
         let count = if models == Models::Final { 1 } else { self.manifest.folds() };
-        let pending =
-            Pending { settle, is_list, needs_cold: false, models, answers: vec![None; count] };
+        let texts = asked.texts();
+        let mut pending = Pending::new(asked, models, count, on_answer);
+        pending.aborting =
+            self.on_abort(signal, move |inner, reason| inner.cancel(request, reason));
+        let promise = pending.settle.promise.clone();
         self.pending.borrow_mut().insert(request, pending);
         if let Some(pool) = &*self.pool.borrow() {
             if self.cold_failed.borrow_mut().take().is_some() {
@@ -209,6 +225,16 @@ impl Inner {
             pool.classify(request, texts, models);
         }
         promise
+    }
+
+    /// Rejects a request whose signal was aborted.
+    fn cancel(&self, request: u32, reason: &JsValue) {
+        if let Some(pending) = self.take_pending(request) {
+            pending.settle.reject(reason);
+            if let Some(pool) = &*self.pool.borrow() {
+                pool.cancel(request);
+            }
+        }
     }
 
     fn wait_for_cold(&self, request: u32) {
@@ -244,16 +270,17 @@ impl Inner {
         if self.models == Models::Folds || self.has_folds() { Models::Folds } else { Models::Final }
     }
 
-    fn load_folds(&self) -> Promise {
+    fn load_folds(self: &Rc<Self>, signal: Option<AbortSignal>) -> Promise {
         if let Some(error) = &*self.failed.borrow() {
             return Promise::reject(error);
         }
         if self.has_folds() {
             return Promise::resolve(&JsValue::UNDEFINED);
         }
-        let loaded = Settle::new();
-        let promise = loaded.promise.clone();
-        self.loading_folds.borrow_mut().push(loaded);
+        let (call, settle) = (self.next_number(), Settle::new());
+        let promise = settle.promise.clone();
+        let aborting = self.on_abort(signal, move |inner, reason| inner.stop_folds(call, reason));
+        self.loading_folds.borrow_mut().insert(call, (settle, aborting));
         if let Some(pool) = &*self.pool.borrow() {
             pool.load_folds();
             if self.folds_failed.take() {
@@ -263,35 +290,64 @@ impl Inner {
         promise
     }
 
+    /// Rejects a call that waits for the folds, and stops loading them if it was the last.
+    fn stop_folds(&self, call: u32, reason: &JsValue) {
+        let waiting = self.loading_folds.borrow_mut().remove(&call);
+        let Some((settle, _aborting)) = waiting else { return };
+        settle.reject(reason);
+        let is_last = self.loading_folds.borrow().is_empty();
+        if let (true, Some(pool)) = (is_last, &*self.pool.borrow()) {
+            pool.cancel_loading();
+        }
+    }
+
+    fn on_abort(
+        self: &Rc<Self>,
+        signal: Option<AbortSignal>,
+        act: impl Fn(&Self, &JsValue) + 'static,
+    ) -> Option<Aborting> {
+        let inner = Rc::downgrade(self);
+        let on_abort = move |reason: &JsValue| {
+            if let Some(inner) = inner.upgrade() {
+                act(&inner, reason);
+            }
+        };
+        Some(Aborting::new(signal?, on_abort))
+    }
+
+    fn next_number(&self) -> u32 {
+        let number = self.next_number.get();
+        self.next_number.set(number.wrapping_add(1));
+        number
+    }
+
     /// Rejects the calls that wait for the folds. The next call tries again.
     fn fail_folds(&self, error: &JsValue) {
         self.folds_failed.set(true);
-        for loading in std::mem::take(&mut *self.loading_folds.borrow_mut()) {
+        for (loading, _) in std::mem::take(&mut *self.loading_folds.borrow_mut()).into_values() {
             loading.reject(error);
         }
     }
 
     fn answer(&self, request: u32, fold: usize, answers: Vec<TextAnswer>) {
-        let mut all = self.pending.borrow_mut();
-        let Some(pending) = all.get_mut(&request) else { return };
-        let place = if pending.models == Models::Final { 0 } else { fold };
-        pending.answers[place] = Some(answers);
-        if pending.answers.iter().all(Option::is_some) {
-            let pending = all.remove(&request).expect("found above");
-            pending.settle.resolve(&self.combined(&pending));
+        let told = {
+            let mut all = self.pending.borrow_mut();
+            let Some(pending) = all.get_mut(&request) else { return };
+            pending.take(&self.manifest, fold, answers)
+        };
+        if let Some((on_answer, answer, progress)) = told {
+            // An exception of the caller's callback is no reason to stop. It may call anything of the ensemble.
+            drop(on_answer.call2(&JsValue::NULL, &answer, &progress));
+        }
+        let is_answered = self.pending.borrow().get(&request).is_some_and(Pending::is_answered);
+        if is_answered && let Some(pending) = self.take_pending(request) {
+            pending.settle.resolve(&pending.answer(&self.manifest));
         }
     }
 
-    fn combined(&self, pending: &Pending) -> JsValue {
-        let models: Vec<&Vec<TextAnswer>> = pending.answers.iter().flatten().collect();
-        let answers = (0..models[0].len()).map(|text| {
-            let of_text: Vec<&TextAnswer> = models.iter().map(|model| &model[text]).collect();
-            let answer = Answer::new(&self.manifest, pending.models, &of_text);
-            let json = serde_json::to_string(&answer).expect("an answer is plain data");
-            JSON::parse(&json).expect("serde_json writes JSON")
-        });
-        let answers: Array = answers.collect();
-        if pending.is_list { answers.into() } else { answers.get(0) }
+    /// A statement of its own, so that the borrow ends before the caller goes on.
+    fn take_pending(&self, request: u32) -> Option<Pending> {
+        self.pending.borrow_mut().remove(&request)
     }
 
     fn report(&self, received: u64, total: u64) {
@@ -318,11 +374,12 @@ impl Inner {
     }
 }
 
-fn texts(input: &JsValue) -> Option<Vec<String>> {
+fn asked(input: &JsValue) -> Option<Asked> {
     match input.as_string() {
-        Some(text) => Some(vec![text]),
+        Some(text) => Some(Asked::One(text)),
         None if Array::is_array(input) => {
-            Array::from(input).iter().map(|text| text.as_string()).collect()
+            let texts: Option<_> = Array::from(input).iter().map(|text| text.as_string()).collect();
+            Some(Asked::List(texts?))
         }
         None => None,
     }

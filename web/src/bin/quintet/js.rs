@@ -60,6 +60,34 @@ pub fn throw_if_aborted(signal: Option<&AbortSignal>) -> Result<(), JsValue> {
     }
 }
 
+/// The option `signal`.
+pub fn signal(options: &JsValue) -> Result<Option<AbortSignal>, JsValue> {
+    let Some(given) = property(options, "signal") else { return Ok(None) };
+    given.dyn_into().map(Some).map_err(|_| argument("the option `signal` is an AbortSignal"))
+}
+
+/// The option `signal` of a call that has not been aborted before it began.
+pub fn signal_not_aborted(options: &JsValue) -> Result<Option<AbortSignal>, JsValue> {
+    let signal = signal(options)?;
+    throw_if_aborted(signal.as_ref())?;
+    Ok(signal)
+}
+
+/// A function among options.
+pub fn function(options: &JsValue, name: &str) -> Result<Option<Function>, JsValue> {
+    let Some(given) = property(options, name) else { return Ok(None) };
+    given.dyn_into().map(Some).map_err(|_| argument(&format!("the option `{name}` is a function")))
+}
+
+/// A whole number from 1 on among options; `what` says what it is.
+pub fn count(options: &JsValue, name: &str, what: &str) -> Result<Option<u64>, JsValue> {
+    let Some(given) = property(options, name) else { return Ok(None) };
+    match given.as_f64() {
+        Some(number) if number >= 1.0 && number.fract() == 0.0 => Ok(Some(number as u64)),
+        _ => Err(argument(&format!("the option `{name}` is {what}"))),
+    }
+}
+
 pub fn property(options: &JsValue, name: &str) -> Option<JsValue> {
     if !options.is_object() {
         return None;
@@ -77,6 +105,13 @@ pub fn error(failure: &Failure) -> JsValue {
 
 pub fn disposed() -> JsValue {
     named_error("The ensemble has been disposed", "disposed", "Load it again.")
+}
+
+/// The error of a call that is wrong whatever the bundle is.
+pub fn argument(message: &str) -> JsValue {
+    let error = js_sys::TypeError::new(message);
+    set(&error, "code", &"argument".into());
+    error.into()
 }
 
 fn named_error(message: &str, code: &str, remedy: &str) -> JsValue {

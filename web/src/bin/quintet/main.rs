@@ -1,4 +1,4 @@
-//! The JavaScript package: `load`, `classify`, `dispose`.
+//! The JavaScript package: `load`, `classify`, `explain`, `dispose`.
 //!
 //! The pool, the workers and the cache are those of the page; this program turns their events into promises. The
 //! package's other files are in `web/package`, among them the types for its users; `cargo xtask package` builds it.
@@ -13,29 +13,33 @@ use web::manifest::fetch_manifest;
 use web::models::Models;
 use web::pool::Pool;
 use web::source::Source;
-use web_sys::AbortSignal;
 
 mod ensemble;
+mod host;
 mod js;
+mod pending;
 
 use ensemble::{Inner, JsEnsemble};
-use js::{Aborting, Settle, error, property, throw_if_aborted};
-
-#[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = include_str!("../../../package/types.d.ts");
+use js::{Aborting, Settle, argument, error, property, throw_if_aborted};
 
 /// Does nothing: the program consists of its exports.
 fn main() {}
 
-#[wasm_bindgen(js_name = load, skip_typescript)]
-pub async fn load(url: String, options: JsValue) -> Result<JsEnsemble, JsValue> {
-    let on_progress = property(&options, "onProgress").and_then(|it| it.dyn_into().ok());
-    let signal: Option<AbortSignal> =
-        property(&options, "signal").and_then(|it| it.dyn_into().ok());
-    throw_if_aborted(signal.as_ref())?;
+/// `host` is what the package's own JavaScript knows of where it runs (see [`host`]).
+#[wasm_bindgen(js_name = load)]
+pub async fn load(url: String, options: JsValue, host: JsValue) -> Result<JsEnsemble, JsValue> {
+    let on_progress = js::function(&options, "onProgress")?;
+    let signal = js::signal_not_aborted(&options)?;
     let wanted = wanted(&options)?;
+    let memory = js::count(&options, "memory", "a number of bytes")?;
+    let folds = js::count(&options, "folds", "a number of folds")?;
+    host::prepare(&host);
     let source = Source::new(&url, integrity(&options)?).map_err(|failure| error(&failure))?;
-    let manifest = Rc::new(fetch_manifest(&source).await.map_err(|failure| error(&failure))?);
+    let manifest = fetch_manifest(&source).await.map_err(|failure| error(&failure))?;
+    let manifest = Rc::new(match folds {
+        Some(count) => manifest.first_folds(count as usize).map_err(|e| error(&e.into()))?,
+        None => manifest,
+    });
     throw_if_aborted(signal.as_ref())?;
 
     let models = match (wanted, manifest.final_model()) {
@@ -50,7 +54,8 @@ pub async fn load(url: String, options: JsValue) -> Result<JsEnsemble, JsValue> 
     let promise = loaded.promise.clone();
     let inner = Rc::new(Inner::new(Rc::clone(&manifest), models, on_progress, loaded));
     let listening = Rc::downgrade(&inner);
-    let pool = Pool::start(&source, manifest, models, move |event| {
+    let settings = host::settings(&host, models, memory);
+    let pool = Pool::start(&source, manifest, settings, move |event| {
         if let Some(inner) = listening.upgrade() {
             inner.receive(event);
         }
@@ -73,10 +78,9 @@ fn integrity(options: &JsValue) -> Result<Option<Integrity>, JsValue> {
     let Some(given) = property(options, "integrity") else { return Ok(None) };
     match given.as_string().as_deref().and_then(Integrity::parse) {
         Some(integrity) => Ok(Some(integrity)),
-        None => Err(js_sys::TypeError::new(
+        None => Err(argument(
             "the option `integrity` is \"sha256-\" and a hash in base64, as `native-train inspect` prints it",
-        )
-        .into()),
+        )),
     }
 }
 
@@ -87,19 +91,16 @@ fn wanted(options: &JsValue) -> Result<Models, JsValue> {
         Some("folds") => Ok(Models::Folds),
         Some("final") => Ok(Models::Final),
         Some("final-then-folds") => Ok(Models::Both),
-        _ => Err(js_sys::TypeError::new(
-            "the option `models` is \"folds\", \"final\" or \"final-then-folds\"",
-        )
-        .into()),
+        _ => Err(argument("the option `models` is \"folds\", \"final\" or \"final-then-folds\"")),
     }
 }
 
-#[wasm_bindgen(js_name = cacheSize, skip_typescript)]
+#[wasm_bindgen(js_name = cacheSize)]
 pub async fn cache_size() -> f64 {
     web::cache::size().await as f64
 }
 
-#[wasm_bindgen(js_name = clearCache, skip_typescript)]
+#[wasm_bindgen(js_name = clearCache)]
 pub async fn clear_cache() {
     web::cache::clear().await;
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::explained::MOST_WORDS;
 
 fn explain(state: &mut State) -> Vec<Effect> {
     update(state, Event::Explanation(ExplanationEvent::Explain))
