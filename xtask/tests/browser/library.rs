@@ -1,6 +1,6 @@
 //! The JavaScript package on another page.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use xtask::docs;
 use xtask::engines::Ability;
 use xtask::server::{Fault, Server};
@@ -34,7 +34,8 @@ fn the_example_page_of_the_package_classifies_as_one_types() {
 fn the_package_loads_classifies_explains_its_errors_and_lets_go() {
     let visitor = ready();
     visitor.session().open(&format!("{}README.md", visitor.url()));
-    let told = visitor.run_module("   import { load, cacheSize, clearCache } from './quintet.js';
+    let told = visitor.run_module(
+        "import { load, cacheSize, clearCache } from './quintet.js';
             const steps = [];
             const onProgress = ({ received, total }) => steps.push(received / total);
             const ensemble = await load('bundle/', { onProgress });
