@@ -218,6 +218,7 @@ mod tests {
         let scores: Vec<f64> = audit.found_by(FoundBy::EqualText).map(|f| f.score).collect();
         assert_eq!(scores, [2.0 / 3.0, 0.5]);
     }
+
     /// Prints how long 43,410 texts with 28 labels take, as GoEmotions has.
     #[test]
     #[ignore = "for figures"]
