@@ -258,10 +258,6 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
   size_t tile = size_t(TILE) * padded;
   size_t query_at = (size_t(head.query_tiles_before) * sizes.heads + blockIdx.x * query_tiles) * tile;
   size_t key_at = (size_t(head.key_tiles_before) * sizes.heads + blockIdx.x * key_tiles) * tile;
-  sums.key += key_at;
-  sums.value += key_at;
-  sums.position_key += query_at + key_at;
-  sums.position_query += query_at + key_at;
 
   DYNAMIC_SHARED(memory);
   Shared shared{memory};
@@ -325,11 +321,11 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
       }
       __syncthreads();
 
-      float* to_key = sums.key + key_tile * tile;
+      float* to_key = sums.key + key_at + key_tile * tile;
       // A table that there is not adds nothing.
       u32 key_band = operands.position_key ? 2 * TILE : 0;
       u32 query_band = operands.position_query ? 2 * TILE : 0;
-      tile_product<true, false>(sums.value + key_tile * tile, padded, weights.values,
+      tile_product<true, false>(sums.value + key_at + key_tile * tile, padded, weights.values,
                                 weights.stride, by_context.values, by_context.stride, TILE,
                                 padded, TILE, query_tile > 0, 0);
       tile_products<T>(query_sums.values, query_sums.stride, TILE, padded, key_tile > 0, 0,
@@ -347,7 +343,7 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
       // The lower half of a tile's reach is new in each first key tile, the upper half in the first
       // query tile.
       bool add_low = key_tile > 0, add_high = query_tile > 0;
-      size_t low = (key_tile + query_tiles - 1 - query_tile) * tile, high = low + tile;
+      size_t low = query_at + key_at + (key_tile + query_tiles - 1 - query_tile) * tile, high = low + tile;
       // A band also sends gradients to the rows of its table.
       auto to_rows_of_table = [&](const auto& band, const auto& rows, float* to_table) {
         tile_product<true, false>(to_table + low, padded, band.values, band.stride, rows.values,
@@ -365,9 +361,9 @@ __device__ void attention_backward(const Operands<T>& operands, const T* context
         to_row[c] = from_float<T>(query_sums.at(row, c));
     }
   }
-  store_rows(by_key + size_t(head.first_key) * to.key + column, sums.key, head.keys, padded,
+  store_rows(by_key + size_t(head.first_key) * to.key + column, sums.key + key_at, head.keys, padded,
              to.key, sizes.size);
-  store_rows(by_value + size_t(head.first_key) * to.value + column, sums.value, head.keys, padded,
+  store_rows(by_value + size_t(head.first_key) * to.value + column, sums.value + key_at, head.keys, padded,
              to.value, sizes.size);
 }
 
