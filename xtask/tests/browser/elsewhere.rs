@@ -66,10 +66,9 @@ fn a_bundle_of_another_site_answers_if_it_is_the_one() {
     visitor.wait_for_all_folds();
     visitor.classify("From another site.");
     let ranges: Vec<_> = other.server.log().into_iter().filter_map(|asked| asked.range).collect();
-    let [before, after] = &ranges[..] else {
-        panic!("a range is asked for before the redirection and after it, not {ranges:?}")
-    };
-    assert_eq!(before, after);
+    let [first, after_redirection @ ..] = &ranges[..] else { panic!("the rest is asked for") };
+    // WebKit asks for all of the file behind a redirection.
+    assert!(after_redirection.iter().all(|range| range == first), "{ranges:?}");
     for asked in visitor.server.log() {
         assert!(!asked.target.starts_with(visitor.bundle()), "{}", asked.target);
     }
@@ -139,7 +138,7 @@ fn the_package_asks_for_the_integrity_of_another_sites_bundle() {
             await clearCache();
             tell({ errors, answers, folds: ensemble.folds });"
     ));
-    assert_eq!(told["errors"], json!(["unpinned", "TypeError", "altered", "altered"]));
+    assert_eq!(told["errors"], json!(["unpinned", "argument", "altered", "altered"]));
     assert_eq!(told["folds"], Value::from(FOLDS));
     assert_eq!(told["answers"][0], told["answers"][1]);
     visitor.leave_a_broken_host();
