@@ -67,7 +67,7 @@ fn a_bundle_of_another_site_answers_if_it_is_the_one() {
     visitor.classify("From another site.");
     let ranges: Vec<_> = other.server.log().into_iter().filter_map(|asked| asked.range).collect();
     let [first, after_redirection @ ..] = &ranges[..] else { panic!("the rest is asked for") };
-    // WebKit asks for all of the file behind a redirection.
+    // In WebKit only one of the two requests has the range.
     assert!(after_redirection.iter().all(|range| range == first), "{ranges:?}");
     for asked in visitor.server.log() {
         assert!(!asked.target.starts_with(visitor.bundle()), "{}", asked.target);
