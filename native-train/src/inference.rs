@@ -130,7 +130,7 @@ impl Ensemble {
         })
     }
 
-    /// What each fold says of a batch.
+    /// Returns the probabilities of a batch by each fold.
     fn probabilities(&self, batch: &Batch) -> Result<Vec<Vec<f32>>> {
         let folds = self.folds.iter().map(|fold| fold.probabilities(batch));
         Ok(folds.collect::<shared::Result<_>>()?)

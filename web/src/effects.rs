@@ -181,6 +181,7 @@ fn read_cache_size(store: Store) {
 fn clear_cache(store: Store) {
     spawn_local(async move {
         cache::clear().await;
+        preference::forget_limit();
         store.send(Event::Model(ModelEvent::CacheCleared));
     });
 }

@@ -59,6 +59,13 @@ pub fn limit_models(bytes: u64) {
     drop(storage.set_item(MOST_FOR_MODELS, &most.to_string()));
 }
 
+/// Lets models take what the device has again.
+pub fn forget_limit() {
+    if let Some(storage) = storage() {
+        drop(storage.remove_item(MOST_FOR_MODELS));
+    }
+}
+
 /// `None` where the visitor's settings forbid it.
 fn storage() -> Option<Storage> {
     browser::global("localStorage").map(JsCast::unchecked_into)

@@ -124,6 +124,16 @@ impl Site {
 
 const REMEDY: &str = "see native-train's message above";
 
+/// The integrity of the manifest of the bundle in `folder`, as `native-train inspect` tells it.
+pub fn integrity(workspace: &Workspace, folder: &Path) -> Result<String> {
+    let shell = Shell::new(workspace);
+    let mut inspect = shell.command(workspace.program("native-train"));
+    let told = shell::answer(inspect.arg("inspect").arg(folder)).unwrap_or_default();
+    let integrity = told.split_once("integrity, for pages on other sites: ");
+    let integrity = integrity.and_then(|(_, rest)| rest.lines().next());
+    Ok(integrity.context("`native-train inspect` tells no integrity")?.to_owned())
+}
+
 fn train(workspace: &Workspace, run: &Path, settings: &[&str]) -> Result<()> {
     let mut train = Shell::new(workspace).command(workspace.program("native-train"));
     train.args(["train", "--quiet", "--train-csv", DATA]).args(settings);

@@ -14,7 +14,7 @@ pub struct Judged<'a> {
     pub texts: &'a [String],
     pub targets: &'a Targets,
     pub probabilities: &'a Probabilities,
-    /// Those by thresholds that were not tuned on the row.
+    /// The decisions by thresholds that were not tuned on the row.
     pub decisions: &'a Decisions,
 }
 

@@ -22,11 +22,11 @@ pub struct LabelledFile {
     /// The file as the user named it.
     pub name: String,
     pub dataset: Dataset,
-    /// What each fold says by itself.
+    /// The probabilities of each fold by itself.
     pub of_folds: Vec<Probabilities>,
-    /// Their mean.
+    /// The mean of the folds' probabilities.
     pub probabilities: Probabilities,
-    /// The run's.
+    /// The thresholds of the run.
     pub thresholds: Thresholds,
     /// Whether the text of each row is also that of a training row.
     pub in_training: Vec<bool>,
@@ -74,7 +74,7 @@ impl LabelledFile {
         )
     }
 
-    /// What makes the scores too good or uncertain.
+    /// Says what makes the scores too good or uncertain.
     pub fn doubts(&self, scores: &FileScores) -> Vec<String> {
         let (seen, rows) = (self.seen(), counted(self.dataset.len(), "row"));
         let mut doubts = Vec::new();

@@ -1,4 +1,4 @@
-//! What a bundle tells of its run's scores: the honest interval, and how far probabilities can be believed.
+//! The scores that a bundle tells of its run: the honest interval, and how far probabilities can be believed.
 
 use serde_json::Value;
 

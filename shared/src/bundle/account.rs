@@ -87,7 +87,7 @@ pub struct ReliabilityBin {
     pub below: f64,
     /// The texts in it.
     pub texts: u64,
-    /// Those of them that have the label.
+    /// The texts among them that have the label.
     pub with_label: u64,
 }
 
@@ -100,7 +100,7 @@ pub struct Evidence {
     pub to: f64,
     /// The texts.
     pub texts: u64,
-    /// Those of them that have the label.
+    /// The texts among them that have the label.
     pub with_label: u64,
 }
 

@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use fs_err as fs;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::shell::{self, Shell};
 use crate::site::Site;
@@ -99,11 +96,6 @@ impl Native {
         ensure!(largest <= TOLERANCE, "{largest:.1e} from native-train's probabilities");
         Ok(())
     }
-}
-
-/// The integrity of a manifest, as `native-train inspect` prints it.
-pub fn integrity(manifest: &[u8]) -> String {
-    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(manifest)))
 }
 
 fn difference(a: &[f64], b: &[f64]) -> f64 {

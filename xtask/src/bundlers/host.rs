@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use percent_encoding::percent_decode_str;
 
 use super::answers::Answers;
 use crate::chromium::{self, Programs};
@@ -81,24 +82,5 @@ impl Host {
 
 /// Undoes `encodeURIComponent`.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let code = after.get(..2).and_then(|code| std::str::from_utf8(code).ok());
-        let code = code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| byte == b'%');
-        bytes.push(code.unwrap_or(byte));
-        rest = if code.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_page_has_encoded_is_decoded() {
-        assert_eq!(decoded("%5B%5B0.25%2C1e-7%5D%5D"), "[[0.25,1e-7]]");
-        assert_eq!(decoded("na%C3%AFve 100%"), "naïve 100%");
-    }
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

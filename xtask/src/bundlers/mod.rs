@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::package::tarball_name;
 use crate::server::Server;
 use crate::shell::{self, Shell};
-use crate::site::Site;
+use crate::site::{self, Site};
 use crate::workspace::{Workspace, remove_folder};
 use answers::{Answers, Native};
 use host::Host;
@@ -239,7 +239,7 @@ impl<'a> Project<'a> {
     /// Node's answers by the bundle in a folder, at an address, and with memory for one fold at a time.
     fn ask_node(&self, version: &str, bundle: &Path) -> Result<[Row; 3]> {
         let host = Server::start(0, &[("/bundle/", bundle)])?;
-        let integrity = answers::integrity(&fs::read(bundle.join("manifest.json"))?);
+        let integrity = site::integrity(self.workspace, bundle)?;
         let mut node = self.shell.command("node");
         node.current_dir(self.apps.join("node")).arg("main.js").arg(bundle);
         node.arg(format!("{}bundle/", host.url())).arg(integrity);

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 use xtask::page::Elsewhere;
 use xtask::server::{Fault, Server};
-use xtask::shell::{self, Shell};
-use xtask::site::Site;
+use xtask::site::{self, Site};
 use xtask::workspace::Workspace;
 
 use crate::elements::FOLDS;
@@ -29,12 +28,8 @@ impl OtherSite {
         let folders = [("/cdn/", folders[0].as_path()), ("/replaced/", folders[1].as_path())];
         let server = Server::start_for_all_sites(0, &folders).unwrap();
         server.set_fault("/resolve/", Fault::Redirect { to: "/cdn/" });
-        let shell = Shell::new(&workspace);
-        let mut inspect = shell.command(workspace.program("native-train"));
-        let told = shell::answer(inspect.arg("inspect").arg(folders[0].1)).unwrap();
-        let integrity =
-            told.lines().find_map(|line| line.split_once("integrity, for pages on other sites: "));
-        Self { server, integrity: integrity.expect("`inspect` tells it").1.to_owned() }
+        let integrity = site::integrity(&workspace, folders[0].1).unwrap();
+        Self { server, integrity }
     }
 
     /// The address of a folder there.

@@ -14,6 +14,13 @@ fn ready() -> Visitor {
     Visitor::ready_for(&Visit { files: Files::Package, ..Visit::default() })
 }
 
+/// A visitor of a page that has no script of its own. Chromium requests an icon, which the package does not have.
+fn on_a_page() -> Visitor {
+    let visitor = ready();
+    visitor.session().open(&format!("{}README.md", visitor.url()));
+    visitor
+}
+
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_example_page_of_the_package_classifies_as_one_types() {
@@ -32,8 +39,7 @@ fn the_example_page_of_the_package_classifies_as_one_types() {
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_package_loads_classifies_explains_its_errors_and_lets_go() {
-    let visitor = ready();
-    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let visitor = on_a_page();
     let told = visitor.run_module(
         "import { load, cacheSize, clearCache } from './quintet.js';
             const steps = [];
@@ -73,8 +79,7 @@ fn the_package_loads_where_fetch_is_that_of_another_window() {
     if !can(&[Ability::Time]) {
         return;
     }
-    let visitor = ready();
-    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let visitor = on_a_page();
     let told = visitor.run_module(
         "   import { load, cacheSize } from './quintet.js';
             await cacheSize();
@@ -143,7 +148,6 @@ fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
     );
     assert_eq!(told, json!([late, "folds", "TypeError"]));
     assert_eq!(of_own(&visitor), before, "the folds alone need no shard of the final model");
-    // Chromium requests an icon, which the package does not have.
     visitor.leave_a_broken_host();
 }
 
@@ -153,8 +157,7 @@ fn the_package_answers_fold_by_fold_explains_and_drops_what_is_aborted() {
     if !can(&[Ability::Time]) {
         return;
     }
-    let visitor = ready();
-    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let visitor = on_a_page();
     let told = visitor.session().run(
         "return (async () => {
             const { load } = await import('./quintet.js');
@@ -224,7 +227,6 @@ fn the_package_answers_fold_by_fold_explains_and_drops_what_is_aborted() {
         ])
     );
     assert_eq!(told["none"], "bundle");
-    // Chromium requests an icon, which the package does not have.
     visitor.leave_a_broken_host();
 }
 
@@ -234,8 +236,7 @@ fn the_package_loads_the_folds_that_are_wanted_and_takes_turns_in_little_memory(
     if !can(&[Ability::Time]) {
         return;
     }
-    let visitor = ready();
-    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let visitor = on_a_page();
     let told = visitor.session().run(
         "return (async () => {
             const { load } = await import('./quintet.js');
@@ -265,7 +266,6 @@ fn the_package_loads_the_folds_that_are_wanted_and_takes_turns_in_little_memory(
     assert_eq!(all[0], all[1], "in turns as at once");
     let folds = |answer: &Value| answer["labels"]["joy"]["folds"].as_array().unwrap().clone();
     assert_eq!(folds(&told["few"]), folds(&all[0])[..2]);
-    // Chromium requests an icon, which the package does not have.
     visitor.leave_a_broken_host();
 }
 
@@ -300,7 +300,6 @@ fn the_inline_entry_of_the_package_needs_no_other_file_and_may_lie_on_another_si
         !asked.iter().any(|name| name.ends_with(".wasm") || name.contains("worker")),
         "{asked:?}"
     );
-    // Chromium requests an icon, which the package does not have.
     visitor.leave_a_broken_host();
 }
 
@@ -310,8 +309,7 @@ fn the_package_says_that_a_bundle_has_no_final_model() {
     if !can(&[Ability::Time]) {
         return;
     }
-    let visitor = ready();
-    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let visitor = on_a_page();
     let told = visitor.run_module(
         "   import { load } from './quintet.js';
             const code = await load('bundle/', { models: 'final' }).catch(error => error.code);
@@ -319,7 +317,6 @@ fn the_package_says_that_a_bundle_has_no_final_model() {
             tell([code, folds.hasFinalModel, (await folds.classify('I am so happy.')).models]);",
     );
     assert_eq!(told, json!(["bundle", false, "folds"]));
-    // Chromium requests an icon, which the package does not have.
     visitor.leave_a_broken_host();
 }
 
@@ -329,8 +326,7 @@ fn the_package_rejects_with_a_code_and_a_remedy() {
     if !can(&[Ability::Time]) {
         return;
     }
-    let visitor = ready();
-    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let visitor = on_a_page();
     visitor.server.set_fault(&visitor.a_shard_of_all_folds(), Fault::FlippedByte);
     // A host with a fallback for paths that it does not know.
     visitor.server.set_fault("/fallback/", Fault::Page("<!DOCTYPE html><title>My app</title>"));
@@ -356,8 +352,7 @@ fn the_javascript_of_the_documents_runs() {
     if !can(&[Ability::Time]) {
         return;
     }
-    let visitor = ready();
-    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let visitor = on_a_page();
     let blocks = docs::blocks(&Workspace::find(), "js").unwrap();
     assert!(!blocks.is_empty());
     for (place, code) in blocks {

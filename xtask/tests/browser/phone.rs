@@ -104,6 +104,8 @@ fn a_device_that_runs_out_of_memory_is_remembered() {
     visitor.wait_for_all_folds();
     visitor.classify("And the next time, too.");
     assert!(visitor.says("!document.querySelector('#short-of-memory')"));
+    visitor.click("#clear-cache");
+    visitor.wait_until("localStorage.getItem('quintet-most-for-models') === null");
     visitor.leave();
 }
 

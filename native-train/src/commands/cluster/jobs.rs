@@ -8,11 +8,11 @@ use crate::error::UserError;
 /// The jobs of a training or of a labelling, whose commands are quoted for a shell.
 pub struct Jobs {
     pub options: Options,
-    /// What the jobs do, for the first line of the script: `{}` stands for the cluster.
+    /// The purpose of the jobs, for the first line of the script: `{}` stands for the cluster.
     pub purpose: &'static str,
     /// How a submission that was stopped is continued, in a sentence for the script.
     pub again: &'static str,
-    /// What a task is for: a fold or a part.
+    /// The share of a task: a fold or a part.
     pub each: &'static str,
     /// The number of tasks, and how they are laid out.
     pub tasks: usize,

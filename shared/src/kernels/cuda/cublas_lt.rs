@@ -14,7 +14,6 @@ use candle_core::{CudaDevice, DType, Error};
 
 use super::types::{Epilogue, Operand, Product, distances};
 use crate::Result;
-use crate::kernels::WriteMode;
 
 /// The memory of an algorithm beside its operands: what cuBLAS takes for itself on Hopper.
 const WORKSPACE_BYTES: usize = 32 << 20;
@@ -91,13 +90,9 @@ impl Products {
         };
         let vector = epilogue.map(|(_, address)| address);
         let exact = Problem::new(product, kind, addresses);
-        let beta = match product.write {
-            WriteMode::Replace => 0.0,
-            WriteMode::Add => 1.0,
-        };
         for problem in [exact.with_tokens_counted_up(), exact] {
             let Some(algorithm) = self.algorithm(&problem).map_err(Error::wrap)? else { continue };
-            match self.run(&exact, vector, beta, &algorithm, device, addresses) {
+            match self.run(&exact, vector, product.beta(), &algorithm, device, addresses) {
                 Ok(()) => return Ok(true),
                 // An algorithm for a few more tokens need not do for these.
                 Err(error) if is_refusal(error) => {}

@@ -20,7 +20,6 @@ use candle_core::{CudaDevice, CudaStorage, DType, Device, Error, Tensor};
 use super::cublas_lt::Products;
 use super::types::{Arg, Epilogue, Launch, Operand, Product, distances, waits_for_launches};
 use crate::Result;
-use crate::kernels::WriteMode;
 
 /// The dynamic shared memory of a block that needs no attribute.
 const PLAIN_SHARED_BYTES: u32 = 48 << 10;
@@ -156,11 +155,7 @@ pub fn multiply_batch(
     addresses: [u64; 3],
 ) -> Result<()> {
     let [a, b, output] = addresses;
-    let alpha = 1f32;
-    let beta = match product.write {
-        WriteMode::Replace => 0f32,
-        WriteMode::Add => 1f32,
-    };
+    let (alpha, beta) = (1f32, product.beta());
     let operation = |operand: &Operand<'_>| match operand.transposed {
         false => cublas_sys::cublasOperation_t::CUBLAS_OP_N,
         true => cublas_sys::cublasOperation_t::CUBLAS_OP_T,

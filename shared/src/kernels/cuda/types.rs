@@ -103,6 +103,17 @@ pub(super) enum Epilogue<'a> {
     RowSums(&'a Tensor),
 }
 
+impl Product<'_> {
+    /// Returns the factor of what is in the output already.
+    #[cfg(feature = "cuda")]
+    pub fn beta(&self) -> f32 {
+        match self.write {
+            WriteMode::Replace => 0.0,
+            WriteMode::Add => 1.0,
+        }
+    }
+}
+
 impl fmt::Display for Product<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { a, b, output, rows, columns, depth, count, .. } = self;
