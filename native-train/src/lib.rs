@@ -12,6 +12,7 @@ pub mod evaluation;
 pub mod export;
 pub mod format;
 pub mod grid;
+mod guard;
 pub mod inference;
 pub mod length_batches;
 pub mod memory;

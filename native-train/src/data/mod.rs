@@ -11,7 +11,6 @@ mod dataset;
 mod duplicates;
 pub mod folds;
 mod groups;
-mod guard;
 mod input;
 mod json_lines;
 mod label_columns;

@@ -16,11 +16,11 @@ use polars::prelude::{
 use shared::words::joined;
 
 use super::chunk::ChunkBuilder;
-use super::guard::guarded;
 use super::input::open_file;
 use super::needed::{InputColumns, Needed};
 use super::warning::Warning;
 use crate::error::UserError;
+use crate::guard::guarded;
 
 /// The rows that are decoded at a time.
 const SLICE_ROWS: usize = 8192;

@@ -2,8 +2,9 @@
 
 use std::{env, fs};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use autoload_cuda::Missing;
+use candle_core::cuda_backend::cudarc::driver::CudaContext;
 use candle_core::cuda_backend::cudarc::driver::result::{self, DriverError};
 use candle_core::cuda_backend::cudarc::driver::sys::{
     self, CUdevice_attribute as Attribute, CUmemPool_attribute as PoolAttribute,
@@ -12,6 +13,7 @@ use candle_core::{CudaDevice, Device};
 use shared::kernels::cuda as kernels;
 
 use super::card::{Card, Library, Memory};
+use crate::guard::guarded;
 
 /// The environment variable that has each kernel waited for, so that an error names it.
 const SYNC: &str = "QUINTET_CUDA_SYNC";
@@ -109,7 +111,14 @@ pub fn open(ordinal: usize) -> Result<Device> {
     if env::var_os(SYNC).is_some_and(|value| value != "0" && !value.is_empty()) {
         kernels::wait_for_launches(true);
     }
-    let device = CudaDevice::new_with_stream(ordinal)?;
+    let device = match guarded(|| CudaDevice::new_with_stream(ordinal)) {
+        Some(opened) => opened?,
+        // The card had failed by then, and cuBLAS's handle was dropped on the way out.
+        None => {
+            CudaContext::new(ordinal)?.synchronize()?;
+            bail!("CUDA_ERROR_UNKNOWN: the GPU failed while it was set up");
+        }
+    };
     // Is never dropped. After an error on the card, dropping cuBLAS's handle panics, and the error would not be told.
     // And the card's context stays, which takes a second to make.
     std::mem::forget(device.clone());

@@ -57,6 +57,8 @@ Options read() {
     options.illegal_after = number(
         "ILLEGAL_AFTER", colon == std::string::npos ? value : value.substr(colon + 1));
   }
+  if (!(value = variable("ILLEGAL_OPENING")).empty())
+    options.illegal_opening = (int)number("ILLEGAL_OPENING", value);
   options.step = variable("STEP");
   options.account = variable("ACCOUNT");
   return options;

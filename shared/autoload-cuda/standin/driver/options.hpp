@@ -21,6 +21,8 @@ struct Options {
   // After so many launches on this card, the next one has an illegal address; 0: never.
   int illegal_card = 0;
   u64 illegal_after = 0;
+  // This card has an illegal address when a generator of random numbers is made for it; -1: none has.
+  int illegal_opening = -1;
   // The compute capability that images are taken to be compiled for; 0: what they say.
   int images = 0;
   // The kernel that ends a training step.

@@ -104,6 +104,12 @@ impl Machine {
         self.set("ILLEGAL_AFTER", format!("{card}:{launches}"))
     }
 
+    /// With an illegal address on this card while it is opened, after cuBLAS's handle was made: all calls from there on fail.
+    #[must_use]
+    pub fn illegal_opening(self, card: usize) -> Self {
+        self.set("ILLEGAL_OPENING", card)
+    }
+
     /// Without one of [`LIBRARIES`].
     #[must_use]
     pub fn without(self, library: &'static str) -> Self {

@@ -1,4 +1,4 @@
-//! Calls of a library that may panic on damaged input.
+//! Calls of a library that may panic: a reader on damaged input, the tidying-up after a GPU that has failed.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -8,10 +8,10 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls `read` on what a file holds; `None` if it panics, of which nothing is printed.
+/// Makes the call; `None` if it panics, of which nothing is printed.
 ///
-/// What `read` has changed must not be used after a panic.
-pub fn guarded<T>(read: impl FnOnce() -> T) -> Option<T> {
+/// What `call` has changed must not be used after a panic.
+pub fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let print = take_hook();
@@ -22,7 +22,7 @@ pub fn guarded<T>(read: impl FnOnce() -> T) -> Option<T> {
         }));
     });
     IS_GUARDED.set(true);
-    let outcome = catch_unwind(AssertUnwindSafe(read));
+    let outcome = catch_unwind(AssertUnwindSafe(call));
     IS_GUARDED.set(false);
     outcome.ok()
 }
