@@ -1,4 +1,4 @@
-//! The content of a file that the visitor chose, decompressed if it is compressed by gzip.
+//! The content of a file that the visitor chose, block by block, decompressed if it is compressed by gzip.
 
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -17,27 +17,41 @@ extern "C" {
     fn new(format: &str) -> Result<DecompressionStream, JsValue>;
 }
 
-/// Reads the file. What is decompressed ends after more than `most` bytes, as a small file can hold gigabytes.
-///
-/// # Errors
-/// If the file has gone, may not be read, or is a damaged gzip file.
-pub async fn read(file: &File, most: usize) -> Result<Vec<u8>, JsValue> {
-    let content = Uint8Array::new(&JsFuture::from(file.array_buffer()).await?).to_vec();
-    if content.starts_with(&GZIP) { decompressed(file, most).await } else { Ok(content) }
+/// The blocks of a file, of which one at a time is in memory. Dropping it leaves the rest unread.
+pub struct Blocks {
+    reader: ReadableStreamDefaultReader,
 }
 
-async fn decompressed(file: &File, most: usize) -> Result<Vec<u8>, JsValue> {
-    let stream = file.stream().pipe_through(&DecompressionStream::new("gzip")?.into());
-    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
-    let mut content = Vec::new();
-    while content.len() <= most {
-        let read = JsFuture::from(reader.read()).await?;
-        let Ok(chunk) = Reflect::get(&read, &"value".into())?.dyn_into::<Uint8Array>() else {
-            return Ok(content);
+impl Blocks {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// If the file has gone or may not be read.
+    pub async fn of(file: &File) -> Result<Self, JsValue> {
+        let beginning = file.slice_with_f64_and_f64(0.0, GZIP.len() as f64)?;
+        let beginning = Uint8Array::new(&JsFuture::from(beginning.array_buffer()).await?).to_vec();
+        let stream = if beginning == GZIP {
+            file.stream().pipe_through(&DecompressionStream::new("gzip")?.into())
+        } else {
+            file.stream()
         };
-        content.extend(chunk.to_vec());
+        Ok(Self { reader: stream.get_reader().unchecked_into() })
     }
-    // The rest is not wanted; whether the stream can be cancelled does not matter.
-    let _ = JsFuture::from(reader.cancel()).await;
-    Ok(content)
+
+    /// The next block; `None` after the last.
+    ///
+    /// # Errors
+    /// If the file has gone, may not be read, or is a damaged gzip file.
+    pub async fn next(&self) -> Result<Option<Vec<u8>>, JsValue> {
+        let read = JsFuture::from(self.reader.read()).await?;
+        let block = Reflect::get(&read, &"value".into())?.dyn_into::<Uint8Array>();
+        Ok(block.ok().map(|block| block.to_vec()))
+    }
+}
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        // The rest is not wanted; whether the stream can be cancelled does not matter.
+        let _ = self.reader.cancel();
+    }
 }

@@ -9,10 +9,12 @@ use leptos::prelude::{set_timeout, window};
 use shared::bundle::{Integrity, Manifest};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{Blob, BlobPropertyBag, Clipboard, HtmlAnchorElement, ServiceWorkerContainer, Url};
+use web_sys::{
+    Blob, BlobPropertyBag, Clipboard, File, HtmlAnchorElement, ServiceWorkerContainer, Url,
+};
 
 use crate::cache;
-use crate::chosen_file;
+use crate::chosen_file::Blocks;
 use crate::failure::Failure;
 use crate::manifest::fetch_manifest;
 use crate::models::Models;
@@ -20,12 +22,16 @@ use crate::pool::{Pool, PoolEvent, Settings};
 use crate::preference;
 use crate::source::Source;
 use crate::state::{
-    BundleSummary, ComposerEvent, Effect, Event, FoldsToLoad, LARGEST_FILE, ManyEvent, ModelEvent,
+    BundleSummary, ComposerEvent, Effect, Event, FoldsToLoad, ManyEvent, ModelEvent, table_parts,
 };
 use crate::store::Store;
+use crate::texts_file::{Problem, TextsFile, TextsReader};
 
 /// The folder of the bundle, relative to the page, unless [`SETTING`] names another one.
 const BUNDLE: &str = "bundle/";
+
+/// Bytes of a file from one report of its progress to the next.
+const PROGRESS_STEP: u64 = 2_000_000;
 
 /// The element of the page that says where the bundle is, and its attribute with the integrity of the manifest.
 /// `cargo xtask page` writes it.
@@ -64,8 +70,8 @@ impl EffectRunner {
             ),
             Effect::ReadCacheSize => read_cache_size(store),
             Effect::ClearCache => clear_cache(store),
-            Effect::ReadFile => read_file(store),
-            Effect::Download { name, content } => download(&name, &content),
+            Effect::ReadFile { file } => read_file(store, file),
+            Effect::SaveTable { name } => save_table(store, name),
             Effect::SetFragment { fragment } => set_fragment(&fragment),
             Effect::CopyLink => copy_link(store),
         }
@@ -186,15 +192,43 @@ fn clear_cache(store: Store) {
     });
 }
 
-fn read_file(store: Store) {
+fn read_file(store: Store, number: u32) {
     let Some(file) = store.chosen_file() else { return };
     spawn_local(async move {
-        let event = match chosen_file::read(&file, LARGEST_FILE as usize).await {
-            Ok(content) => ManyEvent::FileRead { content },
-            Err(error) => ManyEvent::FileUnreadable { reason: reason_of(&error) },
-        };
-        store.send(Event::Many(event));
+        if let Some(outcome) = texts_of(store, &file, number).await {
+            store.send(Event::Many(ManyEvent::FileRead { file: number, outcome }));
+        }
     });
+}
+
+/// The texts of the file; `None` if the visitor does not want them any more.
+async fn texts_of(store: Store, file: &File, number: u32) -> Option<Result<TextsFile, Problem>> {
+    let unreadable = |error| Problem::unreadable(&file.name(), &reason_of(&error));
+    let blocks = match Blocks::of(file).await {
+        Ok(blocks) => blocks,
+        Err(error) => return Some(Err(unreadable(error))),
+    };
+    let mut reader = TextsReader::new(&file.name());
+    let mut told = 0;
+    loop {
+        match blocks.next().await {
+            Ok(None) => return Some(reader.finish()),
+            Ok(Some(block)) => {
+                if let Err(problem) = reader.push(&block) {
+                    return Some(Err(problem));
+                }
+            }
+            Err(error) => return Some(Err(unreadable(error))),
+        }
+        if !store.peek(|state| state.many.is_reading(number)) {
+            return None;
+        }
+        let received = reader.received();
+        if received >= told + PROGRESS_STEP {
+            told = received;
+            store.send(Event::Many(ManyEvent::FileProgress { file: number, received }));
+        }
+    }
 }
 
 fn reason_of(error: &JsValue) -> String {
@@ -202,29 +236,42 @@ fn reason_of(error: &JsValue) -> String {
     message.unwrap_or_else(|| "no reason given".to_owned())
 }
 
-/// Saves a file by clicking a link to its content.
-fn download(name: &str, content: &str) {
+/// Saves the table by clicking a link to its content.
+fn save_table(store: Store, name: &str) {
+    let saved = store.peek(|state| {
+        let (table, bundle) = (state.many.job.table()?, state.model.bundle.as_ref()?);
+        Some(save(name, table_parts(table, bundle)))
+    });
+    if let Some(saved) = saved {
+        saved.expect("a browser that runs this can save strings as a file");
+    }
+}
+
+/// Saves a file whose content is these parts. Each becomes a blob of its own, which need not stay in memory.
+fn save(name: &str, parts: impl Iterator<Item = String>) -> Result<(), JsValue> {
     let options = BlobPropertyBag::new();
     options.set_type("text/csv;charset=utf-8");
-    let parts = Array::of1(&JsValue::from_str(content));
-    let link = || -> Result<(), JsValue> {
-        let blob = Blob::new_with_str_sequence_and_options(&parts, &options)?;
-        let url = Url::create_object_url_with_blob(&blob)?;
-        let document = window().document().expect("a page has a document");
-        let anchor: HtmlAnchorElement = document.create_element("a")?.unchecked_into();
-        anchor.set_href(&url);
-        anchor.set_download(name);
-        anchor.click();
-        // Later, because the browser reads the content after the click.
-        set_timeout(
-            move || {
-                let _ = Url::revoke_object_url(&url);
-            },
-            Duration::from_secs(60),
-        );
-        Ok(())
-    };
-    link().expect("a browser that runs this can save a string as a file");
+    let blobs = Array::new();
+    for part in parts {
+        let blob = Blob::new_with_str_sequence(&Array::of1(&JsValue::from_str(&part)))?;
+        blobs.push(&blob.into());
+    }
+    let url = Url::create_object_url_with_blob(&Blob::new_with_blob_sequence_and_options(
+        &blobs, &options,
+    )?)?;
+    let document = window().document().expect("a page has a document");
+    let anchor: HtmlAnchorElement = document.create_element("a")?.unchecked_into();
+    anchor.set_href(&url);
+    anchor.set_download(name);
+    anchor.click();
+    // Later, because the browser reads the content after the click.
+    set_timeout(
+        move || {
+            let _ = Url::revoke_object_url(&url);
+        },
+        Duration::from_secs(60),
+    );
+    Ok(())
 }
 
 /// Replaces the address instead of adding one, so that the back button skips shared texts.

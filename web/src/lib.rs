@@ -24,6 +24,7 @@ pub mod protocol;
 pub mod source;
 pub mod state;
 pub mod store;
+pub mod texts;
 pub mod texts_file;
 pub mod words;
 pub mod worker;

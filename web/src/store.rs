@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use leptos::prelude::*;
 
-use crate::state::{Effect, Event, ManyEvent, State, update};
+use crate::state::{Effect, Event, ManyEvent, State, Table, update};
 
 /// The page's state and what carries out its effects. Components get a copy from the context.
 #[derive(Clone, Copy)]
@@ -53,6 +53,19 @@ impl Store {
         T: PartialEq + Send + Sync + 'static,
     {
         Memo::new(move |_| self.state.with(&part))
+    }
+
+    /// A part of the state that is about the table of many texts, or what it is without one.
+    pub fn part_of_table<T>(
+        self,
+        part: impl Fn(&State, &Table) -> T + Send + Sync + 'static,
+    ) -> Memo<T>
+    where
+        T: Default + PartialEq + Send + Sync + 'static,
+    {
+        self.part(move |state| {
+            state.many.job.table().map(|table| part(state, table)).unwrap_or_default()
+        })
     }
 
     /// Reads the state without subscribing to it.

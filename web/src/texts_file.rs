@@ -1,16 +1,25 @@
-//! Texts from lines or from a table, and the table of answers as CSV.
+//! Texts from lines, or from a table or a file of lines that is read block by block.
 //!
 //! `shared::csv` reads tables, so the page reads the rows that `native-train` reads. A malformed file is
 //! refused with its line and a remedy, because answers about wrongly read texts would look like right ones.
 
-use csv::WriterBuilder;
-use shared::csv::{Encoding, Fault, Note, Reader, decode, find_id, find_text, reads_like_text};
+use std::sync::Arc;
+
+use shared::csv::{
+    Decoder, Encoding, Fault, Note, Reader, Record, find_id, find_text, reads_like_text,
+};
 use shared::words::{bytes, listed};
 
-const ID_NAME: &str = "id";
+use crate::texts::Texts;
 
 /// Rows that are looked at for the column that reads like a text.
 const SAMPLE_ROWS: usize = 100;
+
+/// Bytes that are looked at for the encoding of a file of lines.
+const SAMPLE_BYTES: usize = 4 << 10;
+
+/// Bytes of the largest file; `native-train predict` is for larger ones.
+pub const LARGEST_FILE: u64 = 100_000_000;
 
 /// The texts of a file, in its order.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,18 +27,10 @@ pub struct TextsFile {
     pub name: String,
     /// The name of the text column; `None` if the file has no header.
     pub column: Option<String>,
-    pub ids: Option<Vec<String>>,
-    pub texts: Vec<String>,
+    pub ids: Option<Arc<Texts>>,
+    pub texts: Arc<Texts>,
     /// What was decided about the file, as sentences.
     pub notes: Vec<String>,
-}
-
-/// One row of the table of answers: what the ensemble says about a text.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    pub probabilities: Vec<f32>,
-    pub is_on: Vec<bool>,
-    pub truncated: bool,
 }
 
 /// The fault of a file, and what to do about it.
@@ -47,7 +48,10 @@ impl Problem {
     pub fn too_large(name: &str, size: u64) -> Self {
         Self::new(
             format!("{name} has {} or more, which is too large for this page.", bytes(size)),
-            "Split it into files of at most 20 MB, or classify it with `native-train predict`.",
+            format!(
+                "Split it into files of at most {}, or classify it with `native-train predict`.",
+                bytes(LARGEST_FILE)
+            ),
         )
     }
 
@@ -64,49 +68,197 @@ pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// Reads the texts of a table, or, if the name ends in `.txt`, of a file with one text per line.
-///
-/// # Errors
-/// The first fault that keeps the file from being read correctly, with its line.
-pub fn read(name: &str, content: &[u8]) -> Result<TextsFile, Problem> {
-    if name.trim_end_matches(".gz").ends_with(".txt") {
-        let (text, encoding) = decode(content).map_err(|fault| refused(name, &fault))?;
-        let texts = lines(&text).map(str::to_owned).collect();
-        let note =
-            (encoding != Encoding::Utf8).then(|| sentence(&Note::Encoding(encoding).sentence()));
-        let notes = note.into_iter().collect();
-        return Ok(TextsFile { name: name.to_owned(), column: None, ids: None, texts, notes });
-    }
-    read_table(name, content)
+/// Reads the texts of a file as its bytes come, and keeps nothing else of it.
+pub struct TextsReader {
+    name: String,
+    received: u64,
+    form: Form,
 }
 
-fn read_table(name: &str, content: &[u8]) -> Result<TextsFile, Problem> {
-    let mut reader = Reader::new(None);
-    reader.push(content);
-    reader.end();
-    let refused = |fault| refused(name, &fault);
-    let header = reader.header().map_err(refused)?.expect("all bytes are there").to_vec();
-    let mut rows = Vec::new();
-    let Some(column) = find_text(&header) else {
-        while rows.len() < SAMPLE_ROWS
-            && let Ok(Some(row)) = reader.next()
-        {
-            rows.push(row);
-        }
-        let likely = reads_like_text(rows.iter().map(|row| row.values().collect()));
-        return Err(no_text_column(name, &header, likely));
-    };
-    while let Some(row) = reader.next().map_err(refused)? {
-        rows.push(row);
+enum Form {
+    /// A table with a text column.
+    Table(Box<Table>),
+    /// One text per line; for names that end in `.txt`.
+    Lines(Lines),
+}
+
+impl TextsReader {
+    /// A reader of the file of this name.
+    pub fn new(name: &str) -> Self {
+        let form = match name.trim_end_matches(".gz").ends_with(".txt") {
+            true => Form::Lines(Lines::default()),
+            false => Form::Table(Box::default()),
+        };
+        Self { name: name.to_owned(), received: 0, form }
     }
-    let all = |column: usize| rows.iter().map(|row| row.value(column).to_owned()).collect();
-    Ok(TextsFile {
-        name: name.to_owned(),
-        column: Some(header[column].clone()),
-        ids: find_id(&header).map(all),
-        texts: all(column),
-        notes: reader.notes().iter().map(|note| sentence(&note.sentence())).collect(),
-    })
+
+    /// The number of bytes so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Takes the next bytes of the file.
+    ///
+    /// # Errors
+    /// The first fault that keeps the file from being read correctly, with its line; or if it is too large.
+    pub fn push(&mut self, block: &[u8]) -> Result<(), Problem> {
+        self.received += block.len() as u64;
+        if self.received > LARGEST_FILE {
+            return Err(Problem::too_large(&self.name, self.received));
+        }
+        match &mut self.form {
+            Form::Table(table) => table.push(block, &self.name),
+            Form::Lines(lines) => lines.push(block).map_err(|fault| refused(&self.name, &fault)),
+        }
+    }
+
+    /// Returns the texts, all bytes being there.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push), and if the file has no text column or ends too early.
+    pub fn finish(self) -> Result<TextsFile, Problem> {
+        let name = self.name;
+        match self.form {
+            Form::Table(table) => table.finish(name),
+            Form::Lines(lines) => {
+                let (texts, encoding) = lines.finish().map_err(|fault| refused(&name, &fault))?;
+                let note = (encoding != Encoding::Utf8).then_some(Note::Encoding(encoding));
+                let notes = note.iter().map(|note| sentence(&note.sentence())).collect();
+                Ok(TextsFile { name, column: None, ids: None, texts: Arc::new(texts), notes })
+            }
+        }
+    }
+}
+
+/// A table on its way.
+struct Table {
+    reader: Reader,
+    /// Where texts and ids are; `None` until the header is there.
+    columns: Option<Columns>,
+    texts: Texts,
+    ids: Texts,
+    /// The first rows of a table without a text column.
+    sample: Vec<Record>,
+}
+
+#[derive(Clone, Copy)]
+struct Columns {
+    text: Option<usize>,
+    id: Option<usize>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            reader: Reader::new(None),
+            columns: None,
+            texts: Texts::default(),
+            ids: Texts::default(),
+            sample: Vec::new(),
+        }
+    }
+}
+
+impl Table {
+    fn push(&mut self, block: &[u8], name: &str) -> Result<(), Problem> {
+        self.reader.push(block);
+        self.read(name)
+    }
+
+    fn finish(mut self, name: String) -> Result<TextsFile, Problem> {
+        self.reader.end();
+        self.read(&name)?;
+        let columns = self.columns.as_ref().expect("a table without a header is an error");
+        let Some(text) = columns.text else { return Err(self.no_text_column(&name)) };
+        Ok(TextsFile {
+            name,
+            ids: columns.id.map(|_| Arc::new(self.ids)),
+            texts: Arc::new(self.texts),
+            notes: self.reader.notes().iter().map(|note| sentence(&note.sentence())).collect(),
+            column: self.reader.header().ok().flatten().map(|header| header[text].clone()),
+        })
+    }
+
+    /// Reads the rows that are there.
+    fn read(&mut self, name: &str) -> Result<(), Problem> {
+        let refused = |fault| refused(name, &fault);
+        let Some(header) = self.reader.header().map_err(refused)? else { return Ok(()) };
+        let found = || Columns { text: find_text(header), id: find_id(header) };
+        let columns = *self.columns.get_or_insert_with(found);
+        let Some(text) = columns.text else { return self.read_sample(name) };
+        while let Some(row) = self.reader.next().map_err(refused)? {
+            self.texts.push(row.value(text));
+            if let Some(id) = columns.id {
+                self.ids.push(row.value(id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the first rows, of which the column that reads like a text is told. A fault in them is not what matters.
+    fn read_sample(&mut self, name: &str) -> Result<(), Problem> {
+        while let Ok(Some(row)) = self.reader.next() {
+            self.sample.push(row);
+            if self.sample.len() == SAMPLE_ROWS {
+                return Err(self.no_text_column(name));
+            }
+        }
+        Ok(())
+    }
+
+    fn no_text_column(&mut self, name: &str) -> Problem {
+        let likely = reads_like_text(self.sample.iter().map(|row| row.values().collect()));
+        let header = self.reader.header().ok().flatten().unwrap_or_default();
+        no_text_column(name, header, likely)
+    }
+}
+
+/// A file of lines on its way.
+#[derive(Default)]
+struct Lines {
+    /// The first bytes, as long as they are too few to tell the encoding.
+    beginning: Vec<u8>,
+    decoder: Option<Decoder>,
+    /// Text whose last line has not ended.
+    rest: String,
+    texts: Texts,
+}
+
+impl Lines {
+    fn push(&mut self, block: &[u8]) -> Result<(), Fault> {
+        if self.decoder.is_some() {
+            return self.decode(block);
+        }
+        self.beginning.extend_from_slice(block);
+        if self.beginning.len() < SAMPLE_BYTES { Ok(()) } else { self.begin() }
+    }
+
+    fn begin(&mut self) -> Result<(), Fault> {
+        let beginning = std::mem::take(&mut self.beginning);
+        let (decoder, mark) = Decoder::new(&beginning[..beginning.len().min(SAMPLE_BYTES)]);
+        self.decoder = Some(decoder);
+        self.decode(&beginning[mark..])
+    }
+
+    fn decode(&mut self, block: &[u8]) -> Result<(), Fault> {
+        let decoder = self.decoder.as_mut().expect("decoding has begun");
+        decoder.push(block, &mut self.rest)?;
+        if let Some(end) = self.rest.rfind('\n') {
+            lines(&self.rest[..end]).for_each(|line| self.texts.push(line));
+            self.rest.drain(..=end);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(Texts, Encoding), Fault> {
+        if self.decoder.is_none() {
+            self.begin()?;
+        }
+        let decoder = self.decoder.expect("decoding has begun");
+        decoder.end()?;
+        lines(&self.rest).for_each(|line| self.texts.push(line));
+        Ok((self.texts, decoder.encoding()))
+    }
 }
 
 fn refused(name: &str, fault: &Fault) -> Problem {
@@ -136,36 +288,6 @@ fn no_text_column(name: &str, header: &[String], likely: Option<usize>) -> Probl
         _ => "Add a column with the texts, and name it `text`.".to_owned(),
     };
     Problem::new(message, remedy)
-}
-
-/// The table as CSV: `id` if there are ids, `text`, 0 or 1 for each label, the probability of each label.
-/// The values of a text without an answer are empty.
-pub fn write(
-    labels: &[String],
-    ids: Option<&[String]>,
-    texts: &[String],
-    rows: &[Option<Row>],
-) -> String {
-    let mut writer = WriterBuilder::new().from_writer(Vec::new());
-    let mut put = |values: Vec<String>| {
-        writer.write_record(values).expect("writing to memory does not fail");
-    };
-    let id = ids.map(|_| ID_NAME.to_owned());
-    let probabilities = labels.iter().map(|label| format!("{label}_probability"));
-    let names = labels.iter().cloned().chain(probabilities);
-    put(id.into_iter().chain(["text".to_owned()]).chain(names).collect());
-    for (index, (text, row)) in texts.iter().zip(rows).enumerate() {
-        let id = ids.map(|ids| ids[index].clone());
-        put(id.into_iter().chain([text.clone()]).chain(values_of(row.as_ref(), labels)).collect());
-    }
-    let bytes = writer.into_inner().expect("writing to memory does not fail");
-    String::from_utf8(bytes).expect("made of strings")
-}
-
-fn values_of(row: Option<&Row>, labels: &[String]) -> Vec<String> {
-    let Some(row) = row else { return vec![String::new(); 2 * labels.len()] };
-    let decisions = row.is_on.iter().map(|&on| u8::from(on).to_string());
-    decisions.chain(row.probabilities.iter().map(ToString::to_string)).collect()
 }
 
 #[cfg(test)]

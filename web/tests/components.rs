@@ -395,12 +395,12 @@ async fn classifies_many_lines_into_a_table() {
     page.click("#many-run").await;
     assert!(page.has("#many-progress"));
     page.answer(0, &[[0.75, 0.0], [0.0, 0.125]]).await;
-    assert_eq!(page.attribute("#many-table", "data-state").unwrap(), "done");
+    assert_eq!(page.attribute("#many-told", "data-state").unwrap(), "done");
     let cell = "#many-table [data-row='0'] td[data-label=joy]";
     assert_eq!(page.attribute(cell, "data-probability").unwrap(), "0.75");
     assert_eq!(page.attribute(cell, "data-on").unwrap(), "true");
     page.click("#many-download").await;
-    let is_download = |effect: &Effect| matches!(effect, Effect::Download { .. });
+    let is_download = |effect: &Effect| matches!(effect, Effect::SaveTable { .. });
     assert!(page.effects.borrow().iter().any(is_download));
 }
 

@@ -4,7 +4,7 @@ use super::encoding::Encoding;
 use super::fault::{Fault, FaultKind};
 
 /// Turns blocks of bytes into UTF-8. A character may lie in two blocks.
-pub(super) struct Decoder {
+pub struct Decoder {
     encoding: Encoding,
     /// Bytes that have not been decoded yet.
     waiting: Vec<u8>,
@@ -13,13 +13,14 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder for a file that begins with these bytes, and the length of its byte order mark, which is
-    /// not to be decoded.
+    /// A decoder for a file that begins with these bytes, 4 KB of it or all, and the length of its byte order mark, which
+    /// is not to be decoded.
     pub fn new(beginning: &[u8]) -> (Self, usize) {
         let (encoding, mark) = Encoding::of(beginning);
         (Self { encoding, waiting: Vec::new(), line_feeds: 0 }, mark)
     }
 
+    /// The encoding of the file.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }

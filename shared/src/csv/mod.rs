@@ -34,7 +34,7 @@ mod reader;
 mod scan;
 
 pub use columns::{Match, find, find_id, find_text, looks_like_id, reads_like_text};
-pub use decoder::decode;
+pub use decoder::{Decoder, decode};
 pub use delimiter::Delimiter;
 pub use encoding::Encoding;
 pub use fault::{Fault, FaultKind};

@@ -22,7 +22,7 @@ fn send(store: Store, event: ExplanationEvent) {
 #[component]
 pub fn ExplanationPanel() -> impl IntoView {
     let store = Store::of_component();
-    let is_open = store.part(|state| state.explanation.is_open());
+    let is_open = store.part(|state| state.explanation.is_of_box());
     let can_explain = store.part(|state| {
         state.model.can_do_jobs() && state.composer.has_text() && state.composer.shown().is_some()
     });
@@ -49,14 +49,15 @@ pub fn ExplanationPanel() -> impl IntoView {
                     }
                 }
             >
-                <Open />
+                <OpenExplanation />
             </Show>
         </section>
     }
 }
 
+/// An explanation, of the text in the box or of one of the table of many texts.
 #[component]
-fn Open() -> impl IntoView {
+pub fn OpenExplanation() -> impl IntoView {
     let store = Store::of_component();
     let label = store.part(|state| state.explanation.label);
     let name = store.part(label_name);

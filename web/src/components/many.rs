@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use leptos::ev::{DragEvent, Event as DomEvent};
 use leptos::prelude::*;
-use shared::words::counted;
+use shared::words::{bytes, counted};
 use web_sys::HtmlInputElement;
 
 use super::many_table::Answers;
-use crate::state::{Event, ManyEvent};
+use crate::state::{Event, FileReading, ManyEvent};
 use crate::store::Store;
 use crate::texts_file::Problem;
 
@@ -108,8 +108,32 @@ fn FileChoice() -> impl IntoView {
                 on:change=choose
             />
             {move || file.get().map(chosen)}
+            <Reading />
         </div>
     }
+}
+
+/// How far a file is read.
+#[component]
+fn Reading() -> impl IntoView {
+    let store = Store::of_component();
+    let reading = store.part(|state| state.many.reading.clone());
+    let shown = move |reading: FileReading| {
+        view! {
+            <p id="many-reading" class="row">
+                {format!("Reading {}: {} so far\u{2026} ", reading.name, bytes(reading.received))}
+                <button
+                    id="many-reading-stop"
+                    type="button"
+                    class="plain"
+                    on:click=move |_| send(store, ManyEvent::FileRemoved)
+                >
+                    "Stop"
+                </button>
+            </p>
+        }
+    };
+    view! { {move || reading.get().map(shown)} }
 }
 
 #[component]

@@ -1,18 +1,17 @@
-//! The table of answers about many texts: its first rows, and a button that downloads all of it.
+//! The table of answers about many texts: which rows are shown, by what they are sorted, and the button that saves them.
 
 use leptos::prelude::*;
 use shared::words::counted;
 
-use super::css::{DARK, LIGHT, css_percent};
+use super::explanation::OpenExplanation;
+use super::many_rows::Rows;
 use crate::models::Models;
-use crate::palette::tone;
-use crate::state::{Event, Job, ManyEvent};
+use crate::state::{Event, Filter, Job, ManyEvent};
 use crate::store::Store;
-use crate::texts_file::Row;
-use crate::words::percent;
 
-/// Rows that are shown. More would make the page slow, and the download has them all.
-const MOST_ROWS: usize = 100;
+/// The values of the choice of rows that name no label.
+const ALL: &str = "all";
+const NO_LABEL: &str = "none";
 
 #[component]
 pub fn Answers() -> impl IntoView {
@@ -20,129 +19,126 @@ pub fn Answers() -> impl IntoView {
     let has_table = store.part(|state| state.many.job.table().is_some());
     view! {
         <Show when=move || has_table.get()>
-            <Table />
+            <div class="row">
+                <Choice />
+                <Save />
+            </div>
+            <Told />
+            <Rows />
+            <Explained />
         </Show>
     }
 }
 
+/// Which rows are shown.
 #[component]
-fn Table() -> impl IntoView {
+fn Choice() -> impl IntoView {
     let store = Store::of_component();
     let labels = store.part(|state| state.model.label_names().to_vec());
-    let counts = store.part(|state| {
-        state.many.job.table().map_or((0, 0), |table| (table.answered(), table.len()))
+    let filter = store.part_of_table(|_, table| table.selection().filter());
+    let value = move || match filter.get() {
+        Filter::All => ALL.to_owned(),
+        Filter::NoLabel => NO_LABEL.to_owned(),
+        Filter::Label(label) => label.to_string(),
+    };
+    let choose = move |value: String| {
+        let filter = match &*value {
+            NO_LABEL => Filter::NoLabel,
+            value => value.parse().map_or(Filter::All, Filter::Label),
+        };
+        store.send(Event::Many(ManyEvent::Filtered(filter)));
+    };
+    let option = |(label, name): (usize, String)| {
+        view! { <option value=label.to_string()>{name}</option> }
+    };
+    view! {
+        <label for="many-filter">"Show"</label>
+        <select
+            id="many-filter"
+            prop:value=value
+            on:change=move |event| choose(event_target_value(&event))
+        >
+            <option value=ALL>"all texts"</option>
+            {move || labels.get().into_iter().enumerate().map(option).collect_view()}
+            <option value=NO_LABEL>"no label"</option>
+        </select>
+    }
+}
+
+#[component]
+fn Save() -> impl IntoView {
+    let store = Store::of_component();
+    let is_empty = store.part_of_table(|_, table| table.answered() == 0 || table.shown() == 0);
+    let chosen = store.part_of_table(|_, table| {
+        (!table.selection().is_plain()).then(|| counted(table.shown(), "row"))
     });
+    let words = move || match chosen.get() {
+        Some(rows) => format!("Download these {rows} as CSV"),
+        None => "Download as CSV".to_owned(),
+    };
+    view! {
+        <button
+            id="many-download"
+            type="button"
+            disabled=move || is_empty.get()
+            on:click=move |_| store.send(Event::Many(ManyEvent::Download))
+        >
+            {words}
+        </button>
+    }
+}
+
+/// How far the job is, and how many of its rows are shown.
+#[component]
+fn Told() -> impl IntoView {
+    let store = Store::of_component();
     let standing = store.part(|state| match state.many.job {
         Job::Running(_) => "running",
         Job::Stopped(_) => "stopped",
         Job::Done(_) | Job::Idle => "done",
     });
-    let by = store.part(|state| {
-        let table = state.many.job.table();
-        let is_of_one = table.is_some_and(|table| table.models() == Models::Final);
-        if is_of_one { " by one model" } else { "" }
+    let counts = store.part_of_table(|_, table| (table.answered(), table.len()));
+    let shown =
+        store.part_of_table(|_, table| (!table.selection().is_plain()).then(|| table.shown()));
+    let by = store.part_of_table(|_, table| match table.models() {
+        Models::Final => " by one model",
+        Models::Folds | Models::Both => "",
     });
-    let rows = move || (0..counts.get().1.min(MOST_ROWS)).collect::<Vec<usize>>();
-    let caption = move || {
-        let ((answered, all), by) = (counts.get(), by.get());
-        match all > MOST_ROWS {
-            true => format!(
-                "{answered} of {} classified{by}; the first {MOST_ROWS} are shown, the download has all of them.",
-                counted(all, "text")
-            ),
-            false => format!("{answered} of {} classified{by}.", counted(all, "text")),
-        }
-    };
-    let head = move || {
-        labels.get().into_iter().map(|name| view! { <th scope="col">{name}</th> }).collect_view()
+    let words = move || {
+        let (answered, all) = counts.get();
+        let shown = match shown.get() {
+            None => String::new(),
+            Some(1) => " One of them is shown.".to_owned(),
+            Some(shown) => format!(" {shown} of them are shown."),
+        };
+        format!("{answered} of {} classified{}.{shown}", counted(all, "text"), by.get())
     };
     view! {
-        <div class="row">
-            <p class="quiet">
-                "Filled cells are on: the probability reaches the label's threshold."
-            </p>
-            <button
-                id="many-download"
-                type="button"
-                disabled=move || counts.get().0 == 0
-                on:click=move |_| store.send(Event::Many(ManyEvent::Download))
-            >
-                "Download as CSV"
-            </button>
-        </div>
-        <div class="scroll" role="region" aria-label="Answers" tabindex="0">
-            <table
-                id="many-table"
-                data-state=standing
-                data-answered=move || counts.get().0.to_string()
-            >
-                <caption>{caption}</caption>
-                <thead>
-                    <tr>
-                        <th scope="col">"Text"</th>
-                        {head}
-                    </tr>
-                </thead>
-                <tbody>
-                    <For each=rows key=|index| *index let(index)>
-                        <TableRow index />
-                    </For>
-                </tbody>
-            </table>
-        </div>
-    }
-}
-
-#[component]
-fn TableRow(index: usize) -> impl IntoView {
-    let store = Store::of_component();
-    let row = store.part(move |state| {
-        let table = state.many.job.table()?;
-        Some((table.texts().get(index)?.clone(), table.rows().get(index)?.clone()))
-    });
-    let labels = store.part(|state| state.model.label_names().to_vec());
-    let text = move || row.with(|row| row.as_ref().map(|(text, _)| text.clone()));
-    let is_truncated = move || {
-        row.with(|row| {
-            let answer = row.as_ref().and_then(|(_, answer)| answer.as_ref());
-            answer.is_some_and(|answer| answer.truncated)
-        })
-    };
-    let cells = move || {
-        let answer = row.with(|row| row.as_ref().and_then(|(_, answer)| answer.clone()));
-        let labels = labels.get().into_iter().enumerate();
-        labels.map(|(label, name)| cell(label, name, answer.as_ref())).collect_view()
-    };
-    view! {
-        <tr data-row=index.to_string()>
-            <th scope="row" dir="auto">
-                {text}
-                <Show when=is_truncated>
-                    <span class="quiet">" (only the beginning was read)"</span>
-                </Show>
-            </th>
-            {cells}
-        </tr>
-    }
-}
-
-fn cell(label: usize, name: String, answer: Option<&Row>) -> impl IntoView + use<> {
-    let tone = tone(label);
-    let probability = answer.map(|answer| answer.probabilities[label]);
-    let is_on = answer.is_some_and(|answer| answer.is_on[label]);
-    let share = probability.map_or(0.0, f64::from);
-    view! {
-        <td
-            class:on=is_on
-            data-label=name
-            data-probability=probability.map(|p| p.to_string())
-            data-on=answer.map(|_| is_on.to_string())
-            style=(LIGHT, tone.on_light)
-            style=(DARK, tone.on_dark)
-            style=("--share", css_percent(share))
+        <p
+            id="many-told"
+            class="quiet"
+            data-state=standing
+            data-answered=move || counts.get().0.to_string()
         >
-            {probability.map(|_| percent(share))}
-            {is_on.then(|| view! { <span class="visually-hidden">" on"</span> })}
-        </td>
+            {words}
+        </p>
+        <p class="quiet">
+            "Filled cells are on: the probability reaches the label's threshold. The name of a column sorts by it; a text tells which \
+             of its words matter."
+        </p>
+    }
+}
+
+/// The explanation of a text of the table.
+#[component]
+fn Explained() -> impl IntoView {
+    let store = Store::of_component();
+    let row = store.part(|state| state.explanation.row());
+    view! {
+        <section id="many-explained" aria-label="Which words of the text matter" hidden=move || row.get().is_none()>
+            <Show when=move || row.get().is_some()>
+                <OpenExplanation />
+            </Show>
+        </section>
     }
 }

@@ -10,11 +10,13 @@ mod folds;
 mod header;
 mod in_sight;
 mod many;
+mod many_rows;
 mod many_table;
 mod results;
 mod scores;
 mod status;
 mod suggestions;
+mod window;
 
 pub use about::About;
 pub use composer::Composer;

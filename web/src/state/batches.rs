@@ -4,12 +4,14 @@
 //! Texts are divided twice more on their way; `pool/schedule/jobs.rs` says why.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use shared::bundle::TextAnswer;
 
 use super::effect::{Effect, Requests};
 use super::gathering::Gathering;
 use crate::models::Models;
+use crate::texts::Texts;
 
 /// Batches under way at a time, not counting those that wait for cold rows. With two, the models find
 /// the next batch when they have answered one.
@@ -18,7 +20,7 @@ const IN_FLIGHT: usize = 2;
 /// The texts of a job and the batches under way.
 #[derive(Debug, Clone)]
 pub struct Batches {
-    texts: Vec<String>,
+    texts: Arc<Texts>,
     size: usize,
     folds: usize,
     models: Models,
@@ -41,13 +43,15 @@ struct Batch {
 pub struct Answered {
     pub index: usize,
     pub probabilities: Vec<f32>,
+    /// The largest difference, over the labels, between the models' highest and lowest probability.
+    pub disagreement: f32,
     pub truncated: bool,
 }
 
 impl Batches {
     /// Divides the texts into batches of `size`, all to be answered by these models of a bundle of so many folds. They
     /// are the same from first to last, whatever is loaded meanwhile.
-    pub fn new(texts: Vec<String>, size: usize, folds: usize, models: Models) -> Self {
+    pub fn new(texts: Arc<Texts>, size: usize, folds: usize, models: Models) -> Self {
         Self { texts, size, folds, models, next: 0, sent: VecDeque::new() }
     }
 
@@ -56,7 +60,7 @@ impl Batches {
         self.models
     }
 
-    pub fn texts(&self) -> &[String] {
+    pub fn texts(&self) -> &Arc<Texts> {
         &self.texts
     }
 
@@ -75,7 +79,8 @@ impl Batches {
         let waiting = self.sent.iter().filter(|batch| batch.needs_cold).count();
         while self.sent.len() - waiting < IN_FLIGHT && self.next < self.texts.len() {
             let len = self.size.min(self.texts.len() - self.next);
-            let texts = self.texts[self.next..self.next + len].to_vec();
+            let texts = self.next..self.next + len;
+            let texts = texts.map(|text| self.texts.get(text).to_owned()).collect();
             let request = requests.next();
             let gathering = Gathering::new(request, self.folds);
             self.sent.push_back(Batch { start: self.next, len, gathering, needs_cold: false });
@@ -107,6 +112,7 @@ impl Batches {
                 answered.extend((0..batch.len).map(|text| Answered {
                     index: batch.start + text,
                     probabilities: batch.gathering.mean(text),
+                    disagreement: batch.gathering.disagreement(text),
                     truncated: batch.gathering.is_truncated(text),
                 }));
             }
@@ -131,6 +137,10 @@ impl Batches {
 mod tests {
     use super::*;
 
+    fn empty(count: usize) -> Arc<Texts> {
+        Arc::new((0..count).map(|_| "").collect())
+    }
+
     fn answers(count: usize) -> Vec<TextAnswer> {
         vec![TextAnswer { probabilities: vec![0.5], truncated: false }; count]
     }
@@ -148,8 +158,8 @@ mod tests {
     #[test]
     fn sends_two_batches_and_the_next_when_one_is_settled() {
         let mut requests = Requests::default();
-        let texts = (0..7).map(|number| number.to_string()).collect();
-        let mut batches = Batches::new(texts, 3, 2, Models::Folds);
+        let texts: Texts = (0..7).map(|number| number.to_string()).collect();
+        let mut batches = Batches::new(Arc::new(texts), 3, 2, Models::Folds);
         assert_eq!(requests_of(&batches.send(&mut requests)), [(1, 3), (2, 3)]);
         assert!(batches.send(&mut requests).is_empty());
 
@@ -167,7 +177,7 @@ mod tests {
     #[test]
     fn a_batch_that_needs_cold_rows_does_not_hold_up_the_next() {
         let mut requests = Requests::default();
-        let mut batches = Batches::new(vec![String::new(); 4], 1, 1, Models::Folds);
+        let mut batches = Batches::new(empty(4), 1, 1, Models::Folds);
         assert_eq!(requests_of(&batches.send(&mut requests)), [(1, 1), (2, 1)]);
         batches.note_needs_cold(1);
         assert_eq!(requests_of(&batches.send(&mut requests)), [(3, 1)]);
@@ -179,7 +189,7 @@ mod tests {
     #[test]
     fn cancelling_cancels_the_batches_under_way() {
         let mut requests = Requests::default();
-        let mut batches = Batches::new(vec![String::new(); 50], 16, 1, Models::Folds);
+        let mut batches = Batches::new(empty(50), 16, 1, Models::Folds);
         batches.send(&mut requests);
         let cancelled = [1, 2].map(|request| Effect::CancelRequest { request });
         assert_eq!(batches.cancel(), cancelled);

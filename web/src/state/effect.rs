@@ -40,12 +40,13 @@ pub enum Effect {
     },
     ReadCacheSize,
     ClearCache,
-    /// Read the file that the visitor chose last.
-    ReadFile,
-    /// Save a file on the visitor's device.
-    Download {
-        name: String,
-        content: String,
+    /// Read the file that the visitor chose last, the one of this number.
+    ReadFile {
+        file: u32,
+    },
+    /// Save the rows that the table shows on the visitor's device.
+    SaveTable {
+        name: &'static str,
     },
     /// Put the text into the address, behind the `#` that no server sees.
     SetFragment {

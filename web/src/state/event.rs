@@ -5,7 +5,9 @@ use shared::bundle::TextAnswer;
 use super::bundle_summary::BundleSummary;
 use super::effect::Timer;
 use super::model::FoldsToLoad;
+use super::selection::{Filter, Key};
 use crate::failure::Failure;
+use crate::texts_file::{Problem, TextsFile};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -106,12 +108,26 @@ pub enum ComposerEvent {
 #[derive(Debug, Clone)]
 pub enum ManyEvent {
     LinesChanged(String),
-    FileChosen { name: String, bytes: u64 },
-    FileRead { content: Vec<u8> },
-    FileUnreadable { reason: String },
+    FileChosen {
+        name: String,
+        bytes: u64,
+    },
+    /// So many bytes of text have been read.
+    FileProgress {
+        file: u32,
+        received: u64,
+    },
+    FileRead {
+        file: u32,
+        outcome: Result<TextsFile, Problem>,
+    },
     FileRemoved,
     Run,
     Cancel,
+    /// The visitor wants other rows.
+    Filtered(Filter),
+    /// The visitor has clicked the name of a column.
+    SortedBy(Key),
     Download,
 }
 
@@ -119,6 +135,8 @@ pub enum ManyEvent {
 #[derive(Debug, Clone)]
 pub enum ExplanationEvent {
     Explain,
+    /// The visitor has clicked a text of the table.
+    ExplainRow(usize),
     LabelChosen(usize),
     Close,
 }

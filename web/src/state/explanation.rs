@@ -1,6 +1,8 @@
 //! The state of an explanation: a text, and what leaving out each of its words does to the
 //! probabilities.
 
+use std::sync::Arc;
+
 use shared::bundle::TextAnswer;
 use shared::words::counted;
 
@@ -24,6 +26,8 @@ pub struct Explanation {
 #[derive(Debug, Clone)]
 struct Asked {
     explained: Explained,
+    /// The row of the table of many texts whose text it is; `None` for the text in the box.
+    row: Option<usize>,
     batches: Batches,
 }
 
@@ -36,10 +40,12 @@ pub struct Word {
 }
 
 impl Explanation {
-    /// Begins an explanation of the text by these models, if it has words; a previous one ends.
+    /// Begins an explanation of the text by these models, if it has words; a previous one ends. The text is that of a `row`
+    /// of the table of many texts, or the one in the box.
     pub fn begin(
         &mut self,
         text: &str,
+        row: Option<usize>,
         folds: usize,
         models: Models,
         requests: &mut Requests,
@@ -49,9 +55,10 @@ impl Explanation {
             return Vec::new();
         }
         let mut effects = self.close();
-        let mut batches = Batches::new(explained.texts(), BATCH, folds, models);
+        let texts = Arc::new(explained.texts().into_iter().collect());
+        let mut batches = Batches::new(texts, BATCH, folds, models);
         effects.extend(batches.send(requests));
-        self.asked = Some(Asked { explained, batches });
+        self.asked = Some(Asked { explained, row, batches });
         effects
     }
 
@@ -84,8 +91,14 @@ impl Explanation {
         self.asked.as_ref().map(|asked| asked.batches.models())
     }
 
-    pub fn is_open(&self) -> bool {
-        self.asked.is_some()
+    /// Whether the text in the box is explained.
+    pub fn is_of_box(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.row.is_none())
+    }
+
+    /// The row of the table of many texts that is explained.
+    pub fn row(&self) -> Option<usize> {
+        self.asked.as_ref().and_then(|asked| asked.row)
     }
 
     /// The number of words whose change is known, and the number of words.

@@ -70,6 +70,13 @@ impl Gathering {
             .fold((1.0, 0.0), |(low, high), p| (f32::min(low, p), f32::max(high, p)))
     }
 
+    /// The largest spread of a label.
+    pub fn disagreement(&self, text: usize) -> f32 {
+        let labels = self.answers_to(text).next().map_or(0, |answer| answer.probabilities.len());
+        let spreads = (0..labels).map(|label| self.spread(text, label));
+        spreads.map(|(low, high)| high - low).fold(0.0, f32::max)
+    }
+
     /// Whether the text was longer than the models read.
     pub fn is_truncated(&self, text: usize) -> bool {
         self.answers_to(text).any(|answer| answer.truncated)
@@ -99,6 +106,7 @@ mod tests {
         gathering.take(0, answer(&[1.0, 0.75]));
         assert_eq!(gathering.mean(0), [0.75, 0.5]);
         assert_eq!(gathering.spread(0, 1), (0.25, 0.75));
+        assert_eq!(gathering.disagreement(0), 0.5);
         assert_eq!(gathering.answered(), 2);
     }
 
@@ -110,6 +118,7 @@ mod tests {
         gathering.take(0, answer(&[0.5]));
         assert_eq!((gathering.speaker(), gathering.mean(0)), (Some(Models::Final), vec![0.875]));
         assert_eq!(gathering.spread(0, 0), (0.875, 0.875));
+        assert_eq!(gathering.disagreement(0), 0.0);
         assert_eq!(gathering.answered(), 1);
         gathering.take(1, answer(&[0.25]));
         assert_eq!((gathering.speaker(), gathering.mean(0)), (Some(Models::Folds), vec![0.375]));

@@ -2,13 +2,8 @@
 
 use std::sync::Arc;
 
-use super::batches::{Answered, Batches};
-use super::bundle_summary::BundleSummary;
-use crate::models::Models;
-use crate::texts_file::{self, Problem, Row, TextsFile};
-
-/// Bytes of the largest file; `native-train predict` is for larger ones.
-pub const LARGEST_FILE: u64 = 20_000_000;
+use super::table::Table;
+use crate::texts_file::{self, Problem, TextsFile};
 
 /// The texts to classify and their table.
 #[derive(Debug, Clone, Default)]
@@ -20,10 +15,22 @@ pub struct Many {
     line_count: usize,
     /// The chosen file; its texts are classified instead of the lines.
     pub file: Option<TextsFile>,
+    /// The file that is being read.
+    pub reading: Option<Reading>,
     pub problem: Option<Problem>,
     pub job: Job,
-    /// The name of the file that was chosen last.
-    pub(super) file_name: String,
+    /// The number of files chosen so far: news of an earlier one is ignored.
+    pub(super) file_count: u32,
+    /// The number of tables so far.
+    pub(super) table_count: u32,
+}
+
+/// A file that is being read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    pub name: String,
+    /// The bytes of text so far.
+    pub received: u64,
 }
 
 /// The table and whether it is still being filled.
@@ -36,17 +43,15 @@ pub enum Job {
     Done(Table),
 }
 
-/// The texts of a job and the answers so far.
-#[derive(Debug, Clone)]
-pub struct Table {
-    pub(super) ids: Option<Vec<String>>,
-    rows: Vec<Option<Row>>,
-    answered: usize,
-    pub(super) batches: Batches,
-}
-
 impl Job {
     pub fn table(&self) -> Option<&Table> {
+        match self {
+            Self::Idle => None,
+            Self::Running(table) | Self::Stopped(table) | Self::Done(table) => Some(table),
+        }
+    }
+
+    pub(super) fn table_mut(&mut self) -> Option<&mut Table> {
         match self {
             Self::Idle => None,
             Self::Running(table) | Self::Stopped(table) | Self::Done(table) => Some(table),
@@ -58,51 +63,15 @@ impl Job {
     }
 }
 
-impl Table {
-    pub fn new(ids: Option<Vec<String>>, batches: Batches) -> Self {
-        Self { ids, rows: vec![None; batches.texts().len()], answered: 0, batches }
-    }
-
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// The number of texts that have an answer.
-    pub fn answered(&self) -> usize {
-        self.answered
-    }
-
-    pub fn texts(&self) -> &[String] {
-        self.batches.texts()
-    }
-
-    /// The models that answer.
-    pub fn models(&self) -> Models {
-        self.batches.models()
-    }
-
-    pub fn rows(&self) -> &[Option<Row>] {
-        &self.rows
-    }
-
-    /// Fills in the rows of the texts that all of the `expected` models have answered.
-    pub fn settle(&mut self, expected: &[usize], bundle: &BundleSummary) {
-        for Answered { index, probabilities, truncated } in self.batches.settle(expected) {
-            let is_on = bundle.thresholds.apply(&probabilities).collect();
-            self.rows[index] = Some(Row { probabilities, is_on, truncated });
-            self.answered += 1;
-        }
-    }
-}
-
 impl Many {
     pub fn set_lines(&mut self, lines: String) {
         self.line_count = texts_file::lines(&lines).count();
         self.lines = Arc::new(lines);
+    }
+
+    /// Whether the file of this number is being read.
+    pub fn is_reading(&self, file: u32) -> bool {
+        self.reading.is_some() && self.file_count == file
     }
 
     pub fn is_asking(&self, request: u32) -> bool {

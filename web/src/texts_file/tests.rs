@@ -2,8 +2,22 @@
 
 use super::*;
 
+fn read(name: &str, content: &[u8]) -> Result<TextsFile, Problem> {
+    read_in_blocks(name, content, content.len().max(1))
+}
+
+fn read_in_blocks(name: &str, content: &[u8], size: usize) -> Result<TextsFile, Problem> {
+    let mut reader = TextsReader::new(name);
+    content.chunks(size).try_for_each(|block| reader.push(block))?;
+    reader.finish()
+}
+
+fn owned(texts: &Texts) -> Vec<String> {
+    texts.iter().map(str::to_owned).collect()
+}
+
 fn texts(content: &str) -> Vec<String> {
-    read("t.csv", content.as_bytes()).unwrap().texts
+    owned(&read("t.csv", content.as_bytes()).unwrap().texts)
 }
 
 fn problem(content: &[u8]) -> String {
@@ -13,8 +27,8 @@ fn problem(content: &[u8]) -> String {
 #[test]
 fn finds_the_texts_and_the_ids_by_their_columns() {
     let file = read("t.csv", b"Id,content,joy\n7,\"a, \"\"b\"\"\nc\",1\n8,d,0\n").unwrap();
-    assert_eq!(file.texts, ["a, \"b\"\nc", "d"]);
-    assert_eq!(file.ids, Some(vec!["7".to_owned(), "8".to_owned()]));
+    assert_eq!(owned(&file.texts), ["a, \"b\"\nc", "d"]);
+    assert_eq!(owned(&file.ids.unwrap()), ["7", "8"]);
     assert_eq!((file.column.as_deref(), file.notes), (Some("content"), vec![]));
 }
 
@@ -27,7 +41,7 @@ fn a_byte_order_mark_and_line_ends_are_not_part_of_a_text() {
 fn semicolons_tabs_and_utf16_are_read_and_said() {
     let file = read("t.csv", b"id;text\n0;well, well\n").unwrap();
     assert_eq!(
-        (file.texts, file.notes),
+        (owned(&file.texts), file.notes),
         (
             vec!["well, well".to_owned()],
             vec!["The columns are separated by semicolons.".to_owned()],
@@ -37,10 +51,10 @@ fn semicolons_tabs_and_utf16_are_read_and_said() {
     let wide: Vec<u8> = "\u{feff}text\nä\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let file = read("t.csv", &wide).unwrap();
     assert_eq!(
-        (file.texts, file.notes),
+        (owned(&file.texts), file.notes),
         (vec!["ä".to_owned()], vec!["The file is read as UTF-16 (little-endian).".to_owned()],)
     );
-    assert_eq!(read("t.txt", &wide).unwrap().texts, ["text", "ä"]);
+    assert_eq!(owned(&read("t.txt", &wide).unwrap().texts), ["text", "ä"]);
 }
 
 #[test]
@@ -49,7 +63,7 @@ fn a_header_is_no_text() {
     assert_eq!(refused.message, "t.csv has no column `text`. Its first line has `Kommentar`.");
     assert!(refused.remedy.starts_with("If the first line is the column's name"));
     let plain = read("t.txt", b"well, well\n\n\"no\n").unwrap();
-    assert_eq!(plain.texts, ["well, well", "\"no"]);
+    assert_eq!(owned(&plain.texts), ["well, well", "\"no"]);
 }
 
 #[test]
@@ -77,13 +91,29 @@ fn a_malformed_table_is_refused_with_its_line() {
 }
 
 #[test]
-fn the_table_can_be_read_again() {
-    let labels = ["joy".to_owned(), "fear".to_owned()];
-    let row = Row { probabilities: vec![0.75, 0.1], is_on: vec![true, false], truncated: false };
-    let texts = ["a \"b\",\nc".to_owned(), "d".to_owned()];
-    let table = write(&labels, None, &texts, &[Some(row), None]);
-    let wanted = "text,joy,fear,joy_probability,fear_probability\n\
-                  \"a \"\"b\"\",\nc\",1,0,0.75,0.1\nd,,,,\n";
-    assert_eq!(table, wanted);
-    assert_eq!(read("t.csv", table.as_bytes()).unwrap().texts, texts);
+fn blocks_of_any_size_give_the_same_texts() {
+    let table = "\u{feff}id;text\r\n1;größer\r\n2;\"a\n\"\"b\"\"\"\r\n".as_bytes();
+    let long: String = (0..900).map(|line| format!("Zeile {line}: größer\r\n\n")).collect();
+    let wide: Vec<u8> =
+        format!("\u{feff}{long}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (name, content, count) in
+        [("t.csv", table, 2), ("t.txt", long.as_bytes(), 900), ("t.txt", &wide, 900)]
+    {
+        let whole = read(name, content).unwrap();
+        assert_eq!(whole.texts.len(), count);
+        for size in [1, 2, 3, 7, 4095, 4096, 4097] {
+            assert_eq!(read_in_blocks(name, content, size).unwrap(), whole, "{name} by {size}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_turns_out_too_large_is_refused() {
+    let mut reader = TextsReader::new("t.csv.gz");
+    reader.push(b"text\n").unwrap();
+    let block = "another line of text\n".repeat(50_000);
+    let refused = (0..100).find_map(|_| reader.push(block.as_bytes()).err()).unwrap();
+    assert!(refused.message.contains("too large"), "{}", refused.message);
+    assert!(refused.remedy.contains("100 MB"), "{}", refused.remedy);
+    assert!(reader.received() > LARGEST_FILE);
 }

@@ -179,7 +179,7 @@ fn a_visitor_who_declines_is_not_asked_again_and_has_all_the_page_can_do() {
     visitor.wait_for("#explanation[data-state=done]");
     visitor.choose_texts("two.csv", "text\nI love it.\nI am afraid of the dark.\n");
     visitor.classify_them();
-    assert!(visitor.read("#many-table caption").contains("by one model"));
+    assert!(visitor.read("#many-told").contains("by one model"));
     let row = visitor.download_table().swap_remove(1);
     for (label, answer) in alone {
         let there: f64 = row[&format!("{label}_probability")].parse().unwrap();

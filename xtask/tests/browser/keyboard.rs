@@ -41,7 +41,7 @@ fn everything_can_be_done_by_keyboard_alone() {
     visitor.browser.insert("One.\nTwo.");
     visitor.tab_to("#many-run");
     visitor.session().press(&[ENTER]);
-    visitor.wait_until("document.querySelector('#many-table')?.dataset.state === 'done'");
+    visitor.wait_until("document.querySelector('#many-told')?.dataset.state === 'done'");
     visitor.tab_to("#many-download");
 
     visitor.tab_to("#about > summary");

@@ -38,7 +38,7 @@ impl Visitor {
         self.click("#many-run");
         self.wait_at_most(
             PATIENCE,
-            "document.querySelector('#many-table')?.dataset.state === 'done'",
+            "document.querySelector('#many-told')?.dataset.state === 'done'",
         );
     }
 
@@ -122,7 +122,7 @@ fn a_long_table_can_be_stopped() {
     visitor.click("#many-run");
     visitor.wait_until("document.querySelector('#many-progress')?.value > 0");
     visitor.click("#many-cancel");
-    visitor.wait_until("document.querySelector('#many-table')?.dataset.state === 'stopped'");
+    visitor.wait_until("document.querySelector('#many-told')?.dataset.state === 'stopped'");
     // The text box has the models to itself again.
     visitor.classify("And now to something else.");
     visitor.leave();

@@ -42,9 +42,9 @@ fn another_text_ends_it() {
     let asked = request(&explain(&mut state));
     let effects = type_text(&mut state, "so glad!");
     assert!(effects.contains(&Effect::CancelRequest { request: asked }));
-    assert!(!state.explanation.is_open());
+    assert!(!state.explanation.is_of_box());
     answer(&mut state, asked, 0, &[[0.5, 0.5]; 3]);
-    assert!(!state.explanation.is_open());
+    assert!(!state.explanation.is_of_box());
 }
 
 #[test]

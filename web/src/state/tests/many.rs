@@ -31,8 +31,8 @@ fn goes_through_all_lines_in_batches() {
 
     let Job::Done(table) = &state.many.job else { panic!("{:?}", state.many.job) };
     assert_eq!((table.answered(), table.len()), (50, 50));
-    let row = Row { probabilities: vec![0.5, 0.0], is_on: vec![true, false], truncated: false };
-    assert!(table.rows().iter().all(|found| found.as_ref() == Some(&row)));
+    let answer = Answer { probabilities: &[0.5, 0.0], disagreement: 0.0, truncated: false };
+    assert!((0..50).all(|text| table.answers().get(text) == Some(answer)));
     assert_eq!(state.status, "50 texts classified.");
 }
 
@@ -71,38 +71,130 @@ fn a_job_goes_on_without_a_fold_that_fails() {
     assert!(matches!(&state.many.job, Job::Done(table) if table.answered() == 3));
 }
 
+/// What is read from a file of this content.
+fn read(name: &str, content: &[u8]) -> Result<TextsFile, Problem> {
+    let mut reader = TextsReader::new(name);
+    reader.push(content)?;
+    reader.finish()
+}
+
+/// Chooses a file, of which this is read.
+fn choose(state: &mut State, content: &[u8]) {
+    let name = "t.csv".to_owned();
+    let effects = many(state, ManyEvent::FileChosen { name, bytes: content.len() as u64 });
+    let [Effect::ReadFile { file }] = effects[..] else { panic!("{effects:?}") };
+    many(state, ManyEvent::FileRead { file, outcome: read("t.csv", content) });
+}
+
+/// The file that is saved.
+fn saved(state: &mut State) -> String {
+    assert_eq!(many(state, ManyEvent::Download), [Effect::SaveTable { name: "quintet.csv" }]);
+    let table = state.many.job.table().unwrap();
+    table_parts(table, state.model.bundle.as_ref().unwrap()).collect()
+}
+
 #[test]
 fn a_file_comes_before_the_lines_and_its_ids_come_back() {
     let mut state = ready(1);
     many(&mut state, ManyEvent::LinesChanged("a line".to_owned()));
-    let chosen = ManyEvent::FileChosen { name: "t.csv".to_owned(), bytes: 30 };
-    assert_eq!(many(&mut state, chosen), [Effect::ReadFile]);
-    let content = b"id,text\n7,from the file\n".to_vec();
-    many(&mut state, ManyEvent::FileRead { content });
+    choose(&mut state, b"id,text\n7,from the file\n");
     assert_eq!(state.many.text_count(), 1);
     let effects = many(&mut state, ManyEvent::Run);
     assert_eq!(asked(&effects)[0].1, ["from the file"]);
     answer_all(&mut state, 1, effects);
+    assert_eq!(
+        saved(&mut state),
+        "id,text,joy,fear,joy_probability,fear_probability\n7,from the file,1,0,0.5,0\n"
+    );
+}
 
-    let effects = many(&mut state, ManyEvent::Download);
-    let content = "id,text,joy,fear,joy_probability,fear_probability\n\
-                   7,from the file,1,0,0.5,0\n";
-    let download = Effect::Download { name: "quintet.csv".to_owned(), content: content.to_owned() };
-    assert_eq!(effects, [download]);
+#[test]
+fn what_is_saved_can_be_read_again() {
+    let mut state = ready(1);
+    let texts = ["a \"b\",\nc", "d"];
+    choose(&mut state, b"text\n\"a \"\"b\"\",\nc\"\nd\n");
+    let asked = request(&many(&mut state, ManyEvent::Run));
+    many(&mut state, ManyEvent::Cancel);
+    let saved = saved(&mut state);
+    let wanted = "text,joy,fear,joy_probability,fear_probability\n\"a \"\"b\"\",\nc\",,,,\nd,,,,\n";
+    assert_eq!(saved, wanted);
+    let again = read("t.csv", saved.as_bytes()).unwrap().texts;
+    assert_eq!(again.iter().collect::<Vec<_>>(), texts);
+    // A late answer changes nothing.
+    answer(&mut state, asked, 0, &[[0.5, 0.0]; 2]);
+    assert_eq!(state.many.job.table().unwrap().answered(), 0);
 }
 
 #[test]
 fn a_malformed_file_is_refused_and_not_run() {
     let mut state = ready(1);
-    let chosen = ManyEvent::FileChosen { name: "t.csv".to_owned(), bytes: 30 };
-    many(&mut state, chosen);
-    many(&mut state, ManyEvent::FileRead { content: b"id,text\n1,\"open\n".to_vec() });
+    choose(&mut state, b"id,text\n1,\"open\n");
     assert!(state.many.problem.as_ref().unwrap().message.starts_with("t.csv, line 2"));
     assert_eq!(many(&mut state, ManyEvent::Run), []);
 
     let huge = ManyEvent::FileChosen { name: "h.csv".to_owned(), bytes: 3_000_000_000 };
     assert_eq!(many(&mut state, huge), []);
     assert!(state.many.problem.as_ref().unwrap().message.contains("3.00 GB"));
+}
+
+#[test]
+fn a_file_that_is_not_wanted_any_more_is_forgotten() {
+    let mut state = ready(1);
+    let chosen = |name: &str| ManyEvent::FileChosen { name: name.to_owned(), bytes: 30 };
+    many(&mut state, chosen("a.csv"));
+    many(&mut state, chosen("b.csv"));
+    let late = ManyEvent::FileRead { file: 1, outcome: read("a.csv", b"text\na\n") };
+    many(&mut state, late);
+    many(&mut state, ManyEvent::FileProgress { file: 2, received: 20 });
+    let reading = FileReading { name: "b.csv".to_owned(), received: 20 };
+    assert_eq!((state.many.reading.as_ref(), state.many.text_count()), (Some(&reading), 0));
+    many(&mut state, ManyEvent::FileRemoved);
+    assert!(!state.many.is_reading(2));
+    many(&mut state, ManyEvent::FileRead { file: 2, outcome: read("b.csv", b"text\nb\n") });
+    assert_eq!((&state.many.file, &state.many.problem), (&None, &None));
+}
+
+#[test]
+fn rows_are_chosen_and_sorted_while_answers_arrive_and_saved_so() {
+    let mut state = ready(2);
+    choose(&mut state, b"text\na\nb\nc\n");
+    let asked = request(&many(&mut state, ManyEvent::Run));
+    many(&mut state, ManyEvent::Filtered(Filter::Label(0)));
+    many(&mut state, ManyEvent::SortedBy(Key::Disagreement));
+    answer(&mut state, asked, 0, &[[0.5, 0.0], [0.25, 0.0], [0.5, 0.25]]);
+    assert_eq!(state.many.job.table().unwrap().shown(), 0);
+    answer(&mut state, asked, 1, &[[0.75, 0.0], [0.25, 0.5], [1.0, 0.25]]);
+    let table = state.many.job.table().unwrap();
+    assert_eq!((table.shown(), table.len()), (2, 3));
+    assert_eq!(table.answers().get(1).unwrap().disagreement, 0.5);
+    assert_eq!(
+        saved(&mut state),
+        "text,joy,fear,joy_probability,fear_probability\nc,1,1,0.75,0.25\na,1,0,0.625,0\n"
+    );
+    many(&mut state, ManyEvent::Filtered(Filter::NoLabel));
+    assert_eq!(state.many.job.table().unwrap().shown(), 0);
+    // The next table is shown as a whole.
+    many(&mut state, ManyEvent::Run);
+    assert!(state.many.job.table().unwrap().selection().is_plain());
+}
+
+#[test]
+fn a_row_is_explained_until_its_table_goes() {
+    let mut state = ready(1);
+    choose(&mut state, b"text\nso glad\nno\n");
+    let effects = many(&mut state, ManyEvent::Run);
+    let first = request(&effects);
+    answer(&mut state, first, 0, &[[0.75, 0.0], [0.0, 0.5]]);
+    let effects = update(&mut state, Event::Explanation(ExplanationEvent::ExplainRow(0)));
+    assert_eq!(asked(&effects)[0].1, ["so glad", "glad", "so "]);
+    assert_eq!((state.explanation.row(), state.explanation.is_of_box()), (Some(0), false));
+    // Typing does not end it, a row of another table does.
+    ask(&mut state, "text");
+    assert_eq!(state.explanation.row(), Some(0));
+    many(&mut state, ManyEvent::Run);
+    assert_eq!(state.explanation.row(), None);
+    let beyond = Event::Explanation(ExplanationEvent::ExplainRow(2));
+    assert_eq!(update(&mut state, beyond), []);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use shared::{LabelSet, Thresholds};
 use super::*;
 use crate::failure::Failure;
 use crate::models::Models;
-use crate::texts_file::Row;
+use crate::texts_file::{Problem, TextsFile, TextsReader};
 
 /// A page whose models are ready.
 fn ready(folds: usize) -> State {

@@ -51,7 +51,10 @@ fn change_text(state: &mut State, text: String, pause: u32) -> Vec<Effect> {
         return Vec::new();
     }
     // The explanation is about the old text.
-    let mut effects = state.explanation.close();
+    let mut effects = match state.explanation.is_of_box() {
+        true => state.explanation.close(),
+        false => Vec::new(),
+    };
     let composer = &mut state.composer;
     composer.text = text;
     composer.link_note = "";

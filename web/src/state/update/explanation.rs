@@ -9,6 +9,7 @@ use crate::state::page::State;
 pub fn update(state: &mut State, event: ExplanationEvent) -> Vec<Effect> {
     match event {
         ExplanationEvent::Explain => return explain(state),
+        ExplanationEvent::ExplainRow(row) => return explain_row(state, row),
         ExplanationEvent::LabelChosen(label) if label < state.model.label_names().len() => {
             state.explanation.label = label;
         }
@@ -26,7 +27,22 @@ fn explain(state: &mut State) -> Vec<Effect> {
         state.explanation.label = strongest(&reading.gathering.mean(0));
     }
     let models = state.model.for_jobs();
-    state.explanation.begin(&state.composer.text, bundle.folds, models, &mut state.requests)
+    let (text, folds) = (&state.composer.text, bundle.folds);
+    state.explanation.begin(text, None, folds, models, &mut state.requests)
+}
+
+fn explain_row(state: &mut State, row: usize) -> Vec<Effect> {
+    let Some(bundle) = state.model.bundle.as_ref().filter(|_| state.model.can_do_jobs()) else {
+        return Vec::new();
+    };
+    let Some(table) = state.many.job.table().filter(|table| row < table.len()) else {
+        return Vec::new();
+    };
+    if let Some(answer) = table.answers().get(row) {
+        state.explanation.label = strongest(answer.probabilities);
+    }
+    let (text, models) = (table.texts().get(row), state.model.for_jobs());
+    state.explanation.begin(text, Some(row), bundle.folds, models, &mut state.requests)
 }
 
 pub fn take(state: &mut State, request: u32, fold: usize, answers: Vec<TextAnswer>) -> Vec<Effect> {

@@ -1,14 +1,18 @@
-//! Changes of the table of many texts: choosing them, classifying them, saving the table.
+//! Changes of the table of many texts: choosing them, classifying them, choosing and sorting rows, saving the table.
+
+use std::sync::Arc;
 
 use shared::bundle::TextAnswer;
 use shared::words::counted;
 
 use crate::state::batches::Batches;
+use crate::state::bundle_summary::BundleSummary;
 use crate::state::effect::Effect;
 use crate::state::event::ManyEvent;
-use crate::state::many::{Job, LARGEST_FILE, Table};
+use crate::state::many::{Job, Many, Reading};
 use crate::state::page::State;
-use crate::texts_file::{self, Problem};
+use crate::state::table::Table;
+use crate::texts_file::{self, LARGEST_FILE, Problem};
 
 /// Texts in a request: few enough that the table grows several times a second.
 const BATCH: usize = 16;
@@ -20,30 +24,54 @@ pub fn update(state: &mut State, event: ManyEvent) -> Vec<Effect> {
             many.set_lines(lines);
             many.problem = None;
         }
-        ManyEvent::FileChosen { name, bytes } => {
-            many.file = None;
-            many.problem = (bytes > LARGEST_FILE).then(|| Problem::too_large(&name, bytes));
-            many.file_name = name;
-            if many.problem.is_none() {
-                return vec![Effect::ReadFile];
+        ManyEvent::FileChosen { name, bytes } => return choose_file(many, name, bytes),
+        ManyEvent::FileProgress { file, received } if many.is_reading(file) => {
+            if let Some(reading) = &mut many.reading {
+                reading.received = received;
             }
         }
-        ManyEvent::FileRead { content } if content.len() as u64 > LARGEST_FILE => {
-            many.problem = Some(Problem::too_large(&many.file_name, content.len() as u64));
+        ManyEvent::FileRead { file, outcome } if many.is_reading(file) => {
+            many.reading = None;
+            match outcome {
+                Ok(file) => many.file = Some(file),
+                Err(problem) => many.problem = Some(problem),
+            }
         }
-        ManyEvent::FileRead { content } => match texts_file::read(&many.file_name, &content) {
-            Ok(file) => many.file = Some(file),
-            Err(problem) => many.problem = Some(problem),
-        },
-        ManyEvent::FileUnreadable { reason } => {
-            many.problem = Some(Problem::unreadable(&many.file_name, &reason));
-        }
-        ManyEvent::FileRemoved => (many.file, many.problem) = (None, None),
+        // Of a file that is not wanted any more.
+        ManyEvent::FileProgress { .. } | ManyEvent::FileRead { .. } => {}
+        ManyEvent::FileRemoved => (many.file, many.reading, many.problem) = (None, None, None),
         ManyEvent::Run => return run(state),
         ManyEvent::Cancel => return cancel(state),
-        ManyEvent::Download => return download(state),
+        ManyEvent::Filtered(filter) => {
+            change_table(state, |table, bundle| table.choose(filter, bundle));
+        }
+        ManyEvent::SortedBy(key) => change_table(state, |table, bundle| table.sort_by(key, bundle)),
+        ManyEvent::Download => {
+            let has_table = state.many.job.table().is_some();
+            return has_table
+                .then_some(Effect::SaveTable { name: "quintet.csv" })
+                .into_iter()
+                .collect();
+        }
     }
     Vec::new()
+}
+
+fn choose_file(many: &mut Many, name: String, bytes: u64) -> Vec<Effect> {
+    many.file_count += 1;
+    (many.file, many.reading, many.problem) = (None, None, None);
+    if bytes > LARGEST_FILE {
+        many.problem = Some(Problem::too_large(&name, bytes));
+        return Vec::new();
+    }
+    many.reading = Some(Reading { name, received: 0 });
+    vec![Effect::ReadFile { file: many.file_count }]
+}
+
+fn change_table(state: &mut State, change: impl FnOnce(&mut Table, &BundleSummary)) {
+    if let (Some(table), Some(bundle)) = (state.many.job.table_mut(), &state.model.bundle) {
+        change(table, bundle);
+    }
 }
 
 fn run(state: &mut State) -> Vec<Effect> {
@@ -56,11 +84,16 @@ fn run(state: &mut State) -> Vec<Effect> {
     }
     let (ids, texts) = match &many.file {
         Some(file) => (file.ids.clone(), file.texts.clone()),
-        None => (None, texts_file::lines(&many.lines).map(str::to_owned).collect()),
+        None => (None, Arc::new(texts_file::lines(&many.lines).collect())),
     };
     let mut batches = Batches::new(texts, BATCH, bundle.folds, state.model.for_jobs());
-    let effects = batches.send(&mut state.requests);
-    many.job = Job::Running(Table::new(ids, batches));
+    let mut effects = batches.send(&mut state.requests);
+    many.table_count += 1;
+    many.job = Job::Running(Table::new(many.table_count, ids, batches, bundle.labels.len()));
+    // The row that it is about has gone.
+    if state.explanation.row().is_some() {
+        effects.extend(state.explanation.close());
+    }
     effects
 }
 
@@ -108,11 +141,4 @@ pub fn settle(state: &mut State) -> Vec<Effect> {
         state.many.job = Job::Done(table);
     }
     effects
-}
-
-fn download(state: &State) -> Vec<Effect> {
-    let Some(table) = state.many.job.table() else { return Vec::new() };
-    let labels = state.model.label_names();
-    let content = texts_file::write(labels, table.ids.as_deref(), table.texts(), table.rows());
-    vec![Effect::Download { name: "quintet.csv".to_owned(), content }]
 }
