@@ -27,7 +27,9 @@ pub fn build_bench(shell: &Shell, name: &str) -> Result<PathBuf> {
 }
 
 /// Appends rows to a file of them.
-pub fn append(path: &Path, rows: impl ExactSizeIterator<Item = Value>) -> Result<()> {
+pub fn append(path: &Path, rows: impl Iterator<Item = Value>) -> Result<()> {
+    // All are made before the first is written: a row tells whether files differ from the commit, and this file may be one.
+    let rows: Vec<Value> = rows.collect();
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     eprintln!("bench: {} rows for {}", rows.len(), path.display());
     for row in rows {

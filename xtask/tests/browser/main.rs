@@ -22,6 +22,7 @@ mod first_visit;
 mod hosts;
 mod keyboard;
 mod library;
+mod long_table;
 mod many_texts;
 mod numbers;
 mod offline;

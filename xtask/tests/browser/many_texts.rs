@@ -25,7 +25,7 @@ impl Visitor {
         self.wait_until(&mentions("#many-file-name", name));
     }
 
-    fn open_many(&self) {
+    pub fn open_many(&self) {
         if !self.says("document.querySelector('#many').open") {
             self.click("#many > summary");
             self.wait_for("#many-drop");
