@@ -87,10 +87,13 @@ impl<'a> Explanation<'a> {
             explained
                 .note(index, answer.labels.0.iter().map(|(_, label)| label.probability).collect());
         }
+        // The end of the word before, in bytes and in units of UTF-16.
+        let (mut read, mut units) = (0, 0);
         let words = explained.words().iter().enumerate().map(|(index, place)| {
             let text = explained.word(index).unwrap_or_default().to_owned();
-            let start = explained.text()[..place.start].encode_utf16().count();
+            let start = units + explained.text()[read..place.start].encode_utf16().count();
             let end = start + text.encode_utf16().count();
+            (read, units) = (place.end, end);
             Word { text, start, end, change: explained.change(index, label).unwrap_or_default() }
         });
         let (name, of_label) = &answers[0].labels.0[label];
@@ -111,5 +114,40 @@ impl Serialize for Labels<'_> {
             map.serialize_entry(name, label)?;
         }
         map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_words_are_those_of_javascript() {
+        let text = "ach \u{1f600}\u{1f600} größer,  so";
+        let explained = Explained::new(text);
+        let answer = |probability| Answer {
+            labels: Labels(vec![(
+                "joy",
+                Label {
+                    probability,
+                    threshold: 0.5,
+                    on: false,
+                    lowest: probability,
+                    highest: probability,
+                    folds: Vec::new(),
+                },
+            )]),
+            models: Models::Final,
+            truncated: false,
+        };
+        let answers: Vec<Answer<'_>> = [0.75, 0.5, 0.75, 0.75, 1.0].map(answer).into();
+        let explanation = Explanation::new(explained, 0, &answers);
+        let units: Vec<u16> = text.encode_utf16().collect();
+        for word in &explanation.words {
+            let found = String::from_utf16(&units[word.start..word.end]).unwrap();
+            assert_eq!(found, word.text);
+        }
+        let changes: Vec<f32> = explanation.words.iter().map(|word| word.change).collect();
+        assert_eq!(changes, [0.25, 0.0, 0.0, -0.25]);
     }
 }

@@ -1,9 +1,9 @@
 //! The rows of the table of many texts. However many there are, those in sight alone are on the page.
 
-use leptos::ev::resize;
 use leptos::html::Div;
 use leptos::prelude::*;
-use web_sys::{Element, HtmlDivElement};
+use wasm_bindgen::prelude::*;
+use web_sys::{Element, HtmlDivElement, ResizeObserver};
 
 use super::css::{DARK, LIGHT, css_percent};
 use super::window::{Sight, Window};
@@ -51,8 +51,7 @@ pub fn Rows() -> impl IntoView {
         rows.track();
         look();
     });
-    let resized = window_event_listener(resize, move |_| look());
-    on_cleanup(move || resized.remove());
+    look_when_resized(scroller, look);
 
     view! {
         <div
@@ -91,6 +90,23 @@ pub fn Rows() -> impl IntoView {
     }
 }
 
+/// Calls `look` when the box gets another size, as it does when the page gets one, or when the panel around it is opened.
+fn look_when_resized(scroller: NodeRef<Div>, look: impl Fn() + Copy + 'static) {
+    let kept = StoredValue::new_local(None::<(ResizeObserver, Closure<dyn FnMut()>)>);
+    scroller.on_load(move |scroller| {
+        let resized = Closure::<dyn FnMut()>::new(look);
+        let observer = ResizeObserver::new(resized.as_ref().unchecked_ref())
+            .expect("every browser that runs the models has it");
+        observer.observe(&scroller);
+        kept.set_value(Some((observer, resized)));
+    });
+    on_cleanup(move || {
+        if let Some(Some((observer, _))) = kept.try_update_value(Option::take) {
+            observer.disconnect();
+        }
+    });
+}
+
 /// Whether several models answer.
 fn can_disagree(table: &Table, folds: usize) -> bool {
     table.models() == Models::Folds && folds > 1
@@ -127,7 +143,7 @@ fn Head(can_disagree: Memo<bool>) -> impl IntoView {
                 <th scope="col">"Text"</th>
                 {columns}
                 <Show when=move || can_disagree.get()>
-                    <Column name="models differ by".to_owned() by=Key::Disagreement />
+                    <Column name="Models differ by".to_owned() by=Key::Disagreement />
                 </Show>
             </tr>
         </thead>

@@ -52,16 +52,18 @@ fn Choice() -> impl IntoView {
         view! { <option value=label.to_string()>{name}</option> }
     };
     view! {
-        <label for="many-filter">"Show"</label>
-        <select
-            id="many-filter"
-            prop:value=value
-            on:change=move |event| choose(event_target_value(&event))
-        >
-            <option value=ALL>"all texts"</option>
-            {move || labels.get().into_iter().enumerate().map(option).collect_view()}
-            <option value=NO_LABEL>"no label"</option>
-        </select>
+        <div class="field">
+            <label for="many-filter">"Show"</label>
+            <select
+                id="many-filter"
+                prop:value=value
+                on:change=move |event| choose(event_target_value(&event))
+            >
+                <option value=ALL>"all texts"</option>
+                {move || labels.get().into_iter().enumerate().map(option).collect_view()}
+                <option value=NO_LABEL>"no label"</option>
+            </select>
+        </div>
     }
 }
 

@@ -177,8 +177,8 @@ fn rows_are_filtered_sorted_saved_and_explained() {
         "[...document.querySelectorAll('#many-filter option')].find(option => option.text === 'joy').value",
     );
     visitor.choose_rows(joy.as_str().unwrap());
-    visitor.sort_by("models differ by");
-    visitor.wait_until("!!document.querySelector('#many-table th[aria-sort=descending] button[data-column=\"models differ by\"]')");
+    visitor.sort_by("Models differ by");
+    visitor.wait_until("!!document.querySelector('#many-table th[aria-sort=descending] button[data-column=\"Models differ by\"]')");
     visitor.picture("many-texts-chosen");
     let chosen = visitor.rows_on_page("joy");
     assert!(!chosen.is_empty() && chosen.iter().all(|row| row.is_on));
@@ -241,7 +241,9 @@ fn a_hundred_megabytes_are_read_block_by_block() {
     visitor.scroll_table_to(1.0);
     visitor.wait_until("!!document.querySelector('#many-table tr[data-row=\"999999\"]')");
     visitor.scroll_table_to(0.5);
-    visitor.wait_until("Math.abs(document.querySelector('#many-table tbody tr').dataset.row - 500000) < 100");
+    visitor.wait_until(
+        "Math.abs(document.querySelector('#many-table tbody tr').dataset.row - 500000) < 100",
+    );
     visitor.click("#many-cancel");
     visitor.wait_until("document.querySelector('#many-told')?.dataset.state === 'stopped'");
     visitor.leave();

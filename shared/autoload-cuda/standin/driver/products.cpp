@@ -7,6 +7,7 @@
 
 #include "guard.hpp"
 #include "numbers.hpp"
+#include "options.hpp"
 
 using namespace standin;
 
