@@ -5,13 +5,11 @@
 // RIVAL is the rival's folder (models, node modules, web/), PACKAGE our JavaScript package, BUNDLES a folder of bundles. Every
 // side has a page of its own and stays loaded; for each length they take turns. Prints a line of JSON a side and length.
 import fs from "node:fs";
-import http from "node:http";
-import { createRequire } from "node:module";
-import os from "node:os";
 import path from "node:path";
 
+import { launch, median, memoryMib, rounded, serve } from "./chromium.mjs";
+
 const [RIVAL, PACKAGE, BUNDLES, TURNS, ONLY = ""] = process.argv.slice(2);
-const { chromium } = createRequire(path.join(path.resolve(RIVAL), "bench.mjs"))("playwright-core");
 const TEXTS = JSON.parse(fs.readFileSync(path.join(RIVAL, "ours/texts.json"), "utf8"));
 const WARM_UP = 6;
 
@@ -28,18 +26,6 @@ const SIDES = [
   { side: "ours int8, five folds", threads: 2, bundle: "five" },
 ].filter(({ side }) => side.includes(ONLY));
 
-const modules = path.join(RIVAL, "node_modules");
-const MOUNTS = {
-  "/package/": PACKAGE,
-  "/bundles/": BUNDLES,
-  "/ort/": path.join(modules, "onnxruntime-web/dist"),
-  "/tjs/": path.join(modules, "@huggingface/transformers/dist"),
-  "/tjsort/": [path.join(modules, "@huggingface/transformers/node_modules/onnxruntime-web/dist"), path.join(modules, "onnxruntime-web/dist")].find(fs.existsSync),
-  "/tjsmodels/": path.join(RIVAL, "tjsmodels"),
-  "/models/": path.join(RIVAL, "models"),
-  "/": path.join(RIVAL, "web"),
-};
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json" };
 const OURS = `<!doctype html><meta charset="utf-8"><title>bench</title><script type="module">
   import { load } from "/package/quintet.js";
   let ensemble;
@@ -53,87 +39,23 @@ const OURS = `<!doctype html><meta charset="utf-8"><title>bench</title><script t
   window.ready = true;
 </script>`;
 
-let served = 0;
-const server = http.createServer((request, response) => {
-  const url = decodeURIComponent(request.url.split("?")[0]);
-  // What threads ask for; ours needs none of it.
-  const headers = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp", "Cache-Control": "no-store" };
-  if (url === "/ours.html") {
-    response.writeHead(200, { ...headers, "Content-Type": "text/html" });
-    return response.end(OURS);
-  }
-  const mount = Object.keys(MOUNTS).find((mount) => url.startsWith(mount));
-  const file = path.join(MOUNTS[mount], url.slice(mount.length) || "index.html");
-  if (!fs.existsSync(file) || fs.statSync(file).isDirectory()) {
-    response.writeHead(404, headers);
-    return response.end();
-  }
-  const size = fs.statSync(file).size;
-  response.writeHead(200, { ...headers, "Content-Type": TYPES[path.extname(file)] ?? "application/octet-stream", "Content-Length": size });
-  if (request.method === "HEAD") return response.end();
-  served += size;
-  fs.createReadStream(file).pipe(response);
-});
-await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-const site = `http://127.0.0.1:${server.address().port}`;
-
-const profile = fs.mkdtempSync(path.join(os.tmpdir(), "bench-browser-"));
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  headless: true,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"],
-});
-
-// Chromium's processes for pages: children of the one with our profile.
-function renderers() {
-  const parentOf = (pid) => +fs.readFileSync(`/proc/${pid}/status`, "utf8").match(/PPid:\s+(\d+)/)[1];
-  const command = (pid) => fs.readFileSync(`/proc/${pid}/cmdline`, "utf8");
-  return fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).filter((pid) => {
-    try {
-      if (!command(pid).includes("--type=renderer")) return false;
-      for (let at = parentOf(pid), steps = 0; at > 1 && steps < 6; at = parentOf(at), steps++) if (command(at).includes(profile)) return true;
-    } catch {} // it has ended meanwhile
-    return false;
-  });
-}
-
-// Of all pages: those that are not asked do nothing.
-function cpuMs() {
-  let ns = 0;
-  for (const pid of renderers()) {
-    try {
-      for (const task of fs.readdirSync(`/proc/${pid}/task`)) ns += +fs.readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0];
-    } catch {}
-  }
-  return ns / 1e6;
-}
-
-function memoryMib(pids) {
-  const resident = pids.map((pid) => {
-    try {
-      const status = fs.readFileSync(`/proc/${pid}/status`, "utf8");
-      return ["VmRSS", "VmHWM"].map((field) => Math.round(+status.match(new RegExp(`${field}:\\s+(\\d+)`))[1] / 1024));
-    } catch {
-      return [0, 0];
-    }
-  });
-  return resident.sort((a, b) => b[0] - a[0])[0] ?? [null, null];
-}
+const site = await serve({ rival: RIVAL, ours: PACKAGE, bundles: BUNDLES, scripts: { "/ours.html": OURS } });
+const { context, renderers, cpuMs, close } = await launch(RIVAL);
 
 async function open(side) {
   const before = new Set(renderers());
-  served = 0;
-  const page = await browser.newPage();
+  site.served = 0;
+  const page = await context.newPage();
   const start = performance.now();
   side.page = page;
   if (side.bundle) {
-    await page.goto(`${site}/ours.html`);
+    await page.goto(`${site.address}/ours.html`);
     await page.waitForFunction("window.ready");
     side.load_ms = await page.evaluate((bundle) => window.load(bundle), `/bundles/${side.bundle}/`);
     side.run = ({ text }, runs) => page.evaluate(([text, runs]) => window.classify(text, runs), [text, runs]);
     side.logits = ({ folds }) => folds.map((p) => Math.log(p / (1 - p)));
   } else {
-    await page.goto(site);
+    await page.goto(site.address);
     await page.waitForFunction("window.ready");
     await page.evaluate(() => startWorker("/worker.js"));
     const call = (op, given) => page.evaluate(([op, given]) => call(op, given), [op, given]);
@@ -151,12 +73,9 @@ async function open(side) {
   }
   await side.run(TEXTS[16], 1);
   side.first_answer_ms = performance.now() - start;
-  side.download_mb = served / 1e6;
+  side.download_mb = site.served / 1e6;
   side.pids = renderers().filter((pid) => !before.has(pid));
 }
-
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
-const rounded = (value, digits) => (value === null ? null : +value.toFixed(digits));
 
 for (const side of SIDES) {
   await open(side);
@@ -194,6 +113,5 @@ for (const [length, text] of Object.entries(TEXTS)) {
     }));
   }
 }
-await browser.close();
-fs.rmSync(profile, { recursive: true, force: true });
+await close();
 process.exit(0);

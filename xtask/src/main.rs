@@ -52,6 +52,8 @@ enum Bench {
     Cpu(bench::cpu::Arguments),
     /// The models in Chromium, beside onnxruntime-web and transformers.js.
     Browser(bench::browser::Arguments),
+    /// A list of texts in Chromium, beside transformers.js' batches.
+    Lists(bench::lists::Arguments),
     /// A base model's linear layers in Chromium, shape by shape.
     Linear,
 }
@@ -78,6 +80,7 @@ fn run(command: Command) -> Result<()> {
         Command::Package => package::run(&workspace),
         Command::Bench(Bench::Cpu(arguments)) => bench::cpu::run(&workspace, &arguments),
         Command::Bench(Bench::Browser(arguments)) => bench::browser::run(&workspace, &arguments),
+        Command::Bench(Bench::Lists(arguments)) => bench::lists::run(&workspace, &arguments),
         Command::Bench(Bench::Linear) => bench::linear::run(&workspace),
         Command::Small => small::run(&workspace),
         Command::Cuda(command) => cuda::run(&workspace, &command),

@@ -5,7 +5,7 @@
 //! measuring is `bench/browser.mjs`'s, in Node, for the rival's browser driver is a Node module.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
@@ -44,34 +44,66 @@ pub struct Arguments {
 
 pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let shell = Shell::new(workspace);
-    let recipe = workspace.shared_data().join(RECIPE);
-    ensure!(
-        recipe.is_dir(),
-        "no recipe for the rival at {}: QUINTET_SHARED names the folder that has `{RECIPE}`",
-        recipe.display()
-    );
-    let rival = workspace.target.join("bench-browser");
-    prepare_rival(&shell, &recipe, &rival)?;
-    let bundles = rival.join("bundles");
-    prepare_bundles(&shell, &rival, &bundles)?;
-    package::run(workspace)?;
-
-    machine::warn_if_busy();
-    let mut command = shell.command("node");
-    command.arg(MEASURE).arg(&rival).arg(Site::of(workspace).package).arg(&bundles);
-    command.args([&arguments.turns.to_string(), &arguments.only]);
-    command.env("CHROMIUM", Programs::find(&shell)?.chromium).stderr(Stdio::inherit());
-    let output = command.output().context("cannot start node: it is needed for the rival")?;
-    ensure!(output.status.success(), "{MEASURE} failed: see its message above");
-    let rows: Vec<Value> = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .map(serde_json::from_str)
-        .collect::<Result<_, _>>()
-        .context("what the measuring printed is no JSON")?;
+    let turns = arguments.turns.to_string();
+    let rows =
+        Sides::prepare(workspace, &shell)?.measure(&shell, MEASURE, &[&turns, &arguments.only])?;
     ensure!(!rows.is_empty(), "no side has `{}` in its name", arguments.only);
     print_table(&rows);
     print_ratios(&rows);
-    let described = rows.iter().map(|row| described(&shell, row));
+    append_described(workspace, &shell, "browser", &rows)
+}
+
+/// The folders of both sides.
+pub(super) struct Sides {
+    /// The rival's models and modules.
+    pub rival: PathBuf,
+    /// Our JavaScript package.
+    package: PathBuf,
+    /// Our bundles of the same weights.
+    bundles: PathBuf,
+}
+
+impl Sides {
+    /// Sets up or builds what is missing.
+    pub fn prepare(workspace: &Workspace, shell: &Shell) -> Result<Self> {
+        let recipe = workspace.shared_data().join(RECIPE);
+        ensure!(
+            recipe.is_dir(),
+            "no recipe for the rival at {}: QUINTET_SHARED names the folder that has `{RECIPE}`",
+            recipe.display()
+        );
+        let rival = workspace.target.join("bench-browser");
+        prepare_rival(shell, &recipe, &rival)?;
+        let bundles = rival.join("bundles");
+        prepare_bundles(shell, &rival, &bundles)?;
+        package::run(workspace)?;
+        Ok(Self { rival, package: Site::of(workspace).package, bundles })
+    }
+
+    /// The rows that a script for Node prints; the folders are its first arguments, `more` follow.
+    pub fn measure(&self, shell: &Shell, script: &str, more: &[&str]) -> Result<Vec<Value>> {
+        machine::warn_if_busy();
+        let mut command = shell.command("node");
+        command.arg(script).arg(&self.rival).arg(&self.package).arg(&self.bundles).args(more);
+        command.env("CHROMIUM", Programs::find(shell)?.chromium).stderr(Stdio::inherit());
+        let output = command.output().context("cannot start node: it is needed for the rival")?;
+        ensure!(output.status.success(), "{script} failed: see its message above");
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()
+            .context("what the measuring printed is no JSON")
+    }
+}
+
+/// Appends rows to the file of browsers' rows, with where and when they were measured.
+pub(super) fn append_described(
+    workspace: &Workspace,
+    shell: &Shell,
+    bench: &str,
+    rows: &[Value],
+) -> Result<()> {
+    let described = rows.iter().map(|row| described(shell, bench, row));
     append(&workspace.root.join(ROWS), described)
 }
 
@@ -194,16 +226,16 @@ fn print_ratios(rows: &[Value]) {
     }
 }
 
-fn number(row: &Value, field: &str) -> f64 {
+pub(super) fn number(row: &Value, field: &str) -> f64 {
     row[field].as_f64().unwrap_or(f64::NAN)
 }
 
-fn described(shell: &Shell, row: &Value) -> Value {
+fn described(shell: &Shell, bench: &str, row: &Value) -> Value {
     let mut described = json!({
         "date": machine::today(),
         "commit": machine::commit(shell),
         "machine": machine::description(),
-        "bench": "browser",
+        "bench": bench,
         "load": machine::load(),
     });
     let (Some(all), Some(row)) = (described.as_object_mut(), row.as_object()) else {

@@ -4,5 +4,6 @@ pub mod browser;
 mod contender;
 pub mod cpu;
 pub mod linear;
+pub mod lists;
 pub(crate) mod machine;
 mod rows;
