@@ -274,10 +274,13 @@ fn scheduler(manifest: &Manifest, settings: &Settings) -> (Scheduler, u64) {
     };
     let planned = plan::most_held(&shares, one, common);
     let bytes: Vec<u64> = manifest.shards().iter().map(|shard| shard.bytes).collect();
+    let final_bytes = if final_model.is_some() { one } else { 0 };
+    let copies = plan::copies(&shares, &resident, final_bytes, machine);
     let mut scheduler = Scheduler::new(shares, machine.cores, shards_of.collect(), &bytes);
     if final_model.is_some() {
         scheduler = scheduler.with_final_model();
     }
+    scheduler = scheduler.with_helpers(&copies);
     if *models == Models::Both {
         scheduler.load_folds();
     }

@@ -81,6 +81,35 @@ pub fn with_final_model(
     std::iter::once(alone).chain(folds).collect()
 }
 
+/// The models that helpers hold copies of while there is a long list: several of each, if cores and memory are left beside
+/// the plan's workers. Without a final model `final_bytes` is 0; with one, it is copied while no fold is in memory.
+pub fn copies(
+    shares: &[Share],
+    resident_bytes: &[u64],
+    final_bytes: u64,
+    machine: &Machine,
+) -> Vec<usize> {
+    let folds = resident_bytes.len();
+    let used = if machine.cores > 2 { (machine.cores / 2).max(2) } else { machine.cores };
+    // As many of each: a list takes as long as the model with the fewest.
+    let copies = |models: usize, bytes: u64| {
+        let room = machine.budget() / bytes.max(1);
+        (used / models.max(1)).min(room as usize).saturating_sub(1)
+    };
+    let mut all = Vec::new();
+    let in_memory: usize = shares.iter().map(|share| share.capacity).sum();
+    let has_final_model = final_bytes > 0;
+    if shares.len() == in_memory && in_memory == folds + usize::from(has_final_model) {
+        for _ in 0..copies(folds, resident_bytes.iter().sum()) {
+            all.extend(0..folds);
+        }
+    }
+    if has_final_model {
+        all.extend(std::iter::repeat_n(folds, copies(1, final_bytes)));
+    }
+    all
+}
+
 /// The memory that the weights take at most by a plan, for models of `resident_bytes` each.
 pub fn most_held(plan: &[Share], resident_bytes: u64, common_bytes: u64) -> u64 {
     let own = resident_bytes.saturating_sub(common_bytes);
@@ -184,6 +213,32 @@ mod tests {
         // 1.6 GiB of 4 hold five of 320 MiB, the final model among them.
         assert_eq!(shares(5, 320, 8, 4).len(), 5);
         assert_eq!(with(5, 320)[1..].iter().map(|(_, capacity)| capacity).sum::<usize>(), 4);
+    }
+
+    #[test]
+    fn helpers_have_copies_where_cores_and_memory_are_left() {
+        const NONE: [usize; 0] = [];
+        let copies_of = |folds: usize, mib: u64, final_mib: u64, cores: usize, gib: u64| {
+            let machine = Machine { cores, memory_bytes: gib * GIB };
+            let resident = vec![mib * MIB; folds];
+            let shares = match final_mib {
+                0 => plan(&resident, 0, &machine),
+                _ => with_final_model(&resident, final_mib * MIB, 0, &machine),
+            };
+            copies(&shares, &resident, final_mib * MIB, &machine)
+        };
+        assert_eq!(copies_of(1, 300, 0, 2, 8), [0]);
+        assert_eq!(copies_of(1, 300, 0, 1, 8), NONE);
+        // Of eight cores four, of which 1.6 GiB of 4 would hold five.
+        assert_eq!(copies_of(1, 300, 0, 8, 4), [0, 0, 0]);
+        assert_eq!(copies_of(1, 700, 0, 8, 4), [0]);
+        // Two for each, or none.
+        assert_eq!(copies_of(2, 300, 0, 8, 8), [0, 1]);
+        assert_eq!(copies_of(3, 300, 0, 8, 8), NONE);
+        assert_eq!(copies_of(5, 20, 0, 2, 8), NONE);
+        assert_eq!(copies_of(5, 300, 300, 4, 8), [5]);
+        // Folds that take turns have no room for copies.
+        assert_eq!(copies_of(2, 900, 0, 8, 4), NONE);
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //!   memory back. To the scheduler it is one more fold, the last one.
 //! - While nobody looks at the page, its workers end; the next question, or the visitor's return, starts them again.
 //! - A worker that cannot hold all of its folds drops one that has nothing left to answer for one that has.
+//! - Where there are more cores than folds, helpers hold copies of them while there is a long list.
 
 use super::event::PoolEvent;
 use crate::failure::Failure;
@@ -23,6 +24,7 @@ use crate::protocol::{FromWorker, ToWorker};
 
 mod cold;
 mod final_model;
+mod helpers;
 mod loading;
 mod queue;
 mod rest;
@@ -31,8 +33,9 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use queue::{Holder, Next};
 pub use state::{Action, Scheduler, ShardsOfFold};
-use state::{Cold, FoldState, Residence, WorkerPhase};
+use state::{Cold, FoldState, Residence, WorkerPhase, WorkerState};
 
 impl Scheduler {
     /// Starts the workers. `cached` says of each shard whether the cache has it.
@@ -48,7 +51,8 @@ impl Scheduler {
 
     /// Loads the folds, where only the final model was loaded before.
     pub fn load_folds(&mut self) -> Vec<Action> {
-        for fold in &mut self.folds {
+        self.dismiss_helpers();
+        for fold in &mut self.folds[..self.models] {
             if fold.residence == Residence::Unasked {
                 fold.residence = Residence::Waiting;
             }
@@ -86,10 +90,12 @@ impl Scheduler {
                 }
             }
             FromWorker::Loaded { fold } => {
+                let fold = self.place_of(worker, fold);
                 self.workers[worker].loading = None;
                 self.folds[fold].residence = Residence::Resident;
                 self.folds[fold].forget_cold();
-                if !std::mem::replace(&mut self.folds[fold].is_announced, true) {
+                let was_announced = std::mem::replace(&mut self.folds[fold].is_announced, true);
+                if !was_announced && !self.folds[fold].is_copy {
                     self.report(PoolEvent::FoldReady { fold });
                 }
             }
@@ -97,11 +103,18 @@ impl Scheduler {
             FromWorker::ColdFailed { fold, failure } => self.cold_not_loaded(worker, fold, failure),
             FromWorker::Answer { ticket, fold, answers } => {
                 self.workers[worker].busy = None;
-                if let Some(event) = self.queue.answer(ticket, fold, answers) {
+                let event = self.queue.answer(worker, ticket, fold, answers);
+                // A copy may have been asked about a text whose rows its original has.
+                let is_late = |event: &PoolEvent| {
+                    matches!(event, PoolEvent::NeedsCold { .. }) && self.folds[fold].has_cold()
+                };
+                if let Some(event) = event.filter(|event| !is_late(event)) {
                     self.report(event);
                 }
             }
-            FromWorker::Failed { fold, failure } => self.failed(worker, fold, failure),
+            FromWorker::Failed { fold, failure } => {
+                self.failed(worker, self.place_of(worker, fold), failure);
+            }
             FromWorker::OutOfMemory => self.died(worker, Failure::OutOfMemory),
         }
         self.proceed()
@@ -117,11 +130,14 @@ impl Scheduler {
     pub fn classify(&mut self, request: u32, texts: Vec<String>, models: Models) -> Vec<Action> {
         let count = self.fold_count();
         if texts.is_empty() {
-            for fold in (0..self.folds.len()).filter(|&fold| models.have(fold, count)) {
+            for fold in (0..self.models).filter(|&fold| models.have(fold, count)) {
                 self.report(PoolEvent::Answer { request, fold, answers: Vec::new() });
             }
         } else {
-            let asked = (0..self.folds.len()).map(|fold| models.have(fold, count)).collect();
+            if texts.len() == 1 && !self.queue.has_list() {
+                self.dismiss_helpers();
+            }
+            let asked = (0..self.models).map(|fold| models.have(fold, count)).collect();
             self.queue.add(request, texts, asked);
         }
         self.recall_final_model();
@@ -150,7 +166,7 @@ impl Scheduler {
 
     /// Loads again what has failed.
     pub fn retry(&mut self) -> Vec<Action> {
-        for fold in &mut self.folds {
+        for fold in &mut self.folds[..self.models] {
             if fold.residence == Residence::Failed {
                 fold.residence = Residence::Waiting;
             }
@@ -194,9 +210,15 @@ impl Scheduler {
         if worker.phase == WorkerPhase::Down {
             return;
         }
+        if self.folds[worker.folds[0]].is_copy {
+            self.lose_helper(index);
+            return;
+        }
         let last_time = worker.was_restarted;
         let loading_cold = worker.loading_cold.take();
         (worker.loading, worker.busy, worker.was_restarted) = (None, None, true);
+        self.queue.take_back(index);
+        let worker = &mut self.workers[index];
         if failure == Failure::OutOfMemory {
             worker.capacity = 1;
             if !std::mem::replace(&mut self.is_short, true) {
@@ -237,14 +259,15 @@ impl Scheduler {
 
     /// Gives each idle worker something to do, if there is anything.
     fn proceed(&mut self) -> Vec<Action> {
-        let out: Vec<bool> = self.folds.iter().map(FoldState::is_out).collect();
+        let out: Vec<bool> = self.folds[..self.models].iter().map(FoldState::is_out).collect();
         self.queue.forget_finished(&out);
         self.dismiss_final_model();
+        self.call_helpers();
         for worker in 0..self.workers.len() {
             self.dispatch(worker);
         }
         self.load_next_cold();
-        for fold in self.in_order() {
+        for fold in self.in_order().chain(self.models..self.folds.len()) {
             self.load_if_due(fold);
         }
         self.load_cached_cold();
@@ -259,12 +282,20 @@ impl Scheduler {
         }
         let resident = state.folds.iter().copied();
         let resident = resident.filter(|&fold| self.folds[fold].residence == Residence::Resident);
-        let resident = resident.map(|fold| (fold, self.folds[fold].has_cold()));
+        let resident = resident.map(|fold| {
+            let FoldState { model, .. } = self.folds[fold];
+            let holds =
+                |other: &&FoldState| other.model == model && other.residence == Residence::Resident;
+            let sharers = self.folds.iter().filter(holds).count();
+            Holder { model, has_cold: self.folds[fold].has_cold(), sharers }
+        });
         let busy = self.workers.iter().filter(|worker| worker.busy.is_some()).count();
-        let most_left = if busy < self.cores { usize::MAX } else { self.workers.len() };
-        if let Some((ticket, fold, texts)) = self.queue.next(resident, most_left) {
-            self.workers[worker].busy = Some((ticket, fold));
-            self.send(worker, ToWorker::Classify { ticket, fold, texts });
+        let holds_folds = |worker: &&WorkerState| !self.folds[worker.folds[0]].is_copy;
+        let workers = self.workers.iter().filter(holds_folds).count();
+        let most_left = if busy < self.cores { usize::MAX } else { workers };
+        if let Some(Next { ticket, model, texts }) = self.queue.next(worker, resident, most_left) {
+            self.workers[worker].busy = Some(self.place_of(worker, model));
+            self.send(worker, ToWorker::Classify { ticket, fold: model, texts });
         }
     }
 }

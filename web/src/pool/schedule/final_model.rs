@@ -14,6 +14,7 @@ impl Scheduler {
             return;
         }
         let worker = self.folds[last].worker;
+        self.queue.take_back(worker);
         let state = &mut self.folds[last];
         (state.residence, state.is_announced, state.had_cold) =
             (Residence::Dismissed, false, false);

@@ -27,8 +27,7 @@ impl Scheduler {
                 self.fail(fold, Failure::OutOfMemory);
                 return;
             }
-            let busy = state.busy.map(|(_, fold)| fold);
-            let idle = |fold: &usize| busy != Some(*fold) && !self.has_work(*fold);
+            let idle = |fold: &usize| state.busy != Some(*fold) && !self.has_work(*fold);
             let Some(done) = resident.into_iter().find(idle) else { return };
             self.folds[done].residence = Residence::Parked;
             self.folds[done].forget_cold();
@@ -36,12 +35,13 @@ impl Scheduler {
         }
         self.folds[fold].residence = Residence::Loading;
         self.workers[worker].loading = Some(fold);
-        self.send(worker, ToWorker::Load { fold });
+        self.send(worker, ToWorker::Load { fold: self.folds[fold].model });
     }
 
     /// Whether a fold has texts to answer, now or once it has its cold rows.
     fn has_work(&self, fold: usize) -> bool {
-        self.queue.is_pending(fold, self.folds[fold].may_get_cold())
+        let fold = &self.folds[fold];
+        self.queue.is_pending(fold.model, fold.may_get_cold())
     }
 
     /// Whether a fold that takes turns is loaded for its cold rows: it has not had them yet, and no other fold
@@ -72,10 +72,15 @@ impl Scheduler {
 
     /// Notes that a worker could not load a fold or classify with it.
     pub(super) fn failed(&mut self, worker: usize, fold: usize, failure: Failure) {
-        let state = &mut self.workers[worker];
-        if state.busy.is_some_and(|(_, busy)| busy == fold) {
-            state.busy = None;
+        if self.folds[fold].is_copy {
+            self.lose_helper(worker);
+            return;
         }
+        if self.workers[worker].busy == Some(fold) {
+            self.workers[worker].busy = None;
+            self.queue.take_back(worker);
+        }
+        let state = &mut self.workers[worker];
         if state.loading == Some(fold) {
             state.loading = None;
             // The cancel reported it. If a retry came in between, it is loaded again.
@@ -97,7 +102,7 @@ impl Scheduler {
 
     /// Fails all folds and cold rows that are not loaded and would have to be downloaded.
     pub(super) fn fail_unfinished(&mut self, failure: &Failure) {
-        for fold in 0..self.folds.len() {
+        for fold in 0..self.models {
             if matches!(self.folds[fold].residence, Residence::Waiting | Residence::Loading) {
                 self.fail(fold, failure.clone());
             } else if self.is_cold_unfinished(fold) {

@@ -13,6 +13,7 @@ impl Scheduler {
         if is_at_work || !is_complete || self.is_uncached || !self.queue.is_empty() {
             return Vec::new();
         }
+        self.dismiss_helpers();
         for (index, worker) in self.workers.iter_mut().enumerate() {
             if worker.phase == WorkerPhase::Up {
                 (worker.phase, worker.was_restarted) = (WorkerPhase::Down, false);

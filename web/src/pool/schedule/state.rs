@@ -29,8 +29,10 @@ pub enum Action {
 
 /// The pool's decisions as a state machine; `schedule.rs` has its steps.
 pub struct Scheduler {
-    /// The folds, and after them the final model, if it is loaded, too.
+    /// The folds, after them the final model, if it is loaded, too, and after these the copies of models.
     pub(super) folds: Vec<FoldState>,
+    /// The number of folds, the final model among them and no copies.
+    pub(super) models: usize,
     /// The index of the final model in `folds`.
     pub(super) final_model: Option<usize>,
     /// Whether `start` was called.
@@ -46,8 +48,11 @@ pub struct Scheduler {
     pub(super) actions: Vec<Action>,
 }
 
-/// A fold and what is known about it.
+/// A fold, or a copy of one, and what is known about it.
 pub struct FoldState {
+    /// The index by which its worker and the queue know it: a copy's is that of its original.
+    pub model: usize,
+    pub is_copy: bool,
     pub worker: usize,
     pub hot_shards: Vec<usize>,
     pub cold_shards: Vec<usize>,
@@ -62,7 +67,7 @@ pub struct FoldState {
 /// The place of a fold's hot rows and layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Residence {
-    /// The visitor has not asked for the fold.
+    /// The visitor has not asked for the fold, or no list needs the copy.
     Unasked,
     /// The rows are not loaded yet.
     Waiting,
@@ -85,6 +90,8 @@ pub enum Cold {
     /// The rows are in memory, or the bundle has none.
     Here,
     Failed,
+    /// The rows are never loaded: a copy leaves the texts that need them to its original.
+    Never,
 }
 
 /// A worker and what it was told to do.
@@ -97,8 +104,8 @@ pub struct WorkerState {
     pub loading: Option<usize>,
     /// The fold whose cold rows it is loading.
     pub loading_cold: Option<usize>,
-    /// The ticket and the fold of the texts that it is classifying.
-    pub busy: Option<(u32, usize)>,
+    /// The fold with which it is classifying.
+    pub busy: Option<usize>,
     pub was_restarted: bool,
 }
 
@@ -129,6 +136,8 @@ impl Scheduler {
             owner.expect("the plan gives every fold a worker")
         };
         let folds = shards_of.into_iter().enumerate().map(|(fold, shards)| FoldState {
+            model: fold,
+            is_copy: false,
             worker: owner(fold),
             cold: if shards.cold.is_empty() { Cold::Here } else { Cold::Waiting },
             hot_shards: shards.hot,
@@ -141,17 +150,11 @@ impl Scheduler {
         let shards_of = |fold: &FoldState| [&fold.hot_shards[..], &fold.cold_shards].concat();
         let mut shards = Shards::new(shard_bytes);
         shards.want_only(&folds.iter().flat_map(shards_of).collect::<Vec<_>>());
-        let workers = shares.into_iter().map(|Share { folds, capacity }| WorkerState {
-            folds,
-            capacity,
-            phase: WorkerPhase::Down,
-            loading: None,
-            loading_cold: None,
-            busy: None,
-            was_restarted: false,
-        });
+        let workers = shares.into_iter();
+        let workers = workers.map(|Share { folds, capacity }| WorkerState::new(folds, capacity));
         Self {
             queue: Queue::default(),
+            models: folds.len(),
             folds,
             final_model: None,
             is_started: false,
@@ -176,9 +179,36 @@ impl Scheduler {
         self
     }
 
+    /// Lets workers beyond those of the plan hold copies of these models while there is a long list (see `helpers`).
+    pub fn with_helpers(mut self, copied: &[usize]) -> Self {
+        for &model in copied {
+            let (seat, worker) = (self.folds.len(), self.workers.len());
+            let original = &self.folds[model];
+            self.folds.push(FoldState {
+                model,
+                is_copy: true,
+                worker,
+                cold: if original.cold_shards.is_empty() { Cold::Here } else { Cold::Never },
+                hot_shards: original.hot_shards.clone(),
+                cold_shards: Vec::new(),
+                residence: Residence::Unasked,
+                had_cold: false,
+                is_announced: false,
+            });
+            self.workers.push(WorkerState::new(vec![seat], 1));
+        }
+        self
+    }
+
     /// The number of folds, the final model not counted.
     pub(super) fn fold_count(&self) -> usize {
-        self.final_model.unwrap_or(self.folds.len())
+        self.final_model.unwrap_or(self.models)
+    }
+
+    /// The index in `folds` of a worker's model.
+    pub(super) fn place_of(&self, worker: usize, model: usize) -> usize {
+        let mut folds = self.workers[worker].folds.iter().copied();
+        folds.find(|&fold| self.folds[fold].model == model).unwrap_or(model)
     }
 
     /// Folds and final model in the order in which they are loaded: the final model first.
@@ -207,7 +237,7 @@ impl FoldState {
 
     /// Whether texts that wait for the fold's cold rows may still get them.
     pub fn may_get_cold(&self) -> bool {
-        self.cold != Cold::Failed
+        !matches!(self.cold, Cold::Failed | Cold::Never)
     }
 
     /// Notes that the fold has left memory, and its cold rows with it.
@@ -219,6 +249,18 @@ impl FoldState {
 }
 
 impl WorkerState {
+    fn new(folds: Vec<usize>, capacity: usize) -> Self {
+        Self {
+            folds,
+            capacity,
+            phase: WorkerPhase::Down,
+            loading: None,
+            loading_cold: None,
+            busy: None,
+            was_restarted: false,
+        }
+    }
+
     pub fn is_loading(&self) -> bool {
         self.loading.is_some() || self.loading_cold.is_some()
     }

@@ -2,6 +2,7 @@
 
 mod cold;
 mod final_model;
+mod helpers;
 mod rest;
 
 use shared::bundle::TextAnswer;
@@ -76,6 +77,11 @@ fn texts(count: usize) -> Vec<String> {
     vec!["text".to_owned(); count]
 }
 
+/// Texts of which eight make a slice.
+fn long_texts(count: usize) -> Vec<String> {
+    vec!["x".repeat(112); count]
+}
+
 fn answers(count: usize) -> Vec<TextAnswer> {
     vec![TextAnswer { probabilities: vec![0.5], truncated: false }; count]
 }
@@ -144,7 +150,7 @@ fn progress_counts_a_shared_shard_once_and_never_goes_back() {
 fn a_long_request_goes_in_slices_and_a_single_text_goes_first() {
     let mut scheduler = listening(1);
     load(&mut scheduler, 0, 0);
-    assert_eq!(questions(&scheduler.classify(1, texts(20), Models::Folds)), [(0, 0, 0, 8)]);
+    assert_eq!(questions(&scheduler.classify(1, long_texts(20), Models::Folds)), [(0, 0, 0, 8)]);
     assert_eq!(scheduler.classify(2, texts(1), Models::Folds), []);
     let answer = |ticket, count| FromWorker::Answer { ticket, fold: 0, answers: said(count) };
     assert_eq!(questions(&scheduler.message(0, answer(0, 8))), [(0, 1, 0, 1)]);
@@ -158,7 +164,7 @@ fn a_long_request_goes_in_slices_and_a_single_text_goes_first() {
 fn texts_go_by_length_and_come_back_in_their_order() {
     let mut scheduler = listening(1);
     load(&mut scheduler, 0, 0);
-    // Two that fill a slice each, between short ones.
+    // Two that are a slice each, between short ones.
     let lengths = [3, 2000, 1, 2500, 2];
     let request: Vec<String> = lengths.iter().map(|&length| "x".repeat(length)).collect();
     let says = |length: usize| TextAnswer { probabilities: vec![length as f32], truncated: false };
@@ -177,7 +183,7 @@ fn texts_go_by_length_and_come_back_in_their_order() {
         slices.push(texts);
         actions = scheduler.message(0, FromWorker::Answer { ticket, fold: 0, answers });
     };
-    assert_eq!(slices, [vec![1, 2, 3, 2000], vec![2500]]);
+    assert_eq!(slices, [vec![2500], vec![2000], vec![1, 2, 3]]);
     let answers = lengths.map(says).to_vec();
     assert_eq!(answered, [PoolEvent::Answer { request: 1, fold: 0, answers }]);
 }

@@ -125,7 +125,7 @@ fn answers_that_came_before_the_rare_word_keep_their_places() {
 fn cold_rows_that_come_while_a_slice_is_at_the_worker_do_not_mix_it_up() {
     let mut scheduler = listening_with_cold(&[(&[0], 1)]);
     load(&mut scheduler, 0, 0);
-    scheduler.classify(1, texts(10), Models::Folds);
+    scheduler.classify(1, long_texts(10), Models::Folds);
     let mut slice = said(8);
     slice[0] = None;
     let next = scheduler.message(0, FromWorker::Answer { ticket: 0, fold: 0, answers: slice });
