@@ -3,8 +3,8 @@
 //   node lists.mjs RIVAL PACKAGE BUNDLES TEXTS TURNS ONLY
 //
 // RIVAL, PACKAGE and BUNDLES are those of browser.mjs, TEXTS is a JSON file with an array of texts. Ours is given the list in one
-// call. The rival is given it in every way that its users know: in one call, in chunks, and in chunks of texts that were sorted by
-// length. One turn finds its best, which then takes turns with ours. Prints a line of JSON a side and way.
+// call. The rival is given it in every way that its users know: text by text, in chunks, in chunks of texts that were sorted by
+// length, and in one call. The first texts find its best, which then takes turns with ours. Prints a line of JSON a side and way.
 import fs from "node:fs";
 
 import { launch, median, rounded, serve } from "./chromium.mjs";
@@ -13,20 +13,25 @@ const [RIVAL, PACKAGE, BUNDLES, TEXTS_FILE, TURNS, ONLY = ""] = process.argv.sli
 const TEXTS = JSON.parse(fs.readFileSync(TEXTS_FILE, "utf8"));
 
 const SIDES = [
-  { side: "ours int8", threads: 1, bundle: "int8" },
-  { side: "ours int12", threads: 1, bundle: "int12" },
+  { side: "ours int8", bundle: "int8" },
+  // Too little memory for a copy of the model.
+  { side: "ours int8, one worker", bundle: "int8", memory: 1 },
+  { side: "ours int12", bundle: "int12" },
   { side: "transformers.js q8", threads: 1 },
   { side: "transformers.js q8", threads: 2 },
-  { side: "ours int8, five folds", threads: 2, bundle: "five" },
+  { side: "ours int8, five folds", bundle: "five" },
 ].filter(({ side }) => side.includes(ONLY));
 
+// Texts that find the best way.
+const TRIED = TEXTS.slice(0, 64);
+
 // Texts in a call; the whole list if it is 0.
-const CHUNKS = [{ chunk: 8 }, { chunk: 16 }, { chunk: 32 }, { chunk: 8, sorted: true }, { chunk: 32, sorted: true }, { chunk: 0 }];
+const CHUNKS = [{ chunk: 1 }, { chunk: 8 }, { chunk: 16 }, { chunk: 32 }, { chunk: 4, sorted: true }, { chunk: 8, sorted: true }, { chunk: 32, sorted: true }, { chunk: 0 }];
 
 const OURS = `<!doctype html><meta charset="utf-8"><title>bench</title><script type="module">
   import { load } from "/package/quintet.js";
   let ensemble;
-  window.load = async (bundle) => { ensemble = await load(bundle); };
+  window.load = async (bundle, options) => { ensemble = await load(bundle, options); };
   window.classify = async (texts) => {
     const start = performance.now();
     const answers = await ensemble.classify(texts);
@@ -73,10 +78,12 @@ const { context, cpuMs, close } = await launch(RIVAL);
 
 async function open(side) {
   const page = await context.newPage();
+  side.page = page;
   if (side.bundle) {
     await page.goto(`${site.address}/ours.html`);
     await page.waitForFunction("window.ready");
-    await page.evaluate((bundle) => window.load(bundle), `/bundles/${side.bundle}/`);
+    const options = side.memory && { memory: side.memory };
+    await page.evaluate(([bundle, options]) => window.load(bundle, options), [`/bundles/${side.bundle}/`, options]);
     side.run = async (texts) => {
       const { ms, logits } = await page.evaluate((texts) => window.classify(texts), texts);
       return { ms, scores: logits.map(softmax) };
@@ -98,27 +105,27 @@ function softmax(logits) {
   return powers.map((power) => power / sum);
 }
 
-async function timed(side, way) {
+async function timed(side, texts, way) {
   const before = cpuMs();
-  const { ms, scores } = await side.run(TEXTS, way);
+  const { ms, scores } = await side.run(texts, way);
   return { ms, cpu: cpuMs() - before, scores };
 }
 
-function print({ side, threads, way }, { ms, cpu_ms, ...more }) {
+function print({ side, threads, way }, texts, { ms, cpu_ms, ...more }) {
   console.log(JSON.stringify({
     side,
     threads,
-    texts: TEXTS.length,
-    ...(way && { chunk: way.chunk || TEXTS.length, sorted: Boolean(way.sorted) }),
-    texts_per_s: rounded((1000 * TEXTS.length) / ms, 2),
-    cpu_ms: rounded(cpu_ms / TEXTS.length, 2),
+    texts: texts.length,
+    ...(way && { chunk: way.chunk || texts.length, sorted: Boolean(way.sorted) }),
+    texts_per_s: rounded((1000 * texts.length) / ms, 2),
+    cpu_ms: rounded(cpu_ms / texts.length, 2),
     ...more,
   }));
 }
 
 for (const side of SIDES) {
   await open(side);
-  console.error(`bench: ${side.side}, threads ${side.threads}: loaded`);
+  console.error(`bench: ${side.side}, threads ${side.threads ?? "as it likes"}: loaded`);
   // The first compilation is quick to make and slow to run; the second takes over in the background.
   await side.run(TEXTS.slice(0, 8), CHUNKS[0]);
   await new Promise((later) => setTimeout(later, 1000));
@@ -127,16 +134,17 @@ for (const side of SIDES) {
 for (const side of SIDES.filter(({ bundle }) => !bundle)) {
   const tried = [];
   for (const way of CHUNKS) {
-    const { ms, cpu } = await timed(side, way);
+    const { ms, cpu } = await timed(side, TRIED, way);
     tried.push({ way, ms });
-    print({ ...side, way }, { ms, cpu_ms: cpu, tried: true });
+    print({ ...side, way }, TRIED, { ms, cpu_ms: cpu, tried: true });
   }
   side.way = tried.sort((a, b) => a.ms - b.ms)[0].way;
 }
 for (const side of SIDES) Object.assign(side, { ms: [], cpu: [] });
 for (let turn = 0; turn < +TURNS; turn++) {
   for (const side of SIDES) {
-    const { ms, cpu, scores } = await timed(side);
+    const { ms, cpu, scores } = await timed(side, TEXTS);
+    console.error(`bench: turn ${turn + 1} of ${TURNS}, ${side.side}: ${((1000 * TEXTS.length) / ms).toFixed(1)} texts a second`);
     side.ms.push(ms);
     side.cpu.push(cpu);
     side.scores = scores;
@@ -147,7 +155,8 @@ for (const side of SIDES) {
   const differences = rival && side.scores.flatMap((scores, text) => scores.map((score, i) => Math.abs(score - rival.scores[text][i])));
   // Both answered the same texts in the same order.
   const score_difference = differences ? Math.max(...differences) : null;
-  print(side, { ms: median(side.ms), cpu_ms: median(side.cpu), score_difference: rounded(score_difference, 4) });
+  side.threads ??= side.page.workers().length;
+  print(side, TEXTS, { ms: median(side.ms), cpu_ms: median(side.cpu), score_difference: rounded(score_difference, 4) });
 }
 await close();
 process.exit(0);
