@@ -1,7 +1,7 @@
 //! Many texts for the models, in requests of a few texts at a time. The table and the explanation are
 //! made of these: there is progress to show, and a job that is cancelled ends soon.
 //!
-//! Texts are divided twice more on their way; `pool/schedule/jobs.rs` says why.
+//! This bounds what is under way, not what is multiplied together: `pool/schedule/queue.rs` batches the texts.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
