@@ -64,11 +64,12 @@ fn the_folds_of_a_card_that_fails_are_trained_by_the_others() {
     });
 }
 
-/// What candle has made by then is dropped again, which panics for cuBLAS's handle.
+/// What candle has made by then is dropped again, which panics for cuBLAS's handle. The first time a card is opened to be
+/// checked.
 #[test]
 fn a_card_that_fails_while_it_is_opened_is_left_out() {
     with_standin(|| {
-        let place = Place::on(|machine| machine.cards("80,80").illegal_opening(0));
+        let place = Place::on(|machine| machine.cards("80,80").illegal_opening(0, 2));
         let ended = place.runs(&format!("{TRAIN} --device all --output run --quiet"));
         let warning = "warning: `cuda:0` is left out, as it failed, and the other GPUs train the folds: cannot set up `cuda:0`: \
                        DriverError(CUDA_ERROR_ILLEGAL_ADDRESS";

@@ -42,6 +42,7 @@ struct Card {
   int retained = 0;
   u64 used = 0, used_high = 0, reserved = 0;
   u64 launches = 0;
+  u64 generators = 0;
   // The first error that stays, and every later call's result.
   Result poison = SUCCESS;
   std::shared_ptr<Stream> legacy;

@@ -24,6 +24,14 @@ u64 number(const char* name, const std::string& text) {
   return value;
 }
 
+// `2:40` is number 40 of card 2, and `40` that of card 0.
+u64 of_card(const char* name, const std::string& text, int& card) {
+  size_t colon = text.find(':');
+  if (colon == std::string::npos) return number(name, text);
+  card = (int)number(name, text.substr(0, colon));
+  return number(name, text.substr(colon + 1));
+}
+
 // `90:85899345920,75` are an H100 with 80 GiB and a T4.
 std::vector<CardOptions> cards(const std::string& text) {
   std::vector<CardOptions> cards;
@@ -50,15 +58,10 @@ Options read() {
   if (!(value = variable("DRIVER")).empty()) options.driver = (int)number("DRIVER", value);
   if (!(value = variable("FULL_AT")).empty()) options.full_at = number("FULL_AT", value);
   if (!(value = variable("IMAGES")).empty()) options.images = (int)number("IMAGES", value);
-  if (!(value = variable("ILLEGAL_AFTER")).empty()) {
-    size_t colon = value.find(':');
-    if (colon != std::string::npos)
-      options.illegal_card = (int)number("ILLEGAL_AFTER", value.substr(0, colon));
-    options.illegal_after = number(
-        "ILLEGAL_AFTER", colon == std::string::npos ? value : value.substr(colon + 1));
-  }
+  if (!(value = variable("ILLEGAL_AFTER")).empty())
+    options.illegal_after = of_card("ILLEGAL_AFTER", value, options.illegal_card);
   if (!(value = variable("ILLEGAL_OPENING")).empty())
-    options.illegal_opening = (int)number("ILLEGAL_OPENING", value);
+    options.illegal_opening = of_card("ILLEGAL_OPENING", value, options.opened_card);
   options.step = variable("STEP");
   options.account = variable("ACCOUNT");
   return options;

@@ -21,8 +21,9 @@ struct Options {
   // After so many launches on this card, the next one has an illegal address; 0: never.
   int illegal_card = 0;
   u64 illegal_after = 0;
-  // This card has an illegal address when a generator of random numbers is made for it; -1: none has.
-  int illegal_opening = -1;
+  // This card has an illegal address when it is opened so often that this generator of random numbers is made for it; 0: never.
+  int opened_card = 0;
+  u64 illegal_opening = 0;
   // The compute capability that images are taken to be compiled for; 0: what they say.
   int images = 0;
   // The kernel that ends a training step.

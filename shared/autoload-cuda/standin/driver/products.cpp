@@ -428,9 +428,10 @@ Status cublasLtMatmul(void* pointer, void* description_pointer, const void* alph
 
 Status curandCreateGenerator(void** generator, int) {
   GUARD_BLAS("curandCreateGenerator");
-  if (Card& card = *current(); card.ordinal == options().illegal_opening) {
+  Card& card = *current();
+  if (card.ordinal == options().opened_card && ++card.generators == options().illegal_opening) {
     card.poison = ILLEGAL_ADDRESS;
-    note_fault("the generator of card %d has an illegal address", card.ordinal);
+    note_fault("generator %lu of card %d has an illegal address", card.generators, card.ordinal);
     return EXECUTION_FAILED;
   }
   *generator = new int(0);

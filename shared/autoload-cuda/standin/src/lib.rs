@@ -104,10 +104,11 @@ impl Machine {
         self.set("ILLEGAL_AFTER", format!("{card}:{launches}"))
     }
 
-    /// With an illegal address on this card while it is opened, after cuBLAS's handle was made: all calls from there on fail.
+    /// With an illegal address on this card while it is opened for this time, after cuBLAS's handle was made: all calls from
+    /// there on fail.
     #[must_use]
-    pub fn illegal_opening(self, card: usize) -> Self {
-        self.set("ILLEGAL_OPENING", card)
+    pub fn illegal_opening(self, card: usize, time: u64) -> Self {
+        self.set("ILLEGAL_OPENING", format!("{card}:{time}"))
     }
 
     /// Without one of [`LIBRARIES`].

@@ -205,7 +205,7 @@ pub fn multiply_batch(
             algorithm,
         )
     };
-    done.map_err(failed(product))?;
+    done.map_err(failed_product(product, device))?;
     waited_for(&device.cuda_stream(), product)
 }
 
@@ -226,8 +226,9 @@ pub fn multiply_single(
             *products = Some(Products::new(device)?);
         }
         let products = products.as_mut().expect("made above");
-        let done =
-            products.multiply(product, epilogue, device, addresses).map_err(failed(product))?;
+        let done = products
+            .multiply(product, epilogue, device, addresses)
+            .map_err(failed_product(product, device))?;
         waited_for(&device.cuda_stream(), product)?;
         Ok(done)
     })
@@ -244,6 +245,18 @@ fn waited_for(stream: &CudaStream, what: impl fmt::Display) -> Result<()> {
 /// Returns the error of a kernel or product, with its name and sizes before the words of the driver or of cuBLAS.
 fn failed<E: fmt::Debug>(what: impl fmt::Display) -> impl FnOnce(E) -> Error {
     move |error| Error::Msg(format!("{what}: {error:?}"))
+}
+
+/// Returns the error of a product. cuBLAS says no more than that it failed where the card has, perhaps in an earlier launch;
+/// the driver says why.
+fn failed_product<E: fmt::Debug>(
+    product: &Product<'_>,
+    device: &CudaDevice,
+) -> impl FnOnce(E) -> Error {
+    move |error| match device.cuda_stream().synchronize() {
+        Ok(()) => failed(product)(error),
+        Err(of_card) => failed(product)(of_card),
+    }
 }
 
 fn format(format: DType) -> cublas_sys::cudaDataType {
