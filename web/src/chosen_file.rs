@@ -2,7 +2,7 @@
 
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{File, ReadableStreamDefaultReader, ReadableWritablePair};
 
 const GZIP: [u8; 2] = [0x1F, 0x8B];
@@ -51,7 +51,10 @@ impl Blocks {
 
 impl Drop for Blocks {
     fn drop(&mut self) {
-        // The rest is not wanted; whether the stream can be cancelled does not matter.
-        let _ = self.reader.cancel();
+        let cancelled = JsFuture::from(self.reader.cancel());
+        spawn_local(async move {
+            // The rest is not wanted, and a stream that broke off cannot be cancelled.
+            let _ = cancelled.await;
+        });
     }
 }
