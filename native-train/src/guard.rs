@@ -10,7 +10,7 @@ thread_local! {
 
 /// Makes the call; `None` if it panics, of which nothing is printed.
 ///
-/// What `call` has changed must not be used after a panic.
+/// Nothing that `call` has changed may be used after a panic.
 pub fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -33,6 +33,9 @@ const BUNDLE: &str = "bundle/";
 /// Bytes of a file from one report of its progress to the next.
 const PROGRESS_STEP: u64 = 2_000_000;
 
+/// The name of the file with the table of many texts.
+const TABLE: &str = "quintet.csv";
+
 /// The element of the page that says where the bundle is, and its attribute with the integrity of the manifest.
 /// `cargo xtask page` writes it.
 const SETTING: (&str, &str) = ("meta[name=quintet-bundle]", "data-integrity");
@@ -71,7 +74,7 @@ impl EffectRunner {
             Effect::ReadCacheSize => read_cache_size(store),
             Effect::ClearCache => clear_cache(store),
             Effect::ReadFile { file } => read_file(store, file),
-            Effect::SaveTable { name } => save_table(store, name),
+            Effect::SaveTable => save_table(store),
             Effect::SetFragment { fragment } => set_fragment(&fragment),
             Effect::CopyLink => copy_link(store),
         }
@@ -237,10 +240,10 @@ fn reason_of(error: &JsValue) -> String {
 }
 
 /// Saves the table by clicking a link to its content.
-fn save_table(store: Store, name: &str) {
+fn save_table(store: Store) {
     let saved = store.peek(|state| {
         let (table, bundle) = (state.many.job.table()?, state.model.bundle.as_ref()?);
-        Some(save(name, table_parts(table, bundle)))
+        Some(save(TABLE, table_parts(table, bundle)))
     });
     if let Some(saved) = saved {
         saved.expect("a browser that runs this can save strings as a file");

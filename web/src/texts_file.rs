@@ -15,9 +15,6 @@ use crate::texts::Texts;
 /// Rows that are looked at for the column that reads like a text.
 const SAMPLE_ROWS: usize = 100;
 
-/// Bytes that are looked at for the encoding of a file of lines.
-const SAMPLE_BYTES: usize = 4 << 10;
-
 /// Bytes of the largest file; `native-train predict` is for larger ones.
 pub const LARGEST_FILE: u64 = 100_000_000;
 
@@ -230,12 +227,12 @@ impl Lines {
             return self.decode(block);
         }
         self.beginning.extend_from_slice(block);
-        if self.beginning.len() < SAMPLE_BYTES { Ok(()) } else { self.begin() }
+        if self.beginning.len() < Decoder::SAMPLE { Ok(()) } else { self.begin() }
     }
 
     fn begin(&mut self) -> Result<(), Fault> {
         let beginning = std::mem::take(&mut self.beginning);
-        let (decoder, mark) = Decoder::new(&beginning[..beginning.len().min(SAMPLE_BYTES)]);
+        let (decoder, mark) = Decoder::new(&beginning[..beginning.len().min(Decoder::SAMPLE)]);
         self.decoder = Some(decoder);
         self.decode(&beginning[mark..])
     }

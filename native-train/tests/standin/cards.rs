@@ -64,7 +64,7 @@ fn the_folds_of_a_card_that_fails_are_trained_by_the_others() {
     });
 }
 
-/// What candle has made by then is dropped again, which panics for cuBLAS's handle. The first time a card is opened to be
+/// The handle of cuBLAS that candle has made by then is dropped again, which panics. The first time a card is opened to be
 /// checked.
 #[test]
 fn a_card_that_fails_while_it_is_opened_is_left_out() {

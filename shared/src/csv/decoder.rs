@@ -13,7 +13,10 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder for a file that begins with these bytes, 4 KB of it or all, and the length of its byte order mark, which
+    /// Bytes of a file's beginning that tell its encoding.
+    pub const SAMPLE: usize = 4 << 10;
+
+    /// A decoder for a file that begins with these bytes, [`SAMPLE`](Self::SAMPLE) of it or all, and the length of its byte order mark, which
     /// is not to be decoded.
     pub fn new(beginning: &[u8]) -> (Self, usize) {
         let (encoding, mark) = Encoding::of(beginning);
@@ -90,7 +93,7 @@ struct NotText;
 /// # Errors
 /// If it is not text, or not in one of the encodings.
 pub fn decode(bytes: &[u8]) -> Result<(String, Encoding), Fault> {
-    let (mut decoder, mark) = Decoder::new(&bytes[..bytes.len().min(4096)]);
+    let (mut decoder, mark) = Decoder::new(&bytes[..bytes.len().min(Decoder::SAMPLE)]);
     let mut text = String::new();
     decoder.push(&bytes[mark..], &mut text)?;
     decoder.end()?;

@@ -77,14 +77,7 @@ fn FileChoice() -> impl IntoView {
         view! {
             <p id="many-file-name" class="row" data-texts=texts.to_string()>
                 {format!("{name}: {}{from}. {notes} ", counted(texts, "text"))}
-                <button
-                    id="many-file-remove"
-                    type="button"
-                    class="plain"
-                    on:click=move |_| send(store, ManyEvent::FileRemoved)
-                >
-                    "Use the lines instead"
-                </button>
+                <LeaveFile id="many-file-remove" words="Use the lines instead" />
             </p>
         }
     };
@@ -113,7 +106,23 @@ fn FileChoice() -> impl IntoView {
     }
 }
 
-/// How far a file is read.
+/// The button that does without the file.
+#[component]
+fn LeaveFile(id: &'static str, words: &'static str) -> impl IntoView {
+    let store = Store::of_component();
+    view! {
+        <button
+            id=id
+            type="button"
+            class="plain"
+            on:click=move |_| send(store, ManyEvent::FileRemoved)
+        >
+            {words}
+        </button>
+    }
+}
+
+/// The bytes of a file that have been read.
 #[component]
 fn Reading() -> impl IntoView {
     let store = Store::of_component();
@@ -122,14 +131,7 @@ fn Reading() -> impl IntoView {
         view! {
             <p id="many-reading" class="row">
                 {format!("Reading {}: {} so far\u{2026} ", reading.name, bytes(reading.received))}
-                <button
-                    id="many-reading-stop"
-                    type="button"
-                    class="plain"
-                    on:click=move |_| send(store, ManyEvent::FileRemoved)
-                >
-                    "Stop"
-                </button>
+                <LeaveFile id="many-reading-stop" words="Stop" />
             </p>
         }
     };

@@ -30,7 +30,7 @@ pub fn Answers() -> impl IntoView {
     }
 }
 
-/// Which rows are shown.
+/// The choice of rows.
 #[component]
 fn Choice() -> impl IntoView {
     let store = Store::of_component();
@@ -90,7 +90,7 @@ fn Save() -> impl IntoView {
     }
 }
 
-/// How far the job is, and how many of its rows are shown.
+/// The progress of the job, and the number of rows shown.
 #[component]
 fn Told() -> impl IntoView {
     let store = Store::of_component();

@@ -1,10 +1,10 @@
 //! The answers about many texts, in flat arrays: those about a million texts take some 30 MB.
 
-/// What the models say about each of many texts.
+/// The models' answers to many texts.
 #[derive(Debug, Clone)]
 pub struct Answers {
     labels: usize,
-    /// Those of the first text, then those of the second; 0 where there is no answer yet.
+    /// `[texts, labels]`; 0 where there is no answer yet.
     probabilities: Vec<f32>,
     disagreement: Vec<f32>,
     standing: Vec<Standing>,
@@ -20,7 +20,7 @@ pub enum Standing {
     ReadInPart,
 }
 
-/// What the models say about a text.
+/// The models' answer to a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Answer<'a> {
     pub probabilities: &'a [f32],

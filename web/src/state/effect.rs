@@ -45,9 +45,7 @@ pub enum Effect {
         file: u32,
     },
     /// Save the rows that the table shows on the visitor's device.
-    SaveTable {
-        name: &'static str,
-    },
+    SaveTable,
     /// Put the text into the address, behind the `#` that no server sees.
     SetFragment {
         fragment: String,

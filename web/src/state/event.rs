@@ -112,7 +112,7 @@ pub enum ManyEvent {
         name: String,
         bytes: u64,
     },
-    /// So many bytes of text have been read.
+    /// A part of the file has been read: so many bytes of text so far.
     FileProgress {
         file: u32,
         received: u64,

@@ -57,7 +57,7 @@ struct Progress {
     open_cost: usize,
     /// The texts that wait for the model's cold rows.
     cold: Vec<usize>,
-    /// What workers are at.
+    /// The texts that workers are at.
     slices: Vec<Slice>,
     /// `[texts]`
     answers: Vec<Option<TextAnswer>>,

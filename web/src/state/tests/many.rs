@@ -88,7 +88,7 @@ fn choose(state: &mut State, content: &[u8]) {
 
 /// The file that is saved.
 fn saved(state: &mut State) -> String {
-    assert_eq!(many(state, ManyEvent::Download), [Effect::SaveTable { name: "quintet.csv" }]);
+    assert_eq!(many(state, ManyEvent::Download), [Effect::SaveTable]);
     let table = state.many.job.table().unwrap();
     table_parts(table, state.model.bundle.as_ref().unwrap()).collect()
 }

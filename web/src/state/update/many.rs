@@ -48,10 +48,7 @@ pub fn update(state: &mut State, event: ManyEvent) -> Vec<Effect> {
         ManyEvent::SortedBy(key) => change_table(state, |table, bundle| table.sort_by(key, bundle)),
         ManyEvent::Download => {
             let has_table = state.many.job.table().is_some();
-            return has_table
-                .then_some(Effect::SaveTable { name: "quintet.csv" })
-                .into_iter()
-                .collect();
+            return has_table.then_some(Effect::SaveTable).into_iter().collect();
         }
     }
     Vec::new()
