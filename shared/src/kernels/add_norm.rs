@@ -74,7 +74,7 @@ pub fn forward(
         .enumerate()
         .for_each(|(index, ((output, normalised), (inverse_deviation, input)))| {
             let start = index * task;
-            simd(|| {
+            simd!({
                 let rows = input.chunks_exact(width).zip(normalised.chunks_exact_mut(width));
                 let rows = rows.zip(output.chunks_exact_mut(width)).zip(inverse_deviation);
                 for (row, (((x, s), y), inverse)) in rows.enumerate() {
@@ -178,7 +178,7 @@ pub fn backward(
             let mut sums = [(); 3].map(|()| vec![0.0; width]);
             let [by_gamma, by_beta, by_bias] = &mut sums;
             let start = index * task;
-            simd(|| {
+            simd!({
                 for (row, &inverse) in inverse.iter().enumerate() {
                     let at = row * width..(row + 1) * width;
                     let (g, hat) = (&g[at.clone()], &hat[at.clone()]);

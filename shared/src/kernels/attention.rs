@@ -269,22 +269,22 @@ impl Attention {
             let output = MatrixMut::new(band, queries, head.reach());
             let table = head.positions(table).transposed();
             multiply(output, query, table, self.scale, WriteMode::Replace, Threads::One);
-            simd(|| add_query_band(scores, band, head));
+            simd!(add_query_band(scores, band, head));
         }
         if let Some(table) = slices.position_query {
             let band = resized(scratch, keys * head.reach());
             let output = MatrixMut::new(band, keys, head.reach());
             let table = head.positions(table).transposed();
             multiply(output, key, table, self.scale, WriteMode::Replace, Threads::One);
-            simd(|| add_key_band(scores, band, head));
+            simd!(add_key_band(scores, band, head));
         }
-        simd(|| scores.chunks_exact_mut(keys).for_each(softmax));
+        simd!(scores.chunks_exact_mut(keys).for_each(softmax));
 
         let weights = match self.mask {
             None => &*scores,
             Some(mask) => {
                 let dropped = resized(scratch, scores.len());
-                simd(|| drop_out(dropped, scores, mask, head.scores_at));
+                simd!(drop_out(dropped, scores, mask, head.scores_at));
                 dropped
             }
         };
@@ -312,7 +312,7 @@ impl Attention {
             None => probabilities,
             Some(mask) => {
                 let dropped = resized(&mut scratch.scores, probabilities.len());
-                simd(|| drop_out(dropped, probabilities, mask, head.scores_at));
+                simd!(drop_out(dropped, probabilities, mask, head.scores_at));
                 dropped
             }
         };
@@ -325,7 +325,7 @@ impl Attention {
         let output = MatrixMut::new(by_scores, queries, keys);
         let value = head.keys(slices.value).transposed();
         multiply(output, gradient, value, 1.0, WriteMode::Replace, Threads::One);
-        simd(|| {
+        simd!({
             if let Some(mask) = self.mask {
                 for (i, g) in by_scores.iter_mut().enumerate() {
                     *g *= mask.factor(head.scores_at + i);

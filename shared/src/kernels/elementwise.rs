@@ -23,7 +23,7 @@ pub fn add_assign(sum: Tensor, addend: &Tensor) -> Result<Tensor> {
     update(&sum, |sum| {
         sum.par_chunks_mut(TASK_ELEMENTS).zip(addend.par_chunks(TASK_ELEMENTS)).for_each(
             |(sum, addend)| {
-                simd(|| sum.iter_mut().zip(addend).for_each(|(s, a)| *s += a));
+                simd!(sum.iter_mut().zip(addend).for_each(|(s, a)| *s += a));
             },
         );
     })?;
@@ -69,7 +69,7 @@ pub fn dropout(
     output.par_chunks_mut(TASK_ELEMENTS).zip(input.par_chunks(TASK_ELEMENTS)).enumerate().for_each(
         |(task, (output, input))| {
             let start = task * TASK_ELEMENTS;
-            simd(|| {
+            simd!({
                 for (i, (y, x)) in output.iter_mut().zip(input).enumerate() {
                     *y = x * mask.factor(start + i);
                 }
@@ -95,7 +95,7 @@ pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
     let partial: Vec<f64> = values(x)?
         .par_chunks(TASK_ELEMENTS)
         .map(|chunk| {
-            simd(|| {
+            simd!({
                 // Sixteen running sums: one would be a chain of dependent additions.
                 let mut sums = [0f64; 16];
                 let mut lanes = chunk.chunks_exact(16);

@@ -18,7 +18,7 @@ pub fn forward(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let mut output = vec![0.0; input.len()];
     let task = rows_per_task(width) * width;
     output.par_chunks_mut(task).zip(input.par_chunks(task)).for_each(|(output, input)| {
-        simd(|| {
+        simd!({
             for (output, input) in output.chunks_exact_mut(width).zip(input.chunks_exact(width)) {
                 for ((y, x), b) in output.iter_mut().zip(input).zip(&*bias) {
                     let z = x + b;
@@ -46,7 +46,7 @@ pub fn backward(gradient: &Tensor, x: &Tensor, bias: &Tensor, by_bias: &Target) 
         .zip(input.par_chunks(task).zip(gradient.par_chunks(task)))
         .map(|(by_x, (input, gradient))| {
             let mut by_bias = vec![0.0; width];
-            simd(|| {
+            simd!({
                 let rows = by_x.chunks_exact_mut(width).zip(input.chunks_exact(width));
                 for ((by_x, input), gradient) in rows.zip(gradient.chunks_exact(width)) {
                     let pairs = by_x.iter_mut().zip(&mut by_bias);

@@ -120,7 +120,7 @@ pub fn column_sums(x: &Tensor, target: &Target) -> Result<()> {
         .par_chunks(rows_per_task(columns) * columns)
         .map(|rows| {
             let mut sums = vec![0.0; columns];
-            simd(|| add_rows(&mut sums, rows));
+            simd!(add_rows(&mut sums, rows));
             sums
         })
         .collect();

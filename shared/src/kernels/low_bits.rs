@@ -43,10 +43,7 @@ impl Bits {
 
     /// Packs the codes of a group of numbers behind `packed`, from a byte of their own, and returns the group's scale.
     pub fn pack(self, group: &[f32], packed: &mut Vec<u8>) -> f32 {
-        let scale = simd(
-            #[inline(always)]
-            || self.scale(group),
-        );
+        let scale = simd!(self.scale(group));
         for numbers in group.chunks(8 / self.count()) {
             let codes = numbers.iter().rev();
             packed.push(

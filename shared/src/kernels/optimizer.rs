@@ -39,7 +39,7 @@ impl AdamW {
                         .zip(gradients.par_chunks(task))
                         .zip(exp_avg.par_chunks_mut(task).zip(exp_avg_sq.par_chunks_mut(task)))
                         .for_each(|((weights, gradients), (m, v))| {
-                            simd(|| self.update_slice(state, weights, gradients, m, v));
+                            simd!(self.update_slice(state, weights, gradients, m, v));
                         });
                 });
             })
@@ -85,7 +85,7 @@ impl AdamW {
 pub fn decay(values: &mut [f32], factors: &[f32]) {
     /// As many as stay in vector registers while all factors are applied.
     const AT_ONCE: usize = 64;
-    simd(|| {
+    simd!({
         let (chunks, rest) = values.as_chunks_mut::<AT_ONCE>();
         for chunk in chunks {
             let mut kept = *chunk;

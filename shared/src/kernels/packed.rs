@@ -248,7 +248,7 @@ fn pass<W: Weight>(
 /// Widens the weights of a block.
 fn widen<W: Weight>(block: &[W], widened: &mut Vec<W::Factor>) {
     widened.resize(block.len(), W::Factor::default());
-    simd(|| {
+    simd!({
         for (wide, &weight) in widened.iter_mut().zip(block) {
             *wide = weight.into();
         }

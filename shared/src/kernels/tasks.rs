@@ -13,9 +13,24 @@ pub(super) fn rows_per_task(width: usize) -> usize {
     (TASK_ELEMENTS / width.max(1)).max(1)
 }
 
-/// Runs `kernel` compiled for the widest vector instructions that [`Isa::best`] has.
+/// Runs a block compiled for the widest vector instructions that [`Isa::best`] has.
+///
+/// A function that is handed a closure would not do: unless the closure is inlined into the code for each instruction set, it
+/// is called, and compiled once, for the least of them. Functions that the block calls must be `#[inline(always)]` for the same
+/// reason.
+macro_rules! simd {
+    ($block:expr) => {
+        $crate::kernels::tasks::dispatch(
+            #[inline(always)]
+            || $block,
+        )
+    };
+}
+pub(super) use simd;
+
+/// The function behind [`simd!`].
 #[inline(always)]
-pub(super) fn simd<R>(kernel: impl FnOnce() -> R) -> R {
+pub(super) fn dispatch<R>(kernel: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     {
         use pulp::x86::{V3, V4};

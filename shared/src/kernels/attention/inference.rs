@@ -210,7 +210,7 @@ impl Attention {
                 let places = &places[middle - first - r..][..text.rows.len()];
                 if is_dense {
                     let band = &band[places[0] as usize - start..][..places.len()];
-                    simd(|| scores.iter_mut().zip(band).for_each(|(score, b)| *score += b));
+                    simd!(scores.iter_mut().zip(band).for_each(|(score, b)| *score += b));
                 } else {
                     for (score, &place) in scores.iter_mut().zip(places) {
                         *score += band[place as usize - start];
@@ -288,7 +288,7 @@ fn weigh(
     let keys = text.rows.len();
     for scores in scratch.scores.chunks_exact_mut(stride) {
         let (scores, rest) = scores.split_at_mut(keys);
-        simd(|| softmax(scores));
+        simd!(softmax(scores));
         rest.fill(0.0);
     }
     let weights = Activations::<f32>::new(&scratch.scores, stride, 0);

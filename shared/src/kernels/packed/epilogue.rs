@@ -45,7 +45,7 @@ impl Epilogue<'_> {
         if let Some(biases) = self.bias {
             bias[..columns].copy_from_slice(&biases[first..][..columns]);
         }
-        simd(|| {
+        simd!({
             for ((line, sums), &row_scale) in values.iter_mut().zip(sums).zip(row_scales) {
                 let mut scaled = [0.0; COLUMNS];
                 for i in 0..COLUMNS {
@@ -59,7 +59,7 @@ impl Epilogue<'_> {
     /// Applies the activation function to the values and writes them from row `first_row` on, to the columns from `first` on.
     pub fn write(&self, values: &mut [Line], first_row: usize, first: usize, output: &Columns) {
         let columns = (PANELS * COLUMNS).min(self.scales.len() - first);
-        simd(|| {
+        simd!({
             if self.activation == Activation::Gelu {
                 values.as_flattened_mut().as_flattened_mut().iter_mut().for_each(|z| *z = gelu(*z));
             }

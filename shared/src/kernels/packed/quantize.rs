@@ -6,7 +6,7 @@ use super::super::simd;
 /// not finite, the scale is NaN.
 pub fn quantize(x: &[f32], qmax: i16, integers: &mut [i16]) -> f32 {
     let qmax = f32::from(qmax);
-    simd(|| {
+    simd!({
         let (scale, inverse) = match largest_magnitude(x) {
             m if !m.is_finite() => (f32::NAN, 0.0),
             // A row of zeros, or one so small that its scale has no inverse, becomes zeros.
