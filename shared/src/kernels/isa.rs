@@ -1,7 +1,7 @@
 //! The instruction set that kernels run in: the machine's best, or a lesser one where [`VARIABLE`] names it.
 //!
 //! It is chosen once, when the first kernel runs. Every kernel that has code for several sets asks here: the tiles of
-//! `packed`, the products of `matmul`, and all loops that `tasks::simd` compiles several times.
+//! `packed`, the products of `matmul`, and all loops in a block of `tasks::simd!`, which is compiled several times.
 
 use std::env;
 use std::fmt;

@@ -27,14 +27,9 @@ pub fn forward(
     let (rows, inputs) = x.dims2()?;
     let (outputs, _) = weight.dims2()?;
     let (x, weight) = (values(x)?, values(weight)?);
-    let mut output = vec![0.0; rows * outputs];
-    let write = match bias {
-        None => WriteMode::Replace,
-        Some(bias) => {
-            let bias = values(bias.exact)?;
-            output.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(&bias));
-            WriteMode::Add
-        }
+    let (mut output, write) = match bias {
+        None => (vec![0.0; rows * outputs], WriteMode::Replace),
+        Some(bias) => (values(bias.exact)?.repeat(rows), WriteMode::Add),
     };
     multiply(
         MatrixMut::new(&mut output, rows, outputs),

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// The time of one repeat, or the medians of many.
+/// The time of one repeat, or the medians of many and the least of their limits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timing {
     pub ms: f64,
@@ -14,6 +14,8 @@ pub struct Timing {
     pub peak_mib: f64,
     /// The largest difference of a logit from PyTorch's, if the side says so.
     pub logit_error: Option<f64>,
+    /// The least time that the processor allows for the work's products, if the side says so.
+    pub least_ms: Option<f64>,
 }
 
 impl Timing {
@@ -22,6 +24,7 @@ impl Timing {
             ms: median(timings.iter().map(|timing| timing.ms)),
             peak_mib: median(timings.iter().map(|timing| timing.peak_mib)),
             logit_error: timings.first().and_then(|timing| timing.logit_error),
+            least_ms: timings.iter().filter_map(|timing| timing.least_ms).reduce(f64::min),
         }
     }
 }
@@ -84,6 +87,7 @@ fn timing(line: &str) -> Option<Timing> {
         ms: number("ms")?,
         peak_mib: number("peak_mib")?,
         logit_error: number("logit_error"),
+        least_ms: number("least_ms"),
     })
 }
 
@@ -98,10 +102,10 @@ mod tests {
     #[test]
     fn a_line_in_is_a_timing_out() {
         let mut counting = script(
-            r#"n=0; while read -r _; do n=$((n+1)); echo "{\"ms\":$n.5,\"peak_mib\":7,\"logit_error\":null}"; done"#,
+            r#"n=0; while read -r _; do n=$((n+1)); echo "{\"ms\":$n.5,\"peak_mib\":7,\"logit_error\":null,\"least_ms\":3}"; done"#,
         );
         for ms in [1.5, 2.5] {
-            let expected = Timing { ms, peak_mib: 7.0, logit_error: None };
+            let expected = Timing { ms, peak_mib: 7.0, logit_error: None, least_ms: Some(3.0) };
             assert_eq!(counting.turn().expect("a timing"), expected);
         }
     }
