@@ -67,7 +67,7 @@ impl Progress {
             host: None,
             bar: ProgressBar::hidden(),
             bars: None,
-            training: Training::new(Instant::now()),
+            training: Training::new(),
             labelling: None,
             last_line: Instant::now(),
             step_times: None,
@@ -140,7 +140,7 @@ impl Progress {
 
     /// Begins epoch `epoch` (from 1) of `of`, which has `steps` optimizer steps, or goes on with it after the first `done`.
     pub fn epoch(&mut self, epoch: usize, of: usize, steps: usize, done: usize) {
-        self.training.begin_epoch(epoch, of, steps, done);
+        self.training.begin_epoch(epoch, of, steps, done, Instant::now());
         if self.voice == Voice::Bars {
             self.bar = bar(steps as u64).with_position(done as u64);
             if let Some(bars) = &self.bars {
@@ -272,7 +272,8 @@ enum Names {
 
 /// The progress of the training of all folds.
 struct Training {
-    started: Instant,
+    /// The beginning of the first epoch: what comes before, such as a teacher's answers, is no training.
+    started: Option<Instant>,
     /// The steps of all folds since `started`.
     done: usize,
     /// `None` for a training that has no folds.
@@ -293,9 +294,9 @@ struct Training {
 }
 
 impl Training {
-    fn new(started: Instant) -> Self {
+    fn new() -> Self {
         Self {
-            started,
+            started: None,
             done: 0,
             fold: None,
             position: 1,
@@ -311,7 +312,15 @@ impl Training {
         }
     }
 
-    fn begin_epoch(&mut self, epoch: usize, epochs: usize, steps: usize, done: usize) {
+    fn begin_epoch(
+        &mut self,
+        epoch: usize,
+        epochs: usize,
+        steps: usize,
+        done: usize,
+        now: Instant,
+    ) {
+        self.started.get_or_insert(now);
         (self.epoch, self.epochs, self.steps) = (epoch, epochs, steps);
         (self.step, self.steps_before, self.loss_sum) = (done, done, 0.0);
         if epoch == 1 {
@@ -337,7 +346,7 @@ impl Training {
     }
 
     fn state(&self, now: Instant) -> String {
-        let elapsed = (now - self.started).as_secs_f64();
+        let elapsed = self.started.map_or(0.0, |started| (now - started).as_secs_f64());
         let rate = self.done as f64 / elapsed.max(1e-9);
         let left = FormattedDuration(Duration::from_secs_f64(self.steps_left() as f64 / rate));
         let best = self.best.map_or_else(String::new, |best| format!(" best F1 {best:.4},"));
@@ -389,9 +398,9 @@ mod tests {
     #[test]
     fn the_time_left_counts_epochs_and_folds_to_come() {
         let start = Instant::now();
-        let mut training = Training::new(start);
+        let mut training = Training::new();
         (training.fold, training.position, training.folds) = (Some(3), 2, 4);
-        training.begin_epoch(1, 3, 10, 0);
+        training.begin_epoch(1, 3, 10, 0, start);
         for _ in 0..4 {
             training.step(0.5);
         }

@@ -2,12 +2,14 @@
 //!
 //! Operands may be blocks of columns of larger matrices, as the heads of attention are.
 
-#[cfg(target_arch = "x86_64")]
-mod capped;
+mod call;
+
+use gemm::Parallelism;
+use rayon::prelude::*;
 
 use super::WriteMode;
-#[cfg(target_arch = "x86_64")]
 use super::isa::Isa;
+use call::Call;
 
 /// A matrix [rows, columns] within a slice: element (i, j) is at `i * strides[0] + j * strides[1]`.
 #[derive(Clone, Copy)]
@@ -92,62 +94,45 @@ pub fn multiply(
     write: WriteMode,
     threads: Threads,
 ) {
-    assert!(a.rows == output.rows && b.columns == output.columns && a.columns == b.rows);
-    let parallelism = match threads {
-        Threads::One => gemm::Parallelism::None,
-        #[cfg(target_arch = "wasm32")]
-        Threads::All => gemm::Parallelism::None,
-        #[cfg(not(target_arch = "wasm32"))]
-        Threads::All => gemm::Parallelism::Rayon(rayon::current_num_threads()),
-    };
-    let [a_row, a_column] = a.strides.map(|stride| stride as isize);
-    let [b_row, b_column] = b.strides.map(|stride| stride as isize);
+    let call = call(output, a, b, factor, write);
+    let isa = Isa::best();
     #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
     // SAFETY: the constructors have checked that every element lies in its slice and that the rows
     // written do not overlap; the shapes agree, and `output` is borrowed mutably, so it is none of
-    // the operands.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let call = capped::Call {
-                rows: output.rows,
-                columns: output.columns,
-                depth: a.columns,
-                dst: output.values.as_mut_ptr(),
-                dst_strides: [1, output.stride as isize],
-                reads_dst: write == WriteMode::Add,
-                lhs: a.values.as_ptr(),
-                lhs_strides: [a_column, a_row],
-                rhs: b.values.as_ptr(),
-                rhs_strides: [b_column, b_row],
-                factor,
-                parallelism,
-            };
-            if call.run(Isa::best()) {
-                return;
-            }
+    // the operands. The blocks of a call write different elements.
+    let run = |call: Call, threads| unsafe { call.run(isa, threads) };
+    match threads {
+        Threads::All if Call::is_better_divided(isa) => {
+            let blocks = call.blocks(rayon::current_num_threads());
+            blocks.for_each(|block| run(block, Parallelism::None));
         }
-        gemm::gemm(
-            output.rows,
-            output.columns,
-            a.columns,
-            output.values.as_mut_ptr(),
-            1,
-            output.stride as isize,
-            write == WriteMode::Add,
-            a.values.as_ptr(),
-            a_column,
-            a_row,
-            b.values.as_ptr(),
-            b_column,
-            b_row,
-            1.0,
-            factor,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+        #[cfg(not(target_arch = "wasm32"))]
+        Threads::All => run(call, Parallelism::Rayon(rayon::current_num_threads())),
+        _ => run(call, Parallelism::None),
+    }
+}
+
+/// The product as a call: `output` must not be used before it is done.
+fn call(
+    output: MatrixMut<'_>,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    factor: f32,
+    write: WriteMode,
+) -> Call {
+    assert!(a.rows == output.rows && b.columns == output.columns && a.columns == b.rows);
+    Call {
+        rows: output.rows,
+        columns: output.columns,
+        depth: a.columns,
+        output: output.values.as_mut_ptr(),
+        output_stride: output.stride,
+        adds: write == WriteMode::Add,
+        a: a.values.as_ptr(),
+        a_strides: a.strides,
+        b: b.values.as_ptr(),
+        b_strides: b.strides,
+        factor,
     }
 }
 
@@ -188,5 +173,28 @@ mod tests {
             assert_close(&found, &expected, 1e-5);
             assert!(output.chunks(60).all(|row| row[n..].iter().all(|&x| x == 1.0)), "overwritten");
         }
+    }
+
+    #[test]
+    fn an_elements_bits_do_not_depend_on_the_number_of_threads() {
+        let (rows, columns, depth) = (600, 150, 70);
+        let (a, b) = (random(rows * depth, 1), random(columns * depth, 2));
+        let a = Matrix::new(&a, rows, depth);
+        let b = Matrix::new(&b, columns, depth).transposed();
+        let product = |threads: usize| {
+            let mut output = vec![1.0; rows * columns];
+            let matrix = MatrixMut::new(&mut output, rows, columns);
+            let blocks = call(matrix, a, b, 0.5, WriteMode::Add).blocks(threads);
+            #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
+            // SAFETY: the blocks write different elements of `output`, which nobody else uses meanwhile.
+            let written = blocks.map(|it| unsafe { it.run(Isa::best(), Parallelism::None) });
+            (written.count(), output)
+        };
+        let (few, expected) = product(1);
+        let (many, found) = product(16);
+        assert!(few < many, "{few} blocks, {many} for many threads");
+        assert_eq!(found, expected);
+        let expected: Vec<f32> = plain(a, b).iter().map(|p| 1.0 + 0.5 * p).collect();
+        assert_close(&found, &expected, 1e-5);
     }
 }
