@@ -16,7 +16,7 @@ use shared::model::DebertaConfig;
 pub struct Operations(f64);
 
 impl Operations {
-    /// Those of inference on so many texts of one length, where the projections of relative positions are there before.
+    /// Operations of inference on so many texts of one length, whose projections of relative positions are computed before.
     pub fn of_inference(config: &DebertaConfig, texts: usize, length: usize) -> Self {
         let (layers, width) = (config.num_hidden_layers as f64, config.hidden_size as f64);
         let inner = config.intermediate_size as f64;
@@ -31,7 +31,7 @@ impl Operations {
         Self(2.0 * (full + last))
     }
 
-    /// Those of a training step: the pass forward, with the projections of the positions that occur, and two products as large
+    /// Operations of a training step: the pass forward, with the projections of the positions that occur, and two products as large
     /// for each on the way back.
     pub fn of_training(config: &DebertaConfig, texts: usize, length: usize) -> Self {
         let Self(forward) = Self::of_inference(config, texts, length);

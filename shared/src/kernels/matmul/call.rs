@@ -22,6 +22,36 @@ pub struct Call {
     pub factor: f32,
 }
 
+/// Calls a function of the crate's with the operands of a call between other arguments.
+macro_rules! pass {
+    ($call:expr, $function:expr, [$($before:expr),*], [$($after:expr),*]) => {{
+        let [[a_row, a_column], [b_row, b_column]] =
+            [$call.a_strides, $call.b_strides].map(|strides| strides.map(|stride| stride as isize));
+        $function(
+            $($before,)*
+            $call.rows,
+            $call.columns,
+            $call.depth,
+            $call.output,
+            1,
+            $call.output_stride as isize,
+            $call.adds,
+            $call.a,
+            a_column,
+            a_row,
+            $call.b,
+            b_column,
+            b_row,
+            1.0,
+            $call.factor,
+            false,
+            false,
+            false,
+            $($after),*
+        )
+    }};
+}
+
 impl Call {
     /// Computes the product in the instruction set `isa`.
     ///
@@ -36,39 +66,9 @@ impl Call {
                 Isa::Avx2 => self.avx2(threads),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Portable => self.portable(threads),
-                _ => self.best(threads),
+                // The kernels that the crate chooses: the machine's best.
+                _ => pass!(self, gemm::gemm, [], [threads]),
             }
-        }
-    }
-
-    /// The kernels that the crate chooses: the machine's best.
-    #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
-    unsafe fn best(self, threads: Parallelism) {
-        let [[a_row, a_column], [b_row, b_column]] =
-            [self.a_strides, self.b_strides].map(|strides| strides.map(|stride| stride as isize));
-        // SAFETY: the caller's.
-        unsafe {
-            gemm::gemm(
-                self.rows,
-                self.columns,
-                self.depth,
-                self.output,
-                1,
-                self.output_stride as isize,
-                self.adds,
-                self.a,
-                a_column,
-                a_row,
-                self.b,
-                b_column,
-                b_row,
-                1.0,
-                self.factor,
-                false,
-                false,
-                false,
-                threads,
-            );
         }
     }
 }
@@ -82,35 +82,23 @@ macro_rules! kernels {
             use gemm_common::{gemm::gemm_basic_generic, simd::MixedSimd};
             use gemm_f32::microkernel::$module::f32::{H_M, H_N, H_UKR, MR_DIV_N, NR, UKR};
             let simd = <$simd as MixedSimd<f32, f32, f32, f32>>::try_new();
-            let [[a_row, a_column], [b_row, b_column]] = [self.a_strides, self.b_strides]
-                .map(|strides| strides.map(|stride| stride as isize));
+            let simd = simd.expect("the instruction set was found");
             // SAFETY: the caller's.
             unsafe {
-                gemm_basic_generic::<_, f32, $lanes, { MR_DIV_N * $lanes }, NR, MR_DIV_N, H_M, H_N>(
-                    simd.expect("the instruction set was found"),
-                    self.rows,
-                    self.columns,
-                    self.depth,
-                    self.output,
-                    1,
-                    self.output_stride as isize,
-                    self.adds,
-                    self.a,
-                    a_column,
-                    a_row,
-                    self.b,
-                    b_column,
-                    b_row,
-                    1.0,
-                    self.factor,
-                    false,
-                    false,
-                    false,
-                    |a, b, c| a * b + c,
-                    &UKR,
-                    &H_UKR,
-                    false,
-                    threads,
+                pass!(
+                    self,
+                    gemm_basic_generic::<
+                        _,
+                        f32,
+                        $lanes,
+                        { MR_DIV_N * $lanes },
+                        NR,
+                        MR_DIV_N,
+                        H_M,
+                        H_N,
+                    >,
+                    [simd],
+                    [|a, b, c| a * b + c, &UKR, &H_UKR, false, threads]
                 );
             }
         }
