@@ -262,7 +262,7 @@ fn probabilities(
     columns: usize,
 ) -> Result<Probabilities> {
     let forward = |batch: &Batch| Ok(classifier.probabilities(batch)?);
-    length_batches::run(texts, columns, forward, |_| ())
+    length_batches::run(classifier.device(), texts, columns, forward, |_| ())
 }
 
 /// The scores of a fold's training, from its log.

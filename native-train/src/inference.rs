@@ -117,15 +117,16 @@ impl Ensemble {
         &self,
         texts: &[String],
         columns: usize,
-        forward: impl Fn(&Batch) -> Result<Vec<f32>>,
+        forward: impl Fn(&Batch) -> Result<Vec<f32>> + Sync,
         labelled: impl FnMut(usize),
     ) -> Result<Labelled> {
         let encodings: Vec<Encoding> =
             texts.par_iter().map(|text| self.tokenizer.encode(text, self.max_len)).collect();
         let input_ids: Vec<&[u32]> =
             encodings.iter().map(|encoding| &encoding.input_ids[..]).collect();
+        let device = self.folds[0].device();
         Ok(Labelled {
-            probabilities: length_batches::run(&input_ids, columns, forward, labelled)?,
+            probabilities: length_batches::run(device, &input_ids, columns, forward, labelled)?,
             truncated: encodings.iter().filter(|encoding| encoding.truncated).count(),
         })
     }

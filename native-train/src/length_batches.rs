@@ -1,22 +1,25 @@
 //! Inference on many texts in batches of about equal length, with results in the given order.
 
 use anyhow::Result;
+use candle_core::Device;
 use shared::batch::Batch;
 
 use crate::grid::Grid;
+use crate::threads;
 
 /// The tokens of a batch. There is no padding, so this limits memory, not waste.
 const BATCH_TOKENS: usize = 4096;
 
-/// Calls `forward` on batches of `texts` and returns a row of `columns` values, one for each label, for
+/// Calls `forward`, which computes on `device`, on batches of `texts` and returns a row of `columns` values, one for each label, for
 /// each text. After each batch it calls `progress` with the number of texts done.
 ///
 /// # Errors
 /// The errors of `forward`.
 pub fn run(
+    device: &Device,
     texts: &[&[u32]],
     columns: usize,
-    forward: impl Fn(&Batch) -> Result<Vec<f32>>,
+    forward: impl Fn(&Batch) -> Result<Vec<f32>> + Sync,
     mut progress: impl FnMut(usize),
 ) -> Result<Grid<f32>> {
     // Texts of one length are batched, so that the threads that share a batch end together.
@@ -28,7 +31,8 @@ pub fn run(
     while !left.is_empty() {
         let (rows, rest) = left.split_at(fitting(left, texts));
         let batch = Batch::pack(rows.iter().map(|&row| texts[row]));
-        for (&row, found) in rows.iter().zip(forward(&batch)?.chunks_exact(columns)) {
+        let found = threads::compute_on(device, || forward(&batch))?;
+        for (&row, found) in rows.iter().zip(found.chunks_exact(columns)) {
             results.row_mut(row).copy_from_slice(found);
         }
         left = rest;
@@ -49,7 +53,7 @@ fn fitting(rows: &[usize], texts: &[&[u32]]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -60,20 +64,20 @@ mod tests {
             .chain([vec![300; 5000]])
             .collect();
         let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-        let batches = Cell::new(0);
+        let batches = AtomicUsize::new(0);
         let echo = |batch: &Batch| {
-            batches.set(batches.get() + 1);
+            batches.fetch_add(1, Ordering::Relaxed);
             assert!(batch.input_ids().len() <= BATCH_TOKENS || batch.texts() == 1);
             let first = batch.first_tokens().iter();
             Ok(first.map(|&token| batch.input_ids()[token as usize] as f32).collect())
         };
         let mut done = 0;
-        let results = run(&texts, 1, echo, |n| done = n).unwrap();
+        let results = run(&Device::Cpu, &texts, 1, echo, |n| done = n).unwrap();
         assert_eq!(
             results.column(0).collect::<Vec<_>>(),
             (0..=300).map(|n| n as f32).collect::<Vec<_>>()
         );
         assert_eq!(done, texts.len());
-        assert!(batches.get() > 4, "one batch would prove nothing");
+        assert!(batches.into_inner() > 4, "one batch would prove nothing");
     }
 }

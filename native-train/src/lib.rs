@@ -23,5 +23,6 @@ pub mod report;
 pub mod run;
 pub mod scored_rows;
 pub mod shrink;
+pub mod threads;
 pub mod training;
 pub mod trust;

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use clap::Parser;
 use native_train::data::{FileOptions, Texts};
+use native_train::threads;
 use native_train::training::lr_scheduler::LinearSchedule;
 use native_train::training::optimizer::Optimizer;
 use native_train::training::step_results::StepResults;
@@ -113,7 +114,7 @@ fn main() -> Result<()> {
             let targets = (0..elements).map(|i| f32::from(i % 3 == 0)).collect();
             let targets = Tensor::from_vec(targets, (batch, LABELS), &Device::Cpu)?;
             let operations = has_limit.then(|| Operations::of_training(&config, batch, length));
-            serve(operations, None, || {
+            serve(operations, None, move || {
                 optimizer.zero_grad();
                 let tape = Tape::new(results.steps() as u64);
                 let logits = classifier.forward(&batches.next(), Some(&tape))?;
@@ -137,8 +138,9 @@ fn main() -> Result<()> {
 fn serve(
     operations: Option<Operations>,
     logit_error: Option<f32>,
-    mut repeat: impl FnMut() -> Result<()>,
+    mut repeat: impl FnMut() -> Result<()> + Send,
 ) -> Result<()> {
+    let mut repeat = || threads::compute_on(&Device::Cpu, &mut repeat);
     for _ in 0..WARM_UP {
         repeat()?;
     }

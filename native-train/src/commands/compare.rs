@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     cli::CompareArgs,
-    config::set_threads,
     data::{Groups, text_key},
     error::UserError,
     evaluation::{
@@ -25,6 +24,7 @@ use crate::{
     grid::{Grid, Probabilities, Targets},
     progress::Progress,
     scored_rows::ScoredRows,
+    threads,
 };
 
 /// The rows that both runs are compared on, and what each says of them.
@@ -42,7 +42,7 @@ struct Pair {
 /// # Errors
 /// If the runs have other labels or other rows, or a file is missing or damaged.
 pub fn run(args: &CompareArgs, progress: &mut Progress) -> Result<()> {
-    set_threads(args.threads)?;
+    threads::set(args.threads)?;
     let pair = match &args.input {
         Some(input) => on_file(args, input, progress)?,
         None => on_held_out_rows(args, progress)?,

@@ -9,12 +9,13 @@ use shared::{Thresholds, ensemble};
 use super::{stdout::print, trained_run::TrainedRun};
 use crate::{
     cli::{EvaluateArgs, InferenceArgs},
-    config::{DeviceChoice, set_threads},
+    config::DeviceChoice,
     data::{Dataset, FileOptions, LabelChoice, LabelValues, Unlabelled},
     evaluation::{report::Evaluation, table::evaluation_table},
     grid::Probabilities,
     inference::{CHUNK_ROWS, Labelled},
     progress::Progress,
+    threads,
 };
 
 /// A labelled file and what a run's ensemble says of it.
@@ -134,7 +135,7 @@ fn label_all(
 /// # Errors
 /// As of [`Judged::by`].
 pub fn run(args: &EvaluateArgs, progress: &mut Progress) -> Result<()> {
-    set_threads(args.inference.threads)?;
+    threads::set(args.inference.threads)?;
     let Judged { dataset, probabilities, thresholds } = Judged::by(args, progress)?;
     let Dataset { labels, targets, .. } = &dataset;
     let evaluation = Evaluation::new(labels, targets, &probabilities, &thresholds);

@@ -15,7 +15,6 @@ use super::inspect::bundle;
 use super::stdout::print;
 use crate::{
     cli::{EncodingChoice, ExportArgs, OnlyModels},
-    config::set_threads,
     data::{Dataset, FileOptions, LabelChoice, TextStream, Texts},
     error::UserError,
     export::{
@@ -27,6 +26,7 @@ use crate::{
     },
     grid::Targets,
     progress::Progress,
+    threads,
 };
 
 /// The share of an ensemble's decisions that one model has to share, to stand for it.
@@ -38,7 +38,7 @@ const LEAST_AGREEMENT: f64 = 0.9;
 /// If the run lacks a file that a bundle needs, a file cannot be read or written, or the bundle differs
 /// from the run by more than its encoding allows. `--output` is then left unchanged.
 pub fn run(args: &ExportArgs, progress: &mut Progress) -> Result<()> {
-    set_threads(args.threads)?;
+    threads::set(args.threads)?;
     let mut source = Source::open(&args.run, &args.folds, args.train_csv.as_deref(), progress)?;
     let models = chosen(args, &source)?;
     match models {

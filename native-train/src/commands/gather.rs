@@ -11,11 +11,12 @@ use super::train::{
 };
 use crate::{
     cli::GatherArgs,
-    config::{Settings, set_threads},
+    config::Settings,
     cross_validation,
     error::UserError,
     progress::Progress,
     run::{Run, lease::host},
+    threads,
     training::PhaseTimes,
     trust,
 };
@@ -39,7 +40,7 @@ pub fn run(args: &GatherArgs, progress: &mut Progress) -> Result<()> {
     };
     let saved = settings::saved(&given)?.expect("the run has begun");
     let config = settings::complete(given.or(saved), progress)?;
-    set_threads(Some(config.threads))?;
+    threads::set(Some(config.threads))?;
     let inputs = Inputs::read(&config, progress)?;
     let material = Material::prepare(&config, &inputs, progress)?;
     let context = TrainContext { config, inputs, material };

@@ -10,7 +10,6 @@ use shared::words::counted;
 use super::trained_run::TrainedRun;
 use crate::{
     cli::{Part, PredictArgs},
-    config::set_threads,
     data::TextStream,
     error::UserError,
     evaluation::decide,
@@ -23,6 +22,7 @@ use crate::{
         label_table::{Cells, Form, Header, LabelTable},
         tables::ID,
     },
+    threads,
 };
 
 /// The texts that are labelled in f32 as well, where the numbers are others.
@@ -36,7 +36,7 @@ pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
     check_output(args)?;
     let form = form(args)?;
     let cells = if args.probabilities { Cells::Probabilities } else { Cells::Decisions };
-    set_threads(args.inference.threads)?;
+    threads::set(args.inference.threads)?;
     let trained = TrainedRun::open(&args.inference, args.encoding.into(), progress)?;
     let thresholds = (!args.probabilities).then(|| trained.thresholds()).transpose()?;
     let open = || TextStream::open(&args.inference.input, &trained.options);

@@ -8,13 +8,14 @@ use anyhow::Result;
 use super::evaluate::{Judged, of_file};
 use crate::{
     cli::ReportArgs,
-    config::{TrainConfig, set_threads},
+    config::TrainConfig,
     data::text_key,
     evaluation::report::Summary,
     progress::Progress,
     report::{self, LabelledFile},
     run::{Run, files::read_json},
     scored_rows::{ScoredRows, training_rows},
+    threads,
 };
 
 /// Writes RUN/report.html, or the report on `--input`.
@@ -22,7 +23,7 @@ use crate::{
 /// # Errors
 /// If the run has no scores yet, a file is missing or damaged, or the report cannot be written.
 pub fn run(args: &ReportArgs, progress: &mut Progress) -> Result<()> {
-    set_threads(args.threads)?;
+    threads::set(args.threads)?;
     let run = Run::open(&args.run)?;
     let path = match &args.input {
         Some(input) => on_file(args, &run, input, progress)?,

@@ -14,7 +14,7 @@ use shared::{
 use super::{stdout::print, train::explain_interrupts};
 use crate::{
     cli::ShrinkArgs,
-    config::{ShrinkConfig, set_threads},
+    config::ShrinkConfig,
     data::{self, distinct},
     device,
     digest::Digest,
@@ -28,6 +28,7 @@ use crate::{
         tensors::{self, Tensors},
     },
     shrink::{Imitation, Lesson, Model, PROJECTION, Shape, initial_weights, kept_pieces},
+    threads,
     training::{
         Compute, Subject, TrainingContext, checkpoint,
         trainer::{self, Files},
@@ -62,7 +63,7 @@ pub fn run(args: &ShrinkArgs, progress: &mut Progress) -> Result<()> {
         progress.name_lines(host());
     }
     let config = ShrinkConfig::resolve(&args.settings, device::cards)?;
-    set_threads(Some(config.threads))?;
+    threads::set(Some(config.threads))?;
     let shrinking = Shrinking::prepare(config, progress)?;
     if args.dry_run {
         return print(&shrinking.plan());

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 use shared::csv::Delimiter;
 
-use checks::{check, check_hyperparameters};
-pub use checks::{cores, slurm_cores};
+use checks::check_hyperparameters;
+pub use checks::{check, cores, slurm_cores};
 pub use choices::{DeviceChoice, EventFiles, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use difference::Difference;
 pub use places::{Places, located, of_config_file, place_of};
@@ -269,19 +269,6 @@ fn required(key: &str, value: &str) -> UserError {
 
 fn label_set(names: Vec<String>) -> Result<LabelSet, UserError> {
     LabelSet::new(names).map_err(|error| UserError::new(format!("`labels`: {error}")))
-}
-
-/// Sets the number of threads that this process computes with; `None` for one on each core.
-///
-/// # Errors
-/// If `threads` is 0, or the system does not start that many.
-pub fn set_threads(threads: Option<usize>) -> Result<()> {
-    let threads = threads.unwrap_or_else(cores);
-    check("threads", threads, threads >= 1, "1 or more")?;
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .with_context(|| format!("cannot start {threads} threads"))
 }
 
 #[cfg(test)]

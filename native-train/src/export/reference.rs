@@ -131,7 +131,8 @@ pub fn logits(
 ) -> Result<Vec<f32>> {
     let texts: Vec<&[u32]> = input_ids.iter().map(Vec::as_slice).collect();
     let forward = |batch: &Batch| Ok(model.logits(batch)?.flatten_all()?.to_vec1::<f32>()?);
-    let logits: Grid<f32> = length_batches::run(&texts, source.labels.len(), forward, |_| ())?;
+    let logits: Grid<f32> =
+        length_batches::run(model.device(), &texts, source.labels.len(), forward, |_| ())?;
     Ok(logits.into_values())
 }
 

@@ -131,7 +131,8 @@ impl Objective for FineTuning<'_> {
         let labels = self.context.examples.targets.columns();
         let classifier = self.classifier.freeze()?;
         let forward = |batch: &Batch| Ok(classifier.logits(batch)?.flatten_all()?.to_vec1()?);
-        let logits = length_batches::run(&texts, labels, forward, |_| ())?.into_values();
+        let logits = length_batches::run(classifier.device(), &texts, labels, forward, |_| ())?
+            .into_values();
         let loss = mean_loss(&logits, &self.targets(rows));
         let probabilities = logits.into_iter().map(sigmoid).collect();
         let probabilities = Probabilities::new(labels, probabilities);

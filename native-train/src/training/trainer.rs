@@ -29,6 +29,7 @@ use crate::progress::Progress;
 use crate::run::files::damaged;
 use crate::run::lease::Lease;
 use crate::run::tensors::Tensors;
+use crate::threads;
 
 /// The files of a training's state and log.
 pub struct Files<'a> {
@@ -102,7 +103,7 @@ impl BestWeights {
 /// # Errors
 /// If the loss is not finite, memory does not suffice, or a file cannot be read or written; [`Stopped`] if the process is
 /// asked to stop.
-pub fn train<O: Objective>(
+pub fn train<O: Objective + Send>(
     context: TrainingContext<'_>,
     optimizer: Optimizer,
     objective: O,
@@ -150,7 +151,7 @@ pub fn optimizer(initial: &Tensors, context: &TrainingContext<'_>) -> Result<Opt
     })
 }
 
-impl<'a, O: Objective> Trainer<'a, O> {
+impl<'a, O: Objective + Send> Trainer<'a, O> {
     fn new(context: TrainingContext<'a>, optimizer: Optimizer, objective: O) -> Result<Self> {
         let TrainingContext { hyperparameters, compute, train_rows, .. } = context;
         let total_steps = hyperparameters.total_steps(train_rows.len());
@@ -189,7 +190,9 @@ impl<'a, O: Objective> Trainer<'a, O> {
             if listening.is_asked() {
                 break;
             }
-            self.step(rows).map_err(|error| self.explain_step(error, rows))?;
+            let device = &self.context.compute.device;
+            threads::compute_on(device, || self.step(rows))
+                .map_err(|error| self.explain_step(error, rows))?;
             if self.results.is_due() {
                 self.record(log, progress)?;
             }

@@ -4,7 +4,7 @@
 //! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L1002-L1021>,
 //! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L1030-L1134>.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::attention::ProjectedPositions;
 use super::backbone::Backbone;
@@ -83,6 +83,11 @@ impl Classifier {
 }
 
 impl FrozenClassifier {
+    /// The device that it computes on.
+    pub fn device(&self) -> &Device {
+        self.classifier.classifier.device()
+    }
+
     /// Returns the logits, f32 [texts, labels].
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The affine map y = x w^T + b.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::weights::{LinearWeight, Weights};
 use crate::Result;
@@ -37,6 +37,14 @@ impl Linear {
     /// Whether its products are of integers.
     pub fn is_integer(&self) -> bool {
         matches!(&self.weight, LinearWeight::Packed(weight) if weight.is_integer())
+    }
+
+    /// Where its products are computed.
+    pub fn device(&self) -> &Device {
+        match &self.weight {
+            LinearWeight::Parameter(weight) => weight.tensor().device(),
+            LinearWeight::Packed(_) => &Device::Cpu,
+        }
     }
 
     /// The layer of these parameters.

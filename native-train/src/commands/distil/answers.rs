@@ -134,7 +134,8 @@ impl Fold<'_> {
         let input_ids: Vec<&[u32]> = input_ids.iter().map(Vec::as_slice).collect();
         let labels = self.teacher.labels.len();
         let forward = |batch: &Batch| Ok(model.logits(batch)?.flatten_all()?.to_vec1::<f32>()?);
-        let logits = length_batches::run(&input_ids, labels, forward, |_| ())?.into_values();
+        let logits =
+            length_batches::run(model.device(), &input_ids, labels, forward, |_| ())?.into_values();
         let tensor = Tensor::from_slice(&logits, (texts.len(), labels), &Device::Cpu)?;
         let metadata = [(METADATA_KEY.to_owned(), digest)].into();
         tensors::write(path, metadata, &[(LOGITS.to_owned(), tensor)].into())?;

@@ -35,13 +35,13 @@ use super::train::{
 };
 use crate::{
     cli::DistilArgs,
-    config::{TrainConfig, set_threads},
+    config::TrainConfig,
     cross_validation::{self, Outcome, Plan},
     device,
     evaluation::report::{CrossValidation, Distillation, FinalModel, Summary, TextsUsed},
     progress::Progress,
     run::{Run, lease::host},
-    trust,
+    threads, trust,
 };
 
 /// Trains the students that `--output` lacks and the final model, and prints the closing table, or with `--dry-run` the
@@ -55,7 +55,7 @@ pub fn run(args: &DistilArgs, progress: &mut Progress) -> Result<()> {
         progress.name_lines(host());
     }
     let (mut config, distilling, teacher) = settings::resolve(args, progress)?;
-    set_threads(Some(config.threads))?;
+    threads::set(Some(config.threads))?;
     let mut inputs = Inputs::dealt_by(&config, |dataset| teacher.fold_of(dataset), progress)?;
     config.labels = Some(inputs.dataset.labels.clone());
     let texts_used;

@@ -14,9 +14,9 @@ use serde::Serialize;
 
 use super::stdout::print;
 use crate::cli::DoctorArgs;
-use crate::config::set_threads;
 use crate::device::{self, Device, Library};
 use crate::progress::Progress;
+use crate::threads;
 use crate::trust::{self, Identity, Verdict};
 use processor::Processor;
 use speed::Speed;
@@ -80,7 +80,7 @@ struct Check {
 /// # Errors
 /// If the device is not there, or a GPU cannot be used.
 pub fn run(args: &DoctorArgs, progress: &mut Progress) -> Result<()> {
-    set_threads(args.threads)?;
+    threads::set(args.threads)?;
     let device = args.device.resolve_one(device::cards)?;
     progress.note("doctor: measuring, which takes some seconds");
     let mut report = Report {

@@ -26,11 +26,11 @@ use self::{context::TrainContext, fingerprint::Test, inputs::Inputs, material::M
 use super::stdout::print;
 use crate::{
     cli::TrainArgs,
-    config::set_threads,
     cross_validation::{self, Lesson, Plan},
     evaluation::{report::Summary, table::table},
     progress::Progress,
     run::{Run, lease::host},
+    threads,
     training::Hyperparameters,
     trust,
 };
@@ -45,7 +45,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
         progress.name_lines(host());
     }
     let mut config = settings::resolve(args, progress)?;
-    set_threads(Some(config.threads))?;
+    threads::set(Some(config.threads))?;
     let inputs = Inputs::read(&config, progress)?;
     config.labels = Some(inputs.dataset.labels.clone());
     if args.dry_run {
