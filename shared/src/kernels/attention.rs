@@ -246,6 +246,7 @@ impl Attention {
             key_at: text.rows.start * width + column,
             position_at: (self.longest() - queries) * width + column,
             scores_at: text.scores.start + head * queries * keys,
+            score_columns: keys,
         }
     }
 
@@ -265,18 +266,24 @@ impl Attention {
         multiply(output, query, key.transposed(), self.scale, WriteMode::Replace, Threads::One);
 
         if let Some(table) = slices.position_key {
-            let band = resized(scratch, queries * head.reach());
-            let output = MatrixMut::new(band, queries, head.reach());
-            let table = head.positions(table).transposed();
-            multiply(output, query, table, self.scale, WriteMode::Replace, Threads::One);
-            simd!(add_query_band(scores, band, head));
+            for block in head.blocks_of_queries() {
+                let band = resized(scratch, block.queries * block.reach());
+                let output = MatrixMut::new(band, block.queries, block.reach());
+                let (query, table) = (block.queries(slices.query), block.positions(table));
+                let table = table.transposed();
+                multiply(output, query, table, self.scale, WriteMode::Replace, Threads::One);
+                simd!(add_query_band(&mut scores[head.to(&block)..], band, &block));
+            }
         }
         if let Some(table) = slices.position_query {
-            let band = resized(scratch, keys * head.reach());
-            let output = MatrixMut::new(band, keys, head.reach());
-            let table = head.positions(table).transposed();
-            multiply(output, key, table, self.scale, WriteMode::Replace, Threads::One);
-            simd!(add_key_band(scores, band, head));
+            for block in head.blocks_of_keys() {
+                let band = resized(scratch, block.keys * block.reach());
+                let output = MatrixMut::new(band, block.keys, block.reach());
+                let (key, table) = (block.keys(slices.key), block.positions(table));
+                let table = table.transposed();
+                multiply(output, key, table, self.scale, WriteMode::Replace, Threads::One);
+                simd!(add_key_band(&mut scores[head.to(&block)..], band, &block));
+            }
         }
         simd!(scores.chunks_exact_mut(keys).for_each(softmax));
 
@@ -347,22 +354,28 @@ impl Attention {
 
         // And through the two bands, to which the position tables contribute.
         if let Some(table) = slices.position_key {
-            let band = resized(&mut scratch.band, queries * head.reach());
-            spread_query_band(band, by_scores, head);
-            let band = Matrix::new(band, queries, head.reach());
-            let output = head.queries_mut(outputs.query.from(head.query_at));
-            multiply(output, band, head.positions(table), 1.0, WriteMode::Add, Threads::One);
-            let output = head.positions_mut(outputs.position_key);
-            multiply(output, band.transposed(), query, 1.0, WriteMode::Add, Threads::One);
+            for block in head.blocks_of_queries() {
+                let band = resized(&mut scratch.band, block.queries * block.reach());
+                spread_query_band(band, &by_scores[head.to(&block)..], &block);
+                let band = Matrix::new(band, block.queries, block.reach());
+                let output = block.queries_mut(outputs.query.from(block.query_at));
+                multiply(output, band, block.positions(table), 1.0, WriteMode::Add, Threads::One);
+                let output = block.positions_mut(outputs.position_key);
+                let query = block.queries(slices.query);
+                multiply(output, band.transposed(), query, 1.0, WriteMode::Add, Threads::One);
+            }
         }
         if let Some(table) = slices.position_query {
-            let band = resized(&mut scratch.band, keys * head.reach());
-            spread_key_band(band, by_scores, head);
-            let band = Matrix::new(band, keys, head.reach());
-            let output = head.keys_mut(outputs.key.from(head.key_at));
-            multiply(output, band, head.positions(table), 1.0, WriteMode::Add, Threads::One);
-            let output = head.positions_mut(outputs.position_query);
-            multiply(output, band.transposed(), key, 1.0, WriteMode::Add, Threads::One);
+            for block in head.blocks_of_keys() {
+                let band = resized(&mut scratch.band, block.keys * block.reach());
+                spread_key_band(band, &by_scores[head.to(&block)..], &block);
+                let band = Matrix::new(band, block.keys, block.reach());
+                let output = block.keys_mut(outputs.key.from(block.key_at));
+                multiply(output, band, block.positions(table), 1.0, WriteMode::Add, Threads::One);
+                let output = block.positions_mut(outputs.position_query);
+                let key = block.keys(slices.key);
+                multiply(output, band.transposed(), key, 1.0, WriteMode::Add, Threads::One);
+            }
         }
     }
 }

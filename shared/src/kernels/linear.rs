@@ -5,7 +5,7 @@ pub(super) mod types;
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
-use super::matmul::{Matrix, MatrixMut, Threads, multiply};
+use super::matmul::{Matrix, MatrixMut, Threads, multiply, product};
 use super::tasks::add_rows;
 use super::{
     Target, WriteMode, cuda, rows_per_task, simd, sum_in_order, tensor_in, update, values,
@@ -27,18 +27,16 @@ pub fn forward(
     let (rows, inputs) = x.dims2()?;
     let (outputs, _) = weight.dims2()?;
     let (x, weight) = (values(x)?, values(weight)?);
-    let (mut output, write) = match bias {
-        None => (vec![0.0; rows * outputs], WriteMode::Replace),
-        Some(bias) => (values(bias.exact)?.repeat(rows), WriteMode::Add),
+    let a = Matrix::new(&x, rows, inputs);
+    let b = Matrix::new(&weight, outputs, inputs).transposed();
+    let output = match bias {
+        None => product(a, b),
+        Some(bias) => {
+            let mut sum = values(bias.exact)?.repeat(rows);
+            add_product(&mut sum, a, b);
+            sum
+        }
     };
-    multiply(
-        MatrixMut::new(&mut output, rows, outputs),
-        Matrix::new(&x, rows, inputs),
-        Matrix::new(&weight, outputs, inputs).transposed(),
-        1.0,
-        write,
-        Threads::All,
-    );
     tensor_in(output_format, output, (rows, outputs))
 }
 
@@ -61,17 +59,15 @@ pub fn backward_input(
     let b = Matrix::new(&weight, outputs, inputs);
     match so_far {
         Some(sum) if sum.dtype() == DType::F32 => {
-            product(a, b, &Target { tensor: sum.clone(), write: WriteMode::Add })?;
+            update(&sum, |sum| add_product(sum, a, b))?;
             Ok(sum)
         }
-        so_far => {
-            let (mut output, write) = match so_far {
-                None => (vec![0.0; rows * inputs], WriteMode::Replace),
-                Some(sum) => (values(&sum)?.to_vec(), WriteMode::Add),
-            };
-            multiply(MatrixMut::new(&mut output, rows, inputs), a, b, 1.0, write, Threads::All);
-            tensor_in(output_format, output, (rows, inputs))
+        Some(sum) => {
+            let mut sum = values(&sum)?.to_vec();
+            add_product(&mut sum, a, b);
+            tensor_in(output_format, sum, (rows, inputs))
         }
+        None => tensor_in(output_format, product(a, b), (rows, inputs)),
     }
 }
 
@@ -94,14 +90,15 @@ pub fn backward_parameters(
     let (gradient, x) = (values(gradient)?, values(x)?);
     let a = Matrix::new(&gradient, rows, outputs).transposed();
     let b = Matrix::new(&x, rows, inputs);
-    product(a, b, by_weight)
+    update(&by_weight.tensor, |output| {
+        let output = MatrixMut::new(output, outputs, inputs);
+        multiply(output, a, b, 1.0, by_weight.write, Threads::All);
+    })
 }
 
-fn product(a: Matrix<'_>, b: Matrix<'_>, target: &Target) -> Result<()> {
-    update(&target.tensor, |output| {
-        let output = MatrixMut::new(output, a.rows, b.columns);
-        multiply(output, a, b, 1.0, target.write, Threads::All);
-    })
+fn add_product(sum: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
+    let sum = MatrixMut::new(sum, a.rows, b.columns);
+    multiply(sum, a, b, 1.0, WriteMode::Add, Threads::All);
 }
 
 /// Writes the sums over the rows of x [rows, columns] to `target` `[columns]`: the gradient of a bias.

@@ -98,11 +98,43 @@ pub fn multiply(
     threads: Threads,
 ) {
     let call = call(output, a, b, factor, write);
-    let isa = Isa::best();
     #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
     // SAFETY: the constructors have checked that every element lies in its slice and that the rows
     // written do not overlap; the shapes agree, and `output` is borrowed mutably, so it is none of
-    // the operands. The blocks of a call write different elements.
+    // the operands.
+    unsafe {
+        run(call, threads);
+    }
+}
+
+/// Returns the rows of `a * b`, without a gap.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+    let len = a.rows * b.columns;
+    let mut output = Vec::with_capacity(len);
+    let call = call_to(output.as_mut_ptr(), b.columns, a, b);
+    #[expect(
+        unsafe_code,
+        reason = "zeros that are written over would take a fiftieth of a training step"
+    )]
+    // SAFETY: as in `multiply`; `output` has room for all elements, and each is written.
+    unsafe {
+        run(call, Threads::All);
+        output.set_len(len);
+    }
+    output
+}
+
+/// Computes a call, by several threads if it may be.
+///
+/// # Safety
+/// As of [`Call::run`].
+#[expect(unsafe_code, reason = "the gemm crate takes pointers")]
+unsafe fn run(call: Call, threads: Threads) {
+    let isa = Isa::best();
+    // SAFETY: the caller's. The blocks of a call write different elements.
     let run = |call: Call, threads| unsafe { call.run(isa, threads) };
     match threads {
         #[cfg(target_arch = "x86_64")]
@@ -124,19 +156,26 @@ fn call(
     factor: f32,
     write: WriteMode,
 ) -> Call {
-    assert!(a.rows == output.rows && b.columns == output.columns && a.columns == b.rows);
+    assert!(a.rows == output.rows && b.columns == output.columns);
+    let adds = write == WriteMode::Add;
+    Call { adds, factor, ..call_to(output.values.as_mut_ptr(), output.stride, a, b) }
+}
+
+/// `a * b` as a call that writes rows `output_stride` elements apart.
+fn call_to(output: *mut f32, output_stride: usize, a: Matrix<'_>, b: Matrix<'_>) -> Call {
+    assert_eq!(a.columns, b.rows);
     Call {
-        rows: output.rows,
-        columns: output.columns,
+        rows: a.rows,
+        columns: b.columns,
         depth: a.columns,
-        output: output.values.as_mut_ptr(),
-        output_stride: output.stride,
-        adds: write == WriteMode::Add,
+        output,
+        output_stride,
+        adds: false,
         a: a.values.as_ptr(),
         a_strides: a.strides,
         b: b.values.as_ptr(),
         b_strides: b.strides,
-        factor,
+        factor: 1.0,
     }
 }
 

@@ -2,8 +2,9 @@
 //! relative-position tables.
 
 use candle_core::{DType, Tensor};
+use rayon::prelude::*;
 
-use super::{Indices, Target, WriteMode, cuda, tensor, tensor_in, update, values};
+use super::{Indices, TASK_ELEMENTS, Target, WriteMode, cuda, tensor, tensor_in, update, values};
 use crate::Result;
 
 /// table [n, width], indices -> [indices, width], in the format of the table.
@@ -36,7 +37,8 @@ pub fn scatter_add(
     let rows = values(rows)?;
     update(&target.tensor, |table| {
         if target.write == WriteMode::Replace {
-            table.fill(0.0);
+            // A whole vocabulary is more than one thread should write alone.
+            table.par_chunks_mut(TASK_ELEMENTS).for_each(|chunk| chunk.fill(0.0));
         }
         for (&index, row) in indices.iter().zip(rows.chunks_exact(width)) {
             if Some(index) == skip {

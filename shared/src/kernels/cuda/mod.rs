@@ -65,7 +65,7 @@ pub(super) fn takes(tensor: &Tensor) -> bool {
 }
 
 /// Whether operations on tensors of `device` are done by the kernels here.
-pub(super) fn runs_on(device: &Device) -> bool {
+pub fn runs_on(device: &Device) -> bool {
     (cfg!(feature = "cuda") && device.is_cuda())
         || (cfg!(feature = "cuda-emulator") && device.is_cpu() && emulating())
 }
