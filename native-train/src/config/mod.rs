@@ -18,8 +18,7 @@ use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 use shared::csv::Delimiter;
 
-use checks::check_hyperparameters;
-pub use checks::{check, cores, slurm_cores};
+use checks::{check, check_hyperparameters};
 pub use choices::{DeviceChoice, EventFiles, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use difference::Difference;
 pub use places::{Places, located, of_config_file, place_of};
@@ -33,6 +32,7 @@ use crate::{
     error::UserError,
     format::Format,
     run::files::damaged,
+    threads::cores,
     training::{Hyperparameters, Order, Precision, event_file::EventFolder},
 };
 

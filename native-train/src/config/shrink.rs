@@ -7,12 +7,13 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use shared::csv::Delimiter;
 
-use super::checks::{check, check_hyperparameters, cores};
+use super::checks::{check, check_hyperparameters};
 use super::choices::{DeviceChoice, PrecisionChoice};
 use crate::{
     data::FileOptions,
     device::{Cards, Device},
     shrink::Wishes,
+    threads::cores,
     training::{Hyperparameters, Order, Precision},
 };
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::kernels::isa::Isa;
 use shared::words::joined;
 
-use crate::config::{cores, slurm_cores};
+use crate::threads::{cores, slurm_cores};
 
 /// The processor and its memory.
 #[derive(Debug, Serialize)]
