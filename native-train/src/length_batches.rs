@@ -10,8 +10,8 @@ use crate::threads;
 /// The tokens of a batch. There is no padding, so this limits memory, not waste.
 const BATCH_TOKENS: usize = 4096;
 
-/// Calls `forward`, which computes on `device`, on batches of `texts` and returns a row of `columns` values, one for each label, for
-/// each text. After each batch it calls `progress` with the number of texts done.
+/// Calls `forward`, which computes on `device`, on batches of `texts` and returns a row of `columns` values, one for
+/// each label, for each text. After each batch it calls `progress` with the number of texts done.
 ///
 /// # Errors
 /// The errors of `forward`.

@@ -115,10 +115,7 @@ pub fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     let len = a.rows * b.columns;
     let mut output = Vec::with_capacity(len);
     let call = call_to(output.as_mut_ptr(), b.columns, a, b);
-    #[expect(
-        unsafe_code,
-        reason = "zeros that are written over would take a fiftieth of a training step"
-    )]
+    #[expect(unsafe_code, reason = "zeros that are written over take time")]
     // SAFETY: as in `multiply`; `output` has room for all elements, and each is written.
     unsafe {
         run(call, Threads::All);
