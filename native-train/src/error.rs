@@ -35,3 +35,17 @@ impl fmt::Display for UserError {
 }
 
 impl std::error::Error for UserError {}
+
+/// # Errors
+/// If the value of a setting is not valid; `rule` says which values are.
+pub fn check(
+    key: &str,
+    value: impl fmt::Display,
+    valid: bool,
+    rule: &str,
+) -> Result<(), UserError> {
+    if valid {
+        return Ok(());
+    }
+    Err(UserError::new(format!("`{key}` is {value}, but must be {rule}")))
+}

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use candle_core::Device;
 use shared::kernels::cuda;
 
-use crate::error::UserError;
+use crate::error::check;
 
 /// Sets the number of threads; `None` for one on each core.
 ///
@@ -14,9 +14,7 @@ use crate::error::UserError;
 /// If `threads` is 0, or the system does not start that many.
 pub fn set(threads: Option<usize>) -> Result<()> {
     let threads = threads.unwrap_or_else(cores);
-    if threads == 0 {
-        return Err(UserError::new("`threads` is 0, but must be 1 or more").into());
-    }
+    check("threads", threads, threads >= 1, "1 or more")?;
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()

@@ -1,23 +1,7 @@
-//! Checks of ranges.
+//! The ranges of hyperparameters.
 
-use std::fmt;
-
-use crate::error::UserError;
+use crate::error::{UserError, check};
 use crate::training::Hyperparameters;
-
-/// # Errors
-/// If the value of a setting is not valid; `rule` says which values are.
-pub fn check(
-    key: &str,
-    value: impl fmt::Display,
-    valid: bool,
-    rule: &str,
-) -> Result<(), UserError> {
-    if valid {
-        return Ok(());
-    }
-    Err(UserError::new(format!("`{key}` is {value}, but must be {rule}")))
-}
 
 /// # Errors
 /// If a setting of a training is out of range.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use shared::LabelSet;
 use shared::csv::Delimiter;
 
-use checks::{check, check_hyperparameters};
+use checks::check_hyperparameters;
 pub use choices::{DeviceChoice, EventFiles, ModelChoice, ParallelFolds, PrecisionChoice};
 pub use difference::Difference;
 pub use places::{Places, located, of_config_file, place_of};
@@ -29,7 +29,7 @@ pub use shrink::{ShrinkConfig, ShrinkSettings};
 use crate::{
     data::{FileOptions, LabelValues, Split, Unlabelled},
     device::{Cards, Device, Devices},
-    error::UserError,
+    error::{UserError, check},
     format::Format,
     run::files::damaged,
     threads::cores,

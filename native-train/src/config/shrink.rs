@@ -7,11 +7,12 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use shared::csv::Delimiter;
 
-use super::checks::{check, check_hyperparameters};
+use super::checks::check_hyperparameters;
 use super::choices::{DeviceChoice, PrecisionChoice};
 use crate::{
     data::FileOptions,
     device::{Cards, Device},
+    error::check,
     shrink::Wishes,
     threads::cores,
     training::{Hyperparameters, Order, Precision},

@@ -9,8 +9,8 @@
 //!
 //! where pk and pq are projected relative-position rows. Their tables hold one row a distance, the
 //! largest distance first, so that for a fixed query the rows of consecutive keys are consecutive:
-//! a product with all rows that a text can reach is a band matrix whose row i is shifted by i. A text
-//! attends to its own rows only, so nothing is padded or masked.
+//! the product of a block of queries, or of keys, with all rows that it can reach is a band matrix whose
+//! row i is shifted by i. A text attends to its own rows only, so nothing is padded or masked.
 //!
 //! Mirrors `DisentangledSelfAttention.forward` and `disentangled_attention_bias`:
 //! <https://github.com/huggingface/transformers/blob/v4.57.1/src/transformers/models/deberta_v2/modeling_deberta_v2.py#L195-L349>.
@@ -267,21 +267,15 @@ impl Attention {
 
         if let Some(table) = slices.position_key {
             for block in head.blocks_of_queries() {
-                let band = resized(scratch, block.queries * block.reach());
-                let output = MatrixMut::new(band, block.queries, block.reach());
-                let (query, table) = (block.queries(slices.query), block.positions(table));
-                let table = table.transposed();
-                multiply(output, query, table, self.scale, WriteMode::Replace, Threads::One);
+                let rows = block.queries(slices.query);
+                let band = band(rows, block.positions(table), self.scale, scratch);
                 simd!(add_query_band(&mut scores[head.to(&block)..], band, &block));
             }
         }
         if let Some(table) = slices.position_query {
             for block in head.blocks_of_keys() {
-                let band = resized(scratch, block.keys * block.reach());
-                let output = MatrixMut::new(band, block.keys, block.reach());
-                let (key, table) = (block.keys(slices.key), block.positions(table));
-                let table = table.transposed();
-                multiply(output, key, table, self.scale, WriteMode::Replace, Threads::One);
+                let rows = block.keys(slices.key);
+                let band = band(rows, block.positions(table), self.scale, scratch);
                 simd!(add_key_band(&mut scores[head.to(&block)..], band, &block));
             }
         }
@@ -358,11 +352,10 @@ impl Attention {
                 let band = resized(&mut scratch.band, block.queries * block.reach());
                 spread_query_band(band, &by_scores[head.to(&block)..], &block);
                 let band = Matrix::new(band, block.queries, block.reach());
-                let output = block.queries_mut(outputs.query.from(block.query_at));
-                multiply(output, band, block.positions(table), 1.0, WriteMode::Add, Threads::One);
-                let output = block.positions_mut(outputs.position_key);
-                let query = block.queries(slices.query);
-                multiply(output, band.transposed(), query, 1.0, WriteMode::Add, Threads::One);
+                let factors = (block.queries(slices.query), block.positions(table));
+                let by_rows = block.queries_mut(outputs.query.from(block.query_at));
+                let by_table = block.positions_mut(outputs.position_key);
+                band_backward(band, factors, by_rows, by_table);
             }
         }
         if let Some(table) = slices.position_query {
@@ -370,11 +363,10 @@ impl Attention {
                 let band = resized(&mut scratch.band, block.keys * block.reach());
                 spread_key_band(band, &by_scores[head.to(&block)..], &block);
                 let band = Matrix::new(band, block.keys, block.reach());
-                let output = block.keys_mut(outputs.key.from(block.key_at));
-                multiply(output, band, block.positions(table), 1.0, WriteMode::Add, Threads::One);
-                let output = block.positions_mut(outputs.position_query);
-                let key = block.keys(slices.key);
-                multiply(output, band.transposed(), key, 1.0, WriteMode::Add, Threads::One);
+                let factors = (block.keys(slices.key), block.positions(table));
+                let by_rows = block.keys_mut(outputs.key.from(block.key_at));
+                let by_table = block.positions_mut(outputs.position_query);
+                band_backward(band, factors, by_rows, by_table);
             }
         }
     }
@@ -401,6 +393,30 @@ struct HeadGradients<'a, 'b> {
 struct BackwardScratch {
     scores: Vec<f32>,
     band: Vec<f32>,
+}
+
+/// Returns the band of some queries or keys, `scale * rows * table^T`, in `scratch`.
+fn band<'a>(
+    rows: Matrix<'_>,
+    table: Matrix<'_>,
+    scale: f32,
+    scratch: &'a mut Vec<f32>,
+) -> &'a mut [f32] {
+    let band = resized(scratch, rows.rows * table.rows);
+    let output = MatrixMut::new(band, rows.rows, table.rows);
+    multiply(output, rows, table.transposed(), scale, WriteMode::Replace, Threads::One);
+    band
+}
+
+/// Adds the gradients of the factors of a band, given its own times the scale.
+fn band_backward(
+    gradient: Matrix<'_>,
+    (rows, table): (Matrix<'_>, Matrix<'_>),
+    by_rows: MatrixMut<'_>,
+    by_table: MatrixMut<'_>,
+) {
+    multiply(by_rows, gradient, table, 1.0, WriteMode::Add, Threads::One);
+    multiply(by_table, gradient.transposed(), rows, 1.0, WriteMode::Add, Threads::One);
 }
 
 fn scores_end(tasks: &[Vec<Text>]) -> usize {
