@@ -1,12 +1,12 @@
 //! The rows of the table of many texts. However many there are, those in sight alone are on the page.
 
-use leptos::html::Div;
+use leptos::html::{Button, Div};
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::{Element, HtmlDivElement, ResizeObserver};
 
 use super::css::{DARK, LIGHT, css_percent};
-use super::window::{Sight, Window};
+use super::window::{Filled, Sight};
 use crate::models::Models;
 use crate::palette::tone;
 use crate::state::{Direction, Event, ExplanationEvent, Key, ManyEvent, Order, Standing, Table};
@@ -16,30 +16,32 @@ use crate::words::percent;
 /// How the box stands before it is measured.
 const AT_FIRST: Sight = Sight { scrolled: 0.0, height: 600.0, row: 48.0 };
 
-/// A row: the number of its table, and its text in it.
-type RowKey = (u32, usize);
+/// A row of one of the tables that the page has had.
+#[derive(Clone, Copy, PartialEq)]
+struct RowKey {
+    table: u32,
+    text: usize,
+}
 
 #[component]
 pub fn Rows() -> impl IntoView {
     let store = Store::of_component();
     let sight = RwSignal::new(AT_FIRST);
     let shown = store.part_of_table(|_, table| table.shown());
-    let window = Memo::new(move |_| sight.get().window(shown.get()));
-    let rows = store.part_of_table(move |_, table| {
-        let Window { first, end, .. } = window.get();
-        // The window may be that of a moment ago, when there were more rows.
-        let positions = first..end.min(table.shown());
-        positions.map(|at| (table.number, table.selection().text(at))).collect::<Vec<RowKey>>()
+    let filled = Memo::new(move |before: Option<&Filled>| {
+        Filled::after(before, sight.get().window(shown.get()))
     });
+    let window = move || filled.get().window;
     let can_disagree =
         store.part_of_table(|state, table| can_disagree(table, state.model.folds.len()));
+    let explained = store.part(|state| state.explanation.row());
     // Beside that of the texts.
     let columns =
         store.part(move |state| state.model.label_names().len() + usize::from(can_disagree.get()));
 
     let scroller = NodeRef::<Div>::new();
     let head = RwSignal::new(0.0);
-    let look = move || {
+    let measure = move || {
         if let Some(scroller) = scroller.get_untracked() {
             let (of_head, seen) = measured(&scroller);
             head.set(of_head);
@@ -47,11 +49,18 @@ pub fn Rows() -> impl IntoView {
         }
     };
     // Once there are rows, they can be measured.
+    let has_rows = Memo::new(move |_| shown.get() > 0);
     Effect::new(move |_| {
-        rows.track();
-        look();
+        has_rows.track();
+        measure();
     });
-    look_when_resized(scroller, look);
+    measure_when_resized(scroller, measure);
+    // Measuring makes the browser lay out the page at once: scrolling does without.
+    let scrolled = move || {
+        if let Some(scroller) = scroller.get_untracked() {
+            sight.update(|sight| sight.scrolled = f64::from(scroller.scroll_top()));
+        }
+    };
 
     view! {
         <div
@@ -60,12 +69,12 @@ pub fn Rows() -> impl IntoView {
             aria-label="Answers"
             tabindex="0"
             node_ref=scroller
-            on:scroll=move |_| look()
+            on:scroll=move |_| scrolled()
         >
             <div
                 class="track"
-                style:height=move || format!("{}px", window.get().all + head.get())
-                style:padding-top=move || format!("{}px", window.get().above)
+                style:height=move || format!("{}px", window().all + head.get())
+                style:padding-top=move || format!("{}px", window().above)
                 style=("--columns", move || columns.get().to_string())
             >
                 <table
@@ -75,12 +84,12 @@ pub fn Rows() -> impl IntoView {
                 >
                     <Head can_disagree />
                     <tbody>
-                        <ForEnumerate
-                            each=move || rows.get()
-                            key=|&row| row
-                            children=move |index, row| {
-                                let place = Signal::derive(move || window.get().first + index.get());
-                                view! { <Row row place can_disagree /> }
+                        <For
+                            each=move || filled.get().elements()
+                            key=|&element| element
+                            children=move |element| {
+                                let position = Memo::new(move |_| filled.get().row(element));
+                                view! { <Row position can_disagree explained scroller /> }
                             }
                         />
                     </tbody>
@@ -90,11 +99,11 @@ pub fn Rows() -> impl IntoView {
     }
 }
 
-/// Calls `look` when the box gets another size, as it does when the page gets one, or when the panel around it is opened.
-fn look_when_resized(scroller: NodeRef<Div>, look: impl Fn() + Copy + 'static) {
+/// Calls `measure` when the box gets another size, as it does when the page gets one, or when the panel around it is opened.
+fn measure_when_resized(scroller: NodeRef<Div>, measure: impl Fn() + Copy + 'static) {
     let kept = StoredValue::new_local(None::<(ResizeObserver, Closure<dyn FnMut()>)>);
     scroller.on_load(move |scroller| {
-        let resized = Closure::<dyn FnMut()>::new(look);
+        let resized = Closure::<dyn FnMut()>::new(measure);
         let observer = ResizeObserver::new(resized.as_ref().unchecked_ref())
             .expect("every browser that runs the models has it");
         observer.observe(&scroller);
@@ -184,25 +193,45 @@ fn Column(name: String, by: Key) -> impl IntoView {
 }
 
 #[component]
-fn Row(row: RowKey, place: Signal<usize>, can_disagree: Memo<bool>) -> impl IntoView {
+fn Row(
+    /// Where the row stands among those that are shown.
+    position: Memo<Option<usize>>,
+    can_disagree: Memo<bool>,
+    /// The text that is explained.
+    explained: Memo<Option<usize>>,
+    /// The box around the table.
+    scroller: NodeRef<Div>,
+) -> impl IntoView {
     let store = Store::of_component();
-    let (number, text) = row;
-    // A row of this number and text changes once, when it is answered.
-    let standing = store.part_of_table(move |_, table| {
-        (table.number == number).then(|| table.answers().standing(text))
+    let row = store.part_of_table(move |_, table| {
+        // The position may be that of a moment ago, when there were more rows.
+        let position = position.get().filter(|&position| position < table.shown())?;
+        Some(RowKey { table: table.number, text: table.selection().text(position) })
     });
-    let words = store.peek(|state| {
-        state.many.job.table().map(|table| table.texts().get(text).to_owned()).unwrap_or_default()
+    let text = move || row.get().map(|row| row.text);
+    let answered = store.part_of_table(move |_, table| {
+        let row = row.get()?;
+        let standing = table.answers().standing(row.text);
+        (standing != Standing::Open).then_some((row, standing))
     });
-    let is_explained = store.part(move |state| state.explanation.row() == Some(text));
-    let is_read_in_part = move || standing.get() == Some(Standing::ReadInPart);
+    let words = move || {
+        let text = text()?;
+        store.peek(|state| state.many.job.table().map(|table| table.texts().get(text).to_owned()))
+    };
+    let is_read_in_part =
+        move || answered.get().is_some_and(|(_, standing)| standing == Standing::ReadInPart);
+    let note = move || {
+        is_read_in_part()
+            .then(|| view! { <span class="quiet">"(only the beginning was read)"</span> })
+    };
     let cells = move || {
-        let (standing, can_disagree) = (standing.get(), can_disagree.get());
+        let (answered, can_disagree) = (answered.get(), can_disagree.get());
         store.peek(|state| {
             let names = state.model.label_names();
             let thresholds = state.model.bundle.as_ref().map(|bundle| &bundle.thresholds);
-            let table = state.many.job.table().filter(|table| table.number == number);
-            let answer = standing.and(table).and_then(|table| table.answers().get(text));
+            let table = state.many.job.table();
+            let answer =
+                answered.zip(table).and_then(|((row, _), table)| table.answers().get(row.text));
             let decided = answer.zip(thresholds).map(|(answer, thresholds)| {
                 thresholds.apply(answer.probabilities).collect::<Vec<bool>>()
             });
@@ -220,31 +249,52 @@ fn Row(row: RowKey, place: Signal<usize>, can_disagree: Memo<bool>) -> impl Into
             }
         })
     };
+    let button = NodeRef::new();
+    leave_when_changed(row, button, scroller);
+    let explain = move |_| {
+        if let Some(text) = row.get_untracked().map(|row| row.text) {
+            store.send(Event::Explanation(ExplanationEvent::ExplainRow(text)));
+        }
+    };
     view! {
         <tr
-            data-row=text.to_string()
-            aria-rowindex=move || (place.get() + 2).to_string()
+            data-row=move || text().map(|text| text.to_string())
+            aria-rowindex=move || position.get().map(|position| (position + 2).to_string())
             class:read-in-part=is_read_in_part
-            class:explained=move || is_explained.get()
+            class:explained=move || text().is_some() && explained.get() == text()
         >
             <th scope="row" dir="auto">
                 <button
                     type="button"
                     class="text"
                     title="Which words matter?"
-                    on:click=move |_| {
-                        store.send(Event::Explanation(ExplanationEvent::ExplainRow(text)));
-                    }
+                    node_ref=button
+                    on:click=explain
                 >
                     {words}
                 </button>
-                <Show when=is_read_in_part>
-                    <span class="quiet">"(only the beginning was read)"</span>
-                </Show>
+                {note}
             </th>
             {cells}
         </tr>
     }
+}
+
+/// Takes the focus from a row's button to the box when the button gets another row: who presses a key then must not get what
+/// they did not choose.
+fn leave_when_changed(row: Memo<Option<RowKey>>, button: NodeRef<Button>, scroller: NodeRef<Div>) {
+    Effect::new(move |before: Option<Option<RowKey>>| {
+        let row = row.get();
+        if before.is_some_and(|before| before != row)
+            && let (Some(button), Some(scroller)) =
+                (button.get_untracked(), scroller.get_untracked())
+            && document().active_element().is_some_and(|focused| focused == **button)
+        {
+            // An element that is on the page can always take it.
+            let _ = scroller.focus();
+        }
+        row
+    });
 }
 
 fn cell(
@@ -253,20 +303,26 @@ fn cell(
     probability: Option<f32>,
     is_on: bool,
 ) -> impl IntoView + use<> {
-    let tone = tone(label);
-    let share = probability.map_or(0.0, f64::from);
+    let tone = probability.map(|_| tone(label));
+    let (on_light, on_dark) = tone.map(|tone| (tone.on_light, tone.on_dark)).unzip();
+    let share = probability.map(f64::from);
+    let words = share.map(|share| {
+        view! {
+            {percent(share)}
+            {is_on.then(|| view! { <span class="visually-hidden">" on"</span> })}
+        }
+    });
     view! {
         <td
             class:on=is_on
             data-label=name
             data-probability=probability.map(|p| p.to_string())
             data-on=probability.map(|_| is_on.to_string())
-            style=(LIGHT, tone.on_light)
-            style=(DARK, tone.on_dark)
-            style=("--share", css_percent(share))
+            style=(LIGHT, on_light)
+            style=(DARK, on_dark)
+            style=("--share", share.map(css_percent))
         >
-            {probability.map(|_| percent(share))}
-            {is_on.then(|| view! { <span class="visually-hidden">" on"</span> })}
+            {words}
         </td>
     }
 }

@@ -1,7 +1,9 @@
 //! The rows of a long table that are in sight: only these are on the page, between two empty stretches.
 
+use std::ops::Range;
+
 /// Rows above and below those in sight that are on the page, too, so that fast scrolling shows no gap.
-const SPARE: usize = 8;
+const SPARE: usize = 6;
 
 /// The most pixels that all rows take. Browsers draw no element that is much higher; a table with more is scrolled in longer steps.
 const HIGHEST: f64 = 8_000_000.0;
@@ -26,6 +28,38 @@ pub struct Window {
     /// The pixels above it, and those that all rows take.
     pub above: f64,
     pub all: f64,
+}
+
+/// A window, and the elements on the page that show its rows. Elements are numbered from above.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Filled {
+    pub window: Window,
+    /// The number of the first row's element.
+    first: usize,
+}
+
+impl Filled {
+    /// The window after `before`. A row that stays in sight keeps its element. If none does, the elements that are there show
+    /// the new rows: to make as many new ones takes several times as long.
+    pub fn after(before: Option<&Self>, window: Window) -> Self {
+        // Far from zero, so that there is room above, too.
+        let Some(before) = before else { return Self { window, first: usize::MAX / 2 } };
+        let stays = window.first < before.window.end && before.window.first < window.end;
+        let first =
+            if stays { before.first + window.first - before.window.first } else { before.first };
+        Self { window, first }
+    }
+
+    /// The numbers of the elements.
+    pub fn elements(self) -> Range<usize> {
+        self.first..self.first + (self.window.end - self.window.first)
+    }
+
+    /// The row that an element shows.
+    pub fn row(self, element: usize) -> Option<usize> {
+        let is_there = self.elements().contains(&element);
+        is_there.then(|| self.window.first + (element - self.first))
+    }
 }
 
 impl Sight {
@@ -90,5 +124,35 @@ mod tests {
                 before = after;
             }
         }
+    }
+
+    #[test]
+    fn a_row_that_stays_in_sight_keeps_its_element() {
+        let mut before = Filled::after(None, window(5000.0, 1000));
+        for scrolled in [5010.0, 5050.0, 4950.0, 5300.0, 4700.0, 0.0, 20.0] {
+            let after = Filled::after(Some(&before), window(scrolled, 1000));
+            let rows = |filled: Filled| filled.elements().map(move |of| (of, filled.row(of)));
+            for (element, row) in rows(after) {
+                let row = row.unwrap();
+                assert!((after.window.first..after.window.end).contains(&row));
+                let seen = rows(before).find(|seen| seen.1 == Some(row));
+                let stays = after.window.first < before.window.end;
+                assert!(seen.is_none_or(|seen| seen.0 == element) || !stays);
+            }
+            assert_eq!(after.row(after.elements().end), None);
+            before = after;
+        }
+    }
+
+    #[test]
+    fn rows_far_away_are_shown_by_the_elements_that_are_there() {
+        let near = Filled::after(None, window(5000.0, 1000));
+        let far = Filled::after(Some(&near), window(20_000.0, 1000));
+        assert_eq!(far.elements(), near.elements());
+        assert_eq!(far.row(near.elements().start), Some(400 - SPARE));
+        // There are fewer at the end.
+        let end = Filled::after(Some(&far), window(49_500.0, 1000));
+        assert_eq!(end.elements().start, near.elements().start);
+        assert_eq!(end.elements().len(), 10 + SPARE);
     }
 }

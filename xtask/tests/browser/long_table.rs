@@ -119,7 +119,7 @@ fn ten_thousand_rows_stay_smooth_while_answers_arrive() {
         // Still, by hand, and pulled through from end to end within a second.
         for speed in [0.0, 3.0, 500.0] {
             let smoothness = visitor.scrolls_for(4000, speed);
-            println!(
+            eprintln!(
                 "{speed} pixels a millisecond: {:.1} ms of work a frame; from frame to frame {:.1} ms, one in twenty {:.1} ms",
                 smoothness.work, smoothness.median, smoothness.slow
             );
