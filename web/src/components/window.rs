@@ -131,14 +131,12 @@ mod tests {
         let mut before = Filled::after(None, window(5000.0, 1000));
         for scrolled in [5010.0, 5050.0, 4950.0, 5300.0, 4700.0, 0.0, 20.0] {
             let after = Filled::after(Some(&before), window(scrolled, 1000));
-            let rows = |filled: Filled| filled.elements().map(move |of| (of, filled.row(of)));
-            for (element, row) in rows(after) {
-                let row = row.unwrap();
-                assert!((after.window.first..after.window.end).contains(&row));
-                let seen = rows(before).find(|seen| seen.1 == Some(row));
-                let stays = after.window.first < before.window.end;
-                assert!(seen.is_none_or(|seen| seen.0 == element) || !stays);
-            }
+            let rows = |filled: Filled| filled.elements().map(move |of| (filled.row(of), of));
+            let kept = rows(before).filter(|&(row, _)| rows(after).any(|(seen, _)| seen == row));
+            assert!(kept.clone().all(|kept| rows(after).any(|now| now == kept)));
+            assert_eq!(kept.count() > 0, scrolled != 0.0);
+            let shown = rows(after).map(|(row, _)| row.unwrap());
+            assert!(shown.eq(after.window.first..after.window.end));
             assert_eq!(after.row(after.elements().end), None);
             before = after;
         }

@@ -128,9 +128,16 @@ fn ten_thousand_rows_stay_smooth_while_answers_arrive() {
     }
     let rows = visitor.ask("document.querySelectorAll('#many-table tbody tr').length");
     assert!(rows.as_u64().unwrap() < 60, "{rows} rows are on the page");
+    visitor.scroll_table_to(0.0);
+    visitor.wait_until("!!document.querySelector('#many-table tr[data-row=\"0\"]')");
+    visitor
+        .session()
+        .run("document.querySelector('#many-table tr button.text').focus();", json!(0));
     // The rows at the end are there before they are answered.
     visitor.scroll_table_to(1.0);
     visitor.wait_until("!!document.querySelector('#many-table tr[data-row=\"9999\"]')");
+    // No other row has taken the focus of one that is out of sight.
+    visitor.wait_until("document.activeElement.classList.contains('rows')");
     visitor.click("#many-cancel");
     visitor.wait_until("document.querySelector('#many-told')?.dataset.state === 'stopped'");
     visitor.leave();
