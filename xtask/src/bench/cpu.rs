@@ -83,6 +83,7 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
                 command.arg(format!("--encoding={}", case.encoding));
                 command.arg(format!("--model={}", model.display()));
             }
+            command.args(case.is_compact.then_some("--compact"));
             let mut sides = vec![Contender::start("ours", &mut command)?];
             let padding = (case.work == "inference").then_some("--padding=longest");
             let mut command = shell.command(&python);
@@ -163,6 +164,8 @@ struct Case {
     /// Tokens in every text, or the most of them.
     length: usize,
     texts: Texts,
+    /// Whether our training step updates only the word embeddings that occur, as `native-train` does; PyTorch's updates all.
+    is_compact: bool,
 }
 
 #[derive(PartialEq)]
@@ -173,19 +176,29 @@ enum Texts {
     Competition,
 }
 
-const CASES: [Case; 12] = [
-    Case { work: "inference", encoding: "f32", length: 32, texts: Texts::Random },
-    Case { work: "inference", encoding: "f32", length: 128, texts: Texts::Random },
-    Case { work: "inference", encoding: "f32", length: 128, texts: Texts::Competition },
-    Case { work: "inference", encoding: "int8", length: 32, texts: Texts::Random },
-    Case { work: "inference", encoding: "int8", length: 128, texts: Texts::Random },
-    Case { work: "inference", encoding: "int8", length: 128, texts: Texts::Competition },
-    Case { work: "inference", encoding: "int12", length: 32, texts: Texts::Random },
-    Case { work: "inference", encoding: "int12", length: 128, texts: Texts::Random },
-    Case { work: "inference", encoding: "int12", length: 128, texts: Texts::Competition },
-    Case { work: "train", encoding: "f32", length: 32, texts: Texts::Random },
-    Case { work: "train", encoding: "f32", length: 128, texts: Texts::Random },
-    Case { work: "train", encoding: "f32", length: 128, texts: Texts::Competition },
+const fn inference(encoding: &'static str, length: usize, texts: Texts) -> Case {
+    Case { work: "inference", encoding, length, texts, is_compact: false }
+}
+
+const fn train(length: usize, texts: Texts, is_compact: bool) -> Case {
+    Case { work: "train", encoding: "f32", length, texts, is_compact }
+}
+
+const CASES: [Case; 14] = [
+    inference("f32", 32, Texts::Random),
+    inference("f32", 128, Texts::Random),
+    inference("f32", 128, Texts::Competition),
+    inference("int8", 32, Texts::Random),
+    inference("int8", 128, Texts::Random),
+    inference("int8", 128, Texts::Competition),
+    inference("int12", 32, Texts::Random),
+    inference("int12", 128, Texts::Random),
+    inference("int12", 128, Texts::Competition),
+    train(32, Texts::Random, true),
+    train(128, Texts::Random, true),
+    train(128, Texts::Competition, true),
+    train(32, Texts::Random, false),
+    train(128, Texts::Random, false),
 ];
 
 /// Where the competition's texts and the tokenizer lie within the shared folder.
@@ -195,14 +208,18 @@ const TOKENIZER: &str = "tokenizer";
 impl Case {
     /// Names all that the time depends on, so that rows of one name can be compared.
     fn name(&self, arguments: &Arguments) -> String {
-        let Self { work, encoding, length, texts } = self;
+        let Self { work, encoding, length, texts, is_compact } = self;
         let length = match (texts, *work) {
             (Texts::Random, _) => format!("length {length}"),
             (Texts::Competition, "train") => format!("texts, rival padded to {length},"),
             (Texts::Competition, _) => "texts, rivals padded to the longest,".to_owned(),
         };
         let encoding = if *encoding == "f32" { String::new() } else { format!(" {encoding}") };
-        format!("{work}{encoding} {length} batch {} threads {}", arguments.batch, arguments.threads)
+        let compact = if *is_compact { " compact" } else { "" };
+        format!(
+            "{work}{encoding}{compact} {length} batch {} threads {}",
+            arguments.batch, arguments.threads
+        )
     }
 
     fn flags(&self, arguments: &Arguments, shared: &Path) -> Vec<String> {
