@@ -48,12 +48,6 @@ pub fn Rows() -> impl IntoView {
             sight.set(seen);
         }
     };
-    // Once there are rows, they can be measured.
-    let has_rows = Memo::new(move |_| shown.get() > 0);
-    Effect::new(move |_| {
-        has_rows.track();
-        measure();
-    });
     measure_when_resized(scroller, measure);
     // Measuring makes the browser lay out the page at once: scrolling does without.
     let scrolled = move || {
@@ -99,7 +93,8 @@ pub fn Rows() -> impl IntoView {
     }
 }
 
-/// Calls `measure` when the box gets another size, as it does when the page gets one, or when the panel around it is opened.
+/// Calls `measure` when the box or the table in it gets another size: at first, when the page gets one, when the panel around
+/// it is opened, when there is another column, or when there are rows.
 fn measure_when_resized(scroller: NodeRef<Div>, measure: impl Fn() + Copy + 'static) {
     let kept = StoredValue::new_local(None::<(ResizeObserver, Closure<dyn FnMut()>)>);
     scroller.on_load(move |scroller| {
@@ -107,6 +102,9 @@ fn measure_when_resized(scroller: NodeRef<Div>, measure: impl Fn() + Copy + 'sta
         let observer = ResizeObserver::new(resized.as_ref().unchecked_ref())
             .expect("every browser that runs the models has it");
         observer.observe(&scroller);
+        if let Ok(Some(table)) = scroller.query_selector("table") {
+            observer.observe(&table);
+        }
         kept.set_value(Some((observer, resized)));
     });
     on_cleanup(move || {
