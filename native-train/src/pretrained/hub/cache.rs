@@ -107,25 +107,25 @@ impl RepositoryCache {
         fs::rename(incomplete, self.blob(etag))
     }
 
-    /// Makes `file` of a snapshot lead to a blob that is there.
+    /// Makes `file` of a snapshot lead to a blob that is there. Others may read the snapshot meanwhile: a link that is there
+    /// already is replaced in one step.
     pub fn link(&self, commit: &str, file: &str, etag: &str) -> io::Result<PathBuf> {
         let path = self.snapshot(commit).join(file);
         let parent = path.parent().expect("a file of a snapshot");
         fs::create_dir_all(parent)?;
-        // A link may be there whose blob is gone.
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        let new = path.with_extension(format!("{}.tmp", std::process::id()));
+        // One may be left of a process that was killed.
+        let remove = || drop(fs::remove_file(&new));
+        remove();
         let up = "../".repeat(1 + Path::new(file).components().count());
         let target = PathBuf::from(format!("{up}blobs/{etag}"));
-        let linked = self.links == Links::Symbolic && symlink(&target, &path).is_ok();
-        if !linked && !path.exists() {
-            let new = path.with_extension(format!("{}.tmp", std::process::id()));
-            fs::copy(self.blob(etag), &new)
-                .and_then(|_| fs::rename(&new, &path))
-                .inspect_err(|_| drop(fs::remove_file(&new)))?;
+        let linked =
+            self.links == Links::Symbolic && symlink(&target, &new).is_ok() && new.exists();
+        if !linked {
+            remove();
+            fs::copy(self.blob(etag), &new).inspect_err(|_| remove())?;
         }
+        fs::rename(&new, &path).inspect_err(|_| remove())?;
         Ok(path)
     }
 

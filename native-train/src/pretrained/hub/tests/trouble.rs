@@ -1,5 +1,6 @@
 //! What can go wrong with a download: broken lines, wrong bytes, a full disk, others at the same time, refusals.
 
+use super::cache::{Links, RepositoryCache};
 use super::server::etag;
 use super::*;
 
@@ -151,6 +152,27 @@ fn of_two_that_download_at_once_one_waits_for_the_other() {
     assert_eq!(hub.downloads_of(LARGE), 1, "{:?}", hub.requests());
     let said = outcomes.iter().filter(|(_, _, stderr)| stderr.contains("waiting for another"));
     assert!(said.count() > 0, "{outcomes:?}");
+}
+
+/// Who has waited for another's download makes the link again, while the other already reads.
+#[test]
+fn a_file_is_there_while_its_link_is_made_again() {
+    for links in [Links::Symbolic, Links::Copies] {
+        let home = tempfile::tempdir().unwrap();
+        let cache = RepositoryCache::new(home.path(), ID, links);
+        fs::create_dir_all(cache.folder().join("blobs")).unwrap();
+        fs::write(cache.folder().join("blobs").join("etag"), "bytes").unwrap();
+        let link = || cache.link(COMMIT, LARGE, "etag").unwrap();
+        let path = link();
+        std::thread::scope(|scope| {
+            let links = scope.spawn(|| (0..300).for_each(|_| drop(link())));
+            while !links.is_finished() {
+                assert_eq!(fs::read_to_string(&path).unwrap(), "bytes");
+            }
+        });
+        let snapshot = fs::read_dir(path.parent().unwrap()).unwrap();
+        assert_eq!(snapshot.count(), 1, "something is left beside the file");
+    }
 }
 
 /// Python's filelock takes the same lock, of the same file.
