@@ -107,25 +107,20 @@ impl RepositoryCache {
         fs::rename(incomplete, self.blob(etag))
     }
 
-    /// Makes `file` of a snapshot lead to a blob that is there. Others may read the snapshot meanwhile: a link that is there
-    /// already is replaced in one step.
+    /// Makes `file` of a snapshot lead to a blob that is there. Others may be reading the snapshot.
     pub fn link(&self, commit: &str, file: &str, etag: &str) -> io::Result<PathBuf> {
         let path = self.snapshot(commit).join(file);
-        let parent = path.parent().expect("a file of a snapshot");
-        fs::create_dir_all(parent)?;
-        let new = path.with_extension(format!("{}.tmp", std::process::id()));
-        // One may be left of a process that was killed.
-        let remove = || drop(fs::remove_file(&new));
-        remove();
         let up = "../".repeat(1 + Path::new(file).components().count());
         let target = PathBuf::from(format!("{up}blobs/{etag}"));
-        let linked =
-            self.links == Links::Symbolic && symlink(&target, &new).is_ok() && new.exists();
-        if !linked {
-            remove();
-            fs::copy(self.blob(etag), &new).inspect_err(|_| remove())?;
-        }
-        fs::rename(&new, &path).inspect_err(|_| remove())?;
+        replace(&path, |new| {
+            let linked =
+                self.links == Links::Symbolic && symlink(&target, new).is_ok() && new.exists();
+            if linked {
+                return Ok(());
+            }
+            remove(new);
+            fs::copy(self.blob(etag), new).map(drop)
+        })?;
         Ok(path)
     }
 
@@ -134,12 +129,7 @@ impl RepositoryCache {
         if revision == commit || self.commit(revision).as_deref() == Some(commit) {
             return Ok(());
         }
-        let path = self.folder.join("refs").join(revision);
-        fs::create_dir_all(path.parent().expect("in `refs`"))?;
-        let new = path.with_extension(format!("{}.tmp", std::process::id()));
-        fs::write(&new, commit)
-            .and_then(|()| fs::rename(&new, &path))
-            .inspect_err(|_| drop(fs::remove_file(&new)))
+        replace(&self.folder.join("refs").join(revision), |new| fs::write(new, commit))
     }
 
     /// Waits until nobody else downloads this blob. `waiting` is called now and then, with the lock's file.
@@ -166,6 +156,20 @@ impl RepositoryCache {
             thread::sleep(LOOK);
         }
     }
+}
+
+/// Makes a file, or a link, beside `path` and lets it take its place in one step. The folder need not be there.
+fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    fs::create_dir_all(path.parent().expect("a file of a repository"))?;
+    let new = path.with_extension(format!("{}.tmp", std::process::id()));
+    // A process that was killed may have left one.
+    remove(&new);
+    make(&new).and_then(|()| fs::rename(&new, path)).inspect_err(|_| remove(&new))
+}
+
+/// Removes a file that may be there.
+fn remove(file: &Path) {
+    drop(fs::remove_file(file));
 }
 
 /// Whether the open file is still the one that the path leads to.
