@@ -1,4 +1,4 @@
-//! Our side of `cargo xtask bench cpu`: the xsmall geometry with the whole vocabulary, by the protocol of bench/README.md.
+//! Our side of `cargo xtask bench cpu`: the xsmall geometry, by the protocol of bench/README.md.
 //! Tokens are random, and so are the weights of a training; those of inference are the rivals'.
 
 mod limit;
@@ -32,11 +32,10 @@ use shared::tokenizer::Tokenizer;
 use limit::Operations;
 
 const LABELS: usize = 5;
-
-/// Word embeddings that a training step updates with `--compact`, where tokens are random: as many as occur in the
-/// competition's 6,827 training texts.
-const OCCURRING: usize = 8351;
 const WARM_UP: usize = 3;
+
+/// The vocabulary of random tokens with `--compact`: as many ids as occur in the competition's 6,827 training texts.
+const OCCURRING: usize = 8351;
 
 const CONFIG: &str = r#"{
     "model_type": "deberta-v2", "vocab_size": 128100, "hidden_size": 384, "num_hidden_layers": 12,
@@ -54,7 +53,7 @@ struct Arguments {
     /// How inference has its weights.
     #[arg(long, default_value = "f32")]
     encoding: Encoding,
-    /// Updates only the word embeddings that occur, as `native-train` does, instead of all.
+    /// Trains only the word embeddings that occur, as `native-train` does, instead of all.
     #[arg(long)]
     compact: bool,
     /// Tokens in every text.
@@ -87,10 +86,8 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
     let mut config = DebertaConfig::from_json(CONFIG.as_bytes())?;
-    let mut batches = batches(&arguments, &config)?;
-    if arguments.compact {
-        config.vocab_size = batches.occurring();
-    }
+    let (mut batches, vocab_size) = batches(&arguments, &config)?;
+    config.vocab_size = vocab_size;
     let weights = match &arguments.model {
         Some(folder) => {
             candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu)?
@@ -208,7 +205,7 @@ enum Batches {
     Texts {
         texts: Vec<String>,
         tokenizer: Box<Tokenizer>,
-        /// Of the ids that occur, if the others are left out.
+        /// Ids that occur, if only their word embeddings are trained.
         vocabulary: Option<CompactVocabulary>,
         batch: usize,
         length: usize,
@@ -235,20 +232,14 @@ impl Batches {
             }
         }
     }
-
-    /// The number of ids that occur.
-    fn occurring(&self) -> usize {
-        match self {
-            Self::Texts { vocabulary: Some(vocabulary), .. } => vocabulary.len(),
-            _ => OCCURRING,
-        }
-    }
 }
 
-fn batches(arguments: &Arguments, config: &DebertaConfig) -> Result<Batches> {
+/// Returns the batches, and the number of word embeddings for their ids.
+fn batches(arguments: &Arguments, config: &DebertaConfig) -> Result<(Batches, usize)> {
     let Arguments { batch, length, .. } = *arguments;
     let (Some(csv), Some(folder)) = (&arguments.texts, &arguments.tokenizer) else {
-        return Ok(Batches::Same(random_batch(arguments)));
+        let vocab_size = if arguments.compact { OCCURRING } else { config.vocab_size };
+        return Ok((Batches::Same(random_batch(arguments, vocab_size)), vocab_size));
     };
     let (Texts { texts, .. }, _) = Texts::read(csv, &FileOptions::default())?;
     let spm = std::fs::read(folder.join("spm.model"))?;
@@ -258,14 +249,14 @@ fn batches(arguments: &Arguments, config: &DebertaConfig) -> Result<Batches> {
             texts.par_iter().map(|text| tokenizer.encode(text, length).input_ids).collect();
         CompactVocabulary::new(ids.iter().map(Vec::as_slice), config.pad_token_id)
     });
-    Ok(Batches::Texts { texts, tokenizer, vocabulary, batch, length, next: 0 })
+    let vocab_size = vocabulary.as_ref().map_or(config.vocab_size, CompactVocabulary::len);
+    Ok((Batches::Texts { texts, tokenizer, vocabulary, batch, length, next: 0 }, vocab_size))
 }
 
-fn random_batch(arguments: &Arguments) -> Batch {
+fn random_batch(arguments: &Arguments, vocab_size: usize) -> Batch {
     let key = RandomKey::new(42, u32::MAX);
-    let ids = if arguments.compact { OCCURRING } else { 128_000 } as u32;
-    // Those before are special.
-    let id = |i| 3 + key.bits(i) % (ids - 3);
+    // The first ids are special.
+    let id = |i| 3 + key.bits(i) % (vocab_size as u32 - 3);
     let ids: Vec<u32> = (0..(arguments.batch * arguments.length) as u32).map(id).collect();
     Batch::pack(ids.chunks(arguments.length))
 }

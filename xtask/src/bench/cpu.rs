@@ -156,7 +156,7 @@ impl InstructionSet {
     }
 }
 
-/// One thing to time, on the xsmall geometry (12 layers of 384) with the whole vocabulary.
+/// One thing to time, on the xsmall geometry (12 layers of 384).
 struct Case {
     work: &'static str,
     /// The numbers of our products. onnxruntime's are f32 beside f32, else int8; PyTorch's are f32.
