@@ -73,9 +73,20 @@ fn listen(store: Store) {
     let _ = window_event_listener(ev::hashchange, move |_| read_fragment());
     let _ = window_event_listener(ev::online, move |_| tell_online());
     let _ = window_event_listener(ev::offline, move |_| tell_online());
-    let _ = window_event_listener_untyped("visibilitychange", move |_| tell_seen());
-    let _ = window_event_listener_untyped("pageshow", move |_| tell_seen());
+    // A page that is left is hidden next, which tells the models nothing new. The state must not be touched then: Firefox
+    // stops the scripts of a process that it ends wherever they are, and the state may be locked for good.
+    let is_left = StoredValue::new_local(false);
+    let _ = window_event_listener_untyped("visibilitychange", move |_| {
+        if !is_left.get_value() {
+            tell_seen();
+        }
+    });
+    let _ = window_event_listener_untyped("pageshow", move |_| {
+        is_left.set_value(false);
+        tell_seen();
+    });
     let _ = window_event_listener_untyped("pagehide", move |_| {
+        is_left.set_value(true);
         store.send(Event::Model(ModelEvent::Left));
     });
 }

@@ -32,9 +32,13 @@ impl Store {
         expect_context()
     }
 
+    /// Changes the state by an event and carries out the effects. The readers of its parts are notified only if the page
+    /// may look different: a page that is left has no time for them.
     pub fn send(self, event: Event) {
+        let notifies = event.may_be_visible();
+        let effects = self.state.try_maybe_update(|state| (notifies, update(state, event)));
         // `None` while the page is being closed.
-        if let Some(effects) = self.state.try_update(|state| update(state, event)) {
+        if let Some(effects) = effects {
             self.carry_out(effects);
         }
     }

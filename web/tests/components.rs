@@ -7,6 +7,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use leptos::mount::mount_to;
 use leptos::prelude::*;
@@ -347,6 +349,28 @@ async fn bars_are_sized_by_the_style_object_not_by_a_style_attribute_in_markup()
     page.answer(0, &[[0.5, 0.25]]).await;
     let fill = page.find("#results [data-label=joy] .fill");
     assert_eq!(fill.style().get_property_value("width").unwrap(), "50%");
+}
+
+#[wasm_bindgen_test]
+async fn nothing_is_computed_anew_for_a_page_that_is_hidden_or_left() {
+    let page = Mounted::ready(1).await;
+    let times = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&times);
+    let online = page.store.part(move |state| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        state.model.online
+    });
+    let times_read = || {
+        online.get_untracked();
+        times.load(Ordering::Relaxed)
+    };
+    assert_eq!(times_read(), 1);
+    page.model(ModelEvent::Seen(false));
+    page.model(ModelEvent::Left);
+    assert_eq!(times_read(), 1);
+    assert_eq!(page.effects.borrow().last(), Some(&Effect::Rest));
+    page.model(ModelEvent::Online(false));
+    assert_eq!(times_read(), 2);
 }
 
 #[wasm_bindgen_test]

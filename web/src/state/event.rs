@@ -34,6 +34,13 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether the page may look different after the event.
+    pub fn may_be_visible(&self) -> bool {
+        !matches!(self, Self::Model(ModelEvent::Seen(_) | ModelEvent::Left))
+    }
+}
+
 /// News of the download and of the models.
 #[derive(Debug, Clone)]
 pub enum ModelEvent {
