@@ -41,17 +41,11 @@ pub fn train_all(
         };
         let mut times = PhaseTimes::default();
         while let Some(job) = queue.next(device) {
+            let _ending = Ending(&queue);
             progress.fold(job.fold, job.position, folds.len());
             match train(job.fold, &compute, progress) {
-                Ok(of_fold) => {
-                    times += of_fold;
-                    queue.done();
-                }
-                Err(error) => {
-                    let outcome = queue.failed(device, Some(job), error, progress);
-                    queue.done();
-                    outcome?;
-                }
+                Ok(of_fold) => times += of_fold,
+                Err(error) => queue.failed(device, Some(job), error, progress)?,
             }
         }
         Ok(times)
@@ -95,6 +89,18 @@ struct Job {
     fold: usize,
     /// Whether a device has given it back.
     again: bool,
+}
+
+/// Says that a fold is no longer being trained, however its training ended. After a panic no fold is begun.
+struct Ending<'a>(&'a Queue);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.state().left.clear();
+        }
+        self.0.done();
+    }
 }
 
 /// The folds that are left, for workers of several devices.
@@ -197,6 +203,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -265,6 +272,17 @@ mod tests {
         let (result, trained) = run(&CARDS, |_, _| Err(broken()));
         assert!(result.unwrap_err().to_string().contains("ILLEGAL_ADDRESS"));
         assert_eq!(trained, [0; 0]);
+    }
+
+    #[test]
+    fn a_panic_ends_the_training() {
+        let training = || {
+            run(&CARDS, |fold, _| {
+                assert_ne!(fold, 0, "a bug");
+                Ok(())
+            })
+        };
+        assert!(catch_unwind(AssertUnwindSafe(training)).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use serde::Deserialize;
 use shared::LabelSet;
 
 use crate::config::{Places, TrainConfig};
@@ -131,14 +132,33 @@ pub fn training_rows(
     let labels = LabelChoice::OfRun(labels.names());
     let loaded = Dataset::read(path, &config.file_options(), labels)?;
     loaded.warnings.iter().for_each(|warning| warning.tell(progress));
-    let table = FoldTable::read(&run.folds_csv())?;
-    if table.ids != loaded.dataset.ids {
+    let Some(fold_of) = fold_of(run, &loaded.dataset)? else {
         let (path, run) = (path.display(), run.folder().display());
-        return Err(UserError::new(format!(
-            "`{path}` holds other rows than `{run}` was trained on"
-        ))
-        .hint("pass the file that the run was trained on as `--train-csv FILE`")
-        .into());
+        let message = format!(
+            "the ids, texts or labels of `{path}` are not those that `{run}` was trained on"
+        );
+        return Err(UserError::new(message)
+            .hint(
+                "put the file back as it was; `report`, `audit` and `export` take it from elsewhere with `--train-csv FILE`",
+            )
+            .into());
+    };
+    Ok((loaded.dataset, fold_of))
+}
+
+/// The fold that held out each row of a data set; `None` if the run was trained on other ids, texts or labels.
+///
+/// # Errors
+/// If a file of the run is missing or damaged.
+pub fn fold_of(run: &Run, dataset: &Dataset) -> Result<Option<Vec<usize>>> {
+    #[derive(Deserialize)]
+    struct Inputs {
+        train: String,
     }
-    Ok((loaded.dataset, table.fold_of))
+    let table = FoldTable::read(&run.folds_csv())?;
+    let path = run.inputs_json();
+    // Runs of the first versions have no digests.
+    let is_the_runs = table.ids == dataset.ids
+        && (!path.exists() || read_json::<Inputs>(&path)?.train == dataset.digest());
+    Ok(is_the_runs.then_some(table.fold_of))
 }

@@ -12,6 +12,7 @@ use super::label_lists::LabelLists;
 use super::label_values::LabelValues;
 use super::texts::{TextStream, Texts, repeated_ids};
 use super::warning::{Tally, Warning};
+use crate::digest::Digest;
 use crate::error::UserError;
 use crate::grid::{Probabilities, Targets};
 
@@ -50,6 +51,19 @@ impl Dataset {
         Self::collect(TextStream::open(path, options)?, options, labels)
     }
 
+    /// A digest of the labels' names, and of the rows' ids, texts and labels.
+    pub fn digest(&self) -> String {
+        let mut digest = Digest::default();
+        digest.texts(self.labels.names());
+        digest.texts(&self.ids);
+        digest.texts(&self.texts);
+        self.targets.rows().for_each(|row| digest.bytes(row));
+        if let Some(soft) = &self.soft_targets {
+            soft.rows().flatten().for_each(|value| digest.bytes(&value.to_le_bytes()));
+        }
+        digest.finish()
+    }
+
     /// Reads the rest of a labelled file.
     ///
     /// # Errors
@@ -66,10 +80,12 @@ impl Dataset {
         let mut inputs = Texts::default();
         let mut skipped = Tally::default();
         while let Some((texts, chunk)) = stream.next_with_values(CHUNK_ROWS)? {
-            let is_skipped = |row: &usize| {
-                options.unlabelled == Unlabelled::Skipped && search.is_unlabelled(&chunk, *row)
+            let unlabelled = match options.unlabelled {
+                Unlabelled::Skipped => search.unlabelled(&chunk),
+                Unlabelled::Refused => vec![false; chunk.len()],
             };
-            let (left_out, rows): (Vec<usize>, Vec<usize>) = (0..chunk.len()).partition(is_skipped);
+            let (left_out, rows): (Vec<usize>, Vec<usize>) =
+                (0..chunk.len()).partition(|&row| unlabelled[row]);
             left_out.iter().for_each(|&row| skipped.note(chunk.numbers()[row]));
             search.take(&chunk, &rows)?;
             inputs.append(texts.select(&rows));
@@ -177,10 +193,13 @@ impl Search {
         Ok((Self::Lists(LabelLists::new(table, inputs, name, choice)?), None))
     }
 
-    fn is_unlabelled(&self, chunk: &Chunk, row: usize) -> bool {
+    /// Which rows of a chunk no one has labelled.
+    fn unlabelled(&self, chunk: &Chunk) -> Vec<bool> {
         match self {
-            Self::Columns(columns) => columns.is_unlabelled(chunk, row),
-            Self::Lists(lists) => lists.is_unlabelled(chunk, row),
+            Self::Columns(columns) => columns.unlabelled(chunk),
+            Self::Lists(lists) => {
+                (0..chunk.len()).map(|row| lists.is_unlabelled(chunk, row)).collect()
+            }
         }
     }
 

@@ -119,13 +119,19 @@ impl LabelColumns {
         Ok(Self { source, allowed, file: table.file().to_owned(), columns, others })
     }
 
-    /// Whether no one has labelled this row: each label is blank or -1. What is not a label in the other
-    /// rows is not asked.
-    pub fn is_unlabelled(&self, chunk: &Chunk, row: usize) -> bool {
-        let values = chunk.row(row);
-        let mut labels = self.columns.iter().filter(|column| !column.is_refuted()).peekable();
-        labels.peek().is_some()
-            && labels.all(|column| matches!(values[column.column].trim(), "" | "-1" | "-1.0"))
+    /// Which rows no one has labelled: each label is blank or -1. What is not a label in the other rows is not asked.
+    pub fn unlabelled(&self, chunk: &Chunk) -> Vec<bool> {
+        let labels: Vec<usize> = self
+            .columns
+            .iter()
+            .filter(|column| !column.is_refuted(chunk))
+            .map(|column| column.column)
+            .collect();
+        let is_unlabelled = |row| {
+            let values = chunk.row(row);
+            !labels.is_empty() && labels.iter().all(|&column| is_blank(values[column]))
+        };
+        (0..chunk.len()).map(is_unlabelled).collect()
     }
 
     /// Adds these rows.
@@ -272,10 +278,22 @@ impl LabelColumn {
         2 * self.not_labels < self.values.len()
     }
 
-    /// Whether most values so far are not those of a label, so that the column is none.
-    fn is_refuted(&self) -> bool {
-        !self.values.is_empty() && !self.is_meant()
+    /// Whether most values so far are not those of a label, so that the column is none. Before any value was taken, those of
+    /// the next chunk are asked, but for blank ones.
+    fn is_refuted(&self, next: &Chunk) -> bool {
+        if !self.values.is_empty() {
+            return !self.is_meant();
+        }
+        let told = next.column(self.column).filter(|value| !is_blank(value));
+        let (labels, others): (Vec<&str>, Vec<&str>) =
+            told.partition(|value| self.allowed.parse(value.trim()).is_some());
+        !others.is_empty() && labels.len() <= others.len()
     }
+}
+
+/// Whether a value says that no one has decided whether the text has the label.
+fn is_blank(value: &str) -> bool {
+    matches!(value.trim(), "" | "-1" | "-1.0")
 }
 
 impl fmt::Display for NotALabel {

@@ -50,7 +50,7 @@ pub fn refuse_foreign(folder: &Path, ours: &[&str], lacks: &str) -> Result<()> {
     })
 }
 
-/// Leases a folder for a training.
+/// Leases a folder for a training; a holder that may be dead is not waited for.
 ///
 /// # Errors
 /// If another process holds it.

@@ -3,7 +3,8 @@
 //! A lease is a file `.lease-N` in the folder that it protects. It tells which process holds it, and the process writes to it
 //! every few seconds. Of several, the one with the largest N counts. Whoever finds that its holder is dead takes over by
 //! creating the file with the next N. So no file is ever taken from anyone, and of two that want the same only one can
-//! create it.
+//! create it. Whoever has created one looks again, and holds it only if there is no larger number and no smaller one of a
+//! holder that lives: another may have found the folder empty in between, and begun at 1.
 //!
 //! | the holder is | it is dead if |
 //! |---|---|
@@ -18,6 +19,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -42,11 +44,19 @@ const DEAD_AFTER: Duration = Duration::from_secs(120);
 /// The time between two looks at a lease that is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// The time between two looks for a sign of life.
+const LISTEN_AGAIN: Duration = Duration::from_secs(2);
+
+/// The time for which a lease that was checked is taken to be held: less than [`DEAD_AFTER`].
+const CHECK_AGAIN: Duration = Duration::from_secs(30);
+
 /// A held lease. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Lease {
     folder: PathBuf,
     number: u64,
+    /// When it was last found to be held. By the wall clock, which goes on while the machine sleeps.
+    checked: Mutex<SystemTime>,
     /// Dropping it ends the signs of life.
     beating: Option<(Sender<()>, JoinHandle<()>)>,
 }
@@ -72,6 +82,11 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Whether it is a process of this machine, which the system tells at once when it has ended.
+    fn is_here(&self) -> bool {
+        self.machine == Self::this_process(self.purpose).machine
+    }
+
     fn this_process(purpose: Purpose) -> Self {
         let host = host();
         // Of a boot of this kernel, in all containers that it runs.
@@ -119,11 +134,43 @@ impl Lease {
             }
             // A file that has just gone was of a holder that ended.
             let number = newest.unwrap_or(0) + 1;
-            match Self::create(folder, number, purpose).with_context(cannot_lease)? {
-                // Another may have come in between, after an older one that it found dead.
-                Some(lease) if self::newest(folder)? == Some(number) => return Ok(Ok(lease)),
-                _ => {}
+            let Some(lease) = Self::create(folder, number, purpose).with_context(cannot_lease)?
+            else {
+                continue;
+            };
+            match lease.is_alone() {
+                Ok(true) => return Ok(Ok(lease)),
+                Ok(false) => lease.give_up(),
+                Err(error) => {
+                    lease.give_up();
+                    return Err(error.context(cannot_lease()));
+                }
             }
+        }
+    }
+
+    /// Leases a folder for a training. A holder on another machine that was killed seems to live for two minutes, so it is
+    /// waited for until it gives a sign of life or is dead. `waiting` is called once if there is one.
+    ///
+    /// # Errors
+    /// If another process holds it, or the folder cannot be read or written.
+    pub fn take_for_training(folder: &Path, waiting: impl FnOnce(&Holder)) -> Result<Self> {
+        let mut waiting = Some(waiting);
+        let mut heard = None;
+        loop {
+            let holder = match Self::take(folder, Purpose::Training)? {
+                Ok(lease) => return Ok(lease),
+                Err(holder) => holder,
+            };
+            let sign = last_sign(folder)?;
+            if holder.is_here() || heard.is_some_and(|heard| heard != sign) {
+                return Err(held(folder, &holder).into());
+            }
+            heard = Some(sign);
+            if let Some(waiting) = waiting.take() {
+                waiting(&holder);
+            }
+            thread::sleep(LISTEN_AGAIN);
         }
     }
 
@@ -164,6 +211,7 @@ impl Lease {
     /// If one has.
     pub fn check(&self) -> Result<()> {
         if newest(&self.folder)? == Some(self.number) {
+            *self.checked.lock().expect("no holder panics with it") = SystemTime::now();
             return Ok(());
         }
         let folder = self.folder.display();
@@ -173,6 +221,40 @@ impl Lease {
         ))
         .hint("nothing is lost: the other process goes on from the last checkpoint")
         .into())
+    }
+
+    /// [`check`](Self::check), if that was not done just now: for what is written often.
+    ///
+    /// # Errors
+    /// If another process has taken over.
+    pub fn check_now_and_then(&self) -> Result<()> {
+        let checked = *self.checked.lock().expect("no holder panics with it");
+        let is_fresh = SystemTime::now().duration_since(checked).is_ok_and(|age| age < CHECK_AGAIN);
+        if is_fresh { Ok(()) } else { self.check() }
+    }
+
+    /// Whether no other process may hold the folder: none has come later, and none lives that came before.
+    fn is_alone(&self) -> Result<bool> {
+        let numbers = numbers(&self.folder)?;
+        for &number in numbers.iter().filter(|&&number| number < self.number) {
+            if holder(&path(&self.folder, number))?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(numbers.last() == Some(&self.number))
+    }
+
+    /// Ends a lease that never counted: removes its own file, and no older one.
+    fn give_up(mut self) {
+        let _ = fs::remove_file(path(&self.folder, self.number));
+        self.end_beat();
+    }
+
+    fn end_beat(&mut self) {
+        if let Some((stop, beat)) = self.beating.take() {
+            drop(stop);
+            let _ = beat.join();
+        }
     }
 
     /// Creates the file of a lease; `None` if it exists.
@@ -217,24 +299,22 @@ impl Lease {
                 let _ = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
             }
         });
-        Ok(Some(Self { folder: folder.to_owned(), number, beating: Some((stop, beat)) }))
+        let checked = Mutex::new(SystemTime::now());
+        Ok(Some(Self { folder: folder.to_owned(), number, checked, beating: Some((stop, beat)) }))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         // Older files are of dead holders. The newest goes first, so that none of them counts before.
-        if self.check().is_ok() {
+        if self.beating.is_some() && self.check().is_ok() {
             let mut numbers = numbers(&self.folder).unwrap_or_default();
             numbers.retain(|&number| number <= self.number);
             for number in numbers.into_iter().rev() {
                 let _ = fs::remove_file(path(&self.folder, number));
             }
         }
-        if let Some((stop, beat)) = self.beating.take() {
-            drop(stop);
-            let _ = beat.join();
-        }
+        self.end_beat();
     }
 }
 
@@ -264,6 +344,13 @@ fn newest(folder: &Path) -> Result<Option<u64>> {
     Ok(numbers(folder)?.pop())
 }
 
+/// The newest lease of a folder, and when its holder last wrote to it.
+fn last_sign(folder: &Path) -> Result<Option<(u64, SystemTime)>> {
+    let Some(number) = newest(folder)? else { return Ok(None) };
+    let modified = fs::metadata(path(folder, number)).and_then(|file| file.modified());
+    Ok(modified.ok().map(|modified| (number, modified)))
+}
+
 /// The holder of the lease in a file, if it lives.
 fn holder(path: &Path) -> std::io::Result<Option<Holder>> {
     let file = match File::open(path) {
@@ -275,7 +362,7 @@ fn holder(path: &Path) -> std::io::Result<Option<Holder>> {
     let holder =
         fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Holder>(&bytes).ok());
     if let Some(holder) = &holder
-        && holder.machine == Holder::this_process(holder.purpose).machine
+        && holder.is_here()
     {
         // Shared, so that two that look at once do not take each other for the holder.
         match file.try_lock_shared() {
@@ -388,6 +475,45 @@ mod tests {
             });
             assert_eq!(taken.iter().filter(|lease| lease.is_ok()).count(), 1, "round {round}");
         }
+    }
+
+    /// One has seen no file, or a dead one, and creates its own after another has begun at 1.
+    #[test]
+    fn who_comes_late_gives_way_to_an_older_lease_whose_holder_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = take(folder.path()).unwrap();
+        let late = Lease::create(folder.path(), 2, Purpose::Training).unwrap().unwrap();
+        assert!(!late.is_alone().unwrap());
+        assert!(!first.is_alone().unwrap());
+        late.give_up();
+        assert_eq!(files::names(folder.path()).unwrap(), [".lease-1"]);
+        assert!(first.is_alone().unwrap());
+    }
+
+    #[test]
+    fn a_training_listens_for_a_holder_on_another_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let holder = leased_elsewhere(folder.path(), 1, DEAD_AFTER - LISTEN_AGAIN / 2);
+        let mut told = None;
+        let lease = Lease::take_for_training(folder.path(), |holder| told = Some(holder.clone()));
+        assert_eq!(told, Some(holder));
+        assert_eq!(lease.unwrap().number, 2);
+
+        let folder = tempfile::tempdir().unwrap();
+        leased_elsewhere(folder.path(), 1, BEAT);
+        let beats = |_: &Holder| drop(leased_elsewhere(folder.path(), 1, Duration::ZERO));
+        let error = Lease::take_for_training(folder.path(), beats).unwrap_err().to_string();
+        assert!(error.ends_with("process 4711 on node7"), "{error}");
+    }
+
+    #[test]
+    fn a_lease_is_checked_again_after_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let lease = take(folder.path()).unwrap();
+        leased_elsewhere(folder.path(), 2, Duration::ZERO);
+        lease.check_now_and_then().unwrap();
+        *lease.checked.lock().unwrap() -= CHECK_AGAIN;
+        assert!(lease.check_now_and_then().is_err());
     }
 
     #[test]

@@ -35,13 +35,14 @@ impl FoldFolder {
         make_folder(&self.folder)
     }
 
-    /// Leases the folder for a training, and removes the unfinished files of a killed one.
+    /// Leases the folder for a training, and removes the unfinished files of a killed one. `waiting` is told of a process on
+    /// another machine that is listened for, as it may be dead.
     ///
     /// # Errors
     /// If another process holds it, or a file cannot be written.
-    pub fn lease(&self) -> Result<Lease> {
+    pub fn lease(&self, waiting: impl FnOnce(&Holder)) -> Result<Lease> {
         self.make()?;
-        let lease = lease(&self.folder)?;
+        let lease = Lease::take_for_training(&self.folder, waiting)?;
         files::remove_leftovers(&self.folder)?;
         Ok(lease)
     }

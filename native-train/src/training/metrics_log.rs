@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::event_file::{EventFile, EventFolder};
 use crate::progress::Measure;
 use crate::run::files;
+use crate::run::lease::Lease;
 
 /// One optimizer step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,20 +129,22 @@ impl Validation {
 }
 
 /// The log of one fold, open for appending.
-pub struct MetricsLog {
+pub struct MetricsLog<'a> {
     path: PathBuf,
+    /// The right to write it, if others want it too.
+    lease: Option<&'a Lease>,
     file: BufWriter<File>,
     /// Where TensorBoard sees it, if it is to.
     events: Option<EventFile>,
 }
 
-impl MetricsLog {
+impl<'a> MetricsLog<'a> {
     /// Opens the log and cuts it to its first `bytes` bytes: an interrupted training may have written
     /// more.
     ///
     /// # Errors
     /// If the file cannot be opened, or is shorter than that.
-    pub fn open(path: &Path, bytes: u64) -> Result<Self> {
+    pub fn open(path: &Path, bytes: u64, lease: Option<&'a Lease>) -> Result<Self> {
         let context = || format!("cannot open `{}`", path.display());
         let file = OpenOptions::new()
             .create(true)
@@ -153,7 +156,7 @@ impl MetricsLog {
             return Err(files::damaged(path, "it is shorter than at the last checkpoint"));
         }
         file.set_len(bytes).with_context(context)?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), events: None })
+        Ok(Self { path: path.to_owned(), lease, file: BufWriter::new(file), events: None })
     }
 
     /// From now on TensorBoard sees in `folder` what the log says. What it says already is added if the folder has nothing
@@ -173,14 +176,20 @@ impl MetricsLog {
         Ok(())
     }
 
+    /// # Errors
+    /// If it cannot be written, or another process has taken the training over.
     pub fn step(&mut self, record: &StepRecord) -> Result<()> {
+        self.lease.map_or(Ok(()), Lease::check_now_and_then)?;
         if let Some(events) = &mut self.events {
             events.points(record.step, &record.points())?;
         }
         self.append(record)
     }
 
+    /// # Errors
+    /// If it cannot be written, or another process has taken the training over.
     pub fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        self.lease.map_or(Ok(()), Lease::check_now_and_then)?;
         if let Some(events) = &mut self.events {
             events.points(record.step, &record.points())?;
             events.flush()?;
@@ -279,14 +288,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         let step = StepRecord { step: 1, lr: 1e-5, loss: 0.7, grad_norm: Some(1.5) };
-        let mut log = MetricsLog::open(&path, 0).unwrap();
+        let mut log = MetricsLog::open(&path, 0, None).unwrap();
         log.step(&step).unwrap();
         log.epoch(&epoch(1, 0.25)).unwrap();
         let bytes = log.sync().unwrap();
         log.step(&step).unwrap();
         drop(log);
 
-        let mut log = MetricsLog::open(&path, bytes).unwrap();
+        let mut log = MetricsLog::open(&path, bytes, None).unwrap();
         log.epoch(&epoch(2, 0.5)).unwrap();
         drop(log);
         assert_eq!(read_epochs(&path).unwrap(), [epoch(1, 0.25), epoch(2, 0.5)]);
@@ -311,14 +320,14 @@ mod tests {
     fn a_log_that_lost_or_changed_a_line_is_no_log() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let mut log = MetricsLog::open(&path, 0).unwrap();
+        let mut log = MetricsLog::open(&path, 0, None).unwrap();
         log.epoch(&epoch(1, 0.25)).unwrap();
         let bytes = log.sync().unwrap();
         drop(log);
         let whole = std::fs::read(&path).unwrap();
 
         std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        let error = MetricsLog::open(&path, bytes).err().unwrap().to_string();
+        let error = MetricsLog::open(&path, bytes, None).err().unwrap().to_string();
         assert!(
             error.ends_with("is damaged: it is shorter than at the last checkpoint"),
             "{error}"

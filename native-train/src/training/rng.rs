@@ -20,7 +20,8 @@ pub fn initialisation_seed(seed: u32, fold: usize) -> u64 {
 
 /// The seed of all dropout masks of one micro-batch of an optimizer step.
 pub fn dropout_seed(seed: u32, fold: usize, step: usize, micro_batch: usize) -> u64 {
-    derive(seed, fold, Use::Dropout, step).wrapping_add(micro_batch as u64)
+    let of_step = derive(seed, fold, Use::Dropout, step);
+    (0..micro_batch).fold(of_step, |seed, _| splitmix64(seed))
 }
 
 /// Shuffles the rows of an epoch.
@@ -48,12 +49,14 @@ mod tests {
             for fold in 0..5 {
                 seeds.insert(initialisation_seed(seed, fold));
                 for index in 0..100 {
-                    seeds.insert(dropout_seed(seed, fold, index, 0));
+                    for micro_batch in 0..4 {
+                        seeds.insert(dropout_seed(seed, fold, index, micro_batch));
+                    }
                     seeds.insert(derive(seed, fold, Use::Order, index));
                 }
             }
         }
-        assert_eq!(seeds.len(), 3 * 5 * (1 + 2 * 100));
+        assert_eq!(seeds.len(), 3 * 5 * (1 + (4 + 1) * 100));
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl<'a, O: Objective + Send> Trainer<'a, O> {
         epoch: usize,
         steps_done: usize,
         listening: &Listening,
-        log: &mut MetricsLog,
+        log: &mut MetricsLog<'_>,
         progress: &mut Progress,
     ) -> Result<()> {
         let started = Instant::now();
@@ -228,7 +228,7 @@ impl<'a, O: Objective + Send> Trainer<'a, O> {
     }
 
     /// Logs the results of the last steps.
-    fn record(&mut self, log: &mut MetricsLog, progress: &mut Progress) -> Result<()> {
+    fn record(&mut self, log: &mut MetricsLog<'_>, progress: &mut Progress) -> Result<()> {
         for StepResult { step, loss, grad_norm } in self.results.read()? {
             let overflow = loss.is_finite() && !grad_norm.is_finite();
             if !loss.is_finite() || overflow && !self.expects_overflow()? {
@@ -289,7 +289,7 @@ impl<'a, O: Objective + Send> Trainer<'a, O> {
     }
 
     /// Saves the state after `epochs` whole epochs and perhaps some steps of the next.
-    fn checkpoint(&self, epochs: usize, log: &mut MetricsLog, files: &Files<'_>) -> Result<()> {
+    fn checkpoint(&self, epochs: usize, log: &mut MetricsLog<'_>, files: &Files<'_>) -> Result<()> {
         if let Some(lease) = files.lease {
             lease.check()?;
         }
@@ -321,10 +321,10 @@ impl<'a, O: Objective + Send> Trainer<'a, O> {
     }
 
     /// Takes over the checkpoint, if there is one. Returns the epochs done and their log.
-    fn resume(&mut self, files: &Files<'_>) -> Result<(usize, MetricsLog)> {
+    fn resume<'f>(&mut self, files: &Files<'f>) -> Result<(usize, MetricsLog<'f>)> {
         let path = files.checkpoint;
         if !path.exists() {
-            return Ok((0, MetricsLog::open(files.metrics, 0)?));
+            return Ok((0, MetricsLog::open(files.metrics, 0, files.lease)?));
         }
         let Checkpoint { position, weights, moments, best } = Checkpoint::load(path)?;
         let arena = self.optimizer.arena();
@@ -336,7 +336,7 @@ impl<'a, O: Objective + Send> Trainer<'a, O> {
         self.scaler.load_state(position.scaler)?;
         let device = &self.context.compute.device;
         self.results = StepResults::new(position.steps, position.skipped_steps, device)?;
-        let log = MetricsLog::open(files.metrics, position.log_bytes)?;
+        let log = MetricsLog::open(files.metrics, position.log_bytes, files.lease)?;
         if position.best_epoch > 0 {
             let epochs = metrics_log::read_epochs(files.metrics)?;
             let epoch = epochs.into_iter().find(|epoch| epoch.epoch == position.best_epoch);

@@ -138,6 +138,25 @@ fn the_tasks_of_a_labelling_are_parts_of_one_file() {
     assert_eq!(folder.read("the answers/new.csv"), folder.read("whole.csv"));
 }
 
+/// Near its time limit a task gets SIGTERM. A training that ends by it before it listens is queued again.
+#[test]
+fn a_task_that_is_stopped_before_it_listens_is_queued_again() {
+    let folder = folder();
+    folder.write("scontrol", "#!/bin/sh\necho \"$@\" > requeued\n");
+    // Stops the task's shell, and itself when that stops it.
+    folder.write("stopped", "#!/bin/sh\nkill -TERM $PPID\nsleep 10\n");
+    for program in ["scontrol", "stopped"] {
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(folder.path().join(program), executable).unwrap();
+    }
+    let said = folder.run(&format!("cluster slurm --set program=./stopped {TRAIN}"));
+    let job = &heredocs(&said)[0];
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let job = format!("export PATH={path} SLURM_ARRAY_JOB_ID=7\n{job}");
+    assert_eq!(shell(&folder, &job, "1"), Some(143));
+    assert_eq!(folder.read("requeued"), "requeue 7_1\n");
+}
+
 /// The threads of a run that did not name any, in `command`'s environment.
 fn threads_of(folder: &Folder, command: &mut Command) -> String {
     let _ = fs::remove_dir_all(folder.path().join("run"));

@@ -384,7 +384,9 @@ fn mistakes_are_said_before_anything_is_written() {
         ("--labels joy", "error: `--labels` is decided by the teacher"),
         ("--text-column text", "error: `--text-column` is decided by the teacher"),
         ("--id-column id", "error: `--id-column` is decided by the teacher"),
+        ("--format csv", "error: `--format` is decided by the teacher"),
         ("--delimiter comma", "error: `--delimiter` is decided by the teacher"),
+        ("--label-list-column l", "error: `--label-list-column` is decided by the teacher"),
         ("--skip-unlabelled", "error: `--skip-unlabelled` is decided by the teacher"),
         ("--soft-labels", "error: `--soft-labels` is decided by the teacher"),
         ("--only-fold 0", "error: `--only-fold` is not for `distil`"),
@@ -449,6 +451,28 @@ fn a_teacher_may_have_learned_soft_labels_from_a_file_of_another_form() {
     assert!(
         config.contains("soft-labels = true\n") && config.contains("text-column = \"tweet\"\n")
     );
+}
+
+/// Its labels stand in lists.
+#[test]
+fn a_teacher_may_have_learned_from_lists_of_labels() {
+    let folder = folder();
+    let rows = folder.read("train.csv");
+    let lists = rows.lines().skip(1).map(|row| {
+        let (rest, fear) = row.rsplit_once(',').unwrap();
+        let (id_and_text, joy) = rest.rsplit_once(',').unwrap();
+        let labels = [("joy", joy), ("fear", fear)].into_iter().filter(|(_, on)| *on == "1");
+        let labels: Vec<String> = labels.map(|(name, _)| format!("\"\"{name}\"\"")).collect();
+        format!("{id_and_text},\"[{}]\"\n", labels.join(", "))
+    });
+    folder.write("lists.txt", "id,text,labels\n".to_owned() + &lists.collect::<String>());
+    let train = "train --model mini --folds 2 --epochs 1 --threads 2 --output lists --train-csv lists.txt \
+                 --format csv --label-list-column labels --quiet";
+    let said = folder.run(train);
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
+    let distil = "distil --run lists --model mini --epochs 1 --threads 2 --output student --quiet";
+    let said = folder.run(distil);
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
 }
 
 fn without_digests(toml: &str) -> String {

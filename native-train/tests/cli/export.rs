@@ -288,8 +288,8 @@ fn mistakes_are_said_and_leave_nothing() {
     insta::assert_snapshot!(folder.run(&format!("{EXPORT} --train-csv other.csv")), @r"
     exit code: 2
     --- stderr
-    error: `other.csv` holds other rows than `run` was trained on
-    hint: pass the file that the run was trained on as `--train-csv FILE`
+    error: the ids, texts or labels of `other.csv` are not those that `run` was trained on
+    hint: put the file back as it was; `report`, `audit` and `export` take it from elsewhere with `--train-csv FILE`
     ");
     fs::rename(folder.path().join("train.csv"), folder.path().join("moved.csv")).unwrap();
     insta::assert_snapshot!(folder.run(EXPORT), @r"

@@ -167,6 +167,30 @@ fn what_an_audit_needs_is_asked_for() {
     ");
 }
 
+/// The scores of a run are those of the labels that it learned.
+#[test]
+fn a_training_file_that_was_changed_is_refused() {
+    let folder = trained();
+    let csv = folder.read("train.csv");
+    let report = folder.read("run/report.html");
+    let corrected = csv.replacen(",1,0\n", ",0,1\n", 1);
+    let (header, rows) = csv.split_once('\n').unwrap();
+    let mut rows: Vec<&str> = rows.lines().collect();
+    rows.reverse();
+    let turned = format!("{header}\n{}\n", rows.join("\n"));
+    for changed in [corrected, turned] {
+        assert_ne!(changed, csv);
+        folder.write("train.csv", &changed);
+        for command in ["report --run run", "audit --run run", "compare run run"] {
+            let said = folder.run(command);
+            let refused = "exit code: 2\n--- stderr\n\
+                           error: the ids, texts or labels of `train.csv` are not those that `run` was trained on\n";
+            assert!(said.starts_with(refused), "{command}: {said}");
+        }
+        assert_eq!(folder.read("run/report.html"), report);
+    }
+}
+
 #[test]
 fn two_runs_are_compared_on_the_same_rows() {
     let folder = trained();

@@ -78,8 +78,8 @@ fn stoppable(command: &str) -> String {
         r#"{command} &
 training=$! asked=
 trap 'asked=yes; kill -TERM "$training"' TERM
-# A signal ends `wait` with 143, but not yet the training.
-until wait "$training"; code=$?; [ "$code" -ne 143 ]; do :; done
+# A signal ends `wait`, but not yet the training.
+until wait "$training"; code=$?; ! kill -0 "$training" 2>/dev/null; do :; done
 # 75: its state is saved, and it wants to be started again, and so does one that was stopped before it had any.
 if [ "$code" -eq 75 ] || [ -n "$asked" ] && [ "$code" -ne 0 ]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi
 exit "$code"

@@ -7,7 +7,6 @@ use shared::LabelSet;
 use shared::words::joined;
 
 use crate::{
-    commands::train::fingerprint,
     config::{Places, Settings, TrainConfig},
     data::Dataset,
     digest::Digest,
@@ -18,8 +17,8 @@ use crate::{
     run::{
         Run,
         files::{self, damaged, read_json},
-        tables::FoldTable,
     },
+    scored_rows,
 };
 
 /// A run of which every fold is trained.
@@ -63,7 +62,9 @@ impl TeacherRun {
             labels: Some(self.labels.names().to_vec()),
             text_column: config.text_column.clone(),
             id_column: config.id_column.clone(),
+            format: config.format,
             delimiter: config.delimiter,
+            label_list_column: config.label_list_column.clone(),
             skip_unlabelled: Some(config.skip_unlabelled),
             soft_labels: Some(config.soft_labels),
             folds: Some(config.folds),
@@ -77,14 +78,11 @@ impl TeacherRun {
     /// # Errors
     /// If the teacher was trained on other rows.
     pub fn fold_of(&self, dataset: &Dataset) -> Result<Vec<usize>> {
-        let table = FoldTable::read(&self.run.folds_csv())?;
-        if table.ids == dataset.ids
-            && fingerprint::saved_rows(&self.run)? == fingerprint::of_rows(dataset)
-        {
-            if table.fold_of.iter().any(|&fold| fold >= self.config.folds) {
+        if let Some(fold_of) = scored_rows::fold_of(&self.run, dataset)? {
+            if fold_of.iter().any(|&fold| fold >= self.config.folds) {
                 return Err(damaged(&self.run.folds_csv(), "it has more folds than the run"));
             }
-            return Ok(table.fold_of);
+            return Ok(fold_of);
         }
         let run = self.run.folder().display();
         let message =

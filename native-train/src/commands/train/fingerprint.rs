@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::context::TrainContext;
 use crate::{
     config::{Places, TrainConfig},
-    data::Dataset,
     digest::Digest,
     error::UserError,
     run::{
@@ -24,6 +23,7 @@ use crate::{
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Fingerprint {
+    /// `scored_rows` reads it, too.
     train: String,
     test: Option<String>,
     model: String,
@@ -79,27 +79,6 @@ pub fn keep(run: &Run, context: &TrainContext, test: Test) -> Result<()> {
     }
 }
 
-/// The digest of the rows that the training of a run began with.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn saved_rows(run: &Run) -> Result<String> {
-    Ok(read_json::<Fingerprint>(&run.inputs_json())?.train)
-}
-
-/// The digest of rows: ids, texts and labels.
-pub fn of_rows(dataset: &Dataset) -> String {
-    let mut rows = Digest::default();
-    rows.texts(dataset.labels.names());
-    rows.texts(&dataset.ids);
-    rows.texts(&dataset.texts);
-    dataset.targets.rows().for_each(|row| rows.bytes(row));
-    if let Some(soft) = &dataset.soft_targets {
-        soft.rows().flatten().for_each(|value| rows.bytes(&value.to_le_bytes()));
-    }
-    rows.finish()
-}
-
 impl Fingerprint {
     fn of(run: &Run, TrainContext { config, inputs, material }: &TrainContext) -> Result<Self> {
         let dataset = &inputs.dataset;
@@ -118,6 +97,6 @@ impl Fingerprint {
         pretrained.read_weight_files(|bytes| model.piece(bytes))?;
         let TrainConfig { train_csv, test_csv, model: choice, .. } = config;
         let places = Places::of(run, train_csv, test_csv.as_deref(), choice);
-        Ok(Self { train: of_rows(dataset), test, model: model.finish(), places })
+        Ok(Self { train: dataset.digest(), test, model: model.finish(), places })
     }
 }

@@ -29,7 +29,10 @@ use crate::{
     cross_validation::{self, Lesson, Plan},
     evaluation::{report::Summary, table::table},
     progress::Progress,
-    run::{Run, lease::host},
+    run::{
+        Run,
+        lease::{Holder, host},
+    },
     threads,
     training::Hyperparameters,
     trust,
@@ -72,7 +75,12 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     let mut plan = plan(&context, &run, &hyperparameters, &lessons)?;
     if let Some(fold) = plan.only_fold {
         // From now on other processes may train the others.
-        plan.lease = Some(run.fold(fold).lease()?.into());
+        let listening = |holder: &Holder| {
+            progress.note(format_args!(
+                "fold {fold} is claimed by {holder}: listening for a sign of life, for two minutes at most"
+            ));
+        };
+        plan.lease = Some(run.fold(fold).lease(listening)?.into());
         run.share();
     }
     let times = cross_validation::train(&plan, &run, progress)?;

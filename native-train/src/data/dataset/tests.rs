@@ -152,6 +152,9 @@ fn rows_that_no_one_labelled_are_left_out_on_request() {
     assert_eq!(loaded.dataset.ids, ["x", "w"]);
     assert_eq!(loaded.dataset.targets.rows().collect::<Vec<_>>(), [[1, 0], [0, 1]]);
     assert_snapshot!(said(&loaded), @"`train.csv`: 2 rows in which every label is blank or -1 left out (the first on line 3)");
+    // Nobody named the labels, and no row that is skipped has one.
+    let source = "id,text,joy,anger,source\nx,a,1,0,web\ny,b,-1,-1,web\nz,c,,,app\nw,d,0,1,web\n";
+    assert_eq!(load(source, &skip, None).unwrap().dataset.ids, ["x", "w"]);
     let half = "text,joy,anger\na,1,0\nb,-1,0\n";
     assert!(printed(load(half, &skip, Some(&["joy", "anger"]))).contains("line 3, column `joy`"));
 }
