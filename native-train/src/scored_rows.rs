@@ -1,6 +1,6 @@
 //! The rows that a run was trained on, and what its models say of those that they have not seen.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -110,6 +110,19 @@ impl ScoredRows {
     }
 }
 
+/// The file that a run was trained on. `train_csv` is where it is now; `None`: where it was.
+///
+/// # Errors
+/// If the run's settings cannot be read.
+pub fn training_file(run: &Run, train_csv: Option<&Path>) -> Result<PathBuf> {
+    Ok(located(run, &TrainConfig::load(&run.config_toml())?, train_csv))
+}
+
+fn located(run: &Run, config: &TrainConfig, train_csv: Option<&Path>) -> PathBuf {
+    let found = || Places::saved(run).train_csv(run, &config.train_csv).ok();
+    train_csv.map(Path::to_owned).or_else(found).unwrap_or_else(|| config.train_csv.clone())
+}
+
 /// The rows that a run was trained on, and the fold that held out each. `train_csv` is where they are now; `None`: where they
 /// were.
 ///
@@ -122,8 +135,7 @@ pub fn training_rows(
     train_csv: Option<&Path>,
     progress: &Progress,
 ) -> Result<(Dataset, Vec<usize>)> {
-    let located = Places::saved(run).train_csv(run, &config.train_csv).ok();
-    let path = train_csv.or(located.as_deref()).unwrap_or(&config.train_csv);
+    let path = &located(run, config, train_csv);
     if !path.exists() {
         return Err(UserError::new(format!("`{}` is not there", path.display()))
             .hint("pass the file that the run was trained on as `--train-csv FILE`")
@@ -132,7 +144,7 @@ pub fn training_rows(
     let labels = LabelChoice::OfRun(labels.names());
     let loaded = Dataset::read(path, &config.file_options(), labels)?;
     loaded.warnings.iter().for_each(|warning| warning.tell(progress));
-    let Some(fold_of) = fold_of(run, &loaded.dataset)? else {
+    let Some(fold_of) = fold_of(run, config, &loaded.dataset)? else {
         let (path, run) = (path.display(), run.folder().display());
         let message = format!(
             "the ids, texts or labels of `{path}` are not those that `{run}` was trained on"
@@ -150,12 +162,15 @@ pub fn training_rows(
 ///
 /// # Errors
 /// If a file of the run is missing or damaged.
-pub fn fold_of(run: &Run, dataset: &Dataset) -> Result<Option<Vec<usize>>> {
+pub fn fold_of(run: &Run, config: &TrainConfig, dataset: &Dataset) -> Result<Option<Vec<usize>>> {
     #[derive(Deserialize)]
     struct Inputs {
         train: String,
     }
     let table = FoldTable::read(&run.folds_csv())?;
+    if table.fold_of.iter().any(|&fold| fold >= config.folds) {
+        return Err(damaged(&run.folds_csv(), "it has more folds than the run"));
+    }
     let path = run.inputs_json();
     // Runs of the first versions have no digests.
     let is_the_runs = table.ids == dataset.ids

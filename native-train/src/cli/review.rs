@@ -49,7 +49,7 @@ pub struct ReportArgs {
 ///
 /// Each row is judged by the model that has not seen it. Suspects are labels of which that model is confident
 /// that the other is true (confident learning). Texts that are equal, or nearly so, and have other labels are
-/// found as well. Nothing is changed: look at the findings, correct the file, and train again.
+/// found as well. Nothing is changed: look at the findings, correct a copy of the file, and train on that.
 #[derive(Debug, Args)]
 #[command(after_help = AUDIT_EXAMPLES)]
 pub struct AuditArgs {

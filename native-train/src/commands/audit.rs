@@ -14,8 +14,8 @@ use crate::{
         table::audit_table,
     },
     progress::Progress,
-    run::tables::write_columns,
-    scored_rows::ScoredRows,
+    run::{Run, tables::write_columns},
+    scored_rows::{ScoredRows, training_file},
 };
 
 /// A finding as it is written, with the file's own ids, text and label.
@@ -45,6 +45,11 @@ struct Answer<'a> {
 /// # Errors
 /// If the run has no scores yet, its training file is not there, or the output cannot be written.
 pub fn run(args: &AuditArgs, progress: &mut Progress) -> Result<()> {
+    if let Some(output) = &args.output {
+        let run = Run::open(&args.run)?;
+        let read = training_file(&run, args.train_csv.as_deref())?;
+        run.check_output(output, &[("--train-csv", &read)])?;
+    }
     let scored = ScoredRows::read(&args.run, args.train_csv.as_deref(), progress)?;
     let ScoredRows { labels, ids, texts, targets, probabilities, .. } = &scored;
     let audit = Audit::new(labels, texts, targets, probabilities);

@@ -1,10 +1,8 @@
 //! `predict`: labels the texts of a file, in chunks, so that the file may have any size.
 
 use std::ops::Range;
-use std::path::Path;
 
 use anyhow::Result;
-use same_file::is_same_file;
 use shared::words::counted;
 
 use super::trained_run::TrainedRun;
@@ -33,7 +31,8 @@ const COMPARED_ROWS: usize = 256;
 /// # Errors
 /// If a fold is not trained, the input cannot be read, or the output cannot be written.
 pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
-    check_output(args)?;
+    let run = Run::open(&args.inference.run)?;
+    run.check_output(&args.output, &[("--input", &args.inference.input)])?;
     let form = form(args)?;
     let cells = if args.probabilities { Cells::Probabilities } else { Cells::Decisions };
     threads::set(args.inference.threads)?;
@@ -106,18 +105,4 @@ fn form(args: &PredictArgs) -> Result<Form, UserError> {
             .hint("leave `.gz` out of the name: the columns within the file are compressed"));
     }
     Ok(Form { format, gzip })
-}
-
-/// Checks that the output replaces neither the input nor a file that the run is made of.
-fn check_output(PredictArgs { inference, output, .. }: &PredictArgs) -> Result<()> {
-    let shown = output.display();
-    let is_output = |path: &Path| is_same_file(path, output).unwrap_or(false);
-    let message = if is_output(&inference.input) {
-        format!("`--output {shown}` is the file that `--input` reads")
-    } else if Run::open(&inference.run)?.own_files().iter().any(|file| is_output(file)) {
-        format!("`--output {shown}` is a file of the run")
-    } else {
-        return Ok(());
-    };
-    Err(UserError::new(message).hint("give `--output` another name").into())
 }

@@ -14,7 +14,7 @@ use crate::{
     progress::Progress,
     report::{self, LabelledFile},
     run::{Run, files::read_json},
-    scored_rows::{ScoredRows, training_rows},
+    scored_rows::{ScoredRows, training_file, training_rows},
     threads,
 };
 
@@ -41,6 +41,10 @@ pub fn run(args: &ReportArgs, progress: &mut Progress) -> Result<()> {
 fn on_file(args: &ReportArgs, run: &Run, input: &Path, progress: &mut Progress) -> Result<PathBuf> {
     let summary: Summary = read_json(&run.summary_json())?;
     let config = TrainConfig::load(&run.config_toml())?;
+    if let Some(output) = &args.output {
+        let training = training_file(run, args.train_csv.as_deref())?;
+        run.check_output(output, &[("--input", input), ("--train-csv", &training)])?;
+    }
     // Before the models are asked, so that a missing file is told at once.
     let (training, _) =
         training_rows(run, &config, &summary.labels, args.train_csv.as_deref(), progress)?;
@@ -54,7 +58,8 @@ fn on_file(args: &ReportArgs, run: &Run, input: &Path, progress: &mut Progress) 
     let name = file_name(input);
     let file = LabelledFile { name, dataset, of_folds, probabilities, thresholds, in_training };
     let path = args.output.clone().unwrap_or_else(|| {
-        let stem = file.name.split('.').next().unwrap_or_default();
+        let name = file.name.strip_suffix(".gz").unwrap_or(&file.name);
+        let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
         args.run.join(format!("report-{stem}.html"))
     });
     report::write_on_file(&path, run, &summary, &file)?;

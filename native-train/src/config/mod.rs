@@ -136,7 +136,24 @@ impl TrainConfig {
             threads: given.threads.unwrap_or_else(cores),
         };
         config.check_ranges()?;
+        config.check_paths()?;
         Ok(config)
+    }
+
+    /// Checks that the paths can be saved with the other settings, as text.
+    fn check_paths(&self) -> Result<(), UserError> {
+        let paths = [
+            ("train-csv", Some(&self.train_csv)),
+            ("test-csv", self.test_csv.as_ref()),
+            ("output", Some(&self.output)),
+        ];
+        for (key, path) in paths {
+            if let Some(path) = path.filter(|path| path.to_str().is_none()) {
+                let message = format!("`{key}` is `{}`, which is not UTF-8", path.display());
+                return Err(UserError::new(message).hint("rename the file or folder"));
+            }
+        }
+        Ok(())
     }
 
     fn check_ranges(&self) -> Result<(), UserError> {

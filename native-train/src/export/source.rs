@@ -267,11 +267,9 @@ impl Source {
         title: Option<String>,
         license: Option<String>,
     ) -> Contents {
-        let folder = self.run.folder();
-        let name = || folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Contents {
             about: About {
-                title: title.unwrap_or_else(name),
+                title: title.unwrap_or_else(|| self.run.name()),
                 license,
                 provenance: self.provenance(models),
                 scores: self.scores_of(models),

@@ -63,7 +63,7 @@ struct Page {
 /// # Errors
 /// If a file of the run is missing or damaged, or one cannot be written.
 pub fn write(run: &Run, summary: &Summary, scored: &ScoredRows) -> Result<()> {
-    let name = name(run);
+    let name = run.name();
     let config = TrainConfig::load(&run.config_toml())?;
     for fold in &summary.per_fold {
         let card = card::card(&name, Some(fold.fold), &config, summary)?;
@@ -85,7 +85,7 @@ pub fn write_on_file(path: &Path, run: &Run, summary: &Summary, file: &LabelledF
     let (rows, scores) = (rows::Rows::new(judged), file.scores());
     let thresholds = file.thresholds.values();
     let page = Page {
-        title: format!("{} on {}", name(run), file.name),
+        title: format!("{} on {}", run.name(), file.name),
         doubts: file.doubts(&scores),
         facts: file.facts(summary),
         scores: unseen::scores(&scores),
@@ -151,12 +151,6 @@ fn of_run(title: String, run: &Run, summary: &Summary, scored: &ScoredRows) -> R
         measured: Some(overview::measured(summary)),
     };
     Ok(page.render()?)
-}
-
-/// The name of the run's folder.
-fn name(run: &Run) -> String {
-    let folder = run.folder().canonicalize().unwrap_or_else(|_| run.folder().to_owned());
-    folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into())
 }
 
 fn settings(run: &Run) -> Result<Table> {

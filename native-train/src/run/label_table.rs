@@ -76,7 +76,7 @@ impl<'a, W: Write> LabelTable<'a, W> {
     /// Begins a table whose keys have the names `keys`.
     ///
     /// # Errors
-    /// If two columns have one name where that cannot be, or the beginning cannot be written.
+    /// If two columns have one name, or the beginning cannot be written.
     pub fn begin(
         output: W,
         form: Form,
@@ -85,6 +85,7 @@ impl<'a, W: Write> LabelTable<'a, W> {
     ) -> Result<Self> {
         let names: Vec<&str> =
             keys.iter().copied().chain(labels.names().iter().map(String::as_str)).collect();
+        check_distinct(&names)?;
         let rows = match form.format {
             Format::Csv | Format::Tsv => {
                 let separator = if form.format == Format::Tsv { b'\t' } else { b',' };
@@ -95,12 +96,8 @@ impl<'a, W: Write> LabelTable<'a, W> {
                 }
                 Rows::Csv(bytes, separator)
             }
-            Format::JsonLines => {
-                check_distinct(&names)?;
-                Rows::JsonLines(Bytes::new(output, form.gzip))
-            }
+            Format::JsonLines => Rows::JsonLines(Bytes::new(output, form.gzip)),
             Format::Parquet => {
-                check_distinct(&names)?;
                 let cell = match cells {
                     Cells::Decisions => DataType::Int32,
                     Cells::Probabilities => DataType::Float32,
@@ -259,7 +256,7 @@ fn check_distinct(names: &[&str]) -> Result<(), UserError> {
         None => Ok(()),
         Some((_, name)) => {
             Err(UserError::new(format!("two columns of the output are named `{name}`"))
-                .hint("rename the column of ids or texts in the input, or write CSV"))
+                .hint("name another column with `--id-column`, or rename it in the input"))
         }
     }
 }

@@ -493,7 +493,8 @@ mod tests {
     #[test]
     fn a_training_listens_for_a_holder_on_another_machine() {
         let folder = tempfile::tempdir().unwrap();
-        let holder = leased_elsewhere(folder.path(), 1, DEAD_AFTER - LISTEN_AGAIN / 2);
+        let holder =
+            leased_elsewhere(folder.path(), 1, DEAD_AFTER.saturating_sub(LISTEN_AGAIN / 2));
         let mut told = None;
         let lease = Lease::take_for_training(folder.path(), |holder| told = Some(holder.clone()));
         assert_eq!(told, Some(holder));

@@ -38,10 +38,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use same_file::is_same_file;
 
 use self::claim::{lease, make_folder, refuse_foreign};
 use self::lease::{Holder, Lease, held};
 pub use self::model_folder::{FoldFolder, StudentFolder};
+use crate::data::shell::flag;
 use crate::error::UserError;
 
 const CONFIG: &str = "config.toml";
@@ -150,6 +152,40 @@ impl Run {
         ]
     }
 
+    /// Checks that a command's output replaces neither a file that it reads, each with the name of its flag, nor one that the
+    /// run is made of.
+    ///
+    /// # Errors
+    /// If it does.
+    pub fn check_output(&self, output: &Path, read: &[(&str, &Path)]) -> Result<(), UserError> {
+        let shown = output.display();
+        let is_it = |(_, path): &&(&str, &Path)| is_same_file(path, output).unwrap_or(false);
+        let message = if let Some((flag, _)) = read.iter().find(is_it) {
+            format!("`--output {shown}` is the file that `{flag}` reads")
+        } else if self.owns(output) {
+            format!("`--output {shown}` is a file of the run")
+        } else {
+            return Ok(());
+        };
+        Err(UserError::new(message).hint("give `--output` another name"))
+    }
+
+    /// Whether a file that exists is one that the run is made of: of [`own_files`](Self::own_files), or of its models.
+    fn owns(&self, file: &Path) -> bool {
+        let is_it = |own: &PathBuf| is_same_file(own, file).unwrap_or(false);
+        if self.own_files().iter().any(is_it) {
+            return true;
+        }
+        let (Ok(run), Ok(file)) = (self.folder.canonicalize(), file.canonicalize()) else {
+            return false;
+        };
+        let within = file.strip_prefix(run).ok().and_then(|file| file.parent()?.iter().next());
+        within.is_some_and(|folder| {
+            let folder = folder.to_string_lossy();
+            folder.starts_with("fold-") || ["final", "teacher", "baseline"].contains(&&*folder)
+        })
+    }
+
     pub fn config_toml(&self) -> PathBuf {
         self.folder.join(CONFIG)
     }
@@ -207,10 +243,17 @@ impl Run {
         Self { folder: self.folder.join("baseline"), lease: None }
     }
 
+    /// The name of the run's folder.
+    pub fn name(&self) -> String {
+        let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
+        folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into())
+    }
+
     /// The command that continues the run.
     pub fn resume_command(&self) -> String {
         let command = files::begun_by(&self.folder);
-        format!("native-train {command} --resume --output {}", self.folder.display())
+        let folder = self.folder.display().to_string();
+        format!("native-train {command} --resume {}", flag("--output", &folder))
     }
 
     /// The given folds in two: those that are trained and those that are not.

@@ -32,13 +32,18 @@ impl NewFile {
     /// If another process is writing it, or it cannot be created.
     pub fn begin(path: &Path) -> Result<Self> {
         let cannot_write = || format!("cannot write `{}`", path.display());
-        let place = if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            Place::Direct(OpenOptions::new().write(true).open(path).with_context(cannot_write)?)
-        } else {
-            // A link stays a link; the file that it points to is replaced.
-            let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-            let temporary = Temporary::beside(&target).with_context(cannot_write)?;
-            Place::Aside(temporary.ok_or_else(|| is_taken(path))?)
+        let place = match follow(path) {
+            Target::Open(descriptor) => {
+                Place::Direct(opened(&descriptor).with_context(cannot_write)?)
+            }
+            Target::Named(target) if fs::metadata(&target).is_ok_and(|found| !found.is_file()) => {
+                let file = OpenOptions::new().write(true).open(target);
+                Place::Direct(file.with_context(cannot_write)?)
+            }
+            Target::Named(target) => {
+                let temporary = Temporary::beside(&target).with_context(cannot_write)?;
+                Place::Aside(temporary.ok_or_else(|| is_taken(path))?)
+            }
         };
         Ok(Self { path: path.to_owned(), place })
     }
@@ -60,6 +65,52 @@ impl NewFile {
             }
         }
     }
+}
+
+/// What a path leads to.
+enum Target {
+    /// A name, which need not exist. It is no link: a link stays a link, and the file that it points to is replaced.
+    Named(PathBuf),
+    /// A file that a process has open, as `/dev/stdout` is: it may have no name, or another process goes on writing it.
+    Open(PathBuf),
+}
+
+/// Follows links.
+fn follow(path: &Path) -> Target {
+    /// Linux gives up after as many.
+    const MOST_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let place = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        if place.starts_with("/proc") && place.ends_with("fd") {
+            return Target::Open(path);
+        }
+        match fs::read_link(&path) {
+            Ok(to) => path = folder.join(to),
+            Err(_) => break,
+        }
+    }
+    Target::Named(path)
+}
+
+/// Opens what a process has open, to go on where it is.
+fn opened(descriptor: &Path) -> io::Result<File> {
+    let own = Path::new("/proc/self/fd").canonicalize()?;
+    let folder = descriptor.parent().map(fs::canonicalize).transpose()?;
+    #[cfg(unix)]
+    if folder == Some(own) {
+        use std::os::fd::AsFd;
+        let number = descriptor.file_name().unwrap_or_default();
+        if number == "1" {
+            return Ok(io::stdout().as_fd().try_clone_to_owned()?.into());
+        }
+        if number == "2" {
+            return Ok(io::stderr().as_fd().try_clone_to_owned()?.into());
+        }
+    }
+    OpenOptions::new().append(true).open(descriptor)
 }
 
 fn is_taken(path: &Path) -> UserError {
@@ -182,6 +233,10 @@ impl Temporary {
             // Between the opening and the lock, its last holder may have renamed or removed it.
             if is_at(&file, &path)? {
                 file.set_len(0)?;
+                // Who may not read the old file may not read the new one.
+                if let Ok(old) = fs::metadata(target) {
+                    file.set_permissions(old.permissions())?;
+                }
                 return Ok(Some(Self { file, path, target: target.to_owned(), renamed: false }));
             }
         }
@@ -239,6 +294,26 @@ fn sync_folder_of(_file: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_so_do_permissions() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (link, file) = (folder.path().join("link.csv"), folder.path().join("file.csv"));
+        symlink("file.csv", &link).unwrap();
+        let write = |text: &str| {
+            let file = NewFile::begin(&link).unwrap();
+            file.write(|output| Ok(output.write_all(text.as_bytes())?)).unwrap();
+        };
+        // At first it points nowhere.
+        write("first");
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+        write("second");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"second");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 
     #[test]
     fn of_two_writers_of_one_file_the_second_is_refused() {

@@ -48,6 +48,10 @@ fn what_is_no_job_is_refused() {
             &format!("slurm --set claim=a {TRAIN}"),
             "error: `--set claim=a`: unknown key\nhint: the keys are name, program, ",
         ),
+        (
+            "slurm --train-csv train.csv --folds 0 --output run",
+            "error: `folds` is 0, but must be 2 or more",
+        ),
         (&format!("kubernetes {TRAIN}"), "error: `--set claim=NAME` is missing"),
     ] {
         let said = folder.run(&format!("cluster {flags}"));

@@ -177,6 +177,25 @@ fn evaluate_reads_its_input_once() {
     assert_eq!(told(&bash.output().unwrap()), file);
 }
 
+/// What the shell has written before and writes after stays, and so does a link to what is open.
+#[cfg(target_os = "linux")]
+#[test]
+fn standard_output_by_its_path_is_gone_on_with() {
+    let folder = trained();
+    folder.write("some.csv", sentences(3));
+    let predict = "predict --run run --input some.csv --quiet --output";
+    folder.run(&format!("{predict} alone.csv"));
+    std::os::unix::fs::symlink("/proc/self/fd/1", folder.path().join("link")).unwrap();
+    let program = env!("CARGO_BIN_EXE_native-train");
+    let script = format!("{{ echo before; {program} {predict} link; echo after; }} > all.csv");
+    let mut shell = std::process::Command::new("bash");
+    let status = shell.args(["-c", &script]).current_dir(folder.path()).status().unwrap();
+    assert!(status.success());
+    let expected = format!("before\n{}after\n", folder.read("alone.csv"));
+    assert_eq!(folder.read("all.csv"), expected);
+    assert!(folder.path().join("link").is_symlink());
+}
+
 /// Kaggle gives the labels of a test set with rows of -1 that were not scored.
 #[test]
 fn evaluate_leaves_unlabelled_rows_out_on_request() {

@@ -29,6 +29,32 @@ fn an_unknown_instruction_set() {
     assert!(!allowed.contains("QUINTET_INSTRUCTIONS"), "{allowed}");
 }
 
+/// A run's tables begin with a column of that name.
+#[test]
+fn a_label_cannot_be_named_id() {
+    let csv = CSV.replace("id,text,joy,fear", "key,text,id,joy");
+    let folder = Folder::with(&[("train.csv", &csv)]);
+    insta::assert_snapshot!(folder.run(&format!("{TRAIN} --id-column key --labels id,joy --folds 2")), @r"
+    exit code: 2
+    --- stderr
+    error: `id` cannot be a label: the run's tables have a column of that name
+    hint: give the label another name in the training file
+    ");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_that_no_settings_can_hold() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::with(&[("train.csv", CSV)]);
+    let mut command = folder.command("train --train-csv train.csv --model mini --output");
+    let output = command.arg(std::ffi::OsStr::from_bytes(b"caf\xe9")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("error: `output` is `caf\u{fffd}`, which is not UTF-8\n"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 #[test]
 fn settings() {
     let folder = Folder::with(&[

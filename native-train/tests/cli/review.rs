@@ -167,6 +167,52 @@ fn what_an_audit_needs_is_asked_for() {
     ");
 }
 
+#[test]
+fn an_output_replaces_nothing_that_is_read_nor_a_file_of_the_run() {
+    let folder = trained();
+    folder.write("new.csv", "id,text,joy,fear\na,a cake,1,0\nb,a dark creak,0,1\n");
+    for (command, refused) in [
+        ("audit --run run --output train.csv", "is the file that `--train-csv` reads"),
+        ("audit --run run --output run/oof.csv", "is a file of the run"),
+        ("report --run run --input new.csv --output new.csv", "is the file that `--input` reads"),
+        (
+            "report --run run --input new.csv --output train.csv",
+            "is the file that `--train-csv` reads",
+        ),
+        (
+            "predict --run run --input new.csv --output run/fold-0/model.safetensors",
+            "is a file of the run",
+        ),
+        (
+            "cluster slurm predict --run run --input new.csv --output new.csv",
+            "is the file that `--input` reads",
+        ),
+    ] {
+        let said = folder.run(command);
+        assert!(said.starts_with("exit code: 2\n") && said.contains(refused), "{command}: {said}");
+    }
+    // A dot in the name is not its end.
+    let said = folder.run("report --run run --input new.csv --quiet");
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
+    folder.write("new.v2.csv", folder.read("new.csv"));
+    let said = folder.run("report --run run --input new.v2.csv");
+    assert!(said.contains("the report is `run/report-new.v2.html`\n"), "{said}");
+}
+
+#[test]
+fn folds_that_the_run_does_not_have_are_damage() {
+    let folder = trained();
+    let folds = folder.read("run/folds.csv").replacen(",0\n", ",9\n", 1);
+    folder.write("run/folds.csv", folds);
+    for command in ["audit --run run", "report --run run", "export --run run --output bundle"] {
+        let said = folder.run(command);
+        assert!(
+            said.contains("`run/folds.csv` is damaged: it has more folds than the run"),
+            "{said}"
+        );
+    }
+}
+
 /// The scores of a run are those of the labels that it learned.
 #[test]
 fn a_training_file_that_was_changed_is_refused() {

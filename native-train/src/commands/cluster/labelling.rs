@@ -11,6 +11,7 @@ use crate::cli::{Cli, Command, PredictArgs};
 use crate::data::shell;
 use crate::error::UserError;
 use crate::format::Format;
+use crate::run::Run;
 
 /// The parts that a file is labelled in, unless `--set parts` says otherwise.
 const PARTS: usize = 8;
@@ -43,6 +44,10 @@ impl Labelling {
         }
         if args.output.file_name().is_none() {
             return Err(UserError::new(format!("`--output {shown}` names no file")));
+        }
+        // The parts have names of their own, and the whole is moved to this one.
+        if let Ok(run) = Run::open(&args.inference.run) {
+            run.check_output(&args.output, &[("--input", &args.inference.input)])?;
         }
         let mut kept = without(flags, "--output");
         if args.inference.threads.is_none() {

@@ -9,7 +9,7 @@ use super::options::Options;
 use crate::cli::{Cli, Command, TrainArgs};
 use crate::config::{DEFAULT_FOLDS, Settings, of_config_file};
 use crate::data::shell;
-use crate::error::UserError;
+use crate::error::{UserError, check};
 
 /// The trainings of one run, or of one for each seed.
 pub struct Trainings {
@@ -47,6 +47,8 @@ impl Trainings {
                 .hint("a training has a task for each fold; `cluster SCHEDULER predict` has parts")
                 .into());
         }
+        let folds = settings.folds.unwrap_or(DEFAULT_FOLDS);
+        check("folds", folds, folds >= 2, "2 or more")?;
         let mut kept = without(flags, "--output");
         if settings.threads.is_none() {
             // All tasks must have the same number, whatever their nodes have.
@@ -55,7 +57,7 @@ impl Trainings {
         Ok(Self {
             flags: shell::words(&kept),
             output: output.display().to_string(),
-            folds: settings.folds.unwrap_or(DEFAULT_FOLDS),
+            folds,
             options,
         })
     }

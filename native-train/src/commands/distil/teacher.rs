@@ -78,10 +78,7 @@ impl TeacherRun {
     /// # Errors
     /// If the teacher was trained on other rows.
     pub fn fold_of(&self, dataset: &Dataset) -> Result<Vec<usize>> {
-        if let Some(fold_of) = scored_rows::fold_of(&self.run, dataset)? {
-            if fold_of.iter().any(|&fold| fold >= self.config.folds) {
-                return Err(damaged(&self.run.folds_csv(), "it has more folds than the run"));
-            }
+        if let Some(fold_of) = scored_rows::fold_of(&self.run, &self.config, dataset)? {
             return Ok(fold_of);
         }
         let run = self.run.folder().display();

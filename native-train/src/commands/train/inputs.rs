@@ -6,7 +6,9 @@ use shared::LabelSet;
 use crate::{
     config::TrainConfig,
     data::{Dataset, Duplicates, Folds, LabelChoice, LabelRule, LabelValues, Loaded, Texts, folds},
+    error::UserError,
     progress::Progress,
+    run::tables::ID,
 };
 
 pub struct Inputs {
@@ -59,6 +61,13 @@ fn read(config: &TrainConfig, progress: &Progress) -> Result<(Dataset, Option<Te
     let labels = config.labels.as_ref().map(LabelSet::names);
     let labels = labels.map_or(LabelChoice::Find, LabelChoice::Named);
     let loaded = Dataset::read(&config.train_csv, &options, labels)?;
+    if loaded.dataset.labels.names().iter().any(|name| name == ID) {
+        let message =
+            format!("`{ID}` cannot be a label: the run's tables have a column of that name");
+        return Err(UserError::new(message)
+            .hint("give the label another name in the training file")
+            .into());
+    }
     tell(&loaded, options.label_values, progress);
     let test = match &config.test_csv {
         Some(path) => {
