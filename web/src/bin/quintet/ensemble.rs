@@ -7,6 +7,7 @@ use std::rc::Rc;
 use js_sys::{Array, Function, Object, Promise};
 use shared::bundle::{Manifest, TextAnswer};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use web::explained::Explained;
 use web::models::Models;
 use web::pool::{Pool, PoolEvent};
@@ -15,7 +16,8 @@ use web_sys::AbortSignal;
 use crate::js::{self, Aborting, Settle, disposed, error, set};
 use crate::pending::{Asked, Pending};
 
-/// The package's type `Ensemble` (see `web/package/quintet.d.ts`).
+/// The package's type `Ensemble` (see `web/package/quintet.d.ts`). The workers end with the last owner of its state: this
+/// object, which JavaScript's garbage collection frees, or a call that is not settled.
 #[wasm_bindgen(js_name = Ensemble)]
 pub struct JsEnsemble {
     inner: Rc<Inner>,
@@ -24,6 +26,16 @@ pub struct JsEnsemble {
 impl JsEnsemble {
     pub fn new(inner: Rc<Inner>) -> Self {
         Self { inner }
+    }
+
+    /// Owns the state until `call` is settled.
+    fn hold(&self, call: Promise) -> Promise {
+        let (inner, call) = (Rc::clone(&self.inner), JsFuture::from(call));
+        future_to_promise(async move {
+            let settled = call.await;
+            drop(inner);
+            settled
+        })
     }
 }
 
@@ -65,7 +77,7 @@ impl JsEnsemble {
     #[wasm_bindgen(js_name = loadFolds)]
     pub fn load_folds(&self, options: &JsValue) -> Promise {
         match js::signal_not_aborted(options) {
-            Ok(signal) => self.inner.load_folds(signal),
+            Ok(signal) => self.hold(self.inner.load_folds(signal)),
             Err(error) => Promise::reject(&error),
         }
     }
@@ -77,7 +89,7 @@ impl JsEnsemble {
 
     pub fn classify(&self, input: &JsValue, options: &JsValue) -> Promise {
         match asked(input) {
-            Some(asked) => self.inner.ask(asked, options),
+            Some(asked) => self.hold(self.inner.ask(asked, options)),
             None => Promise::reject(&js::argument(
                 "classify() takes a string or an array of strings, and perhaps options",
             )),
@@ -90,7 +102,8 @@ impl JsEnsemble {
         let place = name.and_then(|name| labels.iter().position(|label| *label == name));
         match (text.as_string(), place) {
             (Some(text), Some(label)) => {
-                self.inner.ask(Asked::Words { explained: Explained::new(&text), label }, options)
+                let asked = Asked::Words { explained: Explained::new(&text), label };
+                self.hold(self.inner.ask(asked, options))
             }
             _ => Promise::reject(&js::argument(&format!(
                 "explain() takes a string and one of the labels {}",
@@ -101,12 +114,6 @@ impl JsEnsemble {
 
     pub fn dispose(&self) {
         self.inner.end(&disposed());
-    }
-}
-
-impl Drop for JsEnsemble {
-    fn drop(&mut self) {
-        self.dispose();
     }
 }
 
