@@ -122,7 +122,7 @@ pub struct Inner {
     manifest: Rc<Manifest>,
     on_progress: Option<Function>,
     /// `None` before the start and after the end.
-    pool: RefCell<Option<Pool>>,
+    pool: RefCell<Option<Rc<Pool>>>,
     /// Waits for the models that `load` was called for.
     loading: RefCell<Option<Settle>>,
     /// Waits for the folds beside a final model that answers already.
@@ -170,10 +170,18 @@ impl Inner {
 
     /// Stores the pool whose events are passed to [`receive`](Self::receive).
     pub fn started(&self, pool: Pool) {
-        *self.pool.borrow_mut() = Some(pool);
+        *self.pool.borrow_mut() = Some(Rc::new(pool));
+    }
+
+    /// An owner of the pool instead of a borrow: the pool may report within a call, and the caller's callback end it.
+    fn pool(&self) -> Option<Rc<Pool>> {
+        self.pool.borrow().clone()
     }
 
     pub fn receive(&self, event: PoolEvent) {
+        if self.failed.borrow().is_some() {
+            return; // what was under way when the ensemble ended
+        }
         match event {
             PoolEvent::Progress { received, total } => self.report(received, total),
             PoolEvent::FoldReady { fold } => {
@@ -225,7 +233,7 @@ impl Inner {
             self.on_abort(signal, move |inner, reason| inner.cancel(request, reason));
         let promise = pending.settle.promise.clone();
         self.pending.borrow_mut().insert(request, pending);
-        if let Some(pool) = &*self.pool.borrow() {
+        if let Some(pool) = self.pool() {
             if self.cold_failed.borrow_mut().take().is_some() {
                 pool.retry();
             }
@@ -238,7 +246,7 @@ impl Inner {
     fn cancel(&self, request: u32, reason: &JsValue) {
         if let Some(pending) = self.take_pending(request) {
             pending.settle.reject(reason);
-            if let Some(pool) = &*self.pool.borrow() {
+            if let Some(pool) = self.pool() {
                 pool.cancel(request);
             }
         }
@@ -261,7 +269,7 @@ impl Inner {
         let failed: Vec<_> = self.pending.borrow_mut().extract_if(.., waiting).collect();
         for (request, pending) in failed {
             pending.settle.reject(error);
-            if let Some(pool) = &*self.pool.borrow() {
+            if let Some(pool) = self.pool() {
                 pool.cancel(request);
             }
         }
@@ -288,9 +296,10 @@ impl Inner {
         let promise = settle.promise.clone();
         let aborting = self.on_abort(signal, move |inner, reason| inner.stop_folds(call, reason));
         self.loading_folds.borrow_mut().insert(call, (settle, aborting));
-        if let Some(pool) = &*self.pool.borrow() {
+        let tries_again = self.folds_failed.take();
+        if let Some(pool) = self.pool() {
             pool.load_folds();
-            if self.folds_failed.take() {
+            if tries_again {
                 pool.retry();
             }
         }
@@ -303,7 +312,7 @@ impl Inner {
         let Some((settle, _aborting)) = waiting else { return };
         settle.reject(reason);
         let is_last = self.loading_folds.borrow().is_empty();
-        if let (true, Some(pool)) = (is_last, &*self.pool.borrow()) {
+        if let (true, Some(pool)) = (is_last, self.pool()) {
             pool.cancel_loading();
         }
     }
