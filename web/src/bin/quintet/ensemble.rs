@@ -201,6 +201,7 @@ impl Inner {
             PoolEvent::FoldFailed { fold, failure }
                 if fold < self.manifest.folds() && self.speaker() == Models::Final =>
             {
+                self.ready.borrow_mut()[fold] = false;
                 self.fail_folds(&error(&failure));
             }
             // Fewer folds would give other probabilities without the caller noticing.
