@@ -3,8 +3,11 @@ import init, * as bindings from "./quintet_bindings.js";
 import { entry } from "./entry.js";
 import { page, worker, workerScript } from "./inline_parts.js";
 
-// A worker gets its module by its first message.
-const RUN = "self.onmessage = ({ data }) => { self.onmessage = null; __wbg_init({ module_or_path: data }); };";
+// A worker gets its module by its first message. The page hears of an error that is thrown, and not of a promise that is rejected.
+const RUN = `self.onmessage = ({ data }) => {
+  self.onmessage = null;
+  __wbg_init({ module_or_path: data }).catch((error) => setTimeout(() => { throw error; }));
+};`;
 
 let workerModule;
 let workerUrl;

@@ -9,7 +9,9 @@ export function useEnsemble(load, url, options) {
     const { signal } = control;
     const unless = (told) => signal.aborted || set(told);
     set({});
-    const loading = load(url, { ...options, signal, onProgress: (progress) => unless({ progress }) });
+    // Folds that follow a final model are loaded when the ensemble is there already.
+    const onProgress = (progress) => unless((old) => ({ ...old, progress }));
+    const loading = load(url, { ...options, signal, onProgress });
     loading.then((ensemble) => unless({ ensemble }), (error) => unless({ error }));
     return () => {
       control.abort();

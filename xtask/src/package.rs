@@ -42,7 +42,11 @@ const COPIED: [&str; 11] = [
 ];
 
 /// The name that trunk gives a worker's loader shim, and its content: without `await`, which bundlers refuse in a classic worker.
-const LOADER: (&str, &str) = ("worker_loader.js", "import init from \"./worker.js\";\n\ninit();\n");
+/// The page hears of an error that is thrown, and not of a promise that is rejected.
+const LOADER: (&str, &str) = (
+    "worker_loader.js",
+    "import init from \"./worker.js\";\n\ninit().catch((error) => setTimeout(() => { throw error; }));\n",
+);
 
 const MANIFEST: &str = "package.json";
 

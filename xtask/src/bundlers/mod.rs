@@ -256,6 +256,9 @@ impl<'a> Project<'a> {
             told["unpinned"]
         );
         ensure!(told["missing"] == "not-found", "a folder that is not there: {}", told["missing"]);
+        ensure!(told["collected"] == true, "a call that was asked of garbage is not answered");
+        ensure!(told["ended"] == "disposed", "an end by the callback: {}", told["ended"]);
+        ensure!(told["aborted"] == "enough", "an end by the signal: {}", told["aborted"]);
         let row = |name: &str, answers: &Value| -> Result<Row> {
             let answers = Answers::of(answers)?;
             Ok(Row { name: name.to_owned(), version: version.to_owned(), seconds, answers })

@@ -346,6 +346,49 @@ fn the_package_rejects_with_a_code_and_a_remedy() {
     visitor.leave_a_broken_host();
 }
 
+/// The worker's promise was rejected there, of which the page heard nothing.
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_package_rejects_when_its_worker_cannot_be_set_up() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
+    let visitor = on_a_page();
+    visitor.server.set_fault("/worker_bg.wasm", Fault::Status(500));
+    let code = visitor.session().run(
+        "return import('./quintet.js').then(({ load }) => load('bundle/'))
+            .then(() => 'loaded', error => error.code)",
+        Value::Null,
+    );
+    assert_eq!(code, "worker-died");
+    visitor.leave_despite(&["network", "javascript"]);
+}
+
+/// The pool reported within a call that it was borrowed for.
+#[test]
+#[ignore = "needs the built site: cargo xtask test"]
+fn the_package_may_be_disposed_of_by_its_own_callback() {
+    if !can(&[Ability::Time]) {
+        return;
+    }
+    let visit = Visit { files: Files::Package, encoding: LIGHT, ..Visit::default() };
+    let visitor = Visitor::ready_for(&visit);
+    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let told = visitor.run_module(
+        "   import { load } from './quintet.js';
+            let act = () => {};
+            const ensemble = await load('bundle/', { models: 'final', onProgress: () => act() });
+            let thrown = 'none';
+            act = () => {
+                try { ensemble.dispose(); } catch (error) { thrown = String(error); }
+            };
+            const code = ({ code }) => code;
+            tell([await ensemble.loadFolds().catch(code), thrown, await ensemble.classify('').catch(code)]);",
+    );
+    assert_eq!(told, json!(["disposed", "none", "disposed"]));
+    visitor.leave_a_broken_host();
+}
+
 #[test]
 #[ignore = "needs the built site: cargo xtask test"]
 fn the_javascript_of_the_documents_runs() {

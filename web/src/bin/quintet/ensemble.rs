@@ -7,6 +7,7 @@ use std::rc::Rc;
 use js_sys::{Array, Function, Object, Promise};
 use shared::bundle::{Manifest, TextAnswer};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use web::explained::Explained;
 use web::models::Models;
 use web::pool::{Pool, PoolEvent};
@@ -15,7 +16,8 @@ use web_sys::AbortSignal;
 use crate::js::{self, Aborting, Settle, disposed, error, set};
 use crate::pending::{Asked, Pending};
 
-/// The package's type `Ensemble` (see `web/package/quintet.d.ts`).
+/// The package's type `Ensemble` (see `web/package/quintet.d.ts`). The workers end with the last owner of its state: this
+/// object, which JavaScript's garbage collection frees, or a call that is not settled.
 #[wasm_bindgen(js_name = Ensemble)]
 pub struct JsEnsemble {
     inner: Rc<Inner>,
@@ -24,6 +26,16 @@ pub struct JsEnsemble {
 impl JsEnsemble {
     pub fn new(inner: Rc<Inner>) -> Self {
         Self { inner }
+    }
+
+    /// Owns the state until `call` is settled.
+    fn hold(&self, call: Promise) -> Promise {
+        let (inner, call) = (Rc::clone(&self.inner), JsFuture::from(call));
+        future_to_promise(async move {
+            let settled = call.await;
+            drop(inner);
+            settled
+        })
     }
 }
 
@@ -65,7 +77,7 @@ impl JsEnsemble {
     #[wasm_bindgen(js_name = loadFolds)]
     pub fn load_folds(&self, options: &JsValue) -> Promise {
         match js::signal_not_aborted(options) {
-            Ok(signal) => self.inner.load_folds(signal),
+            Ok(signal) => self.hold(self.inner.load_folds(signal)),
             Err(error) => Promise::reject(&error),
         }
     }
@@ -77,7 +89,7 @@ impl JsEnsemble {
 
     pub fn classify(&self, input: &JsValue, options: &JsValue) -> Promise {
         match asked(input) {
-            Some(asked) => self.inner.ask(asked, options),
+            Some(asked) => self.hold(self.inner.ask(asked, options)),
             None => Promise::reject(&js::argument(
                 "classify() takes a string or an array of strings, and perhaps options",
             )),
@@ -90,7 +102,8 @@ impl JsEnsemble {
         let place = name.and_then(|name| labels.iter().position(|label| *label == name));
         match (text.as_string(), place) {
             (Some(text), Some(label)) => {
-                self.inner.ask(Asked::Words { explained: Explained::new(&text), label }, options)
+                let asked = Asked::Words { explained: Explained::new(&text), label };
+                self.hold(self.inner.ask(asked, options))
             }
             _ => Promise::reject(&js::argument(&format!(
                 "explain() takes a string and one of the labels {}",
@@ -104,18 +117,12 @@ impl JsEnsemble {
     }
 }
 
-impl Drop for JsEnsemble {
-    fn drop(&mut self) {
-        self.dispose();
-    }
-}
-
 /// The ensemble's state, shared with the handler of the pool's events.
 pub struct Inner {
     manifest: Rc<Manifest>,
     on_progress: Option<Function>,
     /// `None` before the start and after the end.
-    pool: RefCell<Option<Pool>>,
+    pool: RefCell<Option<Rc<Pool>>>,
     /// Waits for the models that `load` was called for.
     loading: RefCell<Option<Settle>>,
     /// Waits for the folds beside a final model that answers already.
@@ -163,10 +170,18 @@ impl Inner {
 
     /// Stores the pool whose events are passed to [`receive`](Self::receive).
     pub fn started(&self, pool: Pool) {
-        *self.pool.borrow_mut() = Some(pool);
+        *self.pool.borrow_mut() = Some(Rc::new(pool));
+    }
+
+    /// An owner of the pool instead of a borrow: the pool may report within a call, and the caller's callback end it.
+    fn pool(&self) -> Option<Rc<Pool>> {
+        self.pool.borrow().clone()
     }
 
     pub fn receive(&self, event: PoolEvent) {
+        if self.failed.borrow().is_some() {
+            return; // what was under way when the ensemble ended
+        }
         match event {
             PoolEvent::Progress { received, total } => self.report(received, total),
             PoolEvent::FoldReady { fold } => {
@@ -186,6 +201,7 @@ impl Inner {
             PoolEvent::FoldFailed { fold, failure }
                 if fold < self.manifest.folds() && self.speaker() == Models::Final =>
             {
+                self.ready.borrow_mut()[fold] = false;
                 self.fail_folds(&error(&failure));
             }
             // Fewer folds would give other probabilities without the caller noticing.
@@ -218,7 +234,7 @@ impl Inner {
             self.on_abort(signal, move |inner, reason| inner.cancel(request, reason));
         let promise = pending.settle.promise.clone();
         self.pending.borrow_mut().insert(request, pending);
-        if let Some(pool) = &*self.pool.borrow() {
+        if let Some(pool) = self.pool() {
             if self.cold_failed.borrow_mut().take().is_some() {
                 pool.retry();
             }
@@ -231,7 +247,7 @@ impl Inner {
     fn cancel(&self, request: u32, reason: &JsValue) {
         if let Some(pending) = self.take_pending(request) {
             pending.settle.reject(reason);
-            if let Some(pool) = &*self.pool.borrow() {
+            if let Some(pool) = self.pool() {
                 pool.cancel(request);
             }
         }
@@ -254,7 +270,7 @@ impl Inner {
         let failed: Vec<_> = self.pending.borrow_mut().extract_if(.., waiting).collect();
         for (request, pending) in failed {
             pending.settle.reject(error);
-            if let Some(pool) = &*self.pool.borrow() {
+            if let Some(pool) = self.pool() {
                 pool.cancel(request);
             }
         }
@@ -281,9 +297,10 @@ impl Inner {
         let promise = settle.promise.clone();
         let aborting = self.on_abort(signal, move |inner, reason| inner.stop_folds(call, reason));
         self.loading_folds.borrow_mut().insert(call, (settle, aborting));
-        if let Some(pool) = &*self.pool.borrow() {
+        let tries_again = self.folds_failed.take();
+        if let Some(pool) = self.pool() {
             pool.load_folds();
-            if self.folds_failed.take() {
+            if tries_again {
                 pool.retry();
             }
         }
@@ -296,7 +313,7 @@ impl Inner {
         let Some((settle, _aborting)) = waiting else { return };
         settle.reject(reason);
         let is_last = self.loading_folds.borrow().is_empty();
-        if let (true, Some(pool)) = (is_last, &*self.pool.borrow()) {
+        if let (true, Some(pool)) = (is_last, self.pool()) {
             pool.cancel_loading();
         }
     }

@@ -35,12 +35,13 @@ pub async fn load(url: String, options: JsValue, host: JsValue) -> Result<JsEnse
     let folds = js::count(&options, "folds", "a number of folds")?;
     host::prepare(&host);
     let source = Source::new(&url, integrity(&options)?).map_err(|failure| error(&failure))?;
-    let manifest = fetch_manifest(&source).await.map_err(|failure| error(&failure))?;
+    let fetched = fetch_manifest(&source).await;
+    throw_if_aborted(signal.as_ref())?;
+    let manifest = fetched.map_err(|failure| error(&failure))?;
     let manifest = Rc::new(match folds {
         Some(count) => manifest.first_folds(count as usize).map_err(|e| error(&e.into()))?,
         None => manifest,
     });
-    throw_if_aborted(signal.as_ref())?;
 
     let models = match (wanted, manifest.final_model()) {
         (Models::Final, None) => {
