@@ -146,3 +146,25 @@ fn retry_asks_again_as_the_failed_folds_have_lost_the_question() {
     assert_eq!(effects[0], Effect::RetryLoading);
     assert_eq!(asked(&effects)[0].1, ["text"]);
 }
+
+#[test]
+fn nothing_is_said_of_a_text_that_is_asked_about_again() {
+    let mut state = loading(2);
+    model(&mut state, ModelEvent::FoldReady { fold: 0 });
+    let asked = request(&ask(&mut state, "text"));
+    answer(&mut state, asked, 0, &[[0.5, 0.0]]);
+    let stopped = model(&mut state, ModelEvent::Cancel);
+    let resumed = model(&mut state, ModelEvent::Retry);
+    state.status.clear();
+    elapse(&mut state, &stopped);
+    assert_eq!(state.status, "");
+
+    let asked = request(&resumed);
+    answer(&mut state, asked, 0, &[[0.5, 0.0]]);
+    elapse(&mut state, &stopped);
+    assert_eq!(state.status, "", "the other model has still to answer");
+    model(&mut state, ModelEvent::FoldReady { fold: 1 });
+    let last = answer(&mut state, asked, 1, &[[0.5, 0.0]]);
+    elapse(&mut state, &last);
+    assert_eq!(state.status, "Found: joy 50%.");
+}

@@ -127,7 +127,10 @@ pub fn settle(state: &mut State) -> Vec<Effect> {
 }
 
 fn announce(state: &mut State) -> Vec<Effect> {
-    let (Some(bundle), Some(reading)) = (&state.model.bundle, &state.composer.current) else {
+    // The same text may have been asked about anew during the pause.
+    let current = state.composer.current.as_ref();
+    let settled = current.filter(|reading| reading.announced.is_some());
+    let (Some(bundle), Some(reading)) = (&state.model.bundle, settled) else {
         return Vec::new();
     };
     let mut on = reading.results(bundle);
