@@ -10,7 +10,9 @@ impl Scheduler {
             worker.busy.is_some() || worker.is_loading() || worker.phase == WorkerPhase::Starting
         });
         let is_complete = self.folds.iter().all(|fold| fold.residence != Residence::Waiting);
-        if is_at_work || !is_complete || self.is_uncached || !self.queue.is_empty() {
+        let is_asked = (0..self.models)
+            .any(|fold| !self.folds[fold].is_out() && self.queue.is_unfinished(fold));
+        if is_at_work || !is_complete || self.is_uncached || is_asked {
             return Vec::new();
         }
         self.dismiss_helpers();
