@@ -72,7 +72,7 @@ impl EffectRunner {
                 Duration::from_millis(u64::from(milliseconds)),
             ),
             Effect::ReadCacheSize => read_cache_size(store),
-            Effect::ClearCache => clear_cache(store),
+            Effect::ClearCache => self.clear_cache(store),
             Effect::ReadFile { file } => read_file(store, file),
             Effect::SaveTable => save_table(store),
             Effect::SetFragment { fragment } => set_fragment(&fragment),
@@ -115,6 +115,16 @@ impl EffectRunner {
             Ok(pool) => *self.pool.borrow_mut() = Some(pool),
             Err(failure) => store.send(Event::Model(ModelEvent::StartFailed(failure))),
         }
+    }
+
+    fn clear_cache(self: &Rc<Self>, store: Store) {
+        let runner = Rc::clone(self);
+        spawn_local(async move {
+            cache::clear().await;
+            preference::forget_limit();
+            runner.with_pool(Pool::cache_cleared);
+            store.send(Event::Model(ModelEvent::CacheCleared));
+        });
     }
 }
 
@@ -184,14 +194,6 @@ fn read_cache_size(store: Store) {
     spawn_local(async move {
         let bytes = cache::size().await;
         store.send(Event::Model(ModelEvent::CacheSize(bytes)));
-    });
-}
-
-fn clear_cache(store: Store) {
-    spawn_local(async move {
-        cache::clear().await;
-        preference::forget_limit();
-        store.send(Event::Model(ModelEvent::CacheCleared));
     });
 }
 

@@ -18,6 +18,12 @@ impl Scheduler {
         if !is_due || state.phase != WorkerPhase::Up || state.is_loading() {
             return;
         }
+        let is_kept = self.shards.are_cached(&self.folds[fold].hot_shards);
+        if residence == Residence::Parked && !is_kept {
+            // The cache was emptied. Nobody has agreed to another download, which a retry is.
+            self.fail(fold, Failure::OutOfMemory);
+            return;
+        }
         let resident = state.folds.iter().copied();
         let resident: Vec<usize> =
             resident.filter(|&fold| self.folds[fold].residence == Residence::Resident).collect();

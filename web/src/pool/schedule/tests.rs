@@ -244,6 +244,24 @@ fn folds_do_not_take_turns_without_a_cache() {
 }
 
 #[test]
+fn folds_do_not_take_turns_when_the_cache_was_emptied_before_someone_tries_again() {
+    let mut scheduler = scheduler(&[(&[0, 1], 1)]);
+    scheduler.start(vec![true; 3]);
+    scheduler.message(0, FromWorker::Ready);
+    load(&mut scheduler, 0, 0);
+    load(&mut scheduler, 0, 1);
+    scheduler.cache_cleared();
+    let actions = scheduler.classify(1, texts(1), Models::Folds);
+    assert_eq!(questions(&actions), [(0, 0, 1, 1)]);
+    let failed = PoolEvent::FoldFailed { fold: 0, failure: Failure::OutOfMemory };
+    assert_eq!(reports(actions), [failed]);
+    let answer = FromWorker::Answer { ticket: 0, fold: 1, answers: said(1) };
+    assert!(loads(&scheduler.message(0, answer)).is_empty());
+    assert_eq!(loads(&scheduler.retry()), [0]);
+    assert_eq!(questions(&load(&mut scheduler, 0, 0)), [(0, 0, 0, 1)]);
+}
+
+#[test]
 fn a_worker_that_dies_is_started_again_once_and_answers_what_it_was_asked() {
     let mut scheduler = listening(1);
     load(&mut scheduler, 0, 0);

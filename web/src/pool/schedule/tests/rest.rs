@@ -52,6 +52,9 @@ fn there_is_no_rest_at_work_nor_without_a_cache() {
     let mut scheduler = loaded();
     scheduler.message(0, FromWorker::NotCached { reason: "full".to_owned() });
     assert_eq!(scheduler.rest(), [], "they could not come back");
+    let mut scheduler = loaded();
+    assert_eq!(scheduler.cache_cleared(), []);
+    assert_eq!(scheduler.rest(), [], "they would be downloaded again");
 }
 
 #[test]
