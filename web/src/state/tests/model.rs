@@ -121,6 +121,19 @@ fn a_restarted_worker_is_waited_for() {
 }
 
 #[test]
+fn a_worker_that_restarts_after_a_stop_has_nobody_wait_for_the_others() {
+    let mut state = loading(2);
+    model(&mut state, ModelEvent::FoldReady { fold: 0 });
+    model(&mut state, ModelEvent::Cancel);
+    model(&mut state, ModelEvent::WorkerRestarted { fold: 0 });
+    assert_eq!(state.model.phase, Phase::Cancelled);
+    model(&mut state, ModelEvent::FoldReady { fold: 0 });
+    assert_eq!(state.model.phase, Phase::Cancelled);
+    assert_eq!(state.model.expected(Models::Folds), [0]);
+    assert!(state.model.can_do_jobs());
+}
+
+#[test]
 fn models_without_cold_rows_are_ready_and_say_so() {
     let mut state = ready_without_cold(2);
     model(&mut state, ModelEvent::ShellKept);

@@ -70,7 +70,10 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
         }
         ModelEvent::WorkerRestarted { fold } => {
             set(model, fold, FoldStatus::Waiting);
-            model.phase = Phase::Loading;
+            // Once loading was stopped, the others are not waited for.
+            if model.phase != Phase::Cancelled {
+                model.phase = Phase::Loading;
+            }
             if model.bundle.as_ref().is_some_and(|bundle| bundle.has_cold_rows) {
                 model.has_cold[fold] = false;
                 note_cold(model);
@@ -182,7 +185,13 @@ fn folds_changed(state: &mut State) -> Vec<Effect> {
             said.clone_into(&mut state.status);
         }
     }
-    effects.extend(composer::settle(state));
+    effects.extend(settle(state));
+    effects
+}
+
+/// Settles whatever waited for models that are not expected any more.
+fn settle(state: &mut State) -> Vec<Effect> {
+    let mut effects = composer::settle(state);
     effects.extend(many::settle(state));
     effects.extend(explanation::settle(state));
     effects
@@ -211,7 +220,7 @@ fn cancel(state: &mut State) -> Vec<Effect> {
     }
     state.model.phase = Phase::Cancelled;
     let mut effects = vec![Effect::CancelLoading];
-    effects.extend(composer::settle(state));
+    effects.extend(settle(state));
     effects
 }
 
