@@ -76,7 +76,7 @@ impl EffectRunner {
             Effect::ReadFile { file } => read_file(store, file),
             Effect::SaveTable => save_table(store),
             Effect::SetFragment { fragment } => set_fragment(&fragment),
-            Effect::CopyLink => copy_link(store),
+            Effect::CopyLink { fragment } => copy_link(store, fragment),
         }
     }
 
@@ -286,22 +286,23 @@ fn set_fragment(fragment: &str) {
     let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("#{fragment}")));
 }
 
-fn copy_link(store: Store) {
+fn copy_link(store: Store, fragment: String) {
     spawn_local(async move {
-        let is_copied = match (address(), navigator_property::<Clipboard>("clipboard")) {
-            (Some(address), Some(clipboard)) => {
-                JsFuture::from(clipboard.write_text(&address)).await.is_ok()
-            }
-            _ => false,
+        let address = window().location().href().unwrap_or_default();
+        let (page, in_address) = address.split_once('#').unwrap_or((&address, ""));
+        // The address may have refused the text.
+        let link = format!("{page}#{fragment}");
+        let is_copied = match navigator_property::<Clipboard>("clipboard") {
+            Some(clipboard) => JsFuture::from(clipboard.write_text(&link)).await.is_ok(),
+            None => false,
         };
-        let event =
-            if is_copied { ComposerEvent::LinkCopied } else { ComposerEvent::LinkNotCopied };
+        let event = match is_copied {
+            true => ComposerEvent::LinkCopied,
+            false if in_address == fragment => ComposerEvent::LinkNotCopied,
+            false => ComposerEvent::LinkRefused,
+        };
         store.send(Event::Composer(event));
     });
-}
-
-fn address() -> Option<String> {
-    window().location().href().ok()
 }
 
 /// A property of `navigator`. Some exist only on pages that came by https, and not in every browser.

@@ -115,9 +115,10 @@ fn a_link_carries_the_text_behind_the_hash() {
     type_text(&mut state, "a b?");
     let fragment = "text=a%20b%3F".to_owned();
     let share = Event::Composer(ComposerEvent::Share);
+    let copy = Effect::CopyLink { fragment: fragment.clone() };
     assert_eq!(
         update(&mut state, share),
-        [Effect::SetFragment { fragment: fragment.clone() }, Effect::CopyLink]
+        [Effect::SetFragment { fragment: fragment.clone() }, copy]
     );
 
     let mut other = ready(1);
@@ -131,10 +132,16 @@ fn a_link_carries_the_text_behind_the_hash() {
 fn a_link_note_is_gone_with_the_text_it_was_about() {
     let mut state = ready(1);
     type_text(&mut state, "a");
-    update(&mut state, Event::Composer(ComposerEvent::LinkCopied));
-    assert!(!state.composer.link_note.is_empty());
-    type_text(&mut state, "ab");
-    assert!(state.composer.link_note.is_empty());
+    for (event, text) in [
+        (ComposerEvent::LinkCopied, "ab"),
+        (ComposerEvent::LinkNotCopied, "abc"),
+        (ComposerEvent::LinkRefused, "abcd"),
+    ] {
+        update(&mut state, Event::Composer(event));
+        assert!(!state.composer.link_note.is_empty());
+        type_text(&mut state, text);
+        assert!(state.composer.link_note.is_empty());
+    }
 }
 
 #[test]
