@@ -317,6 +317,30 @@ fn a_missing_file_fails_its_fold_and_a_lost_connection_all_that_load() {
 }
 
 #[test]
+fn a_lost_connection_leaves_what_comes_from_the_cache() {
+    let mut scheduler = scheduler(&[(&[0], 1), (&[1], 1)]);
+    // Fold 1 is cached, and fold 0 lacks the shard that is its own.
+    scheduler.start(vec![true, false, true]);
+    for worker in 0..2 {
+        assert_eq!(loads(&scheduler.message(worker, FromWorker::Ready)), [worker]);
+    }
+    let failure = Failure::Offline;
+    let lost = FromWorker::Failed { fold: 0, failure: failure.clone() };
+    let failed = PoolEvent::FoldFailed { fold: 0, failure };
+    assert_eq!(reports(scheduler.message(0, lost)), [failed]);
+    assert_eq!(reports(load(&mut scheduler, 1, 1)), [PoolEvent::FoldReady { fold: 1 }]);
+
+    // What was taken for cached and is not there fails alone.
+    let mut scheduler = scheduler_on(1, &[(&[0], 1)]);
+    scheduler.start(vec![true; 2]);
+    scheduler.message(0, FromWorker::Ready);
+    let failure = Failure::Offline;
+    let lost = FromWorker::Failed { fold: 0, failure: failure.clone() };
+    let actions = scheduler.message(0, lost);
+    assert_eq!(actions, [Action::Report(PoolEvent::FoldFailed { fold: 0, failure })]);
+}
+
+#[test]
 fn failed_folds_keep_no_request_alive_but_the_newest() {
     let mut scheduler = listening(1);
     scheduler.classify(1, texts(1), Models::Folds);
