@@ -26,7 +26,7 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
             model.bundle = Some(*bundle);
             note_cold(model);
             if let Some(then) = then {
-                offer(model, then);
+                offer(model, to_download, then);
             }
             if to_download <= ASK_ABOVE {
                 return start_pool(state);
@@ -111,11 +111,11 @@ fn start_pool(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-/// Wants the folds, too, or offers them.
-fn offer(model: &mut Model, then: FoldsToLoad) {
+/// Wants the folds, too, or offers them, if the final model is `before` bytes to download.
+fn offer(model: &mut Model, before: u64, then: FoldsToLoad) {
     let bytes = then.bytes;
     model.offer = match then.chosen {
-        _ if then.are_wanted() => {
+        _ if then.are_wanted(before) => {
             model.folds.fill(FoldStatus::Waiting);
             Offer::None
         }
