@@ -203,12 +203,20 @@ fn glance(model: &mut Model, is_seen: bool) -> Vec<Effect> {
     if is_seen {
         return vec![Effect::Wake];
     }
-    vec![Effect::Wait { timer: Timer::Rest, sequence: model.glances, milliseconds: REST_AFTER_MS }]
+    vec![rest_later(model.glances)]
 }
 
-/// Has the models leave memory if the page has been hidden since it was hidden that time.
+/// Has the models leave memory if the page has been hidden since it was hidden that time, and again later, as they may be
+/// at work now.
 pub fn rest(state: &mut State, glance: u64) -> Vec<Effect> {
-    if glance == state.model.glances { vec![Effect::Rest] } else { Vec::new() }
+    if glance != state.model.glances {
+        return Vec::new();
+    }
+    vec![Effect::Rest, rest_later(glance)]
+}
+
+fn rest_later(glance: u64) -> Effect {
+    Effect::Wait { timer: Timer::Rest, sequence: glance, milliseconds: REST_AFTER_MS }
 }
 
 fn cancel(state: &mut State) -> Vec<Effect> {
