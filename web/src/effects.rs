@@ -72,11 +72,11 @@ impl EffectRunner {
                 Duration::from_millis(u64::from(milliseconds)),
             ),
             Effect::ReadCacheSize => read_cache_size(store),
-            Effect::ClearCache => clear_cache(store),
+            Effect::ClearCache => self.clear_cache(store),
             Effect::ReadFile { file } => read_file(store, file),
             Effect::SaveTable => save_table(store),
             Effect::SetFragment { fragment } => set_fragment(&fragment),
-            Effect::CopyLink => copy_link(store),
+            Effect::CopyLink { fragment } => copy_link(store, fragment),
         }
     }
 
@@ -115,6 +115,16 @@ impl EffectRunner {
             Ok(pool) => *self.pool.borrow_mut() = Some(pool),
             Err(failure) => store.send(Event::Model(ModelEvent::StartFailed(failure))),
         }
+    }
+
+    fn clear_cache(self: &Rc<Self>, store: Store) {
+        let runner = Rc::clone(self);
+        spawn_local(async move {
+            cache::clear().await;
+            preference::forget_limit();
+            runner.with_pool(Pool::cache_cleared);
+            store.send(Event::Model(ModelEvent::CacheCleared));
+        });
     }
 }
 
@@ -184,14 +194,6 @@ fn read_cache_size(store: Store) {
     spawn_local(async move {
         let bytes = cache::size().await;
         store.send(Event::Model(ModelEvent::CacheSize(bytes)));
-    });
-}
-
-fn clear_cache(store: Store) {
-    spawn_local(async move {
-        cache::clear().await;
-        preference::forget_limit();
-        store.send(Event::Model(ModelEvent::CacheCleared));
     });
 }
 
@@ -284,22 +286,23 @@ fn set_fragment(fragment: &str) {
     let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("#{fragment}")));
 }
 
-fn copy_link(store: Store) {
+fn copy_link(store: Store, fragment: String) {
     spawn_local(async move {
-        let is_copied = match (address(), navigator_property::<Clipboard>("clipboard")) {
-            (Some(address), Some(clipboard)) => {
-                JsFuture::from(clipboard.write_text(&address)).await.is_ok()
-            }
-            _ => false,
+        let address = window().location().href().unwrap_or_default();
+        let (page, in_address) = address.split_once('#').unwrap_or((&address, ""));
+        // The address may have refused the text.
+        let link = format!("{page}#{fragment}");
+        let is_copied = match navigator_property::<Clipboard>("clipboard") {
+            Some(clipboard) => JsFuture::from(clipboard.write_text(&link)).await.is_ok(),
+            None => false,
         };
-        let event =
-            if is_copied { ComposerEvent::LinkCopied } else { ComposerEvent::LinkNotCopied };
+        let event = match is_copied {
+            true => ComposerEvent::LinkCopied,
+            false if in_address == fragment => ComposerEvent::LinkNotCopied,
+            false => ComposerEvent::LinkRefused,
+        };
         store.send(Event::Composer(event));
     });
-}
-
-fn address() -> Option<String> {
-    window().location().href().ok()
 }
 
 /// A property of `navigator`. Some exist only on pages that came by https, and not in every browser.

@@ -24,8 +24,20 @@ impl Explained {
 
     /// The texts to classify: the whole one, and then the text without each word.
     pub fn texts(&self) -> Vec<String> {
-        let without = self.words.iter().map(|word| without(&self.text, word));
-        std::iter::once(self.text.clone()).chain(without).collect()
+        (0..self.text_count()).map(|index| self.text_at(index)).collect()
+    }
+
+    /// The number of texts to classify.
+    pub fn text_count(&self) -> usize {
+        self.words.len() + 1
+    }
+
+    /// The text to classify at this index of [`texts`](Self::texts). All of them take much memory if the text is long.
+    pub fn text_at(&self, index: usize) -> String {
+        match index.checked_sub(1) {
+            None => self.text.clone(),
+            Some(word) => without(&self.text, &self.words[word]),
+        }
     }
 
     /// Notes the probabilities of the text at this index of [`texts`](Self::texts).
@@ -90,10 +102,9 @@ mod tests {
 
     #[test]
     fn leaving_a_word_out_leaves_one_space() {
-        assert_eq!(
-            Explained::new("what a day").texts(),
-            ["what a day", "a day", "what day", "what a "]
-        );
+        let explained = Explained::new("what a day");
+        assert_eq!(explained.texts(), ["what a day", "a day", "what day", "what a "]);
+        assert_eq!(explained.text_count(), 4);
     }
 
     #[test]

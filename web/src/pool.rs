@@ -125,6 +125,11 @@ impl Pool {
         self.runtime.step(Scheduler::cancel_loading);
     }
 
+    /// Notes that the cache was emptied, so that no model leaves memory that would have to be downloaded again.
+    pub fn cache_cleared(&self) {
+        self.runtime.step(Scheduler::cache_cleared);
+    }
+
     /// Loads failed folds and cold rows again, starting from what has been downloaded.
     pub fn retry(&self) {
         self.runtime.step(Scheduler::retry);

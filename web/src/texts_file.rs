@@ -75,14 +75,15 @@ pub struct TextsReader {
 enum Form {
     /// A table with a text column.
     Table(Box<Table>),
-    /// One text per line; for names that end in `.txt`.
+    /// One text per line; for names that end in `.txt`, in capitals or not.
     Lines(Lines),
 }
 
 impl TextsReader {
     /// A reader of the file of this name.
     pub fn new(name: &str) -> Self {
-        let form = match name.trim_end_matches(".gz").ends_with(".txt") {
+        let ending = name.to_lowercase();
+        let form = match ending.trim_end_matches(".gz").ends_with(".txt") {
             true => Form::Lines(Lines::default()),
             false => Form::Table(Box::default()),
         };

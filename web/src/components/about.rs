@@ -28,7 +28,8 @@ pub fn About() -> impl IntoView {
                 <h3>"Privacy"</h3>
                 <p>
                     "The models run in your browser. What you type, paste or drop is not sent anywhere: once \
-                     the models are loaded, this page makes no requests at all, and its security policy "
+                     the models are loaded, this page requests nothing but its own files, when it has to start \
+                     models again or more of them, and its security policy "
                     {policy} ". There are no cookies, no statistics and no third \
                      parties. A link that you copy here contains your text after the #, which browsers do \
                      not send to servers; anyone who has the link has the text."

@@ -181,6 +181,12 @@ impl Scheduler {
         self.proceed()
     }
 
+    /// Notes that the visitor has emptied the cache: what leaves memory from now on would have to be downloaded again.
+    pub fn cache_cleared(&mut self) -> Vec<Action> {
+        self.shards.forget_cached();
+        self.proceed()
+    }
+
     /// Terminates all workers; nothing is reported afterwards.
     pub fn stop(&mut self) -> Vec<Action> {
         self.actions.clear();

@@ -4,23 +4,22 @@
 //! This bounds what is under way, not what is multiplied together: `pool/schedule/queue.rs` batches the texts.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use shared::bundle::TextAnswer;
 
 use super::effect::{Effect, Requests};
 use super::gathering::Gathering;
 use crate::models::Models;
-use crate::texts::Texts;
 
 /// Batches under way at a time, not counting those that wait for cold rows. With two, the models find
 /// the next batch when they have answered one.
 const IN_FLIGHT: usize = 2;
 
-/// The texts of a job and the batches under way.
+/// How far a job is with its texts, and the batches under way. The job has the texts themselves.
 #[derive(Debug, Clone)]
 pub struct Batches {
-    texts: Arc<Texts>,
+    /// The number of texts.
+    count: usize,
     size: usize,
     folds: usize,
     models: Models,
@@ -49,19 +48,15 @@ pub struct Answered {
 }
 
 impl Batches {
-    /// Divides the texts into batches of `size`, all to be answered by these models of a bundle of so many folds. They
+    /// Divides so many texts into batches of `size`, all to be answered by these models of a bundle of so many folds. They
     /// are the same from first to last, whatever is loaded meanwhile.
-    pub fn new(texts: Arc<Texts>, size: usize, folds: usize, models: Models) -> Self {
-        Self { texts, size, folds, models, next: 0, sent: VecDeque::new() }
+    pub fn new(count: usize, size: usize, folds: usize, models: Models) -> Self {
+        Self { count, size, folds, models, next: 0, sent: VecDeque::new() }
     }
 
     /// The models that answer.
     pub fn models(&self) -> Models {
         self.models
-    }
-
-    pub fn texts(&self) -> &Arc<Texts> {
-        &self.texts
     }
 
     pub fn is_asking(&self, request: u32) -> bool {
@@ -70,17 +65,20 @@ impl Batches {
 
     /// Whether every text has been sent and answered.
     pub fn is_done(&self) -> bool {
-        self.next == self.texts.len() && self.sent.is_empty()
+        self.next == self.count && self.sent.is_empty()
     }
 
-    /// Sends as many batches as may be under way.
-    pub fn send(&mut self, requests: &mut Requests) -> Vec<Effect> {
+    /// Sends as many batches as may be under way. `text_at` makes the text at an index.
+    pub fn send(
+        &mut self,
+        text_at: impl Fn(usize) -> String,
+        requests: &mut Requests,
+    ) -> Vec<Effect> {
         let mut effects = Vec::new();
         let waiting = self.sent.iter().filter(|batch| batch.needs_cold).count();
-        while self.sent.len() - waiting < IN_FLIGHT && self.next < self.texts.len() {
-            let len = self.size.min(self.texts.len() - self.next);
-            let texts = self.next..self.next + len;
-            let texts = texts.map(|text| self.texts.get(text).to_owned()).collect();
+        while self.sent.len() - waiting < IN_FLIGHT && self.next < self.count {
+            let len = self.size.min(self.count - self.next);
+            let texts = (self.next..self.next + len).map(&text_at).collect();
             let request = requests.next();
             let gathering = Gathering::new(request, self.folds);
             self.sent.push_back(Batch { start: self.next, len, gathering, needs_cold: false });
@@ -123,7 +121,7 @@ impl Batches {
 
     /// Cancels what is under way; nothing more is sent.
     pub fn cancel(&mut self) -> Vec<Effect> {
-        self.next = self.texts.len();
+        self.next = self.count;
         let requests = self.sent.drain(..).map(|batch| batch.gathering.request);
         requests.map(|request| Effect::CancelRequest { request }).collect()
     }
@@ -137,8 +135,8 @@ impl Batches {
 mod tests {
     use super::*;
 
-    fn empty(count: usize) -> Arc<Texts> {
-        Arc::new((0..count).map(|_| "").collect())
+    fn send(batches: &mut Batches, requests: &mut Requests) -> Vec<(u32, usize)> {
+        requests_of(&batches.send(|text| text.to_string(), requests))
     }
 
     fn answers(count: usize) -> Vec<TextAnswer> {
@@ -158,10 +156,9 @@ mod tests {
     #[test]
     fn sends_two_batches_and_the_next_when_one_is_settled() {
         let mut requests = Requests::default();
-        let texts: Texts = (0..7).map(|number| number.to_string()).collect();
-        let mut batches = Batches::new(Arc::new(texts), 3, 2, Models::Folds);
-        assert_eq!(requests_of(&batches.send(&mut requests)), [(1, 3), (2, 3)]);
-        assert!(batches.send(&mut requests).is_empty());
+        let mut batches = Batches::new(7, 3, 2, Models::Folds);
+        assert_eq!(send(&mut batches, &mut requests), [(1, 3), (2, 3)]);
+        assert!(send(&mut batches, &mut requests).is_empty());
 
         batches.take(2, 0, answers(3));
         assert!(batches.settle(&[0, 1]).is_empty());
@@ -170,30 +167,30 @@ mod tests {
             batches.settle(&[0, 1]).iter().map(|answered| answered.index).collect();
         assert_eq!(indices, [3, 4, 5]);
 
-        assert_eq!(requests_of(&batches.send(&mut requests)), [(3, 1)]);
+        assert_eq!(send(&mut batches, &mut requests), [(3, 1)]);
         assert!(!batches.is_done());
     }
 
     #[test]
     fn a_batch_that_needs_cold_rows_does_not_hold_up_the_next() {
         let mut requests = Requests::default();
-        let mut batches = Batches::new(empty(4), 1, 1, Models::Folds);
-        assert_eq!(requests_of(&batches.send(&mut requests)), [(1, 1), (2, 1)]);
+        let mut batches = Batches::new(4, 1, 1, Models::Folds);
+        assert_eq!(send(&mut batches, &mut requests), [(1, 1), (2, 1)]);
         batches.note_needs_cold(1);
-        assert_eq!(requests_of(&batches.send(&mut requests)), [(3, 1)]);
+        assert_eq!(send(&mut batches, &mut requests), [(3, 1)]);
         batches.take(1, 0, answers(1));
         assert_eq!(batches.settle(&[0])[0].index, 0);
-        assert_eq!(requests_of(&batches.send(&mut requests)), []);
+        assert_eq!(send(&mut batches, &mut requests), []);
     }
 
     #[test]
     fn cancelling_cancels_the_batches_under_way() {
         let mut requests = Requests::default();
-        let mut batches = Batches::new(empty(50), 16, 1, Models::Folds);
-        batches.send(&mut requests);
+        let mut batches = Batches::new(50, 16, 1, Models::Folds);
+        send(&mut batches, &mut requests);
         let cancelled = [1, 2].map(|request| Effect::CancelRequest { request });
         assert_eq!(batches.cancel(), cancelled);
         assert!(batches.is_done());
-        assert!(batches.send(&mut requests).is_empty());
+        assert!(send(&mut batches, &mut requests).is_empty());
     }
 }

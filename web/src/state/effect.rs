@@ -50,7 +50,10 @@ pub enum Effect {
     SetFragment {
         fragment: String,
     },
-    CopyLink,
+    /// Copy the address of the page with the text in it.
+    CopyLink {
+        fragment: String,
+    },
 }
 
 /// The pauses that the state waits for.

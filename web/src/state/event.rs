@@ -109,6 +109,8 @@ pub enum ComposerEvent {
     LinkCopied,
     /// The clipboard cannot be used; the link is in the address bar.
     LinkNotCopied,
+    /// Neither the clipboard nor the address bar took the link.
+    LinkRefused,
 }
 
 /// Events of the table of many texts.

@@ -1,8 +1,6 @@
 //! The state of an explanation: a text, and what leaving out each of its words does to the
 //! probabilities.
 
-use std::sync::Arc;
-
 use shared::bundle::TextAnswer;
 use shared::words::counted;
 
@@ -55,10 +53,10 @@ impl Explanation {
             return Vec::new();
         }
         let mut effects = self.close();
-        let texts = Arc::new(explained.texts().into_iter().collect());
-        let mut batches = Batches::new(texts, BATCH, folds, models);
-        effects.extend(batches.send(requests));
-        self.asked = Some(Asked { explained, row, batches });
+        let batches = Batches::new(explained.text_count(), BATCH, folds, models);
+        let mut asked = Asked { explained, row, batches };
+        effects.extend(asked.send(requests));
+        self.asked = Some(asked);
         effects
     }
 
@@ -83,7 +81,7 @@ impl Explanation {
         for answered in asked.batches.settle(expected) {
             asked.explained.note(answered.index, answered.probabilities);
         }
-        asked.batches.send(requests)
+        asked.send(requests)
     }
 
     /// The models whose answer is explained; `None` if there is no explanation.
@@ -147,5 +145,12 @@ impl Explanation {
             [] => format!("No single word changes {label} by a percentage point."),
             told => format!("For {label}: {}.", told.join("; ")),
         }
+    }
+}
+
+impl Asked {
+    /// Sends as many batches as may be under way. Only their texts are in memory, as each is nearly the whole text.
+    fn send(&mut self, requests: &mut Requests) -> Vec<Effect> {
+        self.batches.send(|text| self.explained.text_at(text), requests)
     }
 }

@@ -60,12 +60,12 @@ pub struct FoldsToLoad {
 }
 
 impl FoldsToLoad {
-    /// Whether they are loaded without a question: the visitor chose them and they are no large download, or they are
-    /// all in the cache and the visitor did not choose the final model.
-    pub fn are_wanted(self) -> bool {
+    /// Whether they are loaded without a question: the visitor chose them and they are no large download, with the `before`
+    /// bytes of the final model, or they are all in the cache and the visitor did not choose the final model.
+    pub fn are_wanted(self, before: u64) -> bool {
         match self.chosen {
             Some(Models::Final) => false,
-            Some(_) => self.bytes <= ASK_ABOVE,
+            Some(_) => before + self.bytes <= ASK_ABOVE,
             None => self.bytes == 0,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::answers::{Answer, Answers};
 use super::batches::{Answered, Batches};
 use super::bundle_summary::BundleSummary;
+use super::effect::{Effect, Requests};
 use super::selection::{Filter, Key, Selection};
 use crate::models::Models;
 use crate::texts::Texts;
@@ -15,16 +16,23 @@ pub struct Table {
     /// The number of tables before this one: rows of two tables are never the same.
     pub number: u32,
     pub ids: Option<Arc<Texts>>,
+    texts: Arc<Texts>,
     answers: Answers,
     selection: Selection,
     pub(super) batches: Batches,
 }
 
 impl Table {
-    /// A table without answers.
-    pub fn new(number: u32, ids: Option<Arc<Texts>>, batches: Batches, labels: usize) -> Self {
-        let answers = Answers::new(batches.texts().len(), labels);
-        Self { number, ids, answers, selection: Selection::default(), batches }
+    /// A table without answers; the batches are of its texts.
+    pub fn new(
+        number: u32,
+        ids: Option<Arc<Texts>>,
+        texts: Arc<Texts>,
+        batches: Batches,
+        labels: usize,
+    ) -> Self {
+        let answers = Answers::new(texts.len(), labels);
+        Self { number, ids, texts, answers, selection: Selection::default(), batches }
     }
 
     /// The number of texts.
@@ -42,7 +50,7 @@ impl Table {
     }
 
     pub fn texts(&self) -> &Texts {
-        self.batches.texts()
+        &self.texts
     }
 
     /// The models that answer.
@@ -62,6 +70,11 @@ impl Table {
     /// The number of rows that are shown.
     pub fn shown(&self) -> usize {
         self.selection.len(self.len())
+    }
+
+    /// Sends as many batches as may be under way.
+    pub fn send(&mut self, requests: &mut Requests) -> Vec<Effect> {
+        self.batches.send(|text| self.texts.get(text).to_owned(), requests)
     }
 
     /// Fills in the rows of the texts that all of the `expected` models have answered.

@@ -108,6 +108,13 @@ fn blocks_of_any_size_give_the_same_texts() {
 }
 
 #[test]
+fn a_name_in_capitals_tells_the_form_too() {
+    for name in ["NOTES.TXT", "Notes.Txt.GZ"] {
+        assert_eq!(owned(&read(name, b"one, two\nthree\n").unwrap().texts), ["one, two", "three"]);
+    }
+}
+
+#[test]
 fn a_file_that_turns_out_too_large_is_refused() {
     let mut reader = TextsReader::new("t.csv.gz");
     reader.push(b"text\n").unwrap();

@@ -76,7 +76,7 @@ impl Scheduler {
             Failure::Cancelled if is_wanted => self.folds[fold].cold = Cold::Waiting,
             Failure::Cancelled => {}
             Failure::Offline => {
-                self.folds[fold].cold = Cold::Waiting;
+                self.fail_cold(fold, failure.clone());
                 self.fail_unfinished(&failure);
             }
             failure => self.fail_cold(fold, failure),

@@ -18,6 +18,12 @@ impl Scheduler {
         if !is_due || state.phase != WorkerPhase::Up || state.is_loading() {
             return;
         }
+        let is_kept = self.shards.are_cached(&self.folds[fold].hot_shards);
+        if residence == Residence::Parked && !is_kept {
+            // The cache was emptied. Nobody has agreed to another download, which a retry is.
+            self.fail(fold, Failure::OutOfMemory);
+            return;
+        }
         let resident = state.folds.iter().copied();
         let resident: Vec<usize> =
             resident.filter(|&fold| self.folds[fold].residence == Residence::Resident).collect();
@@ -93,18 +99,22 @@ impl Scheduler {
         }
         if failure == Failure::Offline {
             // The other folds would fail too, each after its own retries.
-            self.folds[fold].residence = Residence::Waiting;
+            self.fail(fold, failure.clone());
             self.fail_unfinished(&failure);
         } else {
             self.fail(fold, failure);
         }
     }
 
-    /// Fails all folds and cold rows that are not loaded and would have to be downloaded.
+    /// Fails all folds that are not loaded and all cold rows that would have to be downloaded. Folds that are cached need no
+    /// connection.
     pub(super) fn fail_unfinished(&mut self, failure: &Failure) {
         for fold in 0..self.models {
-            if matches!(self.folds[fold].residence, Residence::Waiting | Residence::Loading) {
-                self.fail(fold, failure.clone());
+            let FoldState { residence, ref hot_shards, .. } = self.folds[fold];
+            if matches!(residence, Residence::Waiting | Residence::Loading) {
+                if *failure != Failure::Offline || !self.shards.are_cached(hot_shards) {
+                    self.fail(fold, failure.clone());
+                }
             } else if self.is_cold_unfinished(fold) {
                 self.fail_cold(fold, failure.clone());
             }

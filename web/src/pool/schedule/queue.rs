@@ -123,9 +123,9 @@ impl Queue {
         self.note_lists();
     }
 
-    /// Whether no request is left.
-    pub fn is_empty(&self) -> bool {
-        self.requests.is_empty()
+    /// Whether a request waits for this model.
+    pub fn is_unfinished(&self, model: usize) -> bool {
+        self.requests.iter().any(|queued| !queued.models[model].is_finished())
     }
 
     /// The cost of the lists that a model is asked about, with those before them since there was none; 0 if there is none.

@@ -1,7 +1,7 @@
 //! Rest: while nobody looks at the page its workers end, which gives their memory back. The folds come back from the
 //! browser's cache.
 
-use super::state::{Action, Residence, Scheduler, WorkerPhase};
+use super::state::{Action, FoldState, Residence, Scheduler, WorkerPhase};
 
 impl Scheduler {
     /// Ends the workers, unless there is something to answer or to load, or the folds would have to be downloaded again.
@@ -10,7 +10,10 @@ impl Scheduler {
             worker.busy.is_some() || worker.is_loading() || worker.phase == WorkerPhase::Starting
         });
         let is_complete = self.folds.iter().all(|fold| fold.residence != Residence::Waiting);
-        if is_at_work || !is_complete || self.is_uncached || !self.queue.is_empty() {
+        let is_asked = (0..self.models)
+            .any(|fold| !self.folds[fold].is_out() && self.queue.is_unfinished(fold));
+        let are_kept = !self.is_uncached && self.folds.iter().all(|fold| self.may_return(fold));
+        if is_at_work || !is_complete || !are_kept || is_asked {
             return Vec::new();
         }
         self.dismiss_helpers();
@@ -27,6 +30,14 @@ impl Scheduler {
             }
         }
         std::mem::take(&mut self.actions)
+    }
+
+    /// Whether a fold that is loaded, or takes turns, would come back from the cache with all that it has had.
+    fn may_return(&self, fold: &FoldState) -> bool {
+        let is_loaded = matches!(fold.residence, Residence::Resident | Residence::Parked);
+        let cold_shards = if fold.had_cold { &fold.cold_shards[..] } else { &[] };
+        !is_loaded
+            || self.shards.are_cached(&fold.hot_shards) && self.shards.are_cached(cold_shards)
     }
 
     /// Starts the workers again that have ended. Without a rest before, nothing happens.

@@ -48,6 +48,11 @@ impl Shards {
         self.receive(shard, u64::MAX)
     }
 
+    /// Notes that the cache was emptied. What is in memory is still here.
+    pub fn forget_cached(&mut self) {
+        self.0.iter_mut().for_each(|shard| shard.is_cached = false);
+    }
+
     pub fn progress(&self) -> PoolEvent {
         let wanted = || self.0.iter().filter(|shard| shard.is_wanted);
         let received = wanted().map(|shard| shard.received).sum();

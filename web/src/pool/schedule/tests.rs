@@ -244,6 +244,24 @@ fn folds_do_not_take_turns_without_a_cache() {
 }
 
 #[test]
+fn folds_do_not_take_turns_when_the_cache_was_emptied_before_someone_tries_again() {
+    let mut scheduler = scheduler(&[(&[0, 1], 1)]);
+    scheduler.start(vec![true; 3]);
+    scheduler.message(0, FromWorker::Ready);
+    load(&mut scheduler, 0, 0);
+    load(&mut scheduler, 0, 1);
+    scheduler.cache_cleared();
+    let actions = scheduler.classify(1, texts(1), Models::Folds);
+    assert_eq!(questions(&actions), [(0, 0, 1, 1)]);
+    let failed = PoolEvent::FoldFailed { fold: 0, failure: Failure::OutOfMemory };
+    assert_eq!(reports(actions), [failed]);
+    let answer = FromWorker::Answer { ticket: 0, fold: 1, answers: said(1) };
+    assert!(loads(&scheduler.message(0, answer)).is_empty());
+    assert_eq!(loads(&scheduler.retry()), [0]);
+    assert_eq!(questions(&load(&mut scheduler, 0, 0)), [(0, 0, 0, 1)]);
+}
+
+#[test]
 fn a_worker_that_dies_is_started_again_once_and_answers_what_it_was_asked() {
     let mut scheduler = listening(1);
     load(&mut scheduler, 0, 0);
@@ -296,6 +314,30 @@ fn a_missing_file_fails_its_fold_and_a_lost_connection_all_that_load() {
     let failed = |fold| PoolEvent::FoldFailed { fold, failure: failure.clone() };
     assert_eq!(reports(actions), [failed(1), failed(2)]);
     assert_eq!(loads(&scheduler.retry()), [0]);
+}
+
+#[test]
+fn a_lost_connection_leaves_what_comes_from_the_cache() {
+    let mut scheduler = scheduler(&[(&[0], 1), (&[1], 1)]);
+    // Fold 1 is cached, and fold 0 lacks the shard that is its own.
+    scheduler.start(vec![true, false, true]);
+    for worker in 0..2 {
+        assert_eq!(loads(&scheduler.message(worker, FromWorker::Ready)), [worker]);
+    }
+    let failure = Failure::Offline;
+    let lost = FromWorker::Failed { fold: 0, failure: failure.clone() };
+    let failed = PoolEvent::FoldFailed { fold: 0, failure };
+    assert_eq!(reports(scheduler.message(0, lost)), [failed]);
+    assert_eq!(reports(load(&mut scheduler, 1, 1)), [PoolEvent::FoldReady { fold: 1 }]);
+
+    // What was taken for cached and is not there fails alone.
+    let mut scheduler = scheduler_on(1, &[(&[0], 1)]);
+    scheduler.start(vec![true; 2]);
+    scheduler.message(0, FromWorker::Ready);
+    let failure = Failure::Offline;
+    let lost = FromWorker::Failed { fold: 0, failure: failure.clone() };
+    let actions = scheduler.message(0, lost);
+    assert_eq!(actions, [Action::Report(PoolEvent::FoldFailed { fold: 0, failure })]);
 }
 
 #[test]

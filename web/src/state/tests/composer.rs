@@ -115,9 +115,10 @@ fn a_link_carries_the_text_behind_the_hash() {
     type_text(&mut state, "a b?");
     let fragment = "text=a%20b%3F".to_owned();
     let share = Event::Composer(ComposerEvent::Share);
+    let copy = Effect::CopyLink { fragment: fragment.clone() };
     assert_eq!(
         update(&mut state, share),
-        [Effect::SetFragment { fragment: fragment.clone() }, Effect::CopyLink]
+        [Effect::SetFragment { fragment: fragment.clone() }, copy]
     );
 
     let mut other = ready(1);
@@ -131,10 +132,16 @@ fn a_link_carries_the_text_behind_the_hash() {
 fn a_link_note_is_gone_with_the_text_it_was_about() {
     let mut state = ready(1);
     type_text(&mut state, "a");
-    update(&mut state, Event::Composer(ComposerEvent::LinkCopied));
-    assert!(!state.composer.link_note.is_empty());
-    type_text(&mut state, "ab");
-    assert!(state.composer.link_note.is_empty());
+    for (event, text) in [
+        (ComposerEvent::LinkCopied, "ab"),
+        (ComposerEvent::LinkNotCopied, "abc"),
+        (ComposerEvent::LinkRefused, "abcd"),
+    ] {
+        update(&mut state, Event::Composer(event));
+        assert!(!state.composer.link_note.is_empty());
+        type_text(&mut state, text);
+        assert!(state.composer.link_note.is_empty());
+    }
 }
 
 #[test]
@@ -145,4 +152,26 @@ fn retry_asks_again_as_the_failed_folds_have_lost_the_question() {
     let effects = model(&mut state, ModelEvent::Retry);
     assert_eq!(effects[0], Effect::RetryLoading);
     assert_eq!(asked(&effects)[0].1, ["text"]);
+}
+
+#[test]
+fn nothing_is_said_of_a_text_that_is_asked_about_again() {
+    let mut state = loading(2);
+    model(&mut state, ModelEvent::FoldReady { fold: 0 });
+    let asked = request(&ask(&mut state, "text"));
+    answer(&mut state, asked, 0, &[[0.5, 0.0]]);
+    let stopped = model(&mut state, ModelEvent::Cancel);
+    let resumed = model(&mut state, ModelEvent::Retry);
+    state.status.clear();
+    elapse(&mut state, &stopped);
+    assert_eq!(state.status, "");
+
+    let asked = request(&resumed);
+    answer(&mut state, asked, 0, &[[0.5, 0.0]]);
+    elapse(&mut state, &stopped);
+    assert_eq!(state.status, "", "the other model has still to answer");
+    model(&mut state, ModelEvent::FoldReady { fold: 1 });
+    let last = answer(&mut state, asked, 1, &[[0.5, 0.0]]);
+    elapse(&mut state, &last);
+    assert_eq!(state.status, "Found: joy 50%.");
 }

@@ -101,7 +101,9 @@ fn what_was_chosen_before_and_what_is_cached_decides_without_a_question() {
         (None, MORE, &alone[..], open(MORE)),
         (None, 0, &wanted, Offer::None),
         (Some(Models::Folds), MORE, &wanted, Offer::None),
-        (Some(Models::Folds), ASK_ABOVE + 1, &alone, open(ASK_ABOVE + 1)),
+        // With the final model's 400 bytes.
+        (Some(Models::Folds), ASK_ABOVE - 400, &wanted, Offer::None),
+        (Some(Models::Folds), ASK_ABOVE - 399, &alone, open(ASK_ABOVE - 399)),
         (Some(Models::Final), MORE, &alone, declined(MORE)),
         (Some(Models::Final), 0, &alone, declined(0)),
     ] {

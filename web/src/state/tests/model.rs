@@ -121,6 +121,19 @@ fn a_restarted_worker_is_waited_for() {
 }
 
 #[test]
+fn a_worker_that_restarts_after_a_stop_has_nobody_wait_for_the_others() {
+    let mut state = loading(2);
+    model(&mut state, ModelEvent::FoldReady { fold: 0 });
+    model(&mut state, ModelEvent::Cancel);
+    model(&mut state, ModelEvent::WorkerRestarted { fold: 0 });
+    assert_eq!(state.model.phase, Phase::Cancelled);
+    model(&mut state, ModelEvent::FoldReady { fold: 0 });
+    assert_eq!(state.model.phase, Phase::Cancelled);
+    assert_eq!(state.model.expected(Models::Folds), [0]);
+    assert!(state.model.can_do_jobs());
+}
+
+#[test]
 fn models_without_cold_rows_are_ready_and_say_so() {
     let mut state = ready_without_cold(2);
     model(&mut state, ModelEvent::ShellKept);
@@ -178,8 +191,11 @@ fn a_text_with_a_rare_word_waits_until_its_answers_come() {
 fn a_page_that_nobody_looks_at_gives_its_memory_back() {
     let mut state = ready(1);
     let hidden = model(&mut state, ModelEvent::Seen(false));
-    assert_eq!(elapse(&mut state, &hidden), [Effect::Rest]);
+    let effects = elapse(&mut state, &hidden);
+    assert_eq!(effects[0], Effect::Rest);
+    assert_eq!(elapse(&mut state, &effects)[0], Effect::Rest, "they may have been at work");
     assert_eq!(model(&mut state, ModelEvent::Seen(true)), [Effect::Wake]);
+    assert_eq!(elapse(&mut state, &effects), []);
 
     // Who comes back in time finds all as it was, and a later absence counts anew.
     let hidden = model(&mut state, ModelEvent::Seen(false));
@@ -187,6 +203,6 @@ fn a_page_that_nobody_looks_at_gives_its_memory_back() {
     assert_eq!(elapse(&mut state, &hidden), []);
     let again = model(&mut state, ModelEvent::Seen(false));
     assert_eq!(elapse(&mut state, &hidden), []);
-    assert_eq!(elapse(&mut state, &again), [Effect::Rest]);
+    assert_eq!(elapse(&mut state, &again)[0], Effect::Rest);
     assert_eq!(model(&mut state, ModelEvent::Left), [Effect::Rest]);
 }

@@ -28,7 +28,7 @@ pub fn update(state: &mut State, event: ComposerEvent) -> Vec<Effect> {
         },
         ComposerEvent::Share => {
             let fragment = fragment::with_text(&state.composer.text);
-            vec![Effect::SetFragment { fragment }, Effect::CopyLink]
+            vec![Effect::SetFragment { fragment: fragment.clone() }, Effect::CopyLink { fragment }]
         }
         ComposerEvent::LinkCopied => note_link(
             state,
@@ -37,6 +37,10 @@ pub fn update(state: &mut State, event: ComposerEvent) -> Vec<Effect> {
         ComposerEvent::LinkNotCopied => {
             note_link(state, "The link is in the address bar: copy it from there.")
         }
+        ComposerEvent::LinkRefused => note_link(
+            state,
+            "The browser refused the link. Try again in a minute, or with a shorter text.",
+        ),
     }
 }
 
@@ -127,7 +131,10 @@ pub fn settle(state: &mut State) -> Vec<Effect> {
 }
 
 fn announce(state: &mut State) -> Vec<Effect> {
-    let (Some(bundle), Some(reading)) = (&state.model.bundle, &state.composer.current) else {
+    // The same text may have been asked about anew during the pause.
+    let current = state.composer.current.as_ref();
+    let settled = current.filter(|reading| reading.announced.is_some());
+    let (Some(bundle), Some(reading)) = (&state.model.bundle, settled) else {
         return Vec::new();
     };
     let mut on = reading.results(bundle);

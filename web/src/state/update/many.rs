@@ -83,10 +83,11 @@ fn run(state: &mut State) -> Vec<Effect> {
         Some(file) => (file.ids.clone(), file.texts.clone()),
         None => (None, Arc::new(texts_file::lines(&many.lines).collect())),
     };
-    let mut batches = Batches::new(texts, BATCH, bundle.folds, state.model.for_jobs());
-    let mut effects = batches.send(&mut state.requests);
     many.table_count += 1;
-    many.job = Job::Running(Table::new(many.table_count, ids, batches, bundle.labels.len()));
+    let batches = Batches::new(texts.len(), BATCH, bundle.folds, state.model.for_jobs());
+    let mut table = Table::new(many.table_count, ids, texts, batches, bundle.labels.len());
+    let mut effects = table.send(&mut state.requests);
+    many.job = Job::Running(table);
     // The row that it is about has gone.
     if state.explanation.row().is_some() {
         effects.extend(state.explanation.close());
@@ -130,7 +131,7 @@ pub fn settle(state: &mut State) -> Vec<Effect> {
     let Job::Running(table) = &mut state.many.job else { return Vec::new() };
     let expected = state.model.expected(table.models());
     table.settle(&expected, bundle);
-    let effects = table.batches.send(&mut state.requests);
+    let effects = table.send(&mut state.requests);
     if table.batches.is_done()
         && let Job::Running(table) = std::mem::take(&mut state.many.job)
     {

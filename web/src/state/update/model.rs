@@ -26,7 +26,7 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
             model.bundle = Some(*bundle);
             note_cold(model);
             if let Some(then) = then {
-                offer(model, then);
+                offer(model, to_download, then);
             }
             if to_download <= ASK_ABOVE {
                 return start_pool(state);
@@ -70,7 +70,10 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
         }
         ModelEvent::WorkerRestarted { fold } => {
             set(model, fold, FoldStatus::Waiting);
-            model.phase = Phase::Loading;
+            // Once loading was stopped, the others are not waited for.
+            if model.phase != Phase::Cancelled {
+                model.phase = Phase::Loading;
+            }
             if model.bundle.as_ref().is_some_and(|bundle| bundle.has_cold_rows) {
                 model.has_cold[fold] = false;
                 note_cold(model);
@@ -108,11 +111,11 @@ fn start_pool(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-/// Wants the folds, too, or offers them.
-fn offer(model: &mut Model, then: FoldsToLoad) {
+/// Wants the folds, too, or offers them, if the final model is `before` bytes to download.
+fn offer(model: &mut Model, before: u64, then: FoldsToLoad) {
     let bytes = then.bytes;
     model.offer = match then.chosen {
-        _ if then.are_wanted() => {
+        _ if then.are_wanted(before) => {
             model.folds.fill(FoldStatus::Waiting);
             Offer::None
         }
@@ -182,7 +185,13 @@ fn folds_changed(state: &mut State) -> Vec<Effect> {
             said.clone_into(&mut state.status);
         }
     }
-    effects.extend(composer::settle(state));
+    effects.extend(settle(state));
+    effects
+}
+
+/// Settles whatever waited for models that are not expected any more.
+fn settle(state: &mut State) -> Vec<Effect> {
+    let mut effects = composer::settle(state);
     effects.extend(many::settle(state));
     effects.extend(explanation::settle(state));
     effects
@@ -194,12 +203,20 @@ fn glance(model: &mut Model, is_seen: bool) -> Vec<Effect> {
     if is_seen {
         return vec![Effect::Wake];
     }
-    vec![Effect::Wait { timer: Timer::Rest, sequence: model.glances, milliseconds: REST_AFTER_MS }]
+    vec![rest_later(model.glances)]
 }
 
-/// Has the models leave memory if the page has been hidden since it was hidden that time.
+/// Has the models leave memory if the page has been hidden since it was hidden that time, and again later, as they may be
+/// at work now.
 pub fn rest(state: &mut State, glance: u64) -> Vec<Effect> {
-    if glance == state.model.glances { vec![Effect::Rest] } else { Vec::new() }
+    if glance != state.model.glances {
+        return Vec::new();
+    }
+    vec![Effect::Rest, rest_later(glance)]
+}
+
+fn rest_later(glance: u64) -> Effect {
+    Effect::Wait { timer: Timer::Rest, sequence: glance, milliseconds: REST_AFTER_MS }
 }
 
 fn cancel(state: &mut State) -> Vec<Effect> {
@@ -211,7 +228,7 @@ fn cancel(state: &mut State) -> Vec<Effect> {
     }
     state.model.phase = Phase::Cancelled;
     let mut effects = vec![Effect::CancelLoading];
-    effects.extend(composer::settle(state));
+    effects.extend(settle(state));
     effects
 }
 

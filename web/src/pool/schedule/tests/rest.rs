@@ -52,4 +52,25 @@ fn there_is_no_rest_at_work_nor_without_a_cache() {
     let mut scheduler = loaded();
     scheduler.message(0, FromWorker::NotCached { reason: "full".to_owned() });
     assert_eq!(scheduler.rest(), [], "they could not come back");
+    let mut scheduler = loaded();
+    assert_eq!(scheduler.cache_cleared(), []);
+    assert_eq!(scheduler.rest(), [], "they would be downloaded again");
+}
+
+#[test]
+fn models_that_are_out_keep_nobody_awake() {
+    let mut scheduler = listening(2);
+    load(&mut scheduler, 0, 0);
+    scheduler.cancel_loading();
+    let stopped = FromWorker::Failed { fold: 1, failure: Failure::Cancelled };
+    scheduler.message(1, stopped);
+    scheduler.classify(7, texts(1), Models::Folds);
+    assert_eq!(scheduler.rest(), [], "fold 0 is at it");
+    let answer = FromWorker::Answer { ticket: 0, fold: 0, answers: said(1) };
+    scheduler.message(0, answer);
+    assert_eq!(terminated(&scheduler.rest()), 2);
+    // The text still waits for the fold that was stopped.
+    scheduler.retry();
+    scheduler.message(1, FromWorker::Ready);
+    assert_eq!(questions(&load(&mut scheduler, 1, 1)), [(1, 0, 1, 1)]);
 }
