@@ -22,6 +22,7 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod scored_rows;
+pub mod shell;
 pub mod shrink;
 pub mod threads;
 pub mod training;

@@ -50,8 +50,8 @@ pub fn Page(store: Store) -> impl IntoView {
         </main>
         <footer>
             <p>
-                "What you type stays on this device: the models run in your browser, and once they are \
-                 loaded, this page makes no requests."
+                "What you type stays on this device: the models run in your browser, and no request \
+                 carries a word of it."
             </p>
         </footer>
         <Status />

@@ -6,10 +6,10 @@ use shared::words::joined;
 
 use super::label_values::LabelValues;
 use super::needed::InputColumns;
-use super::shell::flag;
 use super::table::Table;
 use crate::error::UserError;
 use crate::format::Format;
+use crate::shell::flag;
 
 /// The labels of the reference job.
 pub const EMOTIONS: [&str; 5] = ["anger", "fear", "joy", "sadness", "surprise"];

@@ -11,9 +11,9 @@ use shared::csv::{self, Delimiter, Encoding, Fault, FaultKind, Foreign, Note, Re
 
 use super::chunk::ChunkBuilder;
 use super::input::{open, read_some, unreadable};
-use super::shell::quoted;
 use super::warning::Warning;
 use crate::error::UserError;
+use crate::shell::quoted;
 
 /// The bytes that are read from a file at a time.
 const BLOCK_BYTES: usize = 64 << 10;

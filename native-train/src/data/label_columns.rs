@@ -10,10 +10,10 @@ use super::chunk::{Chunk, Place};
 use super::columns::{EMOTIONS, find_label, index_of, quoted};
 use super::label_values::{LabelValues, probability};
 use super::needed::InputColumns;
-use super::shell::flag;
 use super::table::Table;
 use crate::error::UserError;
 use crate::grid::{Probabilities, Targets};
+use crate::shell::flag;
 
 /// The choice of a file's labels.
 #[derive(Debug, Clone, Copy)]

@@ -20,7 +20,6 @@ mod near_duplicates;
 mod needed;
 mod parquet;
 mod plain_texts;
-pub mod shell;
 mod table;
 #[cfg(test)]
 mod testing;

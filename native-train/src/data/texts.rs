@@ -1,5 +1,6 @@
 //! Texts and their ids without labels, streamed for prediction or read at once.
 
+use crate::shell::flag;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -8,7 +9,6 @@ use anyhow::Result;
 use super::chunk::Chunk;
 use super::columns::{FileOptions, index_of, likely_id};
 use super::needed::{InputColumns, Needed};
-use super::shell::flag;
 use super::table::Table;
 use super::warning::{Tally, Warning};
 

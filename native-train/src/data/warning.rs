@@ -10,8 +10,8 @@ use shared::csv::Note;
 
 use super::chunk::Unit;
 use super::label_values::LabelValues;
-use super::shell::flag;
 use crate::progress::Progress;
+use crate::shell::flag;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {

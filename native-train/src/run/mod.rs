@@ -43,8 +43,8 @@ use same_file::is_same_file;
 use self::claim::{lease, make_folder, refuse_foreign};
 use self::lease::{Holder, Lease, held};
 pub use self::model_folder::{FoldFolder, StudentFolder};
-use crate::data::shell::flag;
 use crate::error::UserError;
+use crate::shell::flag;
 
 const CONFIG: &str = "config.toml";
 const DISTIL: &str = "distil.toml";

@@ -84,7 +84,7 @@ fn follow(path: &Path) -> Target {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         let place = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        if place.starts_with("/proc") && place.ends_with("fd") {
+        if place.starts_with("/proc") && place.ends_with("fd") || place == Path::new("/dev/fd") {
             return Target::Open(path);
         }
         match fs::read_link(&path) {
@@ -97,16 +97,17 @@ fn follow(path: &Path) -> Target {
 
 /// Opens what a process has open, to go on where it is.
 fn opened(descriptor: &Path) -> io::Result<File> {
-    let own = Path::new("/proc/self/fd").canonicalize()?;
-    let folder = descriptor.parent().map(fs::canonicalize).transpose()?;
     #[cfg(unix)]
-    if folder == Some(own) {
+    {
         use std::os::fd::AsFd;
+        let place = |folder: &Path| folder.canonicalize().ok();
+        // The system's folder of all that this process has open.
+        let is_own = descriptor.parent().and_then(place) == place(Path::new("/dev/fd"));
         let number = descriptor.file_name().unwrap_or_default();
-        if number == "1" {
+        if is_own && number == "1" {
             return Ok(io::stdout().as_fd().try_clone_to_owned()?.into());
         }
-        if number == "2" {
+        if is_own && number == "2" {
             return Ok(io::stderr().as_fd().try_clone_to_owned()?.into());
         }
     }

@@ -8,10 +8,10 @@ use clap::Parser;
 use super::jobs::{Jobs, not_for_cluster, refused, rounds, without};
 use super::options::Options;
 use crate::cli::{Cli, Command, PredictArgs};
-use crate::data::shell;
 use crate::error::UserError;
 use crate::format::Format;
 use crate::run::Run;
+use crate::shell;
 
 /// The parts that a file is labelled in, unless `--set parts` says otherwise.
 const PARTS: usize = 8;

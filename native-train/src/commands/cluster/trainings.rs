@@ -8,8 +8,8 @@ use super::jobs::{Jobs, missing, not_for_cluster, refused, rounds, without};
 use super::options::Options;
 use crate::cli::{Cli, Command, TrainArgs};
 use crate::config::{DEFAULT_FOLDS, Settings, of_config_file};
-use crate::data::shell;
 use crate::error::{UserError, check};
+use crate::shell;
 
 /// The trainings of one run, or of one for each seed.
 pub struct Trainings {
