@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::CompareArgs,
-    data::{Groups, text_key},
+    data::{Groups, refuse_pipe, text_key},
     error::UserError,
     evaluation::{
         Decisions,
@@ -102,6 +102,7 @@ fn on_held_out_rows(args: &CompareArgs, progress: &Progress) -> Result<Pair> {
 
 /// The rows of a labelled file, at each run's own thresholds.
 fn on_file(args: &CompareArgs, input: &Path, progress: &mut Progress) -> Result<Pair> {
+    refuse_pipe(input, "it is read for each run")?;
     let mut judge = |run: &Path| {
         let evaluate = of_file(run, input, args.device.clone(), args.threads);
         Judged::by(&evaluate, progress)

@@ -16,7 +16,7 @@ use super::stdout::print;
 use crate::{
     cli::{EncodingChoice, ExportArgs, OnlyModels},
     data::{Dataset, FileOptions, LabelChoice, TextStream, Texts},
-    error::UserError,
+    error::{UserError, check},
     export::{
         BundleFolder, Models, Reference, Source,
         candidates::{self, Candidate},
@@ -184,6 +184,8 @@ impl Export<'_> {
         folder: &mut BundleFolder,
         progress: &mut Progress,
     ) -> Result<(Vec<Candidate>, usize)> {
+        let drop = self.args.max_f1_drop;
+        check("max-f1-drop", drop, drop >= 0.0, "0 or more")?;
         let encodings = self.candidates(progress);
         let (max_f1_drop, names_all) = (self.args.max_f1_drop, !self.args.candidates.is_empty());
         let (mut left, mut longest) = (encodings.len(), Duration::ZERO);

@@ -8,7 +8,7 @@ use shared::words::counted;
 use super::trained_run::TrainedRun;
 use crate::{
     cli::{Part, PredictArgs},
-    data::TextStream,
+    data::{TextStream, refuse_pipe},
     error::UserError,
     evaluation::decide,
     format::{Format, is_gzip},
@@ -33,6 +33,9 @@ const COMPARED_ROWS: usize = 256;
 pub fn run(args: &PredictArgs, progress: &mut Progress) -> Result<()> {
     let run = Run::open(&args.inference.run)?;
     run.check_output(&args.output, &[("--input", &args.inference.input)])?;
+    if args.part.is_some() {
+        refuse_pipe(&args.inference.input, "`--part` counts its rows before it labels some")?;
+    }
     let form = form(args)?;
     let cells = if args.probabilities { Cells::Probabilities } else { Cells::Decisions };
     threads::set(args.inference.threads)?;

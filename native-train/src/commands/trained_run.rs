@@ -139,5 +139,7 @@ fn untrained(run: &Run, missing: &[usize], folds: usize) -> UserError {
     }
     let missing = joined(missing);
     UserError::new(format!("these of the {folds} folds of `{run}` are not trained: {missing}"))
-        .hint(format!("{resume}; `--allow-missing-folds` predicts without them"))
+        .hint(format!(
+            "{resume}; `predict` and `evaluate` do without them by `--allow-missing-folds`"
+        ))
 }

@@ -1,6 +1,6 @@
 //! Files to read: opened, decompressed, and the errors for those that cannot be.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
 
@@ -23,6 +23,18 @@ pub fn open_file(path: &Path) -> Result<File> {
         return Err(UserError::new(message).hint("name the file inside it").into());
     }
     Ok(file)
+}
+
+/// Checks that a file can be read again: a pipe cannot. `why` ends the sentence that refuses one.
+///
+/// # Errors
+/// If it is a pipe.
+pub fn refuse_pipe(path: &Path, why: &str) -> Result<(), UserError> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let message = format!("`{}` is a pipe, and {why}", path.display());
+        return Err(UserError::new(message).hint("save it as a file first"));
+    }
+    Ok(())
 }
 
 /// The content of a file, decompressed if it begins as gzip does.

@@ -350,7 +350,7 @@ fn check_read(table: &Table, column: usize, allowed: LabelValues) -> Result<()> 
 fn of_run(table: &Table, names: &[String], allowed: LabelValues) -> Result<Vec<LabelColumn>> {
     let missing: Vec<String> = names
         .iter()
-        .filter(|name| !matches!(index_of(table, name), Ok(Some(_))))
+        .filter(|name| matches!(index_of(table, name), Ok(None)))
         .map(|name| format!("`{name}`"))
         .collect();
     if !missing.is_empty() {

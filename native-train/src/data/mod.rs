@@ -32,6 +32,7 @@ pub use dataset::{Dataset, Loaded};
 pub use duplicates::{Duplicates, Repeats, Share, TestOverlap};
 pub use folds::{Folds, Split};
 pub use groups::Groups;
+pub use input::refuse_pipe;
 pub use label_columns::{LabelChoice, LabelRule};
 pub use label_values::LabelValues;
 pub use near_duplicates::{NearPair, near_duplicates};

@@ -16,7 +16,7 @@ use polars::prelude::{
 use shared::words::joined;
 
 use super::chunk::ChunkBuilder;
-use super::input::open_file;
+use super::input::{open_file, refuse_pipe};
 use super::needed::{InputColumns, Needed};
 use super::warning::Warning;
 use crate::error::UserError;
@@ -52,11 +52,8 @@ impl Reader {
     /// If the file does not exist, is no Parquet file, or has no row.
     pub fn open(path: &Path) -> Result<Self> {
         let file = path.display().to_string();
+        refuse_pipe(path, "a Parquet file is read from its end")?;
         let source = open_file(path)?;
-        if source.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            let message = format!("`{file}` is a pipe, and a Parquet file is read from its end");
-            return Err(UserError::new(message).hint("save it as a file first").into());
-        }
         let length = source.metadata()?.len();
         let begin = || -> PolarsResult<_> {
             let mut reader = ParquetReader::new(source.try_clone()?);

@@ -145,9 +145,9 @@ impl TextStream {
         has_lists || self.has_columns(labels)
     }
 
-    /// Whether the file has a column of each of these names.
+    /// Whether the file has a column of each of these names, or several that may be meant.
     pub(super) fn has_columns(&self, names: &[String]) -> bool {
-        names.iter().all(|name| matches!(index_of(&self.table, name), Ok(Some(_))))
+        names.iter().all(|name| !matches!(index_of(&self.table, name), Ok(None)))
     }
 
     /// The name of the text column.

@@ -44,6 +44,8 @@ fn what_is_no_job_is_refused() {
             &format!("slurm --set gpus=2 {TRAIN}"),
             "error: `--set gpus=2`: a task takes one GPU at most",
         ),
+        (&format!("slurm --set seeds=1,2,1 {TRAIN}"), "a seed is named twice"),
+        (&format!("kubernetes --set name=My_job {TRAIN}"), "names of jobs have small letters"),
         (
             &format!("slurm --set claim=a {TRAIN}"),
             "error: `--set claim=a`: unknown key\nhint: the keys are name, program, ",

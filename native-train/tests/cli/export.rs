@@ -147,6 +147,8 @@ fn auto_takes_the_smallest_that_is_hardly_worse() {
     assert!(verification["ensemble"]["macro_f1_bundle"].is_f64());
 
     // Folds that began with random numbers have no base.
+    let said = folder.run("export --run run --output other --encoding auto --max-f1-drop nan");
+    assert!(said.contains("`max-f1-drop` is NaN, but must be 0 or more"), "{said}");
     let said = folder.run("export --run run --output other --encoding auto --max-f1-drop 1");
     assert!(said.contains("deltas are not measured: without the model that the run began with"));
     assert!(said.contains("\nint4 *  ") && !said.contains("+1"), "{said}");

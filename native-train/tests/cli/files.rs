@@ -217,9 +217,29 @@ fn evaluate_leaves_unlabelled_rows_out_on_request() {
     assert_eq!(told, scored + "--- stderr\n" + said);
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_read_twice_is_no_pipe() {
+    let folder = trained();
+    let program = env!("CARGO_BIN_EXE_native-train");
+    for command in
+        ["compare run run --input", "predict --run run --output out.csv --part 0/1 --input"]
+    {
+        let script = format!("{program} {command} <(cat train.csv)");
+        let mut shell = std::process::Command::new("bash");
+        let output = shell.args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(" is a pipe, and "), "{said}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
 #[test]
 fn evaluate_names_labels_that_are_missing() {
     let folder = trained();
+    folder.write("two.csv", "id,text,joy,FEAR,Fear\n1,a cake,1,0,0\n");
+    let told = folder.run("evaluate --run run --input two.csv");
+    assert!(told.contains("column `fear` may be any of these: `FEAR`, `Fear`"), "{told}");
     folder.write("some.csv", "id,text,joy\n1,a cake,1\n");
     insta::assert_snapshot!(folder.run("evaluate --run run --input some.csv"), @r"
     exit code: 2

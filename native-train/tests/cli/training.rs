@@ -182,7 +182,7 @@ fn folds_may_be_trained_one_by_one() {
     exit code: 2
     --- stderr
     error: these of the 2 folds of `run` are not trained: 0
-    hint: `native-train train --resume --output run` trains them; `--allow-missing-folds` predicts without them
+    hint: `native-train train --resume --output run` trains them; `predict` and `evaluate` do without them by `--allow-missing-folds`
     ");
     let allowed =
         "predict --run run --input test.csv --output out.csv --allow-missing-folds --quiet";

@@ -115,7 +115,13 @@ impl Options {
         };
         let text = || value.to_owned();
         match (key, scheduler) {
-            ("name", _) => self.name = text(),
+            ("name", _) => {
+                let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+                if !value.chars().all(is_plain) || value.starts_with('-') || value.ends_with('-') {
+                    return Err(wrong("names of jobs have small letters, digits and `-` within"));
+                }
+                self.name = text();
+            }
             ("program", _) => self.program = text(),
             ("gpus", _) => {
                 self.gpus = number()?;
@@ -133,6 +139,11 @@ impl Options {
                     return Err(wrong(
                         "seeds are numbers from 0 to 4294967295, with commas between them",
                     ));
+                }
+                if (1..self.seeds.len())
+                    .any(|place| self.seeds[..place].contains(&self.seeds[place]))
+                {
+                    return Err(wrong("a seed is named twice"));
                 }
             }
             ("parts", _) => self.parts = Some(positive()?),
