@@ -1,6 +1,5 @@
 //! Texts and their ids without labels, streamed for prediction or read at once.
 
-use crate::shell::flag;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use super::columns::{FileOptions, index_of, likely_id};
 use super::needed::{InputColumns, Needed};
 use super::table::Table;
 use super::warning::{Tally, Warning};
+use crate::shell::flag;
 
 /// Rows read at a time when a whole file is read.
 const CHUNK_ROWS: usize = 8192;

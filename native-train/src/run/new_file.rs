@@ -235,8 +235,9 @@ impl Temporary {
             if is_at(&file, &path)? {
                 file.set_len(0)?;
                 // Who may not read the old file may not read the new one.
-                if let Ok(old) = fs::metadata(target) {
-                    file.set_permissions(old.permissions())?;
+                let old = fs::metadata(target).ok().map(|old| old.permissions());
+                if let Some(old) = old.filter(|old| !old.readonly()) {
+                    file.set_permissions(old)?;
                 }
                 return Ok(Some(Self { file, path, target: target.to_owned(), renamed: false }));
             }
