@@ -91,7 +91,7 @@ struct Job {
     again: bool,
 }
 
-/// Says that a fold is no longer being trained, however its training ended. After a panic no fold is begun.
+/// Says that a fold is no longer being trained, however its training ended. After a panic the folds that are left are not begun.
 struct Ending<'a>(&'a Queue);
 
 impl Drop for Ending<'_> {

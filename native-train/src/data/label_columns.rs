@@ -124,7 +124,7 @@ impl LabelColumns {
         let labels: Vec<usize> = self
             .columns
             .iter()
-            .filter(|column| !column.is_refuted(chunk))
+            .filter(|column| self.source != Source::Values || !column.is_refuted(chunk))
             .map(|column| column.column)
             .collect();
         let is_unlabelled = |row| {

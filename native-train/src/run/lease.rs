@@ -3,8 +3,8 @@
 //! A lease is a file `.lease-N` in the folder that it protects. It tells which process holds it, and the process writes to it
 //! every few seconds. Of several, the one with the largest N counts. Whoever finds that its holder is dead takes over by
 //! creating the file with the next N. So no file is ever taken from anyone, and of two that want the same only one can
-//! create it. Whoever has created one looks again, and holds it only if there is no larger number and no smaller one of a
-//! holder that lives: another may have found the folder empty in between, and begun at 1.
+//! create it. Whoever has created one looks again, and holds it only if there is no larger number and the holder of the next
+//! smaller one is dead: another may have found the folder empty in between, and begun at 1.
 //!
 //! | the holder is | it is dead if |
 //! |---|---|
@@ -45,7 +45,7 @@ const DEAD_AFTER: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The time between two looks for a sign of life.
-const LISTEN_AGAIN: Duration = Duration::from_secs(2);
+pub const LISTEN_AGAIN: Duration = Duration::from_secs(2);
 
 /// The time for which a lease that was checked is taken to be held: less than [`DEAD_AFTER`].
 const CHECK_AGAIN: Duration = Duration::from_secs(30);
@@ -82,7 +82,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Whether it is a process of this machine, which the system tells at once when it has ended.
+    /// Whether it is a process of this machine, whose end the system tells at once where it knows locks.
     fn is_here(&self) -> bool {
         self.machine == Self::this_process(self.purpose).machine
     }
@@ -140,7 +140,10 @@ impl Lease {
             };
             match lease.is_alone() {
                 Ok(true) => return Ok(Ok(lease)),
-                Ok(false) => lease.give_up(),
+                Ok(false) => {
+                    lease.give_up();
+                    thread::sleep(LOOK_AGAIN);
+                }
                 Err(error) => {
                     lease.give_up();
                     return Err(error.context(cannot_lease()));
@@ -150,12 +153,15 @@ impl Lease {
     }
 
     /// Leases a folder for a training. A holder on another machine that was killed seems to live for two minutes, so it is
-    /// waited for until it gives a sign of life or is dead. `waiting` is called once if there is one.
+    /// listened for until it gives a sign of life or is dead. `pause` is called before each time but the first: it lets
+    /// [`LISTEN_AGAIN`] pass.
     ///
     /// # Errors
-    /// If another process holds it, or the folder cannot be read or written.
-    pub fn take_for_training(folder: &Path, waiting: impl FnOnce(&Holder)) -> Result<Self> {
-        let mut waiting = Some(waiting);
+    /// If another process holds it, the folder cannot be read or written, or `pause` fails.
+    pub fn take_for_training(
+        folder: &Path,
+        mut pause: impl FnMut(&Holder) -> Result<()>,
+    ) -> Result<Self> {
         let mut heard = None;
         loop {
             let holder = match Self::take(folder, Purpose::Training)? {
@@ -167,10 +173,7 @@ impl Lease {
                 return Err(held(folder, &holder).into());
             }
             heard = Some(sign);
-            if let Some(waiting) = waiting.take() {
-                waiting(&holder);
-            }
-            thread::sleep(LISTEN_AGAIN);
+            pause(&holder)?;
         }
     }
 
@@ -233,13 +236,15 @@ impl Lease {
         if is_fresh { Ok(()) } else { self.check() }
     }
 
-    /// Whether no other process may hold the folder: none has come later, and none lives that came before.
+    /// Whether no other process may hold the folder: none has come later, and the last that came before is dead. Those before
+    /// that one have lost it already, even if they live.
     fn is_alone(&self) -> Result<bool> {
         let numbers = numbers(&self.folder)?;
-        for &number in numbers.iter().filter(|&&number| number < self.number) {
-            if holder(&path(&self.folder, number))?.is_some() {
-                return Ok(false);
-            }
+        let before = numbers.iter().rfind(|&&number| number < self.number);
+        if let Some(&before) = before
+            && holder(&path(&self.folder, before))?.is_some()
+        {
+            return Ok(false);
         }
         Ok(numbers.last() == Some(&self.number))
     }
@@ -490,19 +495,36 @@ mod tests {
         assert!(first.is_alone().unwrap());
     }
 
+    /// It was taken for dead by one that has died since.
+    #[test]
+    fn who_has_lost_a_lease_keeps_nobody_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let lost = take(folder.path()).unwrap();
+        leased_elsewhere(folder.path(), 2, DEAD_AFTER * 2);
+        assert_eq!(take(folder.path()).unwrap().number, 3);
+        drop(lost);
+    }
+
     #[test]
     fn a_training_listens_for_a_holder_on_another_machine() {
         let folder = tempfile::tempdir().unwrap();
         let holder =
             leased_elsewhere(folder.path(), 1, DEAD_AFTER.saturating_sub(LISTEN_AGAIN / 2));
         let mut told = None;
-        let lease = Lease::take_for_training(folder.path(), |holder| told = Some(holder.clone()));
+        let lease = Lease::take_for_training(folder.path(), |holder| {
+            told = Some(holder.clone());
+            thread::sleep(LISTEN_AGAIN);
+            Ok(())
+        });
         assert_eq!(told, Some(holder));
         assert_eq!(lease.unwrap().number, 2);
 
         let folder = tempfile::tempdir().unwrap();
         leased_elsewhere(folder.path(), 1, BEAT);
-        let beats = |_: &Holder| drop(leased_elsewhere(folder.path(), 1, Duration::ZERO));
+        let beats = |_: &Holder| {
+            leased_elsewhere(folder.path(), 1, Duration::ZERO);
+            Ok(())
+        };
         let error = Lease::take_for_training(folder.path(), beats).unwrap_err().to_string();
         assert!(error.ends_with("process 4711 on node7"), "{error}");
     }

@@ -170,7 +170,7 @@ impl Run {
         Err(UserError::new(message).hint("give `--output` another name"))
     }
 
-    /// Whether a file that exists is one that the run is made of: of [`own_files`](Self::own_files), or of its models.
+    /// Whether a file that exists is one that the run is made of: of [`own_files`](Self::own_files), or of a model within it.
     fn owns(&self, file: &Path) -> bool {
         let is_it = |own: &PathBuf| is_same_file(own, file).unwrap_or(false);
         if self.own_files().iter().any(is_it) {
@@ -179,11 +179,8 @@ impl Run {
         let (Ok(run), Ok(file)) = (self.folder.canonicalize(), file.canonicalize()) else {
             return false;
         };
-        let within = file.strip_prefix(run).ok().and_then(|file| file.parent()?.iter().next());
-        within.is_some_and(|folder| {
-            let folder = folder.to_string_lossy();
-            folder.starts_with("fold-") || ["final", "teacher", "baseline"].contains(&&*folder)
-        })
+        let folder = file.parent().filter(|folder| folder.starts_with(&run) && *folder != run);
+        folder.is_some_and(|folder| FoldFolder::new(folder.to_owned()).own_files().contains(&file))
     }
 
     pub fn config_toml(&self) -> PathBuf {

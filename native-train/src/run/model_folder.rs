@@ -35,14 +35,14 @@ impl FoldFolder {
         make_folder(&self.folder)
     }
 
-    /// Leases the folder for a training, and removes the unfinished files of a killed one. `waiting` is told of a process on
-    /// another machine that is listened for, as it may be dead.
+    /// Leases the folder for a training, and removes the unfinished files of a killed one. `pause` is as for
+    /// [`Lease::take_for_training`].
     ///
     /// # Errors
-    /// If another process holds it, or a file cannot be written.
-    pub fn lease(&self, waiting: impl FnOnce(&Holder)) -> Result<Lease> {
+    /// If another process holds it, a file cannot be written, or `pause` fails.
+    pub fn lease(&self, pause: impl FnMut(&Holder) -> Result<()>) -> Result<Lease> {
         self.make()?;
-        let lease = Lease::take_for_training(&self.folder, waiting)?;
+        let lease = Lease::take_for_training(&self.folder, pause)?;
         files::remove_leftovers(&self.folder)?;
         Ok(lease)
     }
@@ -98,6 +98,18 @@ impl FoldFolder {
 
     pub fn checkpoint(&self) -> PathBuf {
         self.folder.join("checkpoint")
+    }
+
+    /// The files that a model, a resumed training or a report is read from.
+    pub fn own_files(&self) -> [PathBuf; 6] {
+        [
+            self.config_json(),
+            self.model_safetensors(),
+            self.tokenizer_json(),
+            self.tokenizer_config_json(),
+            self.metrics_jsonl(),
+            self.checkpoint(),
+        ]
     }
 }
 

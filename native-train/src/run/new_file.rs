@@ -1,7 +1,8 @@
 //! A file on its way: written under a temporary name, then renamed over the old one, so that it is whole or not there.
 //!
-//! The temporary file is locked, so that of two processes which write the same file the second is refused. The system releases
-//! the lock however a process ends. What a killed process leaves is taken over by the next that writes the same file.
+//! The temporary file is locked, so that of two processes which write the same file the second is refused, unless the file
+//! system has no locks. The system releases the lock however a process ends. What a killed process leaves is taken over by the
+//! next that writes the same file.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -227,18 +228,14 @@ impl Temporary {
             let options = OpenOptions::new().write(true).create(true).truncate(false).clone();
             let file = options.open(&path)?;
             match file.try_lock() {
-                // On a file system without locks, a run's writers exclude each other by leases.
+                // Where the file system has no locks, a run's writers still exclude each other by leases.
                 Ok(()) | Err(TryLockError::Error(_)) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
             }
             // Between the opening and the lock, its last holder may have renamed or removed it.
             if is_at(&file, &path)? {
                 file.set_len(0)?;
-                // Who may not read the old file may not read the new one.
-                let old = fs::metadata(target).ok().map(|old| old.permissions());
-                if let Some(old) = old.filter(|old| !old.readonly()) {
-                    file.set_permissions(old)?;
-                }
+                keep_permissions(target, &file)?;
                 return Ok(Some(Self { file, path, target: target.to_owned(), renamed: false }));
             }
         }
@@ -260,6 +257,25 @@ impl Drop for Temporary {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Gives the new file the permissions of the old one, so that who may not read that may not read this. The owner may write.
+#[cfg(unix)]
+fn keep_permissions(old: &Path, new: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(old) = fs::metadata(old) else { return Ok(()) };
+    let wanted = (old.permissions().mode() | 0o200) & 0o777;
+    // Asked first, as only the owner may set them, and some file systems have the same for all files.
+    if new.metadata()?.permissions().mode() & 0o777 == wanted {
+        return Ok(());
+    }
+    new.set_permissions(PermissionsExt::from_mode(wanted))
+}
+
+/// Does nothing, as other systems give a file the permissions of its folder.
+#[cfg(not(unix))]
+fn keep_permissions(_old: &Path, _new: &File) -> io::Result<()> {
+    Ok(())
 }
 
 /// Whether the open file is the one at `path`.

@@ -45,7 +45,7 @@ fn what_is_no_job_is_refused() {
             "error: `--set gpus=2`: a task takes one GPU at most",
         ),
         (&format!("slurm --set seeds=1,2,1 {TRAIN}"), "a seed is named twice"),
-        (&format!("kubernetes --set name=My_job {TRAIN}"), "names of jobs have small letters"),
+        (&format!("kubernetes --set name=My_job {TRAIN}"), "it must have small letters, digits"),
         (
             &format!("slurm --set claim=a {TRAIN}"),
             "error: `--set claim=a`: unknown key\nhint: the keys are name, program, ",

@@ -384,7 +384,6 @@ fn mistakes_are_said_before_anything_is_written() {
         ("--labels joy", "error: `--labels` is decided by the teacher"),
         ("--text-column text", "error: `--text-column` is decided by the teacher"),
         ("--id-column id", "error: `--id-column` is decided by the teacher"),
-        ("--format csv", "error: `--format` is decided by the teacher"),
         ("--delimiter comma", "error: `--delimiter` is decided by the teacher"),
         ("--label-list-column l", "error: `--label-list-column` is decided by the teacher"),
         ("--skip-unlabelled", "error: `--skip-unlabelled` is decided by the teacher"),

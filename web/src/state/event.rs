@@ -37,7 +37,11 @@ pub enum Event {
 impl Event {
     /// Whether the page may look different after the event.
     pub fn may_be_visible(&self) -> bool {
-        !matches!(self, Self::Model(ModelEvent::Seen(_) | ModelEvent::Left))
+        !matches!(
+            self,
+            Self::Model(ModelEvent::Seen(_) | ModelEvent::Left)
+                | Self::Elapsed { timer: Timer::Rest, .. }
+        )
     }
 }
 

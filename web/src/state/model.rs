@@ -65,7 +65,7 @@ impl FoldsToLoad {
     pub fn are_wanted(self, before: u64) -> bool {
         match self.chosen {
             Some(Models::Final) => false,
-            Some(_) => before + self.bytes <= ASK_ABOVE,
+            Some(_) => self.bytes == 0 || before + self.bytes <= ASK_ABOVE,
             None => self.bytes == 0,
         }
     }

@@ -115,10 +115,16 @@ impl Options {
         };
         let text = || value.to_owned();
         match (key, scheduler) {
-            ("name", _) => {
+            ("name", Scheduler::Kubernetes) => {
                 let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
                 if !value.chars().all(is_plain) || value.starts_with('-') || value.ends_with('-') {
-                    return Err(wrong("names of jobs have small letters, digits and `-` within"));
+                    return Err(wrong("it must have small letters, digits, and `-` between them"));
+                }
+                self.name = text();
+            }
+            ("name", Scheduler::Slurm) => {
+                if value.contains(char::is_whitespace) {
+                    return Err(wrong("it must be one word"));
                 }
                 self.name = text();
             }

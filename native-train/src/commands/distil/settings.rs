@@ -58,7 +58,6 @@ pub fn refuse_decided(given: &Settings) -> Result<(), UserError> {
         ("labels", given.labels.is_some()),
         ("text-column", given.text_column.is_some()),
         ("id-column", given.id_column.is_some()),
-        ("format", given.format.is_some()),
         ("delimiter", given.delimiter.is_some()),
         ("label-list-column", given.label_list_column.is_some()),
         ("skip-unlabelled", given.skip_unlabelled.is_some()),

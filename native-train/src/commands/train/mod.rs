@@ -16,7 +16,7 @@ pub mod settings;
 
 use std::{
     io::Write,
-    process,
+    process, thread,
     time::{Duration, Instant},
 };
 
@@ -31,7 +31,7 @@ use crate::{
     progress::Progress,
     run::{
         Run,
-        lease::{Holder, host},
+        lease::{LISTEN_AGAIN, Lease, host},
     },
     threads,
     training::Hyperparameters,
@@ -75,12 +75,8 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     let mut plan = plan(&context, &run, &hyperparameters, &lessons)?;
     if let Some(fold) = plan.only_fold {
         // From now on other processes may train the others.
-        let listening = |holder: &Holder| {
-            progress.note(format_args!(
-                "fold {fold} is claimed by {holder}: listening for a sign of life, for two minutes at most"
-            ));
-        };
-        plan.lease = Some(run.fold(fold).lease(listening)?.into());
+        plan.lease = None;
+        plan.lease = Some(lease_fold(&mut run, fold, progress)?.into());
         run.share();
     }
     let times = cross_validation::train(&plan, &run, progress)?;
@@ -89,6 +85,21 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     progress.clear();
     let summary = results::write(&run, &context, &outcome, None, (started, setup))?;
     report(&summary, progress)
+}
+
+/// Leases a fold of a run that is held, and shares the run while a process is listened for that holds the fold and may be dead.
+fn lease_fold(run: &mut Run, fold: usize, progress: &Progress) -> Result<Lease> {
+    let mut is_told = false;
+    run.fold(fold).lease(|holder| {
+        if !std::mem::replace(&mut is_told, true) {
+            progress.note(format_args!(
+                "fold {fold} is claimed by {holder}: listening for a sign of life, for two minutes at most"
+            ));
+        }
+        run.share();
+        thread::sleep(LISTEN_AGAIN);
+        run.write(|holder| settings::tell_waiting(holder, progress))
+    })
 }
 
 /// The cross-validation of a training in which each fold's model learns its lesson.

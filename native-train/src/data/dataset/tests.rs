@@ -155,6 +155,9 @@ fn rows_that_no_one_labelled_are_left_out_on_request() {
     // Nobody named the labels, and no row that is skipped has one.
     let source = "id,text,joy,anger,source\nx,a,1,0,web\ny,b,-1,-1,web\nz,c,,,app\nw,d,0,1,web\n";
     assert_eq!(load(source, &skip, None).unwrap().dataset.ids, ["x", "w"]);
+    // A label that the user named is one, whatever it holds.
+    let odd = "text,joy,anger\na,-1,?\nb,-1,?\nc,1,0\nd,0,1\n";
+    assert!(printed(load(odd, &skip, Some(&["joy", "anger"]))).contains("line 2, column `joy`"));
     let half = "text,joy,anger\na,1,0\nb,-1,0\n";
     assert!(printed(load(half, &skip, Some(&["joy", "anger"]))).contains("line 3, column `joy`"));
 }

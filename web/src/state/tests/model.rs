@@ -127,10 +127,15 @@ fn a_worker_that_restarts_after_a_stop_has_nobody_wait_for_the_others() {
     model(&mut state, ModelEvent::Cancel);
     model(&mut state, ModelEvent::WorkerRestarted { fold: 0 });
     assert_eq!(state.model.phase, Phase::Cancelled);
+    assert_eq!(state.model.expected(Models::Folds), [0], "it is waited for");
     model(&mut state, ModelEvent::FoldReady { fold: 0 });
     assert_eq!(state.model.phase, Phase::Cancelled);
     assert_eq!(state.model.expected(Models::Folds), [0]);
     assert!(state.model.can_do_jobs());
+    model(&mut state, ModelEvent::FoldFailed { fold: 1, failure: Failure::Cancelled });
+    assert_eq!(state.model.folds[1], FoldStatus::Waiting);
+    model(&mut state, ModelEvent::FoldFailed { fold: 0, failure: Failure::WorkerDied });
+    assert!(state.model.expected(Models::Folds).is_empty());
 }
 
 #[test]

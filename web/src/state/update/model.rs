@@ -2,6 +2,7 @@
 //! its failures.
 
 use super::{composer, explanation, many};
+use crate::failure::Failure;
 use crate::models::Models;
 use crate::state::effect::{Effect, Timer};
 use crate::state::event::ModelEvent;
@@ -63,15 +64,15 @@ pub fn update(state: &mut State, event: ModelEvent) -> Vec<Effect> {
         ModelEvent::ColdFailed(failure) => model.cold_rows = ColdRows::Failed(failure),
         ModelEvent::FoldFailed { fold, failure } => {
             // After a cancel every unfinished fold reports `Cancelled`, which is no failure.
-            if model.phase != Phase::Cancelled {
+            if model.phase != Phase::Cancelled || failure != Failure::Cancelled {
                 set(model, fold, FoldStatus::Failed(failure));
             }
             return folds_changed(state);
         }
         ModelEvent::WorkerRestarted { fold } => {
-            set(model, fold, FoldStatus::Waiting);
-            // Once loading was stopped, the others are not waited for.
+            // Once loading was stopped, nobody waits for the others; this one comes back and answers what it was asked.
             if model.phase != Phase::Cancelled {
+                set(model, fold, FoldStatus::Waiting);
                 model.phase = Phase::Loading;
             }
             if model.bundle.as_ref().is_some_and(|bundle| bundle.has_cold_rows) {
