@@ -111,14 +111,7 @@ impl ScoredRows {
 }
 
 /// The file that a run was trained on. `train_csv` is where it is now; `None`: where it was.
-///
-/// # Errors
-/// If the run's settings cannot be read.
-pub fn training_file(run: &Run, train_csv: Option<&Path>) -> Result<PathBuf> {
-    Ok(located(run, &TrainConfig::load(&run.config_toml())?, train_csv))
-}
-
-fn located(run: &Run, config: &TrainConfig, train_csv: Option<&Path>) -> PathBuf {
+pub fn training_file(run: &Run, config: &TrainConfig, train_csv: Option<&Path>) -> PathBuf {
     let found = || Places::saved(run).train_csv(run, &config.train_csv).ok();
     train_csv.map(Path::to_owned).or_else(found).unwrap_or_else(|| config.train_csv.clone())
 }
@@ -135,7 +128,7 @@ pub fn training_rows(
     train_csv: Option<&Path>,
     progress: &Progress,
 ) -> Result<(Dataset, Vec<usize>)> {
-    let path = &located(run, config, train_csv);
+    let path = &training_file(run, config, train_csv);
     if !path.exists() {
         return Err(UserError::new(format!("`{}` is not there", path.display()))
             .hint("pass the file that the run was trained on as `--train-csv FILE`")

@@ -2,7 +2,8 @@ import type { Answer, Ensemble, LoadOptions, PartialAnswer, Progress, QuintetErr
 
 /**
  * Loads an ensemble for as long as the component is there. `load` is that of `quintet` or of `quintet/inline`; a change of `url`
- * loads again, and a change of `options` does not. Beside the ensemble, `progress` is that of what follows: folds after a final model, or rare words.
+ * loads again, and a change of `options` does not. Beside the ensemble, `progress` is that of what follows: folds after a
+ * final model, or rare words.
  */
 export function useEnsemble(
   load: (url: string, options?: LoadOptions) => Promise<Ensemble>,

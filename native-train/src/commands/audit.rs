@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::stdout::{print, print_json};
 use crate::{
     cli::AuditArgs,
+    config::TrainConfig,
     evaluation::{
         audit::{Audit, Finding, LabelAudit},
         table::audit_table,
@@ -47,8 +48,9 @@ struct Answer<'a> {
 pub fn run(args: &AuditArgs, progress: &mut Progress) -> Result<()> {
     if let Some(output) = &args.output {
         let run = Run::open(&args.run)?;
-        let read = training_file(&run, args.train_csv.as_deref())?;
-        run.check_output(output, &[("--train-csv", &read)])?;
+        let config = TrainConfig::load(&run.config_toml())?;
+        let training = training_file(&run, &config, args.train_csv.as_deref());
+        run.check_output(output, &[("--train-csv", &training)])?;
     }
     let scored = ScoredRows::read(&args.run, args.train_csv.as_deref(), progress)?;
     let ScoredRows { labels, ids, texts, targets, probabilities, .. } = &scored;

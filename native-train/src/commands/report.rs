@@ -42,7 +42,7 @@ fn on_file(args: &ReportArgs, run: &Run, input: &Path, progress: &mut Progress) 
     let summary: Summary = read_json(&run.summary_json())?;
     let config = TrainConfig::load(&run.config_toml())?;
     if let Some(output) = &args.output {
-        let training = training_file(run, args.train_csv.as_deref())?;
+        let training = training_file(run, &config, args.train_csv.as_deref());
         run.check_output(output, &[("--input", input), ("--train-csv", &training)])?;
     }
     // Before the models are asked, so that a missing file is told at once.

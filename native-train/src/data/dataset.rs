@@ -193,7 +193,7 @@ impl Search {
         Ok((Self::Lists(LabelLists::new(table, inputs, name, choice)?), None))
     }
 
-    /// Which rows of a chunk no one has labelled.
+    /// Tells for each row of a chunk whether no one has labelled it.
     fn unlabelled(&self, chunk: &Chunk) -> Vec<bool> {
         match self {
             Self::Columns(columns) => columns.unlabelled(chunk),

@@ -119,7 +119,8 @@ impl LabelColumns {
         Ok(Self { source, allowed, file: table.file().to_owned(), columns, others })
     }
 
-    /// Which rows no one has labelled: each label is blank or -1. What is not a label in the other rows is not asked.
+    /// Tells for each row whether no one has labelled it: each label is blank or -1. What is not a label in the other rows is
+    /// not asked.
     pub fn unlabelled(&self, chunk: &Chunk) -> Vec<bool> {
         let labels: Vec<usize> = self
             .columns
@@ -209,7 +210,7 @@ impl LabelColumns {
             return "remove this line if it is a header again; files that are joined keep only the first"
                 .to_owned();
         }
-        if matches!(value.as_str(), "" | "-1" | "-1.0") {
+        if is_blank(value) {
             return "correct the value; `--skip-unlabelled` leaves out rows in which every label is blank or -1"
                 .to_owned();
         }

@@ -68,7 +68,7 @@ impl NewFile {
     }
 }
 
-/// What a path leads to.
+/// The end of a path whose links were followed.
 enum Target {
     /// A name, which need not exist. It is no link: a link stays a link, and the file that it points to is replaced.
     Named(PathBuf),

@@ -177,7 +177,7 @@ fn evaluate_reads_its_input_once() {
     assert_eq!(told(&bash.output().unwrap()), file);
 }
 
-/// What the shell has written before and writes after stays, and so does a link to what is open.
+/// Output of the shell before and after stays, and so does a link to an open file.
 #[cfg(target_os = "linux")]
 #[test]
 fn standard_output_by_its_path_is_gone_on_with() {

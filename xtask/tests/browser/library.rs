@@ -16,7 +16,16 @@ fn ready() -> Visitor {
 
 /// A visitor of a page that has no script of its own. Chromium requests an icon, which the package does not have.
 fn on_a_page() -> Visitor {
-    let visitor = ready();
+    opened(ready())
+}
+
+/// The same, where the bundle has a final model beside its folds.
+fn beside_a_final_model() -> Visitor {
+    let visit = Visit { files: Files::Package, encoding: LIGHT, ..Visit::default() };
+    opened(Visitor::ready_for(&visit))
+}
+
+fn opened(visitor: Visitor) -> Visitor {
     visitor.session().open(&format!("{}README.md", visitor.url()));
     visitor
 }
@@ -97,9 +106,7 @@ fn the_package_answers_by_one_model_or_by_the_folds_and_says_which() {
     if !can(&[Ability::Time]) {
         return;
     }
-    let visit = Visit { files: Files::Package, encoding: LIGHT, ..Visit::default() };
-    let visitor = Visitor::ready_for(&visit);
-    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let visitor = beside_a_final_model();
     let told = visitor.run_module(
         "   import { load } from './quintet.js';
             const one = await load('bundle/', { models: 'final' });
@@ -371,9 +378,7 @@ fn the_package_may_be_disposed_of_by_its_own_callback() {
     if !can(&[Ability::Time]) {
         return;
     }
-    let visit = Visit { files: Files::Package, encoding: LIGHT, ..Visit::default() };
-    let visitor = Visitor::ready_for(&visit);
-    visitor.session().open(&format!("{}README.md", visitor.url()));
+    let visitor = beside_a_final_model();
     let told = visitor.run_module(
         "   import { load } from './quintet.js';
             let act = () => {};

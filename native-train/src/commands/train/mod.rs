@@ -74,7 +74,7 @@ pub fn run(args: &TrainArgs, progress: &mut Progress) -> Result<()> {
     let lessons = labels_alone(&context.inputs);
     let mut plan = plan(&context, &run, &hyperparameters, &lessons)?;
     if let Some(fold) = plan.only_fold {
-        // From now on other processes may train the others.
+        // From now on other processes may train the others. The plan must let go of the run, too.
         plan.lease = None;
         plan.lease = Some(lease_fold(&mut run, fold, progress)?.into());
         run.share();
